@@ -1,0 +1,119 @@
+//! API keys over HTTP.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    error::ApiError,
+    input::{Body, FromMembers, Members, PathId},
+    reply::{Created, Listed, Listing, NoContent, Shown, View},
+};
+use crate::{
+    auth::{Caller, Rules},
+    domain::{ApiKey, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes},
+    service::api_keys::{self, ApiKeyDraft},
+};
+
+/// An API key as it is in the list.
+#[derive(Serialize)]
+pub(super) struct ApiKeyView {
+    id: Id,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<ApiKeyName>,
+}
+
+/// An API key with its scopes.
+#[derive(Serialize)]
+pub(super) struct ApiKeyFullView {
+    #[serde(flatten)]
+    api_key: ApiKeyView,
+    api_key_scopes: Scopes,
+}
+
+impl ApiKeyView {
+    fn new(api_key: ApiKey, key: String) -> Self {
+        Self { id: api_key.id, key, name: api_key.name }
+    }
+}
+
+impl ApiKeyFullView {
+    fn new(mut api_key: ApiKey, key: String) -> Self {
+        let api_key_scopes = std::mem::take(&mut api_key.scopes);
+        Self { api_key: ApiKeyView::new(api_key, key), api_key_scopes }
+    }
+
+    fn shown_to(caller: &Caller, api_key: ApiKey) -> Self {
+        let key = api_keys::shown_key(caller, &api_key);
+        Self::new(api_key, key)
+    }
+}
+
+impl View for ApiKeyFullView {
+    const SCHEMA: &'static str = "api_key_full";
+}
+
+impl Listed for ApiKeyView {
+    const SCHEMA: &'static str = "api_key_collection";
+    const COLLECTION: &'static str = "api_keys";
+}
+
+impl FromMembers for ApiKeyDraft {
+    const SCHEMA: &'static str = "api_key_full";
+
+    fn from_members(mut members: Members, _: &Rules) -> Self {
+        Self {
+            name: members.optional_text("name", ApiKeyName::parse),
+            scopes: members.list("api_key_scopes", scopes),
+            violations: members.violations,
+        }
+    }
+}
+
+pub(super) async fn index(caller: Caller, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
+    let slice = api_keys::index(&caller, page)?;
+    Ok(Listing::of(slice, |api_key| {
+        let key = api_keys::shown_key(&caller, &api_key);
+        ApiKeyView::new(api_key, key)
+    }))
+}
+
+pub(super) async fn create(
+    caller: Caller,
+    Body(draft): Body<ApiKeyDraft>,
+) -> Result<Created<ApiKeyFullView>, ApiError> {
+    let (api_key, key) = api_keys::create(&caller, draft).await?;
+    Ok(Created(ApiKeyFullView::new(api_key, key.expose().to_owned())))
+}
+
+pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Shown<ApiKeyFullView>, ApiError> {
+    let api_key = api_keys::show(&caller, id)?;
+    Ok(Shown(ApiKeyFullView::shown_to(&caller, api_key)))
+}
+
+pub(super) async fn update(
+    caller: Caller,
+    PathId(id): PathId,
+    Body(draft): Body<ApiKeyDraft>,
+) -> Result<Shown<ApiKeyFullView>, ApiError> {
+    let api_key = api_keys::update(&caller, id, draft).await?;
+    Ok(Shown(ApiKeyFullView::shown_to(&caller, api_key)))
+}
+
+pub(super) async fn destroy(caller: Caller, PathId(id): PathId) -> Result<NoContent, ApiError> {
+    api_keys::destroy(&caller, id).await?;
+    Ok(NoContent)
+}
+
+fn scopes(items: &[Value]) -> Parsed<Scopes> {
+    // Counted before anything is made of them.
+    if items.len() > Scopes::MOST {
+        return Err(Problem::TooLong(Scopes::MOST));
+    }
+    Scopes::new(items.iter().map(scope).collect::<Parsed<_>>()?)
+}
+
+fn scope(item: &Value) -> Parsed<Scope> {
+    let half = |name| item.get(name).and_then(Value::as_str).ok_or(Problem::Invalid);
+    Scope::parse(half("controller")?, half("action")?)
+}

@@ -1,0 +1,77 @@
+//! Configurations over HTTP.
+
+use serde::Serialize;
+
+use super::{
+    error::ApiError,
+    input::{Body, FromMembers, Members},
+    reply::{Created, Listed, Listing, NoContent, Shown, View},
+};
+use crate::{
+    auth::{Caller, Rules},
+    domain::{Configuration, ConfigurationKey, ConfigurationValue, Id, Page},
+    service::configurations::{self, ConfigurationDraft, ConfigurationName},
+};
+
+/// A configuration as clients see one.
+#[derive(Serialize)]
+pub(super) struct ConfigurationView {
+    id: Id,
+    key: ConfigurationKey,
+    value: ConfigurationValue,
+}
+
+impl From<Configuration> for ConfigurationView {
+    fn from(Configuration { id, key, value, owner: _ }: Configuration) -> Self {
+        Self { id, key, value }
+    }
+}
+
+impl View for ConfigurationView {
+    const SCHEMA: &'static str = "user_configuration";
+}
+
+impl Listed for ConfigurationView {
+    const SCHEMA: &'static str = "user_configuration_collection";
+    const COLLECTION: &'static str = "configurations";
+}
+
+impl FromMembers for ConfigurationDraft {
+    const SCHEMA: &'static str = "user_configuration";
+
+    fn from_members(mut members: Members, _: &Rules) -> Self {
+        Self {
+            key: members.text("key", ConfigurationKey::parse),
+            value: members.text_in_bytes("value", ConfigurationValue::parse),
+            violations: members.violations,
+        }
+    }
+}
+
+pub(super) async fn index(caller: Caller, page: Page) -> Result<Listing<ConfigurationView>, ApiError> {
+    Ok(Listing::of(configurations::index(&caller, page)?, ConfigurationView::from))
+}
+
+pub(super) async fn create(
+    caller: Caller,
+    Body(draft): Body<ConfigurationDraft>,
+) -> Result<Created<ConfigurationView>, ApiError> {
+    Ok(Created(configurations::create(&caller, draft).await?.into()))
+}
+
+pub(super) async fn show(caller: Caller, name: ConfigurationName) -> Result<Shown<ConfigurationView>, ApiError> {
+    Ok(Shown(configurations::show(&caller, &name)?.into()))
+}
+
+pub(super) async fn update(
+    caller: Caller,
+    name: ConfigurationName,
+    Body(draft): Body<ConfigurationDraft>,
+) -> Result<Shown<ConfigurationView>, ApiError> {
+    Ok(Shown(configurations::update(&caller, name, draft).await?.into()))
+}
+
+pub(super) async fn destroy(caller: Caller, name: ConfigurationName) -> Result<NoContent, ApiError> {
+    configurations::destroy(&caller, name).await?;
+    Ok(NoContent)
+}

@@ -1,0 +1,67 @@
+//! What is served to anybody without being an operation: health and the OpenAPI document.
+
+use actix_web::{
+    HttpResponse,
+    http::{Method, header},
+};
+use serde_json::json;
+
+use super::{error::ApiError, exchange::App, openapi, reply, routes::allow};
+
+/// A path that is no operation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Document {
+    /// Whether the process answers.
+    Liveness,
+    /// Whether the process can do its work.
+    Readiness,
+    /// The OpenAPI document.
+    OpenApi,
+}
+
+impl Document {
+    /// The document at that path.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/healthz" => Some(Self::Liveness),
+            "/readyz" => Some(Self::Readiness),
+            "/openapi.json" | "/api/v2/openapi.json" => Some(Self::OpenApi),
+            _ => None,
+        }
+    }
+
+    /// The document's path, or one of them.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Liveness => "/healthz",
+            Self::Readiness => "/readyz",
+            Self::OpenApi => "/openapi.json",
+        }
+    }
+
+    pub(super) fn answer(self, method: &Method, app: &App) -> Result<HttpResponse, ApiError> {
+        if *method == Method::OPTIONS {
+            return Ok(options(&allow([Method::GET].iter())));
+        }
+        if *method != Method::GET && *method != Method::HEAD {
+            return Err(ApiError::MethodNotAllowed(allow([Method::GET].iter())));
+        }
+        match self {
+            Self::Liveness => Ok(status("alive")),
+            Self::Readiness if app.realm.store.failure().borrow().is_some() => Err(ApiError::NotReady),
+            Self::Readiness => Ok(status("ready")),
+            Self::OpenApi => {
+                Ok(HttpResponse::Ok().insert_header(header::ContentType::json()).body(openapi::DOCUMENT.clone()))
+            }
+        }
+    }
+}
+
+/// The answer to `OPTIONS`.
+pub(super) fn options(allow: &str) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+}
+
+fn status(status: &str) -> HttpResponse {
+    reply::json(actix_web::http::StatusCode::OK, &json!({"status": status}))
+}

@@ -1,0 +1,173 @@
+//! Where every request comes in and every answer goes out.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Payload,
+    http::{
+        Method, Version,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    web,
+};
+use futures_util::FutureExt;
+use uuid::Uuid;
+
+use super::{
+    documents::{Document, options},
+    error::ApiError,
+    exchange::{App, Exchange, Who},
+    operations::PREFIX,
+    routes::{Routed, route},
+};
+use crate::secret::random_bytes;
+
+/// How many bytes the headers of a request have at most.
+const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// How many bytes path and query have at most.
+const MOST_PATH_BYTES: usize = 8 * 1024;
+
+/// Answers one request, whatever it is.
+pub async fn respond(http: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
+    let mut line = LogLine::begin(http.method());
+    let answering = answer(&http, payload.into_inner(), &app, &mut line);
+    // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
+    let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
+    let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
+    // Whoever signs in is known only by the answer.
+    if let Some(who) = response.extensions().get::<Who>() {
+        line.who = *who;
+    }
+    complete(response.headers_mut(), line.request_id);
+    line.end(response.status().as_u16());
+    response
+}
+
+async fn answer(
+    http: &HttpRequest,
+    payload: Payload,
+    app: &Arc<App>,
+    line: &mut LogLine,
+) -> Result<HttpResponse, ApiError> {
+    check_head(http)?;
+    let path = http.uri().path();
+    if let Some(document) = Document::at(path) {
+        line.route = ("", document.path());
+        return document.answer(http.method(), app);
+    }
+    match route(http.method(), path) {
+        Routed::Nowhere => Err(ApiError::NotFound),
+        Routed::NotThatMethod(route) if http.method() == Method::OPTIONS => {
+            line.route = (PREFIX, route.path);
+            Ok(options(&route.allow))
+        }
+        Routed::NotThatMethod(route) => {
+            line.route = (PREFIX, route.path);
+            Err(ApiError::MethodNotAllowed(route.allow.clone()))
+        }
+        Routed::To(operation, parameter) => {
+            line.route = (PREFIX, operation.path);
+            let (app, parameter) = (Arc::clone(app), parameter.map(str::to_owned));
+            let mut exchange = Exchange { app, operation, parameter, http: http.clone(), payload, who: Who::default() };
+            let answered = (operation.mounted.run)(&mut exchange).await;
+            line.who = exchange.who;
+            answered
+        }
+    }
+}
+
+/// Refuses a request whose head is too large or does not say, once, which host it is for (RFC 9112, section 3.2).
+fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
+    let headers = http.headers();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > MOST_HEADER_BYTES {
+        return Err(ApiError::HeadersTooLarge);
+    }
+    if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > MOST_PATH_BYTES) {
+        return Err(ApiError::PathTooLong);
+    }
+    let hosts = headers.get_all(header::HOST).count();
+    if hosts > 1 || (hosts == 0 && http.version() >= Version::HTTP_11) {
+        return Err(ApiError::Malformed("The request does not name its host once.".to_owned()));
+    }
+    Ok(())
+}
+
+/// Adds the headers that every answer has.
+fn complete(headers: &mut HeaderMap, request_id: Uuid) {
+    const FIXED: [(HeaderName, HeaderValue); 4] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    for (name, value) in FIXED {
+        headers.insert(name, value);
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut buffer));
+    headers.insert(HeaderName::from_static("x-request-id"), id.expect("a UUID is a header value"));
+}
+
+/// Ids of requests: random for the process, counted within it, because each costs nothing that way (RFC 9562, version 8).
+fn next_request_id() -> Uuid {
+    static PROCESS: LazyLock<[u8; 8]> = LazyLock::new(random_bytes);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&*PROCESS);
+    bytes[8..].copy_from_slice(&count.to_be_bytes());
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// The log line of a request. It is written also when the client goes away before there is an answer.
+struct LogLine {
+    request_id: Uuid,
+    method: Method,
+    route: (&'static str, &'static str),
+    who: Who,
+    began: Instant,
+    status: Option<u16>,
+}
+
+impl LogLine {
+    fn begin(method: &Method) -> Self {
+        Self {
+            request_id: next_request_id(),
+            method: method.clone(),
+            route: ("", "-"),
+            who: Who::default(),
+            began: Instant::now(),
+            status: None,
+        }
+    }
+
+    fn end(mut self, status: u16) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for LogLine {
+    /// Paths, queries and headers stay out of the log: people put secrets into the wrong place.
+    fn drop(&mut self) {
+        let method = self.method.as_str().get(..16).unwrap_or(self.method.as_str());
+        let (prefix, path) = self.route;
+        let status = self.status.map_or_else(|| "gone".to_owned(), |status| status.to_string());
+        let milliseconds = self.began.elapsed().as_secs_f64() * 1000.0;
+        let user = self.who.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        let api_key = self.who.api_key.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        log::info!(
+            target: "lodge::request",
+            "method={method} route={prefix}{path} status={status} time_ms={milliseconds:.3} request_id={} user_id={user} api_key_id={api_key}",
+            self.request_id,
+        );
+    }
+}

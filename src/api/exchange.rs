@@ -1,0 +1,46 @@
+//! One request on its way to an answer.
+
+use std::{net::IpAddr, sync::Arc};
+
+use actix_web::{HttpRequest, dev::Payload, http::header::HeaderName};
+
+use super::operations::Operation;
+use crate::{auth::Realm, domain::Id};
+
+/// What all requests share.
+pub struct App {
+    /// Who may ask, and what for.
+    pub realm: Arc<Realm>,
+    /// How many bytes a request's body has at most.
+    pub body_limit_bytes: usize,
+}
+
+/// Who a request turned out to come from, for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Who {
+    pub(super) user: Option<Id>,
+    pub(super) api_key: Option<Id>,
+}
+
+/// One request of an operation.
+pub(super) struct Exchange {
+    pub(super) app: Arc<App>,
+    pub(super) operation: &'static Operation,
+    /// The path's parameter as it was sent, not yet decoded.
+    pub(super) parameter: Option<String>,
+    pub(super) http: HttpRequest,
+    pub(super) payload: Payload,
+    pub(super) who: Who,
+}
+
+impl Exchange {
+    /// The values of all headers of that name.
+    pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.http.headers().get_all(name).map(actix_web::http::header::HeaderValue::as_bytes)
+    }
+
+    /// The address at the other end of the connection.
+    pub(super) fn address(&self) -> IpAddr {
+        self.http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip())
+    }
+}

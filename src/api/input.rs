@@ -1,0 +1,366 @@
+//! What handlers take of a request: path parameters, pages, bodies.
+
+use std::{future::Future, time::Duration};
+
+use actix_web::{dev::Payload, http::header, web::BytesMut};
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+
+use super::{error::ApiError, exchange::Exchange, json, openapi::Description};
+use crate::{
+    auth::Rules,
+    domain::{Field, Id, Page, Parsed, Problem, Violations},
+    service::configurations::ConfigurationName,
+};
+
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The longest value that a violation repeats.
+const LONGEST_REPEATED: usize = 255;
+
+/// Something that is read from a request, once the caller is admitted.
+pub(super) trait Input: Sized {
+    fn read(exchange: &mut Exchange) -> impl Future<Output = Result<Self, ApiError>>;
+
+    /// Adds the parameters or the body, and the answers to wrong ones.
+    fn describe(description: &mut Description);
+}
+
+impl Input for () {
+    async fn read(_: &mut Exchange) -> Result<Self, ApiError> {
+        Ok(())
+    }
+
+    fn describe(_: &mut Description) {}
+}
+
+impl<I: Input> Input for (I,) {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        Ok((I::read(exchange).await?,))
+    }
+
+    fn describe(description: &mut Description) {
+        I::describe(description);
+    }
+}
+
+impl<I: Input, J: Input> Input for (I, J) {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        Ok((I::read(exchange).await?, J::read(exchange).await?))
+    }
+
+    fn describe(description: &mut Description) {
+        I::describe(description);
+        J::describe(description);
+    }
+}
+
+/// The id in the path.
+pub(super) struct PathId(pub(super) Id);
+
+impl Input for PathId {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        path_id(exchange).map(Self).ok_or(ApiError::NotFound)
+    }
+
+    fn describe(description: &mut Description) {
+        description.path_parameter(&json!({"type": "integer"}), "The id.");
+    }
+}
+
+/// The id in the path, if it is one.
+pub(super) fn path_id(exchange: &Exchange) -> Option<Id> {
+    exchange.parameter.as_deref().and_then(decoded).as_deref().and_then(Id::parse)
+}
+
+impl Input for ConfigurationName {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        let name = exchange.parameter.as_deref().and_then(decoded).ok_or(ApiError::NotFound)?;
+        if !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Self::Key(name));
+        }
+        Id::parse(&name).map(Self::Id).ok_or(ApiError::NotFound)
+    }
+
+    fn describe(description: &mut Description) {
+        description
+            .path_parameter(&json!({"type": "string"}), "Numeric id, or key of the configuration, percent-encoded.");
+    }
+}
+
+/// The text of a percent-encoded path segment, decoded once; `None` if it is badly encoded or not UTF-8.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        if first == b'%' {
+            let (digits, behind) = behind.split_first_chunk::<2>()?;
+            bytes.push(hexadecimal(digits[0])? << 4 | hexadecimal(digits[1])?);
+            rest = behind;
+        } else {
+            bytes.push(first);
+            rest = behind;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+impl Input for Page {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        let query = exchange.http.query_string();
+        Ok(Self::new(number_in_query(query, "limit")?, number_in_query(query, "offset")?))
+    }
+
+    fn describe(description: &mut Description) {
+        description.shared_parameter("limit");
+        description.shared_parameter("offset");
+        description.error(400, "The limit or the offset is not a number from 0 up.");
+    }
+}
+
+/// The number that the query gives for a name; `None` if it does not name it.
+fn number_in_query(query: &str, name: &'static str) -> Result<Option<u64>, ApiError> {
+    let malformed = || ApiError::Malformed(format!("The {name} is not a number from 0 up, given once."));
+    let mut number = None;
+    for (given, value) in form_urlencoded::parse(query.as_bytes()) {
+        let is_list = given.strip_prefix(name).is_some_and(|rest| rest.starts_with('['));
+        if is_list || (given == name && number.is_some()) {
+            return Err(malformed());
+        }
+        if given == name {
+            let digits = Some(value).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+            let parsed = digits.and_then(|digits| digits.parse::<i64>().ok()).ok_or_else(malformed)?;
+            number = Some(parsed.unsigned_abs());
+        }
+    }
+    Ok(number)
+}
+
+/// Something that is made of the members of a JSON body.
+pub(super) trait FromMembers: Sized {
+    /// The body's schema among the document's components.
+    const SCHEMA: &'static str;
+
+    /// Whether a body may be refused as an invalid record; a body that never is has its own way of refusing.
+    const MAY_BE_INVALID: bool = true;
+
+    fn from_members(members: Members, rules: &Rules) -> Self;
+}
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: FromMembers> Input for Body<T> {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        let bytes = read_body(exchange).await?;
+        let members = json::object(&bytes).map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
+        let members = Members { members, violations: Violations::none() };
+        Ok(Self(T::from_members(members, &exchange.app.realm.rules)))
+    }
+
+    fn describe(description: &mut Description) {
+        description.body(T::SCHEMA);
+        description.error(400, "The request is malformed.");
+        description.error(408, "The body took too long to arrive.");
+        description.error(413, "The body is too large.");
+        description.error(415, "The body is not JSON in UTF-8, or is encoded.");
+        if T::MAY_BE_INVALID {
+            description.invalid();
+        }
+    }
+}
+
+async fn read_body(exchange: &mut Exchange) -> Result<BytesMut, ApiError> {
+    let limit = exchange.app.body_limit_bytes;
+    let length = exchange.headers(header::CONTENT_LENGTH).next();
+    let length = length.and_then(|length| str::from_utf8(length).ok()).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(ApiError::BodyTooLarge(limit));
+    }
+    if exchange.headers(header::CONTENT_ENCODING).next().is_some() {
+        return Err(ApiError::UnsupportedMediaType("The body must not be encoded."));
+    }
+    if !is_json(exchange) {
+        return Err(ApiError::UnsupportedMediaType("The body must be application/json in UTF-8."));
+    }
+    let received = tokio::time::timeout(BODY_DEADLINE, receive(&mut exchange.payload, limit)).await;
+    received.unwrap_or(Err(ApiError::BodyTooSlow))
+}
+
+async fn receive(payload: &mut Payload, limit: usize) -> Result<BytesMut, ApiError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| ApiError::Malformed("The body broke off.".to_owned()))?;
+        if body.len() + chunk.len() > limit {
+            return Err(ApiError::BodyTooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Whether the body is declared, once, as JSON in UTF-8.
+fn is_json(exchange: &Exchange) -> bool {
+    let mut declared = exchange.headers(header::CONTENT_TYPE);
+    let (Some(content_type), None) = (declared.next(), declared.next()) else { return false };
+    let Ok(content_type) = str::from_utf8(content_type) else { return false };
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"));
+    is_json
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| !is_other_charset(name, value))
+}
+
+fn is_other_charset(name: &str, value: &str) -> bool {
+    let charset = value.trim().trim_matches('"');
+    name.trim().eq_ignore_ascii_case("charset")
+        && !["utf-8", "utf8"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8))
+}
+
+/// The members of a body, and what is wrong with those that have been read.
+pub(super) struct Members {
+    members: Map<String, Value>,
+    pub(super) violations: Violations,
+}
+
+impl Members {
+    /// The member's text, where it is a text.
+    pub(super) fn raw_text(&self, name: &str) -> Option<&str> {
+        self.members.get(name).and_then(Value::as_str)
+    }
+
+    /// The member's own members, where it is an object.
+    pub(super) fn nested(&self, name: &str) -> Option<Self> {
+        let members = self.members.get(name)?.as_object()?.clone();
+        Some(Self { members, violations: Violations::none() })
+    }
+
+    /// A text; `null` is the empty one.
+    pub(super) fn text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+        self.read(name, |value| match value {
+            Value::Null => parse(""),
+            Value::String(text) => parse(text),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    /// A text that is measured in bytes; its violations do not repeat it.
+    pub(super) fn text_in_bytes<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+        let parsed = match self.members.get(name) {
+            None => return Field::Absent,
+            Some(Value::Null) => parse(""),
+            Some(Value::String(text)) => parse(text),
+            Some(_) => Err(Problem::Invalid),
+        };
+        parsed.map_or_else(
+            |problem| {
+                self.violations.add_in_bytes(name, problem);
+                Field::Invalid
+            },
+            Field::Given,
+        )
+    }
+
+    /// A password; `null` is as good as absent.
+    pub(super) fn secret_text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+        match self.members.get(name) {
+            Some(Value::Null) => Field::Absent,
+            _ => self.text_in_bytes(name, parse),
+        }
+    }
+
+    /// An optional text, cleared by `null` or the empty one.
+    pub(super) fn optional_text<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Field<Option<T>> {
+        self.text(name, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
+    }
+
+    /// An optional integer, cleared by `null` or the empty text.
+    pub(super) fn optional_integer<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(i128) -> Parsed<T>,
+    ) -> Field<Option<T>> {
+        self.read(name, |value| match value {
+            Value::Null => Ok(None),
+            Value::String(text) if text.is_empty() => Ok(None),
+            Value::Number(number) => {
+                let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+                parse(integer.ok_or(Problem::Invalid)?).map(Some)
+            }
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    /// A truth value; `null` is false.
+    pub(super) fn truth(&mut self, name: &'static str) -> Field<bool> {
+        self.read(name, |value| match value {
+            Value::Null => Ok(false),
+            Value::Bool(truth) => Ok(*truth),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    /// A list; `null` is the empty one.
+    pub(super) fn list<T>(&mut self, name: &'static str, parse: impl Fn(&[Value]) -> Parsed<T>) -> Field<T> {
+        self.read(name, |value| match value {
+            Value::Null => parse(&[]),
+            Value::Array(items) => parse(items),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Parsed<T>) -> Field<T> {
+        let Some(value) = self.members.get(name) else { return Field::Absent };
+        parse(value).map_or_else(
+            |problem| {
+                let repeated = if problem == Problem::Invalid { repeatable(value) } else { None };
+                self.violations.add(name, problem, repeated);
+                Field::Invalid
+            },
+            Field::Given,
+        )
+    }
+}
+
+/// The refused value as a text, unless it is long.
+fn repeatable(value: &Value) -> Option<String> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    (text.chars().count() <= LONGEST_REPEATED).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_decoded_once_and_strictly() {
+        assert_eq!(decoded("a%2Fb%20c.d").as_deref(), Some("a/b c.d"));
+        assert_eq!(decoded("%2541").as_deref(), Some("%41"));
+        assert_eq!(decoded("a+b").as_deref(), Some("a+b"));
+        for wrong in ["%", "%4", "%zz", "%+1", "%ff", "%c3"] {
+            assert_eq!(decoded(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_the_query_is_given_once_and_in_digits() {
+        let number = |query| number_in_query(query, "limit").ok();
+        assert_eq!(number(""), Some(None));
+        assert_eq!(number("limit=7&offset=x&limits=y"), Some(Some(7)));
+        for wrong in ["-1", "abc", "1.5", "", "9223372036854775808", "18446744073709551616", "+5", "%205", "1&limit=1"]
+        {
+            assert_eq!(number(&format!("limit={wrong}")), None, "{wrong}");
+        }
+        assert_eq!(number("limit[]=1"), None);
+        assert_eq!(number("limit%5B%5D=1"), None);
+        assert_eq!(number("limit"), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! The HTTP API: the only code that knows HTTP and JSON.
+
+mod api_keys;
+mod configurations;
+mod documents;
+pub mod entry;
+mod error;
+mod exchange;
+mod guard;
+mod input;
+mod json;
+mod mount;
+pub mod openapi;
+pub mod operations;
+mod reply;
+mod routes;
+mod sessions;
+mod systems;
+mod users;
+
+pub use self::exchange::App;

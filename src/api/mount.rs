@@ -1,0 +1,84 @@
+//! Makes of a row and its handler something that answers requests: guard first, then inputs, then the handler.
+
+use std::future::Future;
+
+use actix_web::HttpResponse;
+use futures_util::future::LocalBoxFuture;
+
+use super::{error::ApiError, exchange::Exchange, guard::Guard, input::Input, openapi::Description, reply::Reply};
+
+/// A handler: its first parameter is its guard, its others are its inputs.
+pub(super) trait Handler<G, I>: Copy + Send + Sync + 'static {
+    type Reply: Reply;
+
+    fn call(self, guard: G, inputs: I) -> impl Future<Output = Result<Self::Reply, ApiError>>;
+}
+
+impl<F, A, R, G> Handler<G, ()> for F
+where
+    F: Fn(G) -> A + Copy + Send + Sync + 'static,
+    A: Future<Output = Result<R, ApiError>>,
+    R: Reply,
+{
+    type Reply = R;
+
+    fn call(self, guard: G, (): ()) -> impl Future<Output = Result<R, ApiError>> {
+        self(guard)
+    }
+}
+
+impl<F, A, R, G, I> Handler<G, (I,)> for F
+where
+    F: Fn(G, I) -> A + Copy + Send + Sync + 'static,
+    A: Future<Output = Result<R, ApiError>>,
+    R: Reply,
+{
+    type Reply = R;
+
+    fn call(self, guard: G, (input,): (I,)) -> impl Future<Output = Result<R, ApiError>> {
+        self(guard, input)
+    }
+}
+
+impl<F, A, R, G, I, J> Handler<G, (I, J)> for F
+where
+    F: Fn(G, I, J) -> A + Copy + Send + Sync + 'static,
+    A: Future<Output = Result<R, ApiError>>,
+    R: Reply,
+{
+    type Reply = R;
+
+    fn call(self, guard: G, (first, second): (I, J)) -> impl Future<Output = Result<R, ApiError>> {
+        self(guard, first, second)
+    }
+}
+
+type Run = dyn for<'a> Fn(&'a mut Exchange) -> LocalBoxFuture<'a, Result<HttpResponse, ApiError>> + Send + Sync;
+
+/// A handler of any shape, ready to answer and to describe itself.
+pub(super) struct Mounted {
+    pub(super) run: Box<Run>,
+    pub(super) describe: fn(&mut Description),
+}
+
+/// Mounts a handler behind the guard that its row names.
+pub(super) fn mount<G: Guard + 'static, I: Input + 'static, H: Handler<G, I>>(handler: H) -> Mounted {
+    Mounted {
+        run: Box::new(move |exchange| Box::pin(answer::<G, I, H>(handler, exchange))),
+        describe: |description| {
+            G::describe(description);
+            I::describe(description);
+            H::Reply::describe(description);
+        },
+    }
+}
+
+async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
+    handler: H,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, ApiError> {
+    // Admit before parsing: a stranger must not learn from a 400 or 404 what is behind the door.
+    let guard = G::admit(exchange).await?;
+    let inputs = I::read(exchange).await?;
+    Ok(handler.call(guard, inputs).await?.into_response())
+}

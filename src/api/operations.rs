@@ -1,0 +1,109 @@
+//! The table: every operation of the API is one row, and everything else about operations is derived from it.
+
+use std::sync::LazyLock;
+
+use actix_web::http::Method;
+
+use super::{
+    api_keys, configurations,
+    guard::Oneself,
+    mount::{Mounted, mount},
+    sessions, systems, users,
+};
+use crate::auth::{Administrator, Caller, Visitor};
+
+/// Where the operations are.
+pub const PREFIX: &str = "/api/v2";
+
+/// Who may call an operation, given the right credential and scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admits {
+    /// Anybody, without a credential.
+    Visitor,
+    /// Every user.
+    Caller,
+    /// The user in the path, and administrators.
+    Oneself,
+    /// Administrators alone.
+    Administrator,
+}
+
+/// One row of the table.
+pub struct Operation {
+    /// Its name.
+    pub id: &'static str,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// Its method.
+    pub method: Method,
+    /// Its path below [`PREFIX`], with at most one parameter in braces.
+    pub path: &'static str,
+    /// The controller of its scope.
+    pub controller: &'static str,
+    /// The action of its scope.
+    pub action: &'static str,
+    /// Who may call it.
+    pub admits: Admits,
+    pub(super) mounted: Mounted,
+}
+
+macro_rules! operations {
+    ($( #[doc = $summary:literal] $id:ident $method:ident $path:literal $controller:ident / $action:ident $admits:ident $handler:path; )*) => {
+        /// Every operation, in the order of the reference.
+        pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| vec![$(
+            Operation {
+                id: stringify!($id),
+                summary: $summary.trim_ascii(),
+                method: Method::$method,
+                path: $path,
+                controller: stringify!($controller),
+                action: stringify!($action),
+                admits: Admits::$admits,
+                mounted: mount::<$admits, _, _>($handler),
+            },
+        )*]);
+    };
+}
+
+operations! {
+    /// Open a new session
+    sign_in POST "/users/sign_in" sessions / create Visitor sessions::sign_in;
+    /// Close the session
+    sign_out DELETE "/users/sign_out" sessions / destroy Caller sessions::sign_out;
+    /// Lists all configurations of current user.
+    index_configurations GET "/users/me/configurations" configurations / index Caller configurations::index;
+    /// Creates a new configuration value for current user.
+    create_configuration POST "/users/me/configurations" configurations / create Caller configurations::create;
+    /// Displays a specific configuration value.
+    show_configuration GET "/users/me/configurations/{configuration_id}" configurations / show Caller configurations::show;
+    /// Updates a specific configuration value.
+    update_configuration PUT "/users/me/configurations/{configuration_id}" configurations / update Caller configurations::update;
+    /// Destroys a specific configuration value.
+    destroy_configuration DELETE "/users/me/configurations/{configuration_id}" configurations / destroy Caller configurations::destroy;
+    /// Lists all API keys of current user.
+    index_api_keys GET "/users/me/api_keys" api_keys / index Caller api_keys::index;
+    /// Creates a new API Key for current user.
+    create_api_key POST "/users/me/api_keys" api_keys / create Caller api_keys::create;
+    /// Displays a specific API Key with its scopes.
+    show_api_key GET "/users/me/api_keys/{api_key_id}" api_keys / show Caller api_keys::show;
+    /// Updates a specific API Key.
+    update_api_key PUT "/users/me/api_keys/{api_key_id}" api_keys / update Caller api_keys::update;
+    /// Destroys a specific API Key.
+    destroy_api_key DELETE "/users/me/api_keys/{api_key_id}" api_keys / destroy Caller api_keys::destroy;
+    /// Displays current user.
+    show_current_user GET "/users/me" users / show Caller users::show_current;
+    /// Lists all users.
+    index_users GET "/users" users / index Administrator users::index;
+    /// Creates a new user.
+    create_user POST "/users" users / create Administrator users::create;
+    /// Displays a specific user.
+    show_user GET "/users/{user_id}" users / show Oneself users::show;
+    /// Updates a specific user.
+    update_user PUT "/users/{user_id}" users / update Oneself users::update;
+    /// Destroys a specific user.
+    destroy_user DELETE "/users/{user_id}" users / destroy Administrator users::destroy;
+    /// List all system users.
+    index_system_users GET "/users/-/systems" users / systems Administrator systems::users;
+    /// List all system groups.
+    index_system_groups GET "/groups/-/systems" groups / systems Administrator systems::groups;
+}

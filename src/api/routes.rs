@@ -1,0 +1,153 @@
+//! From a method and a raw path to an operation.
+//!
+//! The framework's router decodes paths before it matches them; here literal segments match as written and nothing else.
+
+use std::sync::LazyLock;
+
+use actix_web::http::Method;
+
+use super::operations::{OPERATIONS, Operation, PREFIX};
+
+/// Where a request goes.
+pub(super) enum Routed<'a> {
+    /// To that operation, with the path's parameter as it was sent.
+    To(&'static Operation, Option<&'a str>),
+    /// Nowhere: the path is known and has these methods, but not that one.
+    NotThatMethod(&'static Route),
+    /// Nowhere: the path is unknown.
+    Nowhere,
+}
+
+/// A path and its operations.
+pub(super) struct Route {
+    /// The path with its parameter in braces.
+    pub(super) path: &'static str,
+    /// The methods of the path, as the `Allow` header tells them.
+    pub(super) allow: String,
+    segments: Vec<Segment>,
+    operations: Vec<&'static Operation>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Literal(&'static str),
+    Parameter,
+}
+
+/// All paths; a literal segment comes before a parameter in its place, so a literal path owns all its methods.
+static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let mut routes: Vec<Route> = Vec::new();
+    for operation in OPERATIONS.iter() {
+        match routes.iter_mut().find(|route| route.path == operation.path) {
+            Some(route) => route.operations.push(operation),
+            None => routes.push(Route::new(operation)),
+        }
+    }
+    for route in &mut routes {
+        route.allow = allow(route.operations.iter().map(|operation| &operation.method));
+    }
+    routes.sort_by(|a, b| a.segments.cmp(&b.segments));
+    routes
+});
+
+/// Finds the operation of a method and a path, which is taken as it was sent.
+pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
+    let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::Nowhere };
+    let found = ROUTES.iter().find_map(|route| route.matches(rest).map(|parameter| (route, parameter)));
+    let Some((route, parameter)) = found else { return Routed::Nowhere };
+    let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+    match route.operations.iter().find(|operation| operation.method == *wanted) {
+        Some(operation) => Routed::To(operation, parameter),
+        None => Routed::NotThatMethod(route),
+    }
+}
+
+/// The `Allow` header of a path with these methods: `HEAD` goes with `GET`, and `OPTIONS` with everything.
+pub(super) fn allow<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
+    let mut allowed = Vec::new();
+    for method in methods {
+        allowed.push(method.as_str());
+        if *method == Method::GET {
+            allowed.push("HEAD");
+        }
+    }
+    allowed.push("OPTIONS");
+    allowed.join(", ")
+}
+
+impl Route {
+    fn new(operation: &'static Operation) -> Self {
+        let segments = operation.path.split('/').skip(1);
+        let segments =
+            segments.map(|text| if text.starts_with('{') { Segment::Parameter } else { Segment::Literal(text) });
+        Self { path: operation.path, allow: String::new(), segments: segments.collect(), operations: vec![operation] }
+    }
+
+    /// Whether the path is of this route: the parameter, if the route has one.
+    fn matches<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
+        let mut parameter = None;
+        let mut rest = path;
+        for segment in &self.segments {
+            rest = rest.strip_prefix('/')?;
+            let (text, behind) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            match segment {
+                Segment::Literal(literal) if *literal == text => {}
+                Segment::Parameter if !text.is_empty() => parameter = Some(text),
+                Segment::Literal(_) | Segment::Parameter => return None,
+            }
+            rest = behind;
+        }
+        rest.is_empty().then_some(parameter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(method: &Method, path: &str) -> String {
+        match route(method, path) {
+            Routed::To(operation, parameter) => format!("{} {}", operation.id, parameter.unwrap_or_default()),
+            Routed::NotThatMethod(route) => format!("not {method}, but {}", route.allow),
+            Routed::Nowhere => "nowhere".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_literal_path_owns_all_its_methods() {
+        assert_eq!(told(&Method::GET, "/api/v2/users/me"), "show_current_user ");
+        assert_eq!(told(&Method::PUT, "/api/v2/users/me"), "not PUT, but GET, HEAD, OPTIONS");
+        assert_eq!(told(&Method::DELETE, "/api/v2/users/sign_in"), "not DELETE, but POST, OPTIONS");
+        assert_eq!(told(&Method::PUT, "/api/v2/users/7"), "update_user 7");
+        assert_eq!(told(&Method::HEAD, "/api/v2/users/-/systems"), "index_system_users ");
+    }
+
+    #[test]
+    fn a_path_matches_as_it_is_written_or_not_at_all() {
+        let strange = [
+            "/",
+            "/api/v2",
+            "/api/v2/",
+            "/api/v2//users",
+            "/api/v2/users/",
+            "/api/v2/./users",
+            "/api/v2/x/../users",
+            "/api/v2/%75sers",
+            "/API/V2/users",
+            "/api/v2/users;a=b",
+            "/api/v2/users%00",
+            "/api/v2/users/me/api_keys/",
+            "/api/v2users",
+            "/api/v2/users/-/systems/x",
+        ];
+        for path in strange {
+            assert_eq!(told(&Method::GET, path), "nowhere", "{path}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_handed_on_undecoded() {
+        let path = "/api/v2/users/me/configurations/a%2Fb%20c.d";
+        assert_eq!(told(&Method::GET, path), "show_configuration a%2Fb%20c.d");
+    }
+}

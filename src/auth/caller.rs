@@ -1,0 +1,134 @@
+//! Who is asking, once that is known. The store is reached through these alone.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{AuthError, Challenge, Realm};
+use crate::{
+    domain::{ApiKey, PasswordHash, User},
+    store::{Store, StoreError, Tables, Txn},
+};
+
+/// By what a caller came in.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// With user name and password: the user's full rights.
+    Password,
+    /// With the token of that session: the user's full rights.
+    Session(Uuid),
+    /// With an API key: what its scopes permit, and no more than the user may.
+    ApiKey(Arc<ApiKey>),
+}
+
+/// Somebody with a good credential.
+pub struct Caller {
+    /// What the caller works on.
+    pub realm: Arc<Realm>,
+    /// The account, as it was when the request came.
+    pub user: User,
+    /// By what the caller came in.
+    pub access: Access,
+}
+
+/// A [`Caller`] who is an administrator.
+pub struct Administrator(pub Caller);
+
+/// Somebody whom nothing is known of.
+pub struct Visitor {
+    /// What the visitor may ask of: whether a password is right.
+    pub realm: Arc<Realm>,
+}
+
+impl Caller {
+    /// A caller whose credential was found good.
+    #[must_use]
+    pub fn new(realm: Arc<Realm>, user: User, access: Access) -> Self {
+        Self { realm, user, access }
+    }
+
+    /// Whether the credential permits the action; the caller's role is another question.
+    #[must_use]
+    pub fn permits(&self, controller: &str, action: &str) -> bool {
+        match &self.access {
+            Access::Password | Access::Session(_) => true,
+            Access::ApiKey(key) => key.scopes.permit(controller, action),
+        }
+    }
+
+    /// The API key, if the caller came in by one that lacks `* / *`.
+    #[must_use]
+    pub fn narrow_key(&self) -> Option<&ApiKey> {
+        self.api_key().filter(|key| !key.scopes.are_full_access())
+    }
+
+    /// The API key, if the caller came in by one.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        match &self.access {
+            Access::Password | Access::Session(_) => None,
+            Access::ApiKey(key) => Some(key),
+        }
+    }
+
+    /// The store, to read.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.realm.store
+    }
+
+    /// Writes, if the credential is still as good as when the request came; the write is given the account as it is now.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`] if it is not, and whatever [`Store::write`] and the write itself say.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>, User) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + From<AuthError> + Send + 'static,
+    {
+        let standing = Standing { user: self.user.clone(), access: self.access.clone() };
+        self.store()
+            .write(move |txn| {
+                let user = standing.confirm(txn)?;
+                work(txn, user)
+            })
+            .await
+    }
+}
+
+/// What a caller's rights rest on.
+struct Standing {
+    user: User,
+    access: Access,
+}
+
+impl Standing {
+    /// The account as it is now, unless the rights have shrunk since the request came.
+    fn confirm(&self, txn: &Txn<'_>) -> Result<User, AuthError> {
+        let refused = AuthError::Refused(self.challenge());
+        let user = txn.user(self.user.id)?.ok_or_else(|| refused.clone())?;
+        let has_role = user.is_admin || !self.user.is_admin;
+        if has_role && self.access_stands(txn, &user.password)? { Ok(user) } else { Err(refused) }
+    }
+
+    fn access_stands(&self, txn: &Txn<'_>, password: &PasswordHash) -> Result<bool, StoreError> {
+        match &self.access {
+            Access::Password => Ok(*password == self.user.password),
+            Access::Session(jti) => Ok(txn.session(self.user.id, *jti)?.is_some()),
+            Access::ApiKey(key) => {
+                let present = txn.api_key(key.owner, key.id)?;
+                Ok(present.is_some_and(|present| present.digest == key.digest && present.scopes == key.scopes))
+            }
+        }
+    }
+
+    fn challenge(&self) -> Challenge {
+        match self.access {
+            Access::Password => Challenge::Basic,
+            Access::Session(_) | Access::ApiKey(_) => Challenge::Bearer,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What an `Authorization` header says.
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+use super::{AuthError, Challenge, PresentedKey, key};
+use crate::domain::PresentedPassword;
+
+/// Clients differ in whether they pad.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Longer tokens are refused unread; ours have some 300 characters.
+const LONGEST_TOKEN: usize = 4096;
+
+/// What somebody shows to say who they are; nothing of it is checked yet.
+#[derive(Debug)]
+pub enum Credential {
+    /// A user name, as it was given, and a password.
+    Basic(String, PresentedPassword),
+    /// An API key with a right checksum.
+    ApiKey(PresentedKey),
+    /// Something with two dots.
+    SessionToken(String),
+}
+
+impl Credential {
+    /// Reads all `Authorization` headers of a request.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`] if there is none, more than one, or one that cannot be right.
+    pub fn parse<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Result<Self, AuthError> {
+        let Some(header) = headers.next() else { return Err(AuthError::Refused(Challenge::Any)) };
+        let (scheme, rest) = split_scheme(header);
+        let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+        let credential = if is_basic { basic(rest) } else { token(scheme, rest) };
+        let challenge = if is_basic { Challenge::Basic } else { Challenge::Bearer };
+        credential.filter(|_| headers.next().is_none()).ok_or(AuthError::Refused(challenge))
+    }
+}
+
+fn split_scheme(header: &[u8]) -> (&[u8], &[u8]) {
+    match header.iter().position(|byte| *byte == b' ') {
+        Some(blank) => (&header[..blank], header[blank..].trim_ascii()),
+        None => (header, &[]),
+    }
+}
+
+fn basic(encoded: &[u8]) -> Option<Credential> {
+    let bytes = Zeroizing::new(BASE64.decode(encoded).ok()?);
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    let username = text(&bytes[..colon]);
+    let password = text(&bytes[colon + 1..]);
+    if username.is_empty() || username.contains(char::is_control) {
+        return None;
+    }
+    PresentedPassword::parse(&password).map(|password| Credential::Basic(username.to_string(), password))
+}
+
+/// The text of bytes that are UTF-8, or Latin-1 where they are not: real clients send either.
+fn text(bytes: &[u8]) -> Zeroizing<String> {
+    let text = str::from_utf8(bytes).map(str::to_owned);
+    Zeroizing::new(text.unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect()))
+}
+
+fn token(scheme: &[u8], rest: &[u8]) -> Option<Credential> {
+    let is_scheme = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"token");
+    let bare = rest.is_empty().then_some(scheme);
+    let token = str::from_utf8(if is_scheme { rest } else { bare? }).ok()?;
+    if token.len() > LONGEST_TOKEN {
+        None
+    } else if token.starts_with(key::PREFIX) {
+        PresentedKey::parse(token).map(Credential::ApiKey)
+    } else {
+        (token.bytes().filter(|byte| *byte == b'.').count() == 2).then(|| Credential::SessionToken(token.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(headers: &[&[u8]]) -> Option<Challenge> {
+        match Credential::parse(headers.iter().copied()) {
+            Err(AuthError::Refused(challenge)) => Some(challenge),
+            _ => None,
+        }
+    }
+
+    fn basic_of(header: &[u8]) -> (String, Vec<u8>) {
+        match Credential::parse([header].into_iter()) {
+            Ok(Credential::Basic(username, password)) => (username, password.as_bytes().to_vec()),
+            other => panic!("{other:?} is not a user name and password"),
+        }
+    }
+
+    #[test]
+    fn the_challenge_fits_what_came() {
+        assert_eq!(refusal(&[]), Some(Challenge::Any));
+        for broken in ["Basic", "basic ", "Basic !", "Basic YQ==", "BASIC Og==", "Basic OnB3", "Basic YTo="] {
+            assert_eq!(refusal(&[broken.as_bytes()]), Some(Challenge::Basic), "{broken}");
+        }
+        for broken in ["", "Bearer", "Bearer x", "Digest a.b.c", "a.b", "Bearer a.b.c.d", "Bearer a.b.c d", "lodge_x"] {
+            assert!(
+                matches!(refusal(&[broken.as_bytes()]), Some(Challenge::Bearer)) || broken == "Bearer a.b.c d",
+                "{broken}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_is_split_at_the_first_colon_and_may_be_latin_1() {
+        assert_eq!(basic_of(b"Basic YTpiOmM="), ("a".to_owned(), b"b:c".to_vec()));
+        assert_eq!(basic_of(b"basic   YTpiOmM"), ("a".to_owned(), b"b:c".to_vec()));
+        let latin_1 = format!("Basic {}", BASE64.encode(b"a:caf\xe9"));
+        assert_eq!(basic_of(latin_1.as_bytes()), ("a".to_owned(), "caf\u{e9}".as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn two_headers_are_refused_even_if_both_are_right() {
+        assert_eq!(refusal(&[b"Basic YTpi", b"Basic YTpi"]), Some(Challenge::Basic));
+    }
+
+    #[test]
+    fn a_session_token_comes_with_or_without_a_scheme() {
+        for header in ["Bearer a.b.c", "bearer  a.b.c", "TOKEN a.b.c", "a.b.c"] {
+            assert!(
+                matches!(Credential::parse([header.as_bytes()].into_iter()), Ok(Credential::SessionToken(_))),
+                "{header}"
+            );
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! API keys: how one is made, read and recognised.
+//!
+//! A key is `lodge_` and 70 URL-safe characters: base64url of a 16-byte identifier, a 32-byte secret part and the CRC-32
+//! of both, by which a mistyped key is told apart without a look-up. The secret part is HMAC-SHA-256 of the identifier
+//! under a key derived from the server's secret, so the store holds nothing that the key can be computed from.
+
+use aws_lc_rs::{digest, hmac};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use uuid::Uuid;
+
+use crate::{
+    domain::{ApiKey, KeyDigest},
+    secret::{Purpose, RootSecret, Secret},
+};
+
+/// What every key begins with, so that scanners find leaked ones.
+pub(super) const PREFIX: &str = "lodge_";
+
+const IDENTIFIED: usize = 16 + 32;
+
+/// A whole key, as its owner uses it.
+#[derive(Clone, Debug)]
+pub struct KeyText(Secret<String>);
+
+impl KeyText {
+    /// The key itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// By which the key is found.
+    #[must_use]
+    pub fn digest(&self) -> KeyDigest {
+        digest_of(self.expose())
+    }
+
+    /// Its last four characters.
+    #[must_use]
+    pub fn last_four(&self) -> [u8; 4] {
+        *self.expose().as_bytes().last_chunk().expect("a key has more than four characters")
+    }
+}
+
+/// A key that somebody shows; its checksum is right.
+#[derive(Clone, Copy, Debug)]
+pub struct PresentedKey(KeyDigest);
+
+impl PresentedKey {
+    /// Reads a key; `None` if it has a wrong form or checksum.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
+        let (identified, checksum) = bytes.split_at_checked(IDENTIFIED)?;
+        (checksum == crc32fast::hash(identified).to_be_bytes()).then(|| Self(digest_of(text)))
+    }
+
+    /// By which the key is looked up.
+    #[must_use]
+    pub fn digest(&self) -> KeyDigest {
+        self.0
+    }
+}
+
+/// Makes keys, and makes them again from what is stored.
+pub(super) struct KeyMaker(hmac::Key);
+
+impl KeyMaker {
+    pub(super) fn new(secret: &RootSecret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::ApiKeys).expose()))
+    }
+
+    /// The key of that identifier.
+    pub(super) fn key(&self, identifier: Uuid) -> KeyText {
+        let secret_part = hmac::sign(&self.0, identifier.as_bytes());
+        let mut bytes = [identifier.as_bytes().as_slice(), secret_part.as_ref()].concat();
+        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+        KeyText(Secret::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))))
+    }
+
+    /// The stored key in the clear, unless it was made under another secret.
+    pub(super) fn reveal(&self, api_key: &ApiKey) -> Option<KeyText> {
+        Some(self.key(api_key.identifier)).filter(|key| key.digest() == api_key.digest)
+    }
+}
+
+/// The key as it is shown to who must not see it: the prefix, eight `*` and the last four characters.
+pub(super) fn masked(api_key: &ApiKey) -> String {
+    format!("{PREFIX}********{}", String::from_utf8_lossy(&api_key.last_four))
+}
+
+fn digest_of(text: &str) -> KeyDigest {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    KeyDigest(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(secret: [u8; 32]) -> KeyText {
+        KeyMaker::new(&RootSecret::from_bytes(secret)).key(Uuid::from_bytes([9; 16]))
+    }
+
+    #[test]
+    fn a_key_is_made_again_from_its_identifier_and_the_secret_alone() {
+        let key = key_of([1; 32]);
+        assert_eq!(key.expose(), key_of([1; 32]).expose());
+        assert_ne!(key.expose(), key_of([2; 32]).expose());
+        assert_eq!(key.expose().len(), 76);
+        assert_eq!(PresentedKey::parse(key.expose()).map(|key| key.digest()), Some(key.digest()));
+    }
+
+    #[test]
+    fn every_single_mistyped_character_is_noticed() {
+        let key = key_of([1; 32]).expose().to_owned();
+        for position in 0..key.len() {
+            for replacement in ['a', 'B', '7', '-', '_'] {
+                let mut mistyped = key.clone();
+                mistyped.replace_range(position..=position, &replacement.to_string());
+                assert!(mistyped == key || PresentedKey::parse(&mistyped).is_none(), "{position} {replacement}");
+            }
+        }
+        assert!(PresentedKey::parse(&key.to_uppercase()).is_none());
+        assert!(PresentedKey::parse(&format!("{key}A")).is_none());
+    }
+}

@@ -1,0 +1,47 @@
+//! Who is asking: credentials, and the caller that a good one makes.
+
+mod caller;
+mod credential;
+mod key;
+mod password;
+mod realm;
+mod token;
+mod verified;
+
+use thiserror::Error;
+
+pub(crate) use self::realm::random_uuid;
+pub use self::{
+    caller::{Access, Administrator, Caller, Visitor},
+    credential::Credential,
+    key::{KeyText, PresentedKey},
+    password::{Cost, Hasher},
+    realm::{Realm, Rules},
+    token::{Claims, SessionTokens},
+};
+use crate::store::StoreError;
+
+/// Which credentials a refusal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// None came: any will do.
+    Any,
+    /// A user name and password came.
+    Basic,
+    /// A token came, or this is what a browser page shall be told.
+    Bearer,
+}
+
+/// Nobody was let in.
+#[derive(Clone, Debug, Error)]
+pub enum AuthError {
+    /// The credential is missing, wrong, or no longer good. Which one stays unsaid.
+    #[error("the credential is refused")]
+    Refused(Challenge),
+    /// Too many passwords are being checked.
+    #[error("too many passwords are being checked")]
+    Busy,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,238 @@
+//! Password hashes: scrypt as PHC strings, a bounded number of them at a time.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use scrypt::{
+    Params,
+    password_hash::phc::{self, Output, Salt},
+    phc::ALG_ID,
+    scrypt,
+};
+use tokio::sync::oneshot;
+
+use super::AuthError;
+use crate::{
+    domain::{PasswordHash, PresentedPassword},
+    secret::random_bytes,
+};
+
+/// How many checks may wait for each thread; one more is refused, which is better than to wait for seconds.
+const MOST_WAITING_PER_THREAD: usize = 8;
+
+/// The salt of the hash that is computed for nobody.
+const NOBODYS_SALT: [u8; 16] = *b"lodge has nobody";
+
+/// What a hash costs: the base-2 logarithm of scrypt's N, with r = 8 and p = 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost(u8);
+
+impl Cost {
+    /// What OWASP's Password Storage Cheat Sheet asks for: 128 MiB, some 0.4 s.
+    pub const RECOMMENDED: Self = Self(17);
+    /// 1 MiB; for tests.
+    pub const LEAST: Self = Self(10);
+    /// 1 GiB.
+    pub const MOST: Self = Self(20);
+
+    /// The cost of that logarithm, 10 to 20.
+    #[must_use]
+    pub fn new(log2_n: u8) -> Option<Self> {
+        Some(Self(log2_n)).filter(|cost| (Self::LEAST..=Self::MOST).contains(cost))
+    }
+
+    fn params(self) -> Params {
+        Params::new(self.0, 8, 1).expect("the bounds of a cost are within those of scrypt")
+    }
+}
+
+/// Hashes passwords on threads of its own, as many as it was given: one hash uses a core and 128 MiB.
+#[derive(Debug)]
+pub struct Hasher {
+    jobs: SyncSender<Job>,
+    cost: Cost,
+    computed: Arc<AtomicU64>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Hasher {
+    /// Starts the threads.
+    ///
+    /// # Panics
+    /// If no thread can be started.
+    #[must_use]
+    pub fn start(cost: Cost, threads: usize) -> Self {
+        let (jobs, waiting) = sync_channel::<Job>(threads * MOST_WAITING_PER_THREAD);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..threads {
+            let waiting = Arc::clone(&waiting);
+            let thread = thread::Builder::new().name("hasher".to_owned()).spawn(move || work(&waiting));
+            thread.expect("a thread can be started");
+        }
+        Self { jobs, cost, computed: Arc::default() }
+    }
+
+    /// Hashes a password with a fresh salt.
+    ///
+    /// # Errors
+    /// [`AuthError::Busy`] if too many hashes are waiting.
+    pub async fn hash(&self, password: &PresentedPassword) -> Result<PasswordHash, AuthError> {
+        let (password, cost) = (password.clone(), self.cost);
+        let computed = Arc::clone(&self.computed);
+        self.run(move || new_hash(&password, cost, &computed)).await
+    }
+
+    /// Verifies a password in the time a right one takes, also for an unknown user (`None`).
+    ///
+    /// A hash of lower cost is followed by further work up to the present cost, so that it does not stand out.
+    ///
+    /// # Errors
+    /// [`AuthError::Busy`] if too many hashes are waiting.
+    pub async fn verify(&self, stored: Option<PasswordHash>, password: &PresentedPassword) -> Result<bool, AuthError> {
+        let (password, cost) = (password.clone(), self.cost);
+        let computed = Arc::clone(&self.computed);
+        self.run(move || matches(stored.as_ref(), &password, cost, &computed)).await
+    }
+
+    /// Whether the hash was made at a lower cost than new ones are.
+    #[must_use]
+    pub fn is_outdated(&self, stored: &PasswordHash) -> bool {
+        StoredHash::parse(stored).is_some_and(|stored| stored.cost < self.cost)
+    }
+
+    /// How many times scrypt has run.
+    #[must_use]
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
+    }
+
+    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
+        let (reply, answer) = oneshot::channel();
+        // The job keeps its place among the running ones even when whoever asked has gone.
+        let job = Box::new(move || {
+            if !reply.is_closed() {
+                drop(reply.send(job()))
+            }
+        });
+        self.jobs.try_send(job).map_err(|_| AuthError::Busy)?;
+        answer.await.map_err(|_| AuthError::Busy)
+    }
+}
+
+fn work(waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        let next = waiting.lock().expect("no holder of the lock panics").recv();
+        let Ok(job) = next else { return };
+        job();
+    }
+}
+
+/// A PHC string whose parameters are within bounds: one with `ln=40` would exhaust the memory.
+struct StoredHash {
+    cost: Cost,
+    salt: Salt,
+    output: Output,
+}
+
+impl StoredHash {
+    fn parse(stored: &PasswordHash) -> Option<Self> {
+        let hash = phc::PasswordHash::new(stored.as_str()).ok()?;
+        let parameter = |name| hash.params.get_decimal(name);
+        let is_ours = hash.algorithm == ALG_ID && parameter("r") == Some(8) && parameter("p") == Some(1);
+        let cost = parameter("ln").and_then(|log2_n| u8::try_from(log2_n).ok()).and_then(Cost::new)?;
+        is_ours.then_some(Self { cost, salt: hash.salt?, output: hash.hash? })
+    }
+}
+
+fn matches(stored: Option<&PasswordHash>, password: &PresentedPassword, cost: Cost, computed: &AtomicU64) -> bool {
+    let stored = stored.and_then(StoredHash::parse);
+    let Some(stored) = stored else {
+        compute(password, &NOBODYS_SALT, cost, computed);
+        return false;
+    };
+    let output = compute(password, &stored.salt, stored.cost, computed);
+    // 2^s + (2^s + 2^(s+1) + ... + 2^(c-1)) = 2^c: together they take the time of one at the present cost.
+    for padding in stored.cost.0..cost.0 {
+        compute(password, &NOBODYS_SALT, Cost(padding), computed);
+    }
+    // `Output` compares in constant time.
+    Output::new(&output).is_ok_and(|output| output == stored.output)
+}
+
+fn new_hash(password: &PresentedPassword, cost: Cost, computed: &AtomicU64) -> PasswordHash {
+    let salt = random_bytes::<16>();
+    let output = compute(password, &salt, cost, computed);
+    let hash = phc::PasswordHash {
+        algorithm: ALG_ID,
+        version: None,
+        params: cost.params().try_into().expect("the parameters fit into a PHC string"),
+        salt: Some(Salt::new(&salt).expect("16 bytes are a salt")),
+        hash: Some(Output::new(&output).expect("32 bytes are an output")),
+    };
+    PasswordHash::new(hash.to_string())
+}
+
+fn compute(password: &PresentedPassword, salt: &[u8], cost: Cost, computed: &AtomicU64) -> [u8; 32] {
+    let mut output = [0; 32];
+    scrypt(password.as_bytes(), salt, &cost.params(), &mut output).expect("32 bytes are within what scrypt can give");
+    computed.fetch_add(1, Ordering::Relaxed);
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> PresentedPassword {
+        PresentedPassword::parse(text).unwrap()
+    }
+
+    #[actix_web::rt::test]
+    async fn a_hash_is_matched_by_its_password_alone() {
+        let hasher = Hasher::start(Cost::LEAST, 1);
+        let stored = hasher.hash(&password("open sesame")).await.unwrap();
+
+        assert!(stored.as_str().starts_with("$scrypt$ln=10,r=8,p=1$"));
+        assert!(hasher.verify(Some(stored.clone()), &password("open sesame")).await.unwrap());
+        assert!(!hasher.verify(Some(stored), &password("open barley")).await.unwrap());
+    }
+
+    #[actix_web::rt::test]
+    async fn an_unknown_user_costs_exactly_one_hash_as_a_known_one_does() {
+        let hasher = Hasher::start(Cost::LEAST, 1);
+        let stored = hasher.hash(&password("open sesame")).await.unwrap();
+
+        let before = hasher.computed();
+        hasher.verify(None, &password("guess")).await.unwrap();
+        let unknown = hasher.computed() - before;
+        hasher.verify(Some(stored), &password("guess")).await.unwrap();
+        let known = hasher.computed() - before - unknown;
+
+        assert_eq!((unknown, known), (1, 1));
+    }
+
+    #[actix_web::rt::test]
+    async fn a_hash_of_lower_cost_is_matched_and_outdated() {
+        let old = Hasher::start(Cost::LEAST, 1).hash(&password("open sesame")).await.unwrap();
+        let hasher = Hasher::start(Cost(12), 1);
+
+        assert!(hasher.is_outdated(&old));
+        assert!(hasher.verify(Some(old), &password("open sesame")).await.unwrap());
+        // ln 10, and the padding of ln 10 and 11, which together cost what ln 12 does.
+        assert_eq!(hasher.computed(), 3);
+    }
+
+    #[actix_web::rt::test]
+    async fn parameters_out_of_bounds_match_nothing() {
+        let hasher = Hasher::start(Cost::LEAST, 1);
+        let exhausting = "$scrypt$ln=40,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
+        assert!(!hasher.verify(Some(PasswordHash::new(exhausting.to_owned())), &password("password")).await.unwrap());
+    }
+}

@@ -1,0 +1,152 @@
+//! Everything that is needed to tell who is asking.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use uuid::{Builder, Uuid};
+
+use super::{
+    Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens,
+    key::{KeyMaker, masked},
+    verified::VerifiedPasswords,
+};
+use crate::{
+    clock::Clock,
+    domain::{ApiKey, Id, PresentedPassword, User, Username},
+    secret::{RootSecret, random_bytes},
+    store::{Store, Tables},
+    system::NameService,
+};
+
+/// The bounds that an installation sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a session lasts.
+    pub session_lifetime: Duration,
+    /// How many bytes a new password has at least.
+    pub password_shortest: usize,
+    /// How many configurations a user may have.
+    pub most_configurations: usize,
+    /// How many API keys a user may have.
+    pub most_api_keys: usize,
+    /// Where the random password of the first administrator is, while it is in use.
+    pub initial_password_file: PathBuf,
+}
+
+/// Everything that is needed to tell who is asking, and what the callers work on.
+pub struct Realm {
+    pub(crate) store: Store,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The bounds that the installation sets.
+    pub rules: Rules,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Knows the system's users and groups.
+    pub names: NameService,
+    /// Signs and reads session tokens.
+    pub tokens: SessionTokens,
+    keys: KeyMaker,
+    verified: VerifiedPasswords,
+}
+
+impl Realm {
+    /// A realm over a store, whose secrets all come from the one given.
+    #[must_use]
+    pub fn new(store: Store, secret: &RootSecret, clock: Clock, rules: Rules, hasher: Hasher) -> Self {
+        Self {
+            store,
+            clock,
+            rules,
+            hasher,
+            names: NameService::start(),
+            tokens: SessionTokens::new(secret),
+            keys: KeyMaker::new(secret),
+            verified: VerifiedPasswords::new(secret),
+        }
+    }
+
+    /// Finds out who shows this credential.
+    ///
+    /// # Errors
+    /// [`AuthError`] if it is not good, or cannot be checked now.
+    pub async fn authenticate(self: &Arc<Self>, shown: Credential, address: IpAddr) -> Result<Caller, AuthError> {
+        let (user, access) = match shown {
+            Credential::Basic(username, password) => {
+                (self.by_password(&username, &password, address).await?, Access::Password)
+            }
+            Credential::SessionToken(token) => self.by_session(&token)?,
+            Credential::ApiKey(key) => self.by_api_key(&key)?,
+        };
+        Ok(Caller::new(Arc::clone(self), user, access))
+    }
+
+    /// The user of that name, in whatever case it is written.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`] if the store cannot be read.
+    pub fn user_named(&self, username: &str) -> Result<Option<User>, AuthError> {
+        let Ok(username) = Username::parse(username) else { return Ok(None) };
+        Ok(self.store.user_by_username(&username.folded())?)
+    }
+
+    /// A key that has never been, and what it is derived from.
+    #[must_use]
+    pub fn new_key(&self) -> (Uuid, KeyText) {
+        let identifier = random_uuid();
+        (identifier, self.keys.key(identifier))
+    }
+
+    /// The key as it may be shown: whole for `may_see_whole`, unless it was made under another secret.
+    #[must_use]
+    pub fn shown_key(&self, api_key: &ApiKey, may_see_whole: bool) -> String {
+        let whole = if may_see_whole { self.keys.reveal(api_key) } else { None };
+        whole.map_or_else(|| masked(api_key), |key| key.expose().to_owned())
+    }
+
+    async fn by_password(
+        &self,
+        username: &str,
+        password: &PresentedPassword,
+        address: IpAddr,
+    ) -> Result<User, AuthError> {
+        let refused = AuthError::Refused(Challenge::Basic);
+        let Some(user) = self.user_named(username)? else {
+            self.hasher.verify(None, password).await?;
+            return Err(refused);
+        };
+        let verify = async {
+            let is_right = self.hasher.verify(Some(user.password.clone()), password).await?;
+            if is_right { Ok(()) } else { Err(refused) }
+        };
+        let checked = self.verified.check(&user, password, address, verify).await;
+        checked.map_err(|error| AuthError::clone(&error))?;
+        Ok(user)
+    }
+
+    fn by_session(&self, token: &str) -> Result<(User, Access), AuthError> {
+        const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
+        let now = self.clock.now();
+        let (owner, jti) = self.tokens.read(token, now).ok_or(REFUSED)?;
+        let session = self.store.session(owner, jti)?.filter(|session| now.as_secs() < session.expires_at.as_secs());
+        let session = session.ok_or(REFUSED)?;
+        Ok((self.owner(owner)?, Access::Session(session.jti)))
+    }
+
+    fn by_api_key(&self, key: &PresentedKey) -> Result<(User, Access), AuthError> {
+        let now = self.clock.now();
+        let api_key = self.store.api_key_by_digest(key.digest())?;
+        let api_key = api_key.filter(|api_key| api_key.expires_at.is_none_or(|end| now < end));
+        let api_key = api_key.ok_or(AuthError::Refused(Challenge::Bearer))?;
+        Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key))))
+    }
+
+    fn owner(&self, id: Id) -> Result<User, AuthError> {
+        self.store.user(id)?.ok_or(AuthError::Refused(Challenge::Bearer))
+    }
+}
+
+/// A UUID of random bits (version 4).
+#[must_use]
+pub(crate) fn random_uuid() -> Uuid {
+    Builder::from_random_bytes(random_bytes()).into_uuid()
+}

@@ -1,0 +1,146 @@
+//! Session tokens: JWT, HS256 only (RFC 8725).
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    clock::Timestamp,
+    domain::{Id, Session},
+    secret::{Purpose, RootSecret, Secret},
+};
+
+/// What a token says. Times are whole seconds since 1970; every member has this type or the token is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The user's id in decimal digits.
+    pub sub: String,
+    /// The session.
+    pub jti: Uuid,
+    /// When it was made; compared with nothing, because clocks step.
+    pub iat: u64,
+    /// When it is over.
+    pub exp: u64,
+    /// From when on it is good, if it says so; ours do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<u64>,
+}
+
+/// Signs and reads tokens.
+pub struct SessionTokens {
+    signing: EncodingKey,
+    checking: DecodingKey,
+    validation: Validation,
+}
+
+impl SessionTokens {
+    /// Tokens under the server's secret.
+    #[must_use]
+    pub fn new(secret: &RootSecret) -> Self {
+        let key = secret.derive(Purpose::SessionTokens);
+        let mut validation = Validation::new(Algorithm::HS256);
+        // The library's clock is ambient, and its check of `exp` lets the very second pass: both are done here.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        Self {
+            signing: EncodingKey::from_secret(key.expose()),
+            checking: DecodingKey::from_secret(key.expose()),
+            validation,
+        }
+    }
+
+    /// The token of a session.
+    #[must_use]
+    pub fn issue(&self, session: &Session, now: Timestamp) -> Secret<String> {
+        let (sub, exp) = (session.owner.to_string(), session.expires_at.as_secs());
+        self.sign(&Claims { sub, jti: session.jti, iat: now.as_secs(), exp, nbf: None })
+    }
+
+    /// A token that says this.
+    ///
+    /// # Panics
+    /// Never: claims can be written as JSON and signed.
+    #[must_use]
+    pub fn sign(&self, claims: &Claims) -> Secret<String> {
+        let token = encode(&Header::new(Algorithm::HS256), claims, &self.signing);
+        Secret::new(token.expect("claims can be written as JSON and signed"))
+    }
+
+    /// Whose session the token names, if it is ours and its time is not over; the session itself is yet to be looked up.
+    #[must_use]
+    pub fn read(&self, token: &str, now: Timestamp) -> Option<(Id, Uuid)> {
+        let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
+        let claims = data.claims;
+        let is_current = now.as_secs() < claims.exp && claims.nbf.is_none_or(|nbf| nbf <= now.as_secs());
+        // RFC 7515, section 4.1.11: what must be understood and is not makes the token invalid.
+        (data.header.crit.is_none() && is_current).then_some((Id::parse(&claims.sub)?, claims.jti))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+
+    fn tokens() -> SessionTokens {
+        SessionTokens::new(&RootSecret::from_bytes([3; 32]))
+    }
+
+    fn reads(header: &Header, claims: &Value) -> bool {
+        let tokens = tokens();
+        let token = encode(header, claims, &tokens.signing).unwrap();
+        tokens.read(&token, NOW).is_some()
+    }
+
+    fn claims(change: impl FnOnce(&mut Value)) -> Value {
+        let mut claims = json!({"sub": "7", "jti": Uuid::nil(), "iat": 1000, "exp": 1001});
+        change(&mut claims);
+        claims
+    }
+
+    #[test]
+    fn a_token_is_good_until_the_second_of_its_end() {
+        let hs256 = Header::new(Algorithm::HS256);
+        assert!(reads(&hs256, &claims(|_| {})));
+        assert!(!reads(&hs256, &claims(|claims| claims["exp"] = json!(1000))));
+        assert!(!reads(&hs256, &claims(|claims| claims["exp"] = json!(999))));
+    }
+
+    #[test]
+    fn claims_of_another_type_are_refused() {
+        let hs256 = Header::new(Algorithm::HS256);
+        for exp in [json!("2000"), json!(-1), json!(2000.5), json!(1e300), json!([2000]), Value::Null] {
+            assert!(!reads(&hs256, &claims(|claims| claims["exp"] = exp.clone())), "{exp}");
+        }
+        for sub in [json!(" 1"), json!("01"), json!(1.0), json!(1), json!(["1"]), json!("0"), json!("4294967297")] {
+            assert!(!reads(&hs256, &claims(|claims| claims["sub"] = sub.clone())), "{sub}");
+        }
+        for absent in ["sub", "jti", "iat", "exp"] {
+            let without = claims(|claims| drop(claims.as_object_mut().unwrap().remove(absent)));
+            assert!(!reads(&hs256, &without), "{absent}");
+        }
+        assert!(!reads(&hs256, &claims(|claims| claims["nbf"] = json!(1001))));
+        assert!(reads(&hs256, &claims(|claims| claims["nbf"] = json!(1000))));
+    }
+
+    #[test]
+    fn other_algorithms_and_critical_headers_are_refused() {
+        assert!(!reads(&Header::new(Algorithm::HS384), &claims(|_| {})));
+        assert!(!reads(&Header::new(Algorithm::HS512), &claims(|_| {})));
+        let mut critical = Header::new(Algorithm::HS256);
+        critical.crit = Some(vec!["exp".to_owned()]);
+        assert!(!reads(&critical, &claims(|_| {})));
+    }
+
+    #[test]
+    fn a_token_of_another_installation_is_refused() {
+        let other = SessionTokens::new(&RootSecret::from_bytes([4; 32]));
+        let claims = Claims { sub: "7".to_owned(), jti: Uuid::nil(), iat: 1000, exp: 1001, nbf: None };
+        assert!(tokens().read(other.sign(&claims).expose(), NOW).is_none());
+    }
+}

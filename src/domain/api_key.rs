@@ -1,0 +1,60 @@
+//! A key that acts for its owner, within its scopes.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Id, Parsed, Problem, Scopes, at_most_characters};
+use crate::clock::Timestamp;
+
+/// A key that acts for its owner, within its scopes. The key itself is not here: it is derived from `identifier`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: Id,
+    /// The user it acts for.
+    pub owner: Id,
+    /// What the key is derived from, together with the server's secret.
+    pub identifier: Uuid,
+    /// SHA-256 of the key, by which it is found.
+    pub digest: KeyDigest,
+    /// The key's last four characters, to recognise it by.
+    pub last_four: [u8; 4],
+    /// Its name.
+    pub name: Option<ApiKeyName>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The key that made it, if a key did.
+    pub made_by: Option<Id>,
+    /// When it ends, if it does: no later than the key that made it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// SHA-256 of a whole API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyDigest(pub [u8; 32]);
+
+/// The name of a key: at most 255 characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApiKeyName(String);
+
+impl ApiKeyName {
+    /// How many characters it has at most.
+    pub const MOST: usize = 255;
+
+    /// Reads the name of a key.
+    ///
+    /// # Errors
+    /// `too_long` or `invalid`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        at_most_characters(text, Self::MOST)?;
+        if text.contains(char::is_control) { Err(Problem::Invalid) } else { Ok(Self(text.to_owned())) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

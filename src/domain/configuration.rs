@@ -1,0 +1,89 @@
+//! A setting of one user.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Id, Parsed, Problem, at_most_characters};
+
+/// A setting of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Its id.
+    pub id: Id,
+    /// The user whose setting it is.
+    pub owner: Id,
+    /// Its name, unique for the user.
+    pub key: ConfigurationKey,
+    /// Its value.
+    pub value: ConfigurationValue,
+}
+
+/// The name of a setting: 1 to 255 characters, none of them a control character; case matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigurationKey(String);
+
+impl ConfigurationKey {
+    /// How many characters it has at most.
+    pub const MOST: usize = 255;
+
+    /// Reads the name of a setting.
+    ///
+    /// # Errors
+    /// `blank`, `too_long` or `invalid`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        if text.is_empty() {
+            return Err(Problem::Blank);
+        }
+        at_most_characters(text, Self::MOST)?;
+        if text.contains(char::is_control) { Err(Problem::Invalid) } else { Ok(Self(text.to_owned())) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The value of a setting: any text of at most 64 KiB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigurationValue(String);
+
+impl ConfigurationValue {
+    /// How many bytes of UTF-8 it has at most.
+    pub const MOST_BYTES: usize = 64 * 1024;
+
+    /// Reads the value of a setting.
+    ///
+    /// # Errors
+    /// `too_long`, counted in bytes.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        if text.len() > Self::MOST_BYTES { Err(Problem::TooLong(Self::MOST_BYTES)) } else { Ok(Self(text.to_owned())) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_not_empty_nor_long_nor_controlling() {
+        assert!(ConfigurationKey::parse(&"é".repeat(255)).is_ok());
+        assert_eq!(ConfigurationKey::parse(""), Err(Problem::Blank));
+        assert_eq!(ConfigurationKey::parse(&"é".repeat(256)), Err(Problem::TooLong(255)));
+        assert_eq!(ConfigurationKey::parse("a\0"), Err(Problem::Invalid));
+    }
+
+    #[test]
+    fn a_value_has_at_most_64_kib() {
+        assert!(ConfigurationValue::parse(&"\u{1}".repeat(65_536)).is_ok());
+        assert_eq!(ConfigurationValue::parse(&"x".repeat(65_537)), Err(Problem::TooLong(65_536)));
+    }
+}

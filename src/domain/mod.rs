@@ -1,0 +1,31 @@
+//! Values that cannot be wrong: parsed once at the edge, believed everywhere else. No I/O.
+
+mod api_key;
+mod configuration;
+mod field;
+mod id;
+mod page;
+mod password;
+mod scope;
+mod session;
+mod user;
+mod violations;
+
+pub use api_key::{ApiKey, ApiKeyName, KeyDigest};
+pub use configuration::{Configuration, ConfigurationKey, ConfigurationValue};
+pub use field::Field;
+pub use id::Id;
+pub use page::Page;
+pub use password::{NewPassword, PresentedPassword};
+pub use scope::{Scope, Scopes};
+pub use session::Session;
+pub use user::{Email, PasswordHash, SystemId, User, Username};
+pub use violations::{Problem, Violation, Violations};
+
+/// What a parser says of a text: the value, or the problem with it.
+pub type Parsed<T> = Result<T, Problem>;
+
+/// Refuses texts with more characters (code points) than that.
+fn at_most_characters(text: &str, most: usize) -> Parsed<()> {
+    if text.chars().count() > most { Err(Problem::TooLong(most)) } else { Ok(()) }
+}

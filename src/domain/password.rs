@@ -1,0 +1,113 @@
+//! Passwords in the clear, which live as short as a request does.
+
+use passwords::analyzer::is_common_password;
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+use super::{Parsed, Problem, Username};
+use crate::secret::Secret;
+
+/// How many bytes of UTF-8 a password has at most.
+const MOST_BYTES: usize = 1024;
+
+/// A password that somebody shows to prove who they are, normalised to NFC (RFC 8265).
+#[derive(Clone, Debug)]
+pub struct PresentedPassword(Secret<String>);
+
+impl PresentedPassword {
+    /// The password, unless no account can have it: an empty one, one with control characters or more than 1,024 bytes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let normalized = normalized(text);
+        let possible = !normalized.is_empty()
+            && text.len() <= MOST_BYTES
+            && normalized.len() <= MOST_BYTES
+            && !normalized.contains(char::is_control);
+        possible.then(|| Self(Secret::new(normalized.to_string())))
+    }
+
+    /// The bytes that are hashed.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.expose().as_bytes()
+    }
+}
+
+/// A password that an account may get: see NIST SP 800-63B, section 5.1.1.2.
+#[derive(Clone, Debug)]
+pub struct NewPassword(PresentedPassword);
+
+impl NewPassword {
+    /// Reads a new password; `shortest` is how many bytes it has at least.
+    ///
+    /// # Errors
+    /// `blank`, `too_short` and `too_long` in bytes, or `invalid` for one with control characters or in common use.
+    pub fn parse(text: &str, shortest: usize) -> Parsed<Self> {
+        if text.is_empty() {
+            return Err(Problem::Blank);
+        }
+        let normalized = normalized(text);
+        if text.len().max(normalized.len()) > MOST_BYTES {
+            return Err(Problem::TooLong(MOST_BYTES));
+        }
+        if normalized.len() < shortest {
+            return Err(Problem::TooShort(shortest));
+        }
+        let folded = Zeroizing::new(normalized.to_lowercase());
+        if is_common_password(normalized.as_str()) || is_common_password(folded.as_str()) {
+            return Err(Problem::Invalid);
+        }
+        PresentedPassword::parse(text).map(Self).ok_or(Problem::Invalid)
+    }
+
+    /// Whether it is the user name, which is as good as no password.
+    #[must_use]
+    pub fn is_username(&self, username: &Username) -> bool {
+        self.0.0.expose().to_lowercase() == username.folded()
+    }
+
+    /// The bytes that are hashed.
+    #[must_use]
+    pub fn as_presented(&self) -> &PresentedPassword {
+        &self.0
+    }
+}
+
+fn normalized(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.nfc().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> Option<Problem> {
+        NewPassword::parse(text, 8).err()
+    }
+
+    #[test]
+    fn a_new_password_is_neither_short_nor_long_nor_common() {
+        assert_eq!(problem(""), Some(Problem::Blank));
+        assert_eq!(problem("sh0rt.!"), Some(Problem::TooShort(8)));
+        assert_eq!(problem(&"x7 ".repeat(342)), Some(Problem::TooLong(1024)));
+        assert_eq!(problem("password"), Some(Problem::Invalid));
+        assert_eq!(problem("PassWord1"), Some(Problem::Invalid));
+        assert_eq!(problem("a\tb\tc\td\te"), Some(Problem::Invalid));
+        assert_eq!(problem(" \u{1f600} leading and trailing "), None);
+        assert_eq!(problem(&"Z".repeat(1024)), None);
+    }
+
+    #[test]
+    fn two_keyboards_write_the_same_password() {
+        let composed = PresentedPassword::parse("caf\u{e9} au lait").unwrap();
+        let decomposed = PresentedPassword::parse("cafe\u{301} au lait").unwrap();
+        assert_eq!(composed.as_bytes(), decomposed.as_bytes());
+    }
+
+    #[test]
+    fn a_password_that_no_account_can_have_is_not_worth_a_hash() {
+        for impossible in ["", "a\0b", "a\r\nb", &"x".repeat(1025)] {
+            assert!(PresentedPassword::parse(impossible).is_none());
+        }
+    }
+}

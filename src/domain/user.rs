@@ -1,0 +1,194 @@
+//! An account and its attributes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Id, Parsed, Problem, at_most_characters};
+use crate::clock::Timestamp;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its id.
+    pub id: Id,
+    /// Its name, unique without regard to case.
+    pub username: Username,
+    /// What its password is checked against.
+    pub password: PasswordHash,
+    /// Its e-mail address.
+    pub email: Option<Email>,
+    /// The system user that it stands for.
+    pub user_id: Option<SystemId>,
+    /// The system group that it stands for.
+    pub group_id: Option<SystemId>,
+    /// Whether it is an administrator.
+    pub is_admin: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A user name: 1 to 64 of `A-Z a-z 0-9 . _ - + @`, first a letter, digit or `_`, not digits only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Username(String);
+
+impl Username {
+    /// How many characters it has at most.
+    pub const MOST: usize = 64;
+
+    /// Reads a user name.
+    ///
+    /// # Errors
+    /// `blank`, `too_long` or `invalid`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        if text.is_empty() {
+            return Err(Problem::Blank);
+        }
+        at_most_characters(text, Self::MOST)?;
+        let starts_well = text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
+        let permitted = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte);
+        let looks_like_an_id = text.bytes().all(|byte| byte.is_ascii_digit());
+        if starts_well && text.bytes().all(permitted) && !looks_like_an_id {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Problem::Invalid)
+        }
+    }
+
+    /// The name as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name without its case; two names that fold alike are one.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+/// An e-mail address: at most 254 characters, one `@` with something on both sides, no white space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// How many characters it has at most.
+    pub const MOST: usize = 254;
+
+    /// Reads an e-mail address.
+    ///
+    /// # Errors
+    /// `too_long` or `invalid`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        at_most_characters(text, Self::MOST)?;
+        let sides_are_there = text
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+        let unseemly = |character: char| character.is_whitespace() || character.is_control();
+        if sides_are_there && !text.contains(unseemly) { Ok(Self(text.to_owned())) } else { Err(Problem::Invalid) }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A system uid or gid, 0 to 2^31 - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SystemId(u32);
+
+impl SystemId {
+    /// The largest one.
+    pub const MOST: u32 = (1 << 31) - 1;
+    /// The uid or gid of the superuser.
+    pub const ROOT: Self = Self(0);
+
+    /// Reads a uid or gid.
+    ///
+    /// # Errors
+    /// `greater_than_or_equal_to` or `less_than_or_equal_to`, with the bound.
+    pub fn new(number: i128) -> Parsed<Self> {
+        if number < 0 {
+            return Err(Problem::GreaterThanOrEqualTo(0));
+        }
+        let within = u32::try_from(number).ok().filter(|id| *id <= Self::MOST);
+        within.map(Self).ok_or(Problem::LessThanOrEqualTo(i64::from(Self::MOST)))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// What a password is checked against: an scrypt hash as a PHC string.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Takes a PHC string that this server made or stored.
+    #[must_use]
+    pub fn new(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string; it must not leave the server.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_name_has_its_form() {
+        let longest = "a".repeat(64);
+        for right in ["a", "_x", "7a", "Ann.B-c+d@e", &longest] {
+            assert!(Username::parse(right).is_ok(), "{right}");
+        }
+        let wrong = ["12", "-a", ".a", "a b", "a:b", "a/b", "a\0", "a\n", "\u{202e}a", "a\u{200b}", "аdmin", "ａ"];
+        for wrong in wrong {
+            assert_eq!(Username::parse(wrong), Err(Problem::Invalid), "{wrong:?}");
+        }
+        assert_eq!(Username::parse(""), Err(Problem::Blank));
+        assert_eq!(Username::parse(&"a".repeat(65)), Err(Problem::TooLong(64)));
+    }
+
+    #[test]
+    fn an_email_address_has_something_on_both_sides_of_one_at() {
+        assert!(Email::parse("a@b").is_ok());
+        for wrong in ["", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\r\n", "a@\u{0}"] {
+            assert_eq!(Email::parse(wrong), Err(Problem::Invalid), "{wrong:?}");
+        }
+        assert_eq!(Email::parse(&format!("{}@b", "a".repeat(253))), Err(Problem::TooLong(254)));
+    }
+
+    #[test]
+    fn a_system_id_never_wraps() {
+        assert_eq!(SystemId::new(0), Ok(SystemId::ROOT));
+        assert_eq!(SystemId::new(2_147_483_647).map(SystemId::get), Ok(2_147_483_647));
+        assert_eq!(SystemId::new(-1), Err(Problem::GreaterThanOrEqualTo(0)));
+        for beyond in [1_i128 << 31, 1 << 32, 1 << 53, 1 << 64] {
+            assert_eq!(SystemId::new(beyond), Err(Problem::LessThanOrEqualTo(2_147_483_647)));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is wrong with a record, in the words of the API.
+
+/// One thing that is wrong with one attribute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is required and empty.
+    Blank,
+    /// It must not change now.
+    Frozen,
+    /// Another record has it.
+    Taken,
+    /// It is not of the right form.
+    Invalid,
+    /// It has fewer than that many characters (bytes, for a password).
+    TooShort(usize),
+    /// It has more than that many characters (bytes, for a password or a value).
+    TooLong(usize),
+    /// It is below that number.
+    GreaterThanOrEqualTo(i64),
+    /// It is above that number.
+    LessThanOrEqualTo(i64),
+}
+
+impl Problem {
+    /// The code that clients switch on.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Blank => "blank",
+            Self::Frozen => "frozen",
+            Self::Taken => "taken",
+            Self::Invalid => "invalid",
+            Self::TooShort(_) => "too_short",
+            Self::TooLong(_) => "too_long",
+            Self::GreaterThanOrEqualTo(_) => "greater_than_or_equal_to",
+            Self::LessThanOrEqualTo(_) => "less_than_or_equal_to",
+        }
+    }
+
+    /// The number that goes with the code, if one does.
+    #[must_use]
+    pub fn count(self) -> Option<i64> {
+        match self {
+            Self::TooShort(count) | Self::TooLong(count) => i64::try_from(count).ok(),
+            Self::GreaterThanOrEqualTo(count) | Self::LessThanOrEqualTo(count) => Some(count),
+            Self::Blank | Self::Frozen | Self::Taken | Self::Invalid => None,
+        }
+    }
+}
+
+/// One entry of [`Violations`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The attribute's name, `base` for the record as a whole.
+    pub attribute: &'static str,
+    /// What is wrong with it.
+    pub problem: Problem,
+    /// The value that was refused, where it is no secret.
+    pub value: Option<String>,
+    unit: &'static str,
+}
+
+/// Everything that is wrong with a record, in the order of its attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+/// The attributes of all records, in the order in which their violations are told.
+const ATTRIBUTES: [&str; 11] = [
+    "base",
+    "user_id",
+    "group_id",
+    "username",
+    "password",
+    "email",
+    "is_admin",
+    "key",
+    "value",
+    "name",
+    "api_key_scopes",
+];
+
+impl Violations {
+    /// Nothing wrong so far.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// One thing wrong.
+    #[must_use]
+    pub fn one(attribute: &'static str, problem: Problem, value: Option<String>) -> Self {
+        let mut violations = Self::none();
+        violations.add(attribute, problem, value);
+        violations
+    }
+
+    /// Notes a problem; `value` is what was refused, and stays out for secrets.
+    pub fn add(&mut self, attribute: &'static str, problem: Problem, value: Option<String>) {
+        self.insert(Violation { attribute, problem, value, unit: "characters" });
+    }
+
+    /// Notes a problem with something that is measured in bytes.
+    pub fn add_in_bytes(&mut self, attribute: &'static str, problem: Problem) {
+        self.insert(Violation { attribute, problem, value: None, unit: "bytes" });
+    }
+
+    /// Notes that there are too many records of that kind already.
+    pub fn too_many(records: &'static str, most: usize) -> Self {
+        Self(vec![Violation { attribute: "base", problem: Problem::TooLong(most), value: None, unit: records }])
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All entries, in the order of the attributes.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter()
+    }
+
+    fn insert(&mut self, violation: Violation) {
+        let position = self.0.partition_point(|present| rank(present.attribute) <= rank(violation.attribute));
+        self.0.insert(position, violation);
+    }
+}
+
+impl Violation {
+    /// The problem as an English sentence in the words of Rails: `Username has already been taken`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let unit = self.unit;
+        let complaint = match self.problem {
+            Problem::Blank => "can't be blank".to_owned(),
+            Problem::Frozen => "is frozen".to_owned(),
+            Problem::Taken => "has already been taken".to_owned(),
+            Problem::Invalid => "is invalid".to_owned(),
+            Problem::TooShort(count) => format!("is too short (minimum is {count} {unit})"),
+            Problem::TooLong(count) if self.attribute == "base" => {
+                return format!("There are too many {unit} (maximum is {count})");
+            }
+            Problem::TooLong(count) => format!("is too long (maximum is {count} {unit})"),
+            Problem::GreaterThanOrEqualTo(count) => format!("must be greater than or equal to {count}"),
+            Problem::LessThanOrEqualTo(count) => format!("must be less than or equal to {count}"),
+        };
+        format!("{} {complaint}", humanized(self.attribute))
+    }
+}
+
+fn rank(attribute: &str) -> usize {
+    ATTRIBUTES.iter().position(|known| *known == attribute).expect("every attribute has its place in the order")
+}
+
+/// The attribute as Rails writes it in a sentence: `user_id` is `User`, `is_admin` is `Is admin`.
+fn humanized(attribute: &str) -> String {
+    let words = attribute.strip_suffix("_id").unwrap_or(attribute).replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn violations_are_told_in_the_order_of_the_attributes_and_in_the_words_of_rails() {
+        let mut violations = Violations::none();
+        violations.add("is_admin", Problem::Frozen, None);
+        violations.add_in_bytes("password", Problem::TooShort(8));
+        violations.add("username", Problem::Taken, Some("ann".to_owned()));
+        violations.add("user_id", Problem::GreaterThanOrEqualTo(0), None);
+
+        let messages: Vec<_> = violations.iter().map(Violation::message).collect();
+
+        assert_eq!(
+            messages,
+            [
+                "User must be greater than or equal to 0",
+                "Username has already been taken",
+                "Password is too short (minimum is 8 bytes)",
+                "Is admin is frozen",
+            ]
+        );
+    }
+}

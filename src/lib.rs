@@ -1,0 +1,30 @@
+//! Users, sessions, settings and scoped API keys for an appliance, in one binary with its own store.
+//!
+//! # The way of a request
+//!
+//! | step | where | what it does |
+//! |---|---|---|
+//! | socket | [`server`] | accepts connections, ends them in time |
+//! | entry | [`api::entry`] | checks the head, routes the raw path, adds headers, logs one line |
+//! | guard | `api::guard`, [`auth`] | finds out who is asking and whether the scope and the role admit them |
+//! | input | `api::input` | reads path, query and body, and parses them into [`domain`] values |
+//! | handler | `api::*` | calls one use case and makes a view of what it answers |
+//! | use case | [`service`] | decides what may be done, ownership and escalation included |
+//! | store | [`store`] | reads on the spot; writes go through one committer that makes them durable in groups |
+//!
+//! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
+//! are derived from it. Arrows point down: `commands → server → api → service → auth → store → domain`; [`clock`],
+//! [`config`], [`logging`], [`secret`] and [`system`] may be used by all. `decisions.md` beside this file tells why.
+
+pub mod api;
+pub mod auth;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod domain;
+pub mod logging;
+pub mod secret;
+pub mod server;
+pub mod service;
+pub mod store;
+pub mod system;

@@ -1,0 +1,227 @@
+//! Secrets: values that are wiped on drop and never printed, the root secret and what is derived from it.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::{hkdf, rand};
+use thiserror::Error;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A value that prints as `***` and is wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Secret<T: Zeroize>(Zeroizing<T>);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes a value into custody.
+    pub fn new(value: T) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// The value itself; do not print or store it.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// `N` bytes from the system's random generator.
+///
+/// # Panics
+/// If the system has no randomness to give, without which nothing here is safe.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
+}
+
+/// What a derived key is for; each purpose has a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Signs sessions' tokens.
+    SessionTokens,
+    /// Derives the secret part of API keys.
+    ApiKeys,
+    /// Remembers verified passwords for a few minutes.
+    VerifiedPasswords,
+}
+
+impl Purpose {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::SessionTokens => b"lodge session tokens v1",
+            Self::ApiKeys => b"lodge api keys v1",
+            Self::VerifiedPasswords => b"lodge verified passwords v1",
+        }
+    }
+}
+
+/// The server's secret, from which every other key is derived.
+#[derive(Debug)]
+pub struct RootSecret(Secret<[u8; 32]>);
+
+/// A secret file that cannot be used.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// The store has records, and the secret they were made with is gone.
+    #[error(
+        "the secret {} is missing, but the store has been used with one; \
+         put the secret file back, without it sessions and API keys cannot be honoured", .0.display()
+    )]
+    Missing(PathBuf),
+    /// Somebody else may have read it.
+    #[error("the secret {} can be read by others (mode {mode:03o}); make it yours alone: chmod 600", path.display())]
+    Exposed {
+        /// The secret file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is too short to be a secret.
+    #[error("the secret {} has {length} bytes, and needs at least 32", path.display())]
+    TooShort {
+        /// The secret file.
+        path: PathBuf,
+        /// How long it is.
+        length: usize,
+    },
+    /// It cannot be read or made.
+    #[error("the secret {} cannot be read or made", path.display())]
+    Io {
+        /// The secret file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl RootSecret {
+    /// A secret of these very bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
+    }
+
+    /// Reads the secret, or makes it (mode 0600) where `may_create` says that nothing depends on an older one.
+    ///
+    /// # Errors
+    /// [`SecretError`] if it is missing and must not be made, too short, or readable by group or others.
+    pub fn open(path: &Path, may_create: bool) -> Result<Self, SecretError> {
+        match fs::read(path) {
+            Ok(bytes) => Self::checked(path, &Zeroizing::new(bytes)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SecretError::io(path, error)),
+            Err(_) if may_create => Self::create(path).map_err(|error| SecretError::io(path, error)),
+            Err(_) => Err(SecretError::Missing(path.to_owned())),
+        }
+    }
+
+    /// The key for one purpose (HKDF-SHA-256, RFC 5869).
+    #[must_use]
+    pub fn derive(&self, purpose: Purpose) -> Secret<[u8; 32]> {
+        let mut key = [0; 32];
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"lodge")
+            .extract(self.0.expose())
+            .expand(&[purpose.label()], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut key))
+            .expect("32 bytes are within what HKDF-SHA-256 can give");
+        Secret::new(key)
+    }
+
+    fn checked(path: &Path, bytes: &[u8]) -> Result<Self, SecretError> {
+        let mode = fs::metadata(path).map_err(|error| SecretError::io(path, error))?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(SecretError::Exposed { path: path.to_owned(), mode });
+        }
+        // A longer file (one written by other tools) is condensed; one of exactly 32 bytes is taken as it is.
+        match <[u8; 32]>::try_from(bytes) {
+            Ok(exact) => Ok(Self::from_bytes(exact)),
+            Err(_) if bytes.len() < 32 => Err(SecretError::TooShort { path: path.to_owned(), length: bytes.len() }),
+            Err(_) => {
+                let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+                Ok(Self::from_bytes(digest.as_ref().try_into().expect("SHA-256 has 32 bytes")))
+            }
+        }
+    }
+
+    fn create(path: &Path) -> io::Result<Self> {
+        let bytes = random_bytes::<32>();
+        write_private(path, &bytes)?;
+        Ok(Self::from_bytes(bytes))
+    }
+}
+
+impl SecretError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all, and durable when this returns.
+///
+/// # Errors
+/// Whatever the file system says; a half-written file is never left under that name.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints_itself() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "***");
+    }
+
+    #[test]
+    fn each_purpose_has_a_key_of_its_own() {
+        let root = RootSecret::from_bytes([7; 32]);
+        let tokens = root.derive(Purpose::SessionTokens);
+        assert_ne!(tokens.expose(), root.derive(Purpose::ApiKeys).expose());
+        assert_ne!(tokens.expose(), root.derive(Purpose::VerifiedPasswords).expose());
+        assert_eq!(tokens.expose(), RootSecret::from_bytes([7; 32]).derive(Purpose::SessionTokens).expose());
+    }
+
+    #[test]
+    fn a_missing_secret_is_made_only_where_nothing_depends_on_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+
+        assert!(matches!(RootSecret::open(&path, false), Err(SecretError::Missing(_))));
+        let made = RootSecret::open(&path, true).unwrap();
+
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let read = RootSecret::open(&path, false).unwrap();
+        assert_eq!(made.0.expose(), read.0.expose());
+    }
+
+    #[test]
+    fn a_short_or_exposed_secret_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+
+        write_private(&path, &[1; 31]).unwrap();
+        assert!(matches!(RootSecret::open(&path, true), Err(SecretError::TooShort { length: 31, .. })));
+
+        write_private(&path, &[1; 32]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(RootSecret::open(&path, true), Err(SecretError::Exposed { mode: 0o640, .. })));
+    }
+}

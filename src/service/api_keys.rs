@@ -1,0 +1,132 @@
+//! A user's own API keys. A key never yields more than its scopes.
+
+use super::{Forbidden, ServiceError, never_taken, refuse_invalid};
+use crate::{
+    auth::{Caller, KeyText},
+    domain::{ApiKey, ApiKeyName, Field, Id, Page, Problem, Scopes, Violations},
+    store::{List, Sequence, Slice, Tables, list},
+};
+
+/// What a request says of an API key, with everything that is wrong in it.
+#[derive(Clone, Debug)]
+pub struct ApiKeyDraft {
+    /// Its name, `None` to clear it.
+    pub name: Field<Option<ApiKeyName>>,
+    /// What it may do.
+    pub scopes: Field<Scopes>,
+    /// What is wrong with the members themselves.
+    pub violations: Violations,
+}
+
+/// A page of the caller's API keys.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn index(caller: &Caller, page: Page) -> Result<Slice<ApiKey>, ServiceError> {
+    Ok(caller.store().api_keys(caller.user.id, page)?)
+}
+
+/// One of the caller's API keys.
+///
+/// # Errors
+/// [`ServiceError::NotFound`] if the caller has none of that id.
+pub fn show(caller: &Caller, id: Id) -> Result<ApiKey, ServiceError> {
+    caller.store().api_key(caller.user.id, id)?.ok_or(ServiceError::NotFound)
+}
+
+/// The key as the caller may see it: whole, unless the caller came in by a narrow key.
+#[must_use]
+pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
+    caller.realm.shown_key(api_key, caller.narrow_key().is_none())
+}
+
+/// Makes an API key of the caller's; the key itself is in the answer.
+///
+/// # Errors
+/// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
+pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyText), ServiceError> {
+    refuse_invalid(draft.violations_for(caller.narrow_key()))?;
+    let (identifier, key) = caller.realm.new_key();
+    let (digest, last_four) = (key.digest(), key.last_four());
+    let maker = caller.api_key().cloned();
+    let most = caller.realm.rules.most_api_keys;
+    let api_key = caller
+        .write(move |txn, owner| {
+            if list::count(txn, List::ApiKeys(owner.id))? >= most as u64 {
+                return Err(ServiceError::Invalid(Violations::too_many("API keys", most)));
+            }
+            let api_key = ApiKey {
+                id: txn.next_id(Sequence::ApiKeys)?,
+                owner: owner.id,
+                identifier,
+                digest,
+                last_four,
+                name: draft.name.or(None),
+                scopes: draft.scopes.or(Scopes::default()),
+                made_by: maker.as_ref().map(|maker| maker.id),
+                expires_at: maker.and_then(|maker| maker.expires_at),
+            };
+            txn.put(&api_key).map_err(never_taken)?;
+            Ok::<_, ServiceError>(api_key)
+        })
+        .await?;
+    Ok((api_key, key))
+}
+
+/// Changes an API key of the caller's.
+///
+/// # Errors
+/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if a narrow key does not cover that key,
+/// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
+pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKey, ServiceError> {
+    let narrow_key = caller.narrow_key().cloned();
+    caller
+        .write(move |txn, owner| {
+            let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
+            refuse_uncovered(narrow_key.as_ref(), &present)?;
+            refuse_invalid(draft.violations_for(narrow_key.as_ref()))?;
+            let api_key = ApiKey {
+                name: draft.name.or(present.name.clone()),
+                scopes: draft.scopes.or(present.scopes.clone()),
+                ..present.clone()
+            };
+            if api_key != present {
+                txn.put(&api_key).map_err(never_taken)?;
+            }
+            Ok(api_key)
+        })
+        .await
+}
+
+/// Removes an API key of the caller's.
+///
+/// # Errors
+/// [`ServiceError::NotFound`], or [`ServiceError::Forbidden`] if a narrow key does not cover that key.
+pub async fn destroy(caller: &Caller, id: Id) -> Result<(), ServiceError> {
+    let narrow_key = caller.narrow_key().cloned();
+    caller
+        .write(move |txn, owner| {
+            let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
+            refuse_uncovered(narrow_key.as_ref(), &present)?;
+            Ok(txn.remove(&present)?)
+        })
+        .await
+}
+
+impl ApiKeyDraft {
+    /// Everything that is wrong with the draft when that narrow key asks for it.
+    fn violations_for(&self, narrow_key: Option<&ApiKey>) -> Violations {
+        let mut violations = self.violations.clone();
+        if let (Some(own), Some(wanted)) = (narrow_key, self.scopes.given())
+            && let Some(beyond) = wanted.iter().find(|scope| !own.scopes.permit(scope.controller(), scope.action()))
+        {
+            violations.add("api_key_scopes", Problem::Invalid, Some(beyond.to_string()));
+        }
+        violations
+    }
+}
+
+fn refuse_uncovered(narrow_key: Option<&ApiKey>, present: &ApiKey) -> Result<(), ServiceError> {
+    let is_covered = narrow_key.is_none_or(|own| own.scopes.cover(&present.scopes));
+    if is_covered { Ok(()) } else { Err(Forbidden::Escalation.into()) }
+}

@@ -1,0 +1,147 @@
+//! The first administrator.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use thiserror::Error;
+
+use super::ServiceError;
+use crate::{
+    auth::Realm,
+    domain::{NewPassword, Page, Problem, User, Username},
+    secret::{Secret, random_bytes, write_private},
+    store::{List, Sequence, StoreError, Tables, list},
+};
+
+const NAME: &str = "admin";
+
+/// What the first start did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstStart {
+    /// There are users already.
+    NotFirst,
+    /// The administrator has the password that was given.
+    WithGivenPassword,
+    /// The administrator has a random password, which is in [`crate::auth::Rules::initial_password_file`].
+    WithRandomPassword,
+}
+
+/// A first administrator that cannot be made.
+#[derive(Debug, Error)]
+pub enum FirstStartError {
+    /// The given password is one that no account may have.
+    #[error("the administrator's password is refused: {0}")]
+    Password(String),
+    /// The file for the random password cannot be written.
+    #[error("the file {} cannot be written", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store or the hasher failed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes the administrator `admin` if there is no user yet, with the given password or a random one.
+///
+/// # Errors
+/// [`FirstStartError`]; then there is still no user.
+pub async fn ensure_administrator(realm: &Realm, given: Option<Secret<String>>) -> Result<FirstStart, FirstStartError> {
+    if list::count(&realm.store, List::Users)? > 0 {
+        forget_ended_initial_password(realm)?;
+        return Ok(FirstStart::NotFirst);
+    }
+    let is_random = given.is_none();
+    let password = given.unwrap_or_else(|| Secret::new(BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<18>())));
+    let accepted = accepted(&password, realm.rules.password_shortest)?;
+    if is_random {
+        write_initial_password(realm, &password)?;
+    }
+    create(realm, &accepted, is_random).await?;
+    Ok(if is_random { FirstStart::WithRandomPassword } else { FirstStart::WithGivenPassword })
+}
+
+/// Removes the file with the random password, which is no longer the administrator's; a failure is logged.
+pub fn remove_initial_password(file: &Path) {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::error!("{} holds a password that has ended, and cannot be removed: {error}", file.display());
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// A crash may have come between the change of the password and the removal of its file.
+fn forget_ended_initial_password(realm: &Realm) -> Result<(), StoreError> {
+    if realm.store.initial_administrator()?.is_none() {
+        remove_initial_password(&realm.rules.initial_password_file);
+    }
+    Ok(())
+}
+
+fn accepted(password: &Secret<String>, shortest: usize) -> Result<NewPassword, FirstStartError> {
+    let parsed = NewPassword::parse(password.expose(), shortest);
+    let parsed =
+        parsed.and_then(|password| if password.is_username(&name()) { Err(Problem::Invalid) } else { Ok(password) });
+    parsed.map_err(|problem| {
+        FirstStartError::Password(match problem {
+            Problem::TooShort(least) => format!("it is shorter than {least} bytes"),
+            Problem::TooLong(most) => format!("it is longer than {most} bytes"),
+            Problem::Blank => "it is empty".to_owned(),
+            Problem::Invalid
+            | Problem::Frozen
+            | Problem::Taken
+            | Problem::GreaterThanOrEqualTo(_)
+            | Problem::LessThanOrEqualTo(_) => {
+                "it is commonly used, has control characters or is the user name".to_owned()
+            }
+        })
+    })
+}
+
+/// Written before the account is made: a crash in between leaves a file without an account, which the next start replaces.
+fn write_initial_password(realm: &Realm, password: &Secret<String>) -> Result<(), FirstStartError> {
+    let path = &realm.rules.initial_password_file;
+    let line = Secret::new(format!("{}\n", password.expose()));
+    write_private(path, line.expose().as_bytes()).map_err(|source| FirstStartError::File { path: path.clone(), source })
+}
+
+async fn create(realm: &Realm, password: &NewPassword, is_random: bool) -> Result<(), ServiceError> {
+    let password = realm.hasher.hash(password.as_presented()).await?;
+    let now = realm.clock.now();
+    realm
+        .store
+        .write(move |txn| {
+            if !txn.users(Page::new(Some(1), None))?.records.is_empty() {
+                return Ok(());
+            }
+            let administrator = User {
+                id: txn.next_id(Sequence::Users)?,
+                username: name(),
+                password,
+                email: None,
+                user_id: None,
+                group_id: None,
+                is_admin: true,
+                created_at: now,
+                updated_at: now,
+            };
+            txn.put(&administrator).map_err(super::never_taken)?;
+            txn.set_initial_administrator(is_random.then_some(administrator.id));
+            Ok(())
+        })
+        .await
+}
+
+fn name() -> Username {
+    Username::parse(NAME).expect("it has the form of a user name")
+}

@@ -1,0 +1,93 @@
+//! What may be done: use cases, ownership and the rules against escalation. No HTTP.
+
+pub mod api_keys;
+pub mod configurations;
+pub mod first_start;
+pub mod sessions;
+pub mod users;
+
+use thiserror::Error;
+
+use crate::{
+    auth::{AuthError, Caller},
+    domain::{Problem, Violations},
+    store::{PutError, StoreError, table},
+};
+
+/// Why something was not done.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// Nobody was let in.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The caller may not.
+    #[error("{0}")]
+    Forbidden(Forbidden),
+    /// It is not there, or not the caller's.
+    #[error("it does not exist")]
+    NotFound,
+    /// The record would be wrong.
+    #[error("the record is invalid")]
+    Invalid(Violations),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a caller may not, in a sentence for the caller.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Forbidden {
+    /// The key's scopes do not permit it.
+    #[error("This API key lacks the scope {controller} / {action}.")]
+    Scope {
+        /// The missing scope's controller.
+        controller: &'static str,
+        /// The missing scope's action.
+        action: &'static str,
+    },
+    /// The caller is a standard user.
+    #[error("Only an administrator may do this.")]
+    Role,
+    /// The key would reach beyond its own scopes.
+    #[error("This API key does not cover the scopes of that API key.")]
+    Escalation,
+}
+
+impl Forbidden {
+    /// What only a key with full access may do.
+    pub const NEEDS_FULL_ACCESS: Self = Self::Scope { controller: "*", action: "*" };
+}
+
+impl From<Forbidden> for ServiceError {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Forbidden(forbidden)
+    }
+}
+
+/// Refuses what a caller with a narrow key would do.
+fn refuse_narrow_key(caller: &Caller, does: bool) -> Result<(), ServiceError> {
+    if does && caller.narrow_key().is_some() { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
+}
+
+/// Refuses a record with violations.
+fn refuse_invalid(violations: Violations) -> Result<(), ServiceError> {
+    if violations.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(violations)) }
+}
+
+/// Makes of a taken index entry the violation that says so.
+fn taken(attribute: &'static str, value: &str) -> impl FnOnce(PutError) -> ServiceError {
+    let violation = Violations::one(attribute, Problem::Taken, Some(value.to_owned()));
+    move |error| match error {
+        PutError::Taken(_) => ServiceError::Invalid(violation),
+        PutError::Store(error) => error.into(),
+    }
+}
+
+/// Makes an error of an index entry that nothing but damage can have taken: it is derived from 122 random bits, or the
+/// record's own already.
+fn never_taken(error: PutError) -> ServiceError {
+    match error {
+        PutError::Taken(tree) => ServiceError::Store(table::corrupt(tree)),
+        PutError::Store(error) => error.into(),
+    }
+}

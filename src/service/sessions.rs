@@ -1,0 +1,107 @@
+//! Signing in and out.
+
+use uuid::Uuid;
+
+use super::{ServiceError, never_taken};
+use crate::{
+    auth::{Access, AuthError, Caller, Challenge, Realm, Visitor, random_uuid},
+    clock::Timestamp,
+    domain::{Id, PasswordHash, PresentedPassword, Session, User},
+    secret::Secret,
+    store::{Sequence, StoreError, Tables, Txn},
+};
+
+/// How many sessions a user may have; the oldest goes.
+const MOST_OF_A_USER: usize = 100;
+/// How many expired sessions are removed in one write.
+const MOST_AT_ONCE: usize = 500;
+
+const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
+
+/// Opens a session; the token is the second part of the answer.
+///
+/// # Errors
+/// [`AuthError::Refused`] for an unknown user as for a wrong password, in the same time.
+pub async fn sign_in(
+    visitor: &Visitor,
+    username: &str,
+    password: &PresentedPassword,
+) -> Result<(User, Secret<String>), ServiceError> {
+    let realm = &visitor.realm;
+    let user = realm.user_named(username)?;
+    let checked = user.as_ref().map(|user| user.password.clone());
+    let is_right = realm.hasher.verify(checked, password).await?;
+    let user = user.filter(|_| is_right).ok_or(REFUSED)?;
+    let stronger = stronger_hash(realm, &user, password).await?;
+    let (jti, now) = (random_uuid(), realm.clock.now());
+    let expires_at = Timestamp::from_secs(now.as_secs() + realm.rules.session_lifetime.as_secs());
+    let (user, session) = realm.store.write(move |txn| open(txn, &user, stronger, jti, expires_at)).await?;
+    let token = realm.tokens.issue(&session, now);
+    Ok((user, token))
+}
+
+/// Closes the session that the caller came in by; without one there is nothing to close.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
+    let Access::Session(jti) = caller.access else { return Ok(()) };
+    caller.write(move |txn, user| Ok(close(txn, user.id, jti)?)).await
+}
+
+/// Removes the sessions that are over; tells how many they were.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read or written.
+pub async fn sweep(realm: &Realm) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    loop {
+        let expired = realm.store.expired_sessions(realm.clock.now(), MOST_AT_ONCE)?;
+        let found = expired.len();
+        if found == 0 {
+            return Ok(removed);
+        }
+        realm.store.write(move |txn| expired.into_iter().try_for_each(|(owner, jti)| close(txn, owner, jti))).await?;
+        removed += found;
+    }
+}
+
+/// The password hashed at the present cost, if the stored hash is of a lower one.
+async fn stronger_hash(
+    realm: &Realm,
+    user: &User,
+    password: &PresentedPassword,
+) -> Result<Option<PasswordHash>, ServiceError> {
+    if realm.hasher.is_outdated(&user.password) { Ok(Some(realm.hasher.hash(password).await?)) } else { Ok(None) }
+}
+
+/// Stores the session, unless the password that was checked is the user's no more.
+fn open(
+    txn: &mut Txn<'_>,
+    checked: &User,
+    stronger: Option<PasswordHash>,
+    jti: Uuid,
+    expires_at: Timestamp,
+) -> Result<(User, Session), ServiceError> {
+    let user = txn.user(checked.id)?.filter(|user| user.password == checked.password).ok_or(REFUSED)?;
+    let user = User { password: stronger.unwrap_or(user.password), ..user };
+    txn.put(&user).map_err(never_taken)?;
+    make_room(txn, user.id)?;
+    let session = Session { owner: user.id, jti, number: txn.next_number(Sequence::Sessions)?, expires_at };
+    txn.put(&session).map_err(never_taken)?;
+    Ok((user, session))
+}
+
+fn make_room(txn: &mut Txn<'_>, owner: Id) -> Result<(), StoreError> {
+    let mut sessions = txn.sessions(owner)?;
+    sessions.sort_by_key(|session| session.number);
+    let excess = (sessions.len() + 1).saturating_sub(MOST_OF_A_USER);
+    sessions.iter().take(excess).try_for_each(|session| txn.remove(session))
+}
+
+fn close(txn: &mut Txn<'_>, owner: Id, jti: Uuid) -> Result<(), StoreError> {
+    if let Some(session) = txn.session(owner, jti)? {
+        txn.remove(&session)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The seam between typed tables and whatever keeps the bytes.
+
+use std::{collections::BTreeMap, fmt, io, ops::ControlFlow, sync::Arc};
+
+use thiserror::Error;
+
+/// Every tree of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tree {
+    /// id → user.
+    Users,
+    /// folded name → id.
+    UsersByUsername,
+    /// (owner, id) → configuration.
+    Configurations,
+    /// (owner, key) → id.
+    ConfigurationsByKey,
+    /// (owner, id) → API key.
+    ApiKeys,
+    /// SHA-256 of the key → (owner, id).
+    ApiKeysByDigest,
+    /// (owner, jti) → session.
+    Sessions,
+    /// (second of the end, owner, jti) → nothing.
+    SessionsByExpiry,
+    /// (list, owner, chunk) → which ids are in it.
+    Lists,
+    /// What the store knows of itself: format, sequences.
+    Meta,
+}
+
+impl Tree {
+    /// Every tree, in a fixed order.
+    pub const ALL: [Self; 10] = [
+        Self::Users,
+        Self::UsersByUsername,
+        Self::Configurations,
+        Self::ConfigurationsByKey,
+        Self::ApiKeys,
+        Self::ApiKeysByDigest,
+        Self::Sessions,
+        Self::SessionsByExpiry,
+        Self::Lists,
+        Self::Meta,
+    ];
+
+    /// The tree's name on disk and in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::UsersByUsername => "users_by_username",
+            Self::Configurations => "configurations",
+            Self::ConfigurationsByKey => "configurations_by_key",
+            Self::ApiKeys => "api_keys",
+            Self::ApiKeysByDigest => "api_keys_by_digest",
+            Self::Sessions => "sessions",
+            Self::SessionsByExpiry => "sessions_by_expiry",
+            Self::Lists => "lists",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A half-open range of keys: `from` is in it, `to` is not; `None` has no upper end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The first key.
+    pub from: Vec<u8>,
+    /// The first key beyond.
+    pub to: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// Every key.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { from: Vec::new(), to: None }
+    }
+
+    /// Every key that begins with these bytes.
+    #[must_use]
+    pub fn prefix(prefix: &[u8]) -> Self {
+        let mut to = prefix.to_vec();
+        while to.last() == Some(&u8::MAX) {
+            to.pop();
+        }
+        let to = to.pop().map(|last| [to, vec![last + 1]].concat());
+        Self { from: prefix.to_vec(), to }
+    }
+
+    /// Whether the key is in the range.
+    #[must_use]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.from.as_slice() <= key && self.to.as_deref().is_none_or(|to| key < to)
+    }
+}
+
+/// Rows to put (`Some`) and to remove (`None`), all at once.
+pub type Changes = BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>;
+
+/// What a scan does with each row it meets.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// Keeps the bytes of all trees.
+pub trait Engine: Send + Sync {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the storage cannot be read.
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
+
+    /// Visits the rows of a range in the order of their keys, until told to stop.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the storage cannot be read.
+    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError>;
+
+    /// Applies all changes or none; they survive a power cut once this has returned.
+    ///
+    /// # Errors
+    /// [`EngineError`] if that cannot be promised; then nothing may be committed any more.
+    fn commit(&self, changes: &Changes) -> Result<(), EngineError>;
+}
+
+/// A failure of the storage itself.
+#[derive(Clone, Debug, Error)]
+pub enum EngineError {
+    /// The storage library says so.
+    #[error("the storage library failed")]
+    Library(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The file system says so.
+    #[error("the file system failed")]
+    Io(#[source] Arc<io::Error>),
+    /// The storage library gave up.
+    #[error("the storage library panicked: {0}")]
+    Panicked(String),
+}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_range_ends_behind_the_last_key_with_the_prefix() {
+        assert_eq!(KeyRange::prefix(&[1, 2]), KeyRange { from: vec![1, 2], to: Some(vec![1, 3]) });
+        assert_eq!(KeyRange::prefix(&[1, 255]), KeyRange { from: vec![1, 255], to: Some(vec![2]) });
+        assert_eq!(KeyRange::prefix(&[255]), KeyRange { from: vec![255], to: None });
+        assert_eq!(KeyRange::prefix(&[]), KeyRange::all());
+    }
+}

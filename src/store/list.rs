@@ -1,0 +1,172 @@
+//! Which ids a list has, so that counts and offsets never scan the records.
+//!
+//! A list is kept in chunks of 65,536 ids: a row a chunk, each with the number of its ids and their roaring bitmap,
+//! at most 8 KiB. A million users are 16 rows.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use roaring::RoaringBitmap;
+
+use super::{
+    StoreError,
+    engine::{KeyRange, Tree},
+    table::{Rows, corrupt},
+};
+use crate::domain::{Id, Page};
+
+/// A list of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum List {
+    /// All users.
+    Users,
+    /// The users who are administrators.
+    Administrators,
+    /// One user's configurations.
+    Configurations(Id),
+    /// One user's API keys.
+    ApiKeys(Id),
+}
+
+/// Every list that has members, with their ids.
+pub type Members = BTreeMap<List, Vec<Id>>;
+
+impl List {
+    fn prefix(self) -> Vec<u8> {
+        let (tag, owner) = match self {
+            Self::Users => (1_u8, 0),
+            Self::Administrators => (2, 0),
+            Self::Configurations(owner) => (3, owner.get()),
+            Self::ApiKeys(owner) => (4, owner.get()),
+        };
+        [&[tag], owner.to_be_bytes().as_slice()].concat()
+    }
+
+    fn of_row(key: &[u8]) -> Option<Self> {
+        let owner = || super::key::id(&key[1..5]);
+        match (key.len(), key.first()?) {
+            (7, 1) => Some(Self::Users),
+            (7, 2) => Some(Self::Administrators),
+            (7, 3) => owner().map(Self::Configurations),
+            (7, 4) => owner().map(Self::ApiKeys),
+            _ => None,
+        }
+    }
+
+    /// The key of the chunk that an id is in.
+    #[must_use]
+    pub fn chunk_key(self, id: Id) -> Vec<u8> {
+        let (chunk, _) = split(id);
+        [self.prefix().as_slice(), &chunk.to_be_bytes()].concat()
+    }
+}
+
+/// How many ids a list has.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be read.
+pub fn count(rows: &(impl Rows + ?Sized), list: List) -> Result<u64, StoreError> {
+    Ok(page(rows, list, Page { limit: 0, offset: 0 })?.1)
+}
+
+/// The ids of a page, ascending, and how many the list has.
+///
+/// # Errors
+/// [`StoreError`] if the list cannot be read.
+pub fn page(rows: &(impl Rows + ?Sized), list: List, page: Page) -> Result<(Vec<Id>, u64), StoreError> {
+    let mut ids = Vec::with_capacity(page.limit.min(Page::USUAL));
+    let mut count = 0;
+    let mut failure = None;
+    rows.scan(Tree::Lists, &KeyRange::prefix(&list.prefix()), &mut |key, bytes| match add_chunk(
+        &mut ids, page, count, key, bytes,
+    ) {
+        Some(members) => {
+            count += members;
+            ControlFlow::Continue(())
+        }
+        None => {
+            failure = Some(corrupt(Tree::Lists));
+            ControlFlow::Break(())
+        }
+    })?;
+    failure.map_or(Ok((ids, count)), Err)
+}
+
+/// The chunk with that id put in or taken out; `None` if nothing is left in it.
+///
+/// # Errors
+/// [`StoreError`] if the chunk makes no sense.
+pub fn with_member(chunk: Option<&[u8]>, id: Id, is_member: bool) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut ids = match chunk {
+        Some(bytes) => decode(bytes).ok_or_else(|| corrupt(Tree::Lists))?,
+        None => RoaringBitmap::new(),
+    };
+    let (_, low) = split(id);
+    if is_member {
+        ids.insert(u32::from(low))
+    } else {
+        ids.remove(u32::from(low))
+    };
+    Ok((!ids.is_empty()).then(|| encode(&mut ids)))
+}
+
+/// Every list with its ids, read from the rows of the tree: for checking them against the records.
+///
+/// # Errors
+/// [`StoreError`] if a row makes no sense.
+pub fn members(rows: &(impl Rows + ?Sized)) -> Result<Members, StoreError> {
+    let mut members = Members::new();
+    let mut is_sound = true;
+    rows.scan(Tree::Lists, &KeyRange::all(), &mut |key, bytes| {
+        let Some((list, ids)) = List::of_row(key).zip(chunk_ids(key, bytes)) else {
+            is_sound = false;
+            return ControlFlow::Break(());
+        };
+        members.entry(list).or_default().extend(ids);
+        ControlFlow::Continue(())
+    })?;
+    if is_sound { Ok(members) } else { Err(corrupt(Tree::Lists)) }
+}
+
+/// Adds to `ids` what the page has of one chunk, `before` ids lying in earlier ones; tells how many the chunk has.
+fn add_chunk(ids: &mut Vec<Id>, page: Page, before: u64, key: &[u8], bytes: &[u8]) -> Option<u64> {
+    let members = u64::from(u32::from_be_bytes(*bytes.first_chunk()?));
+    let wanted = page.limit - ids.len();
+    if wanted > 0 && page.offset < before + members {
+        let low_ids = decode(bytes)?;
+        let skipped = u32::try_from(page.offset.saturating_sub(before)).ok()?;
+        let first = low_ids.select(skipped)?;
+        for low in low_ids.range(first..).take(wanted) {
+            ids.push(joined(key, low)?);
+        }
+    }
+    Some(members)
+}
+
+fn chunk_ids(key: &[u8], bytes: &[u8]) -> Option<Vec<Id>> {
+    decode(bytes)?.iter().map(|low| joined(key, low)).collect()
+}
+
+fn split(id: Id) -> (u16, u16) {
+    let [a, b, c, d] = id.get().to_be_bytes();
+    (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+}
+
+fn joined(key: &[u8], low: u32) -> Option<Id> {
+    let chunk = u16::from_be_bytes(*key.last_chunk()?);
+    Id::new(u32::from(chunk) << 16 | low)
+}
+
+fn encode(ids: &mut RoaringBitmap) -> Vec<u8> {
+    ids.optimize();
+    let count = u32::try_from(ids.len()).expect("a chunk has at most 65,536 ids");
+    let mut bytes = count.to_be_bytes().to_vec();
+    ids.serialize_into(&mut bytes).expect("writing to memory does not fail");
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<RoaringBitmap> {
+    let (count, bitmap) = bytes.split_first_chunk::<4>()?;
+    let ids = RoaringBitmap::deserialize_from(bitmap).ok()?;
+    let is_sound = ids.len() == u64::from(u32::from_be_bytes(*count)) && ids.max().is_none_or(|most| most <= 0xffff);
+    is_sound.then_some(ids)
+}

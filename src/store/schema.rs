@@ -1,0 +1,228 @@
+//! Every tree and record: where each is kept, what points at it, and how it is looked up.
+
+use uuid::Uuid;
+
+use super::{
+    StoreError,
+    engine::{KeyRange, Tree},
+    key,
+    list::List,
+    record::Versioned,
+    table::{self, IndexRow, Record, Rows, Slice},
+    txn::Txn,
+};
+use crate::{
+    clock::Timestamp,
+    domain::{ApiKey, Configuration, Id, KeyDigest, Page, Session, User},
+};
+
+/// The structure of the store; a store of a higher number is refused.
+pub const FORMAT: u32 = 1;
+
+const FORMAT_KEY: &[u8] = b"format";
+const INITIAL_ADMINISTRATOR_KEY: &[u8] = b"initial_administrator";
+
+impl Versioned for User {}
+impl Versioned for Configuration {}
+impl Versioned for ApiKey {}
+impl Versioned for Session {}
+
+impl Record for User {
+    const TREE: Tree = Tree::Users;
+
+    fn key(&self) -> Vec<u8> {
+        key::of_id(self.id)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let key = self.username.folded().into_bytes();
+        vec![IndexRow { tree: Tree::UsersByUsername, key, value: self.key() }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<List>)> {
+        let lists = if self.is_admin { vec![List::Users, List::Administrators] } else { vec![List::Users] };
+        Some((self.id, lists))
+    }
+}
+
+impl Record for Configuration {
+    const TREE: Tree = Tree::Configurations;
+
+    fn key(&self) -> Vec<u8> {
+        key::owned(self.owner, self.id)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let key = key::owned_text(self.owner, self.key.as_str());
+        vec![IndexRow { tree: Tree::ConfigurationsByKey, key, value: key::of_id(self.id) }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<List>)> {
+        Some((self.id, vec![List::Configurations(self.owner)]))
+    }
+}
+
+impl Record for ApiKey {
+    const TREE: Tree = Tree::ApiKeys;
+
+    fn key(&self) -> Vec<u8> {
+        key::owned(self.owner, self.id)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        vec![IndexRow { tree: Tree::ApiKeysByDigest, key: self.digest.0.to_vec(), value: Record::key(self) }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<List>)> {
+        Some((self.id, vec![List::ApiKeys(self.owner)]))
+    }
+}
+
+impl Record for Session {
+    const TREE: Tree = Tree::Sessions;
+
+    fn key(&self) -> Vec<u8> {
+        key::owned_uuid(self.owner, self.jti)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let key = [self.expires_at.as_secs().to_be_bytes().as_slice(), &self.key()].concat();
+        vec![IndexRow { tree: Tree::SessionsByExpiry, key, value: Vec::new() }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<List>)> {
+        None
+    }
+}
+
+/// The look-ups of the schema, over whatever has [`Rows`].
+pub trait Tables: Rows {
+    /// The user of that id.
+    ///
+    /// # Errors
+    /// [`StoreError`], as with every look-up here, if the rows cannot be read.
+    fn user(&self, id: Id) -> Result<Option<User>, StoreError> {
+        table::find(self, &key::of_id(id))
+    }
+
+    /// The user of that name, given without its case.
+    fn user_by_username(&self, folded: &str) -> Result<Option<User>, StoreError> {
+        let Some(id) = self.get(Tree::UsersByUsername, folded.as_bytes())? else { return Ok(None) };
+        let id = key::id(&id).ok_or_else(|| table::corrupt(Tree::UsersByUsername))?;
+        // Between the two look-ups the user may have been renamed.
+        Ok(self.user(id)?.filter(|user| user.username.folded() == folded))
+    }
+
+    /// A page of all users.
+    fn users(&self, page: Page) -> Result<Slice<User>, StoreError> {
+        table::page(self, List::Users, page, key::of_id)
+    }
+
+    /// A configuration of that user's.
+    fn configuration(&self, owner: Id, id: Id) -> Result<Option<Configuration>, StoreError> {
+        table::find(self, &key::owned(owner, id))
+    }
+
+    /// A configuration of that user's, by its key.
+    fn configuration_by_key(&self, owner: Id, text: &str) -> Result<Option<Configuration>, StoreError> {
+        let Some(id) = self.get(Tree::ConfigurationsByKey, &key::owned_text(owner, text))? else { return Ok(None) };
+        let id = key::id(&id).ok_or_else(|| table::corrupt(Tree::ConfigurationsByKey))?;
+        Ok(self.configuration(owner, id)?.filter(|found| found.key.as_str() == text))
+    }
+
+    /// A page of that user's configurations.
+    fn configurations(&self, owner: Id, page: Page) -> Result<Slice<Configuration>, StoreError> {
+        table::page(self, List::Configurations(owner), page, |id| key::owned(owner, id))
+    }
+
+    /// An API key of that user's.
+    fn api_key(&self, owner: Id, id: Id) -> Result<Option<ApiKey>, StoreError> {
+        table::find(self, &key::owned(owner, id))
+    }
+
+    /// The API key of that digest, whose ever it is.
+    fn api_key_by_digest(&self, digest: KeyDigest) -> Result<Option<ApiKey>, StoreError> {
+        let Some(place) = self.get(Tree::ApiKeysByDigest, &digest.0)? else { return Ok(None) };
+        let (owner, id) = key::owner_and_id(&place).ok_or_else(|| table::corrupt(Tree::ApiKeysByDigest))?;
+        Ok(self.api_key(owner, id)?.filter(|found| found.digest == digest))
+    }
+
+    /// A page of that user's API keys.
+    fn api_keys(&self, owner: Id, page: Page) -> Result<Slice<ApiKey>, StoreError> {
+        table::page(self, List::ApiKeys(owner), page, |id| key::owned(owner, id))
+    }
+
+    /// A session of that user's.
+    fn session(&self, owner: Id, jti: Uuid) -> Result<Option<Session>, StoreError> {
+        table::find(self, &key::owned_uuid(owner, jti))
+    }
+
+    /// All sessions of that user.
+    fn sessions(&self, owner: Id) -> Result<Vec<Session>, StoreError> {
+        table::all(self, &key::of_id(owner))
+    }
+
+    /// Owners and `jti`s of at most `most` sessions that are over at that moment, the longest over first.
+    fn expired_sessions(&self, now: Timestamp, most: usize) -> Result<Vec<(Id, Uuid)>, StoreError> {
+        let range = KeyRange { from: Vec::new(), to: Some((now.as_secs() + 1).to_be_bytes().to_vec()) };
+        let mut expired = Vec::new();
+        self.scan(Tree::SessionsByExpiry, &range, &mut |key, _| {
+            expired.push(key.split_at_checked(8).and_then(|(_, place)| owner_and_jti(place)));
+            if expired.len() < most { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
+        })?;
+        expired.into_iter().collect::<Option<_>>().ok_or_else(|| table::corrupt(Tree::SessionsByExpiry))
+    }
+
+    /// The administrator that the first start made with a random password, while that password is still the one.
+    fn initial_administrator(&self) -> Result<Option<Id>, StoreError> {
+        Ok(self.get(Tree::Meta, INITIAL_ADMINISTRATOR_KEY)?.and_then(|bytes| key::id(&bytes)))
+    }
+
+    /// The format of the store, `None` for a new one.
+    fn format(&self) -> Result<Option<u32>, StoreError> {
+        let Some(bytes) = self.get(Tree::Meta, FORMAT_KEY)? else { return Ok(None) };
+        let bytes = bytes.try_into().map_err(|_| table::corrupt(Tree::Meta))?;
+        Ok(Some(u32::from_be_bytes(bytes)))
+    }
+}
+
+impl<T: Rows + ?Sized> Tables for T {}
+
+impl Txn<'_> {
+    /// Remembers which administrator has the random password of the first start, or that none has it any more.
+    pub fn set_initial_administrator(&mut self, id: Option<Id>) {
+        self.set(Tree::Meta, INITIAL_ADMINISTRATOR_KEY.to_vec(), id.map(key::of_id));
+    }
+
+    /// Marks the store as one of the present format.
+    pub(super) fn set_format(&mut self) {
+        self.set(Tree::Meta, FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()));
+    }
+
+    /// Removes a user with everything that is theirs.
+    ///
+    /// # Errors
+    /// [`StoreError`] if something of theirs cannot be read.
+    pub fn remove_user(&mut self, user: &User) -> Result<(), StoreError> {
+        self.remove_owned::<Configuration>(user.id)?;
+        self.remove_owned::<ApiKey>(user.id)?;
+        self.remove_owned::<Session>(user.id)?;
+        self.remove(user)
+    }
+
+    /// Removes all of a user's records of one kind.
+    ///
+    /// # Errors
+    /// [`StoreError`] if one of them cannot be read.
+    pub fn remove_owned<R: Record>(&mut self, owner: Id) -> Result<(), StoreError> {
+        for record in table::all::<R>(self, &key::of_id(owner))? {
+            self.remove(&record)?;
+        }
+        Ok(())
+    }
+}
+
+fn owner_and_jti(place: &[u8]) -> Option<(Id, Uuid)> {
+    let (owner, jti) = place.split_at_checked(4)?;
+    Some((key::id(owner)?, Uuid::from_slice(jti).ok()?))
+}

@@ -1,0 +1,187 @@
+//! The engine on disk: sled 0.34.7, made durable.
+
+use std::{
+    fs::{self, File},
+    io,
+    ops::{Bound, ControlFlow},
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sled::{
+    Batch,
+    transaction::{ConflictableTransactionError, TransactionError, Transactional, TransactionalTree},
+};
+use thiserror::Error;
+
+use super::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit};
+
+/// The size of sled's segments. Larger nodes would spill into files that sled never syncs, so it exceeds the largest
+/// legal row by far; it cannot be changed once a store exists.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// sled in a directory of its own.
+pub struct Sled {
+    db: sled::Db,
+    trees: Vec<sled::Tree>,
+    log: File,
+}
+
+/// A store that cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("another lodge is using the store {}", .0.display())]
+    InUse(PathBuf),
+    /// The files are not what sled wrote.
+    #[error("the store {} is damaged and cannot be opened", path.display())]
+    Damaged {
+        /// Its directory.
+        path: PathBuf,
+        /// What sled says.
+        source: EngineError,
+    },
+    /// The directory cannot be used.
+    #[error("the store {} cannot be opened", path.display())]
+    Io {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Sled {
+    /// Opens the store in that directory, or makes an empty one; `cache_bytes` bounds what sled keeps in memory.
+    ///
+    /// # Errors
+    /// [`OpenError`], also where sled itself would panic.
+    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(io)?;
+        remove_unfinished_snapshots(path).map_err(io)?;
+        let configuration = sled::Config::new()
+            .path(path)
+            .cache_capacity(cache_bytes)
+            .segment_size(SEGMENT_BYTES)
+            // The committer flushes; a second flusher's failures would go unseen.
+            .flush_every_ms(None);
+        let opened = unwound(|| open_trees(&configuration)).map_err(|error| refusal(path, error))?;
+        let log = File::open(path.join("db")).map_err(io)?;
+        sync_directory(path).map_err(io)?;
+        Ok(Self { db: opened.0, trees: opened.1, log })
+    }
+
+    fn tree(&self, tree: Tree) -> &sled::Tree {
+        &self.trees[tree as usize]
+    }
+
+    fn apply(&self, changes: &Changes) -> Result<(), EngineError> {
+        let batches = batches(changes);
+        self.trees
+            .as_slice()
+            .transaction(|trees: &Vec<TransactionalTree>| {
+                for (tree, batch) in trees.iter().zip(&batches) {
+                    tree.apply_batch(batch)?;
+                }
+                Ok::<_, ConflictableTransactionError<()>>(())
+            })
+            .map_err(|error| match error {
+                TransactionError::Storage(error) => library(error),
+                TransactionError::Abort(()) => unreachable!("the transaction never aborts"),
+            })
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        self.db.flush().map_err(library)?;
+        // flush() syncs without the file's metadata: after a power cut a grown file would be short.
+        self.log.sync_data()?;
+        Ok(())
+    }
+}
+
+impl Engine for Sled {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        let value = self.tree(tree).get(key).map_err(library)?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError> {
+        let to = range.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        for row in self.tree(tree).range::<&[u8], _>((Bound::Included(range.from.as_slice()), to)) {
+            let (key, value) = row.map_err(library)?;
+            if let ControlFlow::Break(()) = visit(&key, &value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
+        unwound(|| self.apply(changes).and_then(|()| self.sync()))
+    }
+}
+
+fn open_trees(configuration: &sled::Config) -> Result<(sled::Db, Vec<sled::Tree>), EngineError> {
+    let db = configuration.open().map_err(library)?;
+    let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name())).collect::<Result<_, _>>();
+    Ok((db, trees.map_err(library)?))
+}
+
+fn batches(changes: &Changes) -> Vec<Batch> {
+    let mut batches = vec![Batch::default(); Tree::ALL.len()];
+    for ((tree, key), value) in changes {
+        let batch = &mut batches[*tree as usize];
+        match value {
+            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+            None => batch.remove(key.as_slice()),
+        }
+    }
+    batches
+}
+
+/// Runs what may panic inside the library, and makes an error of the panic.
+fn unwound<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(EngineError::Panicked(said.unwrap_or("without a word").to_owned()))
+    })
+}
+
+fn library(error: sled::Error) -> EngineError {
+    EngineError::Library(Arc::new(error))
+}
+
+fn refusal(path: &Path, error: EngineError) -> OpenError {
+    let path = path.to_owned();
+    let said = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    // sled has no error kind of its own for a lock that somebody else holds.
+    if said.contains("could not acquire lock") {
+        OpenError::InUse(path)
+    } else {
+        OpenError::Damaged { path, source: error }
+    }
+}
+
+/// Removes what a crash left of a snapshot that was being written: sled refuses to open beside it.
+fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable: its own entries, and itself in its parent.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}

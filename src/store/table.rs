@@ -1,0 +1,123 @@
+//! Typed records over trees: each record knows its key, its indexes and the lists it is in.
+
+use std::ops::ControlFlow;
+
+use super::{
+    StoreError,
+    engine::{KeyRange, Tree, Visit},
+    list::{self, List},
+    record::{self, RecordError, Versioned},
+};
+use crate::domain::{Id, Page};
+
+/// Rows as somebody sees them: as they are committed, or as they will be.
+pub trait Rows {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the storage cannot be read.
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits the rows of a range in the order of their keys, until told to stop.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the storage cannot be read.
+    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+}
+
+/// A row of an index that points at a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexRow {
+    /// The index.
+    pub tree: Tree,
+    /// Its key; two records with the same one cannot both be.
+    pub key: Vec<u8>,
+    /// Where the record is.
+    pub value: Vec<u8>,
+}
+
+/// A record of one tree.
+pub trait Record: Versioned {
+    /// Where records of this kind are.
+    const TREE: Tree;
+
+    /// The record's key in its tree.
+    fn key(&self) -> Vec<u8>;
+
+    /// The index rows that point at it.
+    fn index_rows(&self) -> Vec<IndexRow>;
+
+    /// Its id and the lists that it is in.
+    fn listed(&self) -> Option<(Id, Vec<List>)>;
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice<R> {
+    /// The records of the page, in ascending order of id.
+    pub records: Vec<R>,
+    /// How many the whole list has.
+    pub count: u64,
+}
+
+/// The record of that key.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be read.
+pub fn find<R: Record>(rows: &(impl Rows + ?Sized), key: &[u8]) -> Result<Option<R>, StoreError> {
+    rows.get(R::TREE, key)?.map(|bytes| decode(&bytes)).transpose()
+}
+
+/// All records whose keys begin with these bytes, in the order of their keys.
+///
+/// # Errors
+/// [`StoreError`] if one cannot be read.
+pub fn all<R: Record>(rows: &(impl Rows + ?Sized), prefix: &[u8]) -> Result<Vec<R>, StoreError> {
+    within(rows, &KeyRange::prefix(prefix))
+}
+
+/// A page of a list, whose records have the keys that `key` tells.
+///
+/// # Errors
+/// [`StoreError`] if a record cannot be read.
+pub fn page<R: Record>(
+    rows: &(impl Rows + ?Sized),
+    list: List,
+    page: Page,
+    key: impl Fn(Id) -> Vec<u8>,
+) -> Result<Slice<R>, StoreError> {
+    let (ids, count) = list::page(rows, list, page)?;
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+        return Ok(Slice { records: Vec::new(), count });
+    };
+    let mut behind_last = key(*last);
+    behind_last.push(0);
+    let range = KeyRange { from: key(*first), to: Some(behind_last) };
+    Ok(Slice { records: within(rows, &range)?, count })
+}
+
+fn within<R: Record>(rows: &(impl Rows + ?Sized), range: &KeyRange) -> Result<Vec<R>, StoreError> {
+    let mut records = Vec::new();
+    let mut failure = None;
+    rows.scan(R::TREE, range, &mut |_, bytes| match decode(bytes) {
+        Ok(record) => {
+            records.push(record);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failure.map_or(Ok(records), Err)
+}
+
+fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
+    record::decode(R::TREE.name(), bytes).map_err(StoreError::Record)
+}
+
+/// The error of a row of `tree` that makes no sense.
+#[must_use]
+pub fn corrupt(tree: Tree) -> StoreError {
+    StoreError::Record(RecordError::Corrupt { tree: tree.name() })
+}

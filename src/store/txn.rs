@@ -1,0 +1,221 @@
+//! A transaction: changes over what is committed, seen by itself and by nobody else yet.
+
+use std::{iter::Peekable, ops::ControlFlow};
+
+use thiserror::Error;
+
+use super::{
+    StoreError,
+    engine::{Changes, Engine, KeyRange, Tree, Visit},
+    list::{self, List},
+    record,
+    table::{self, IndexRow, Record, Rows},
+};
+use crate::domain::Id;
+
+/// Changes over what is committed. Dropping it without [`Txn::keep`] takes back what it changed.
+pub struct Txn<'a> {
+    engine: &'a dyn Engine,
+    changes: &'a mut Changes,
+    undo: Vec<((Tree, Vec<u8>), Option<Option<Vec<u8>>>)>,
+}
+
+/// A record that cannot be put.
+#[derive(Debug, Error)]
+pub enum PutError {
+    /// Another record has the same key in that unique index.
+    #[error("the entry in `{0}` is taken")]
+    Taken(Tree),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Counts up, and never gives the same number twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequence {
+    /// Ids of users.
+    Users,
+    /// Ids of configurations.
+    Configurations,
+    /// Ids of API keys.
+    ApiKeys,
+    /// Numbers of sessions.
+    Sessions,
+}
+
+impl Sequence {
+    fn key(self) -> &'static [u8] {
+        match self {
+            Self::Users => b"sequence/users",
+            Self::Configurations => b"sequence/configurations",
+            Self::ApiKeys => b"sequence/api_keys",
+            Self::Sessions => b"sequence/sessions",
+        }
+    }
+}
+
+impl<'a> Txn<'a> {
+    /// A transaction over the engine and the changes that come before it.
+    pub fn new(engine: &'a dyn Engine, changes: &'a mut Changes) -> Self {
+        Self { engine, changes, undo: Vec::new() }
+    }
+
+    /// Makes the changes part of those that it was begun over.
+    pub fn keep(mut self) {
+        self.undo.clear();
+    }
+
+    /// Writes the record with its index rows and its places in lists, in place of what its key had before.
+    ///
+    /// # Errors
+    /// [`PutError::Taken`] if another record has one of its index keys; then nothing is changed that is kept.
+    pub fn put<R: Record>(&mut self, record: &R) -> Result<(), PutError> {
+        let key = record.key();
+        let before = table::find::<R>(self, &key)?;
+        let (rows_before, lists_before) = before.map_or_else(Default::default, |before| surroundings(&before));
+        let (rows, lists) = surroundings(record);
+        for row in rows_before.iter().filter(|row| !rows.contains(row)) {
+            self.set(row.tree, row.key.clone(), None);
+        }
+        for row in rows.into_iter().filter(|row| !rows_before.contains(row)) {
+            self.point(row)?;
+        }
+        self.move_between(&lists_before, &lists)?;
+        self.set(R::TREE, key, Some(record::encode(record)));
+        Ok(())
+    }
+
+    /// Removes the record with its index rows and its places in lists.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a list cannot be read.
+    pub fn remove<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
+        let (rows, lists) = surroundings(record);
+        for row in rows {
+            self.set(row.tree, row.key, None);
+        }
+        self.move_between(&lists, &[])?;
+        self.set(R::TREE, record.key(), None);
+        Ok(())
+    }
+
+    /// The next id of a collection.
+    ///
+    /// # Errors
+    /// [`StoreError::IdsExhausted`] behind the last one.
+    pub fn next_id(&mut self, sequence: Sequence) -> Result<Id, StoreError> {
+        let number = self.next_number(sequence)?;
+        u32::try_from(number).ok().and_then(Id::new).ok_or(StoreError::IdsExhausted)
+    }
+
+    /// The next number of a sequence, from 1 up.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the sequence cannot be read.
+    pub fn next_number(&mut self, sequence: Sequence) -> Result<u64, StoreError> {
+        let last = match self.get(Tree::Meta, sequence.key())? {
+            Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| table::corrupt(Tree::Meta))?),
+            None => 0,
+        };
+        self.set(Tree::Meta, sequence.key().to_vec(), Some((last + 1).to_be_bytes().to_vec()));
+        Ok(last + 1)
+    }
+
+    /// Puts a row as it is.
+    pub(super) fn set(&mut self, tree: Tree, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let row = (tree, key);
+        let before = self.changes.insert(row.clone(), value);
+        self.undo.push((row, before));
+    }
+
+    fn point(&mut self, row: IndexRow) -> Result<(), PutError> {
+        if self.get(row.tree, &row.key)?.is_some() {
+            return Err(PutError::Taken(row.tree));
+        }
+        self.set(row.tree, row.key, Some(row.value));
+        Ok(())
+    }
+
+    fn move_between(&mut self, before: &[(List, Id)], after: &[(List, Id)]) -> Result<(), StoreError> {
+        for (list, id) in before.iter().filter(|place| !after.contains(place)) {
+            self.set_member(*list, *id, false)?;
+        }
+        for (list, id) in after.iter().filter(|place| !before.contains(place)) {
+            self.set_member(*list, *id, true)?;
+        }
+        Ok(())
+    }
+
+    fn set_member(&mut self, list: List, id: Id, is_member: bool) -> Result<(), StoreError> {
+        let key = list.chunk_key(id);
+        let chunk = self.get(Tree::Lists, &key)?;
+        let chunk = list::with_member(chunk.as_deref(), id, is_member)?;
+        self.set(Tree::Lists, key, chunk);
+        Ok(())
+    }
+}
+
+impl Drop for Txn<'_> {
+    fn drop(&mut self) {
+        while let Some((row, before)) = self.undo.pop() {
+            match before {
+                Some(before) => self.changes.insert(row, before),
+                None => self.changes.remove(&row),
+            };
+        }
+    }
+}
+
+impl Rows for Txn<'_> {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.changes.get(&(tree, key.to_vec())) {
+            Some(changed) => Ok(changed.clone()),
+            None => Ok(self.engine.get(tree, key)?),
+        }
+    }
+
+    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let changed = self.changes.range((tree, range.from.clone())..);
+        let changed = changed.take_while(|((of, key), _)| *of == tree && range.contains(key));
+        let mut changed = changed.map(|((_, key), value)| (key.as_slice(), value.as_deref())).peekable();
+        let mut flow = ControlFlow::Continue(());
+        self.engine.scan(tree, range, &mut |key, value| {
+            flow = merge(&mut changed, key, value, visit);
+            flow
+        })?;
+        for (key, value) in changed {
+            if flow.is_break() {
+                break;
+            }
+            flow = value.map_or(ControlFlow::Continue(()), |value| visit(key, value));
+        }
+        Ok(())
+    }
+}
+
+/// Visits the changed rows that come before a committed one, and then that one or what it was changed to.
+fn merge<'a>(
+    changed: &mut Peekable<impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>>,
+    key: &[u8],
+    value: &[u8],
+    visit: &mut Visit<'_>,
+) -> ControlFlow<()> {
+    while let Some((earlier, changed)) = changed.next_if(|(earlier, _)| *earlier < key) {
+        if let Some(changed) = changed {
+            visit(earlier, changed)?;
+        }
+    }
+    match changed.next_if(|(same, _)| *same == key) {
+        Some((_, Some(changed))) => visit(key, changed),
+        Some((_, None)) => ControlFlow::Continue(()),
+        None => visit(key, value),
+    }
+}
+
+type Surroundings = (Vec<IndexRow>, Vec<(List, Id)>);
+
+fn surroundings<R: Record>(record: &R) -> Surroundings {
+    let places = record.listed().map(|(id, lists)| lists.into_iter().map(|list| (list, id)).collect());
+    (record.index_rows(), places.unwrap_or_default())
+}

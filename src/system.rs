@@ -1,0 +1,192 @@
+//! The users and groups of the operating system, as its name service tells them.
+//!
+//! `getpwent` and `getgrent` walk one list for the whole process, and a name service may hang. So one thread of its own
+//! does all of it, and whoever asks waits for at most [`DEADLINE`].
+
+use std::{
+    cmp::Ordering,
+    ffi::OsStr,
+    sync::{
+        Arc, Once,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use errno::{Errno, errno, set_errno};
+use thiserror::Error;
+use tokio::{sync::oneshot, time::timeout};
+use users::os::unix::{GroupExt, UserExt};
+
+/// How long the name service may take.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+/// How many questions may wait for an answer.
+const MOST_WAITING: usize = 64;
+
+/// `ENOENT` and `ESRCH`, with which some name services end a list that they have told.
+const NOTHING_MORE: [i32; 2] = [2, 3];
+
+/// A user of the operating system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemUser {
+    /// The login name.
+    pub name: String,
+    /// The user's id.
+    pub uid: u32,
+    /// The id of the user's group.
+    pub gid: u32,
+    /// The GECOS field, often the full name; may be empty.
+    pub info: String,
+}
+
+/// A group of the operating system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemGroup {
+    /// The group's name.
+    pub name: String,
+    /// The group's id.
+    pub gid: u32,
+    /// The names of the members that the group itself lists.
+    pub users: Vec<String>,
+}
+
+/// A name service that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NameServiceError {
+    /// It broke off with an error.
+    #[error("the name service failed: {0}")]
+    Failed(Errno),
+    /// It took longer than [`DEADLINE`], or others are waiting for it already.
+    #[error("the name service does not answer")]
+    Slow,
+}
+
+enum Question {
+    Users(oneshot::Sender<Result<Vec<SystemUser>, NameServiceError>>),
+    Groups(oneshot::Sender<Result<Vec<SystemGroup>, NameServiceError>>),
+}
+
+/// Asks the name service; a clone asks the same one.
+#[derive(Clone, Debug)]
+pub struct NameService(Arc<SyncSender<Question>>);
+
+impl NameService {
+    /// Starts the thread that asks.
+    ///
+    /// # Panics
+    /// If no thread can be started.
+    #[must_use]
+    pub fn start() -> Self {
+        let (questions, waiting) = sync_channel(MOST_WAITING);
+        let thread = thread::Builder::new().name("name-service".to_owned()).spawn(move || answer(&waiting));
+        thread.expect("a thread can be started");
+        Self(Arc::new(questions))
+    }
+
+    /// All system users, by uid and name, read now.
+    ///
+    /// # Errors
+    /// [`NameServiceError`] if the whole list cannot be had in time.
+    pub async fn users(&self) -> Result<Vec<SystemUser>, NameServiceError> {
+        self.ask(Question::Users).await
+    }
+
+    /// All system groups, by gid and name, read now.
+    ///
+    /// # Errors
+    /// [`NameServiceError`] if the whole list cannot be had in time.
+    pub async fn groups(&self) -> Result<Vec<SystemGroup>, NameServiceError> {
+        self.ask(Question::Groups).await
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, NameServiceError>>) -> Question,
+    ) -> Result<T, NameServiceError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(question(reply)).map_err(|_| NameServiceError::Slow)?;
+        timeout(DEADLINE, answer).await.ok().and_then(Result::ok).unwrap_or(Err(NameServiceError::Slow))
+    }
+}
+
+fn answer(waiting: &Receiver<Question>) {
+    for question in waiting {
+        // Whoever has given up meanwhile needs no answer, nor the work for one.
+        match question {
+            Question::Users(reply) if !reply.is_closed() => drop(reply.send(read_users())),
+            Question::Groups(reply) if !reply.is_closed() => drop(reply.send(read_groups())),
+            Question::Users(_) | Question::Groups(_) => {}
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the list of users is one per process; only the thread of NameService walks it")]
+fn read_users() -> Result<Vec<SystemUser>, NameServiceError> {
+    let mut users = read_all(unsafe { users::all_users() }, system_user, "system users")?;
+    users.sort_by(|a, b| by_id_then_name((a.uid, &a.name), (b.uid, &b.name)));
+    Ok(users)
+}
+
+#[expect(unsafe_code, reason = "the list of groups is one per process; only the thread of NameService walks it")]
+fn read_groups() -> Result<Vec<SystemGroup>, NameServiceError> {
+    let mut groups = read_all(unsafe { users::all_groups() }, system_group, "system groups")?;
+    groups.sort_by(|a, b| by_id_then_name((a.gid, &a.name), (b.gid, &b.name)));
+    Ok(groups)
+}
+
+/// Reads a list to its end. The list ends alike at its end and on an error; only `errno` tells which.
+fn read_all<E, T>(
+    mut entries: impl Iterator<Item = E>,
+    read: fn(&E) -> Option<T>,
+    what: &str,
+) -> Result<Vec<T>, NameServiceError> {
+    let mut kept = Vec::new();
+    let mut left_out = 0_usize;
+    loop {
+        set_errno(Errno(0));
+        let Some(entry) = entries.next() else { break };
+        match read(&entry) {
+            Some(value) => kept.push(value),
+            None => left_out += 1,
+        }
+    }
+    let error = errno();
+    let is_told = error.0 == 0 || (NOTHING_MORE.contains(&error.0) && !kept.is_empty());
+    tell_once_of(left_out, what);
+    if is_told { Ok(kept) } else { Err(NameServiceError::Failed(error)) }
+}
+
+fn system_user(user: &users::User) -> Option<SystemUser> {
+    let (name, uid, gid) = (name(user.name())?, id(user.uid())?, id(user.primary_group_id())?);
+    Some(SystemUser { name, uid, gid, info: user.gecos().to_string_lossy().into_owned() })
+}
+
+fn system_group(group: &users::Group) -> Option<SystemGroup> {
+    let users = group.members().iter().filter_map(|member| self::name(member)).collect();
+    Some(SystemGroup { name: name(group.name())?, gid: id(group.gid())?, users })
+}
+
+/// The name, unless it is not UTF-8 or an entry of NIS that stands for others.
+fn name(name: &OsStr) -> Option<String> {
+    let name = name.to_str()?;
+    (!name.starts_with(['+', '-'])).then(|| name.to_owned())
+}
+
+/// The id, unless clients cannot hold it in a signed 32-bit integer.
+fn id(id: u32) -> Option<u32> {
+    (id < 1 << 31).then_some(id)
+}
+
+fn by_id_then_name(a: (u32, &String), b: (u32, &String)) -> Ordering {
+    a.cmp(&b)
+}
+
+fn tell_once_of(left_out: usize, what: &str) {
+    static TOLD: Once = Once::new();
+    if left_out > 0 {
+        TOLD.call_once(|| {
+            log::warn!("{left_out} of the {what} are left out: not UTF-8, an id from 2^31 or an entry of NIS");
+        });
+    }
+}

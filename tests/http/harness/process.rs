@@ -1,0 +1,243 @@
+//! The server's process.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{Client, Request, basic, document::Document};
+
+/// The password of the administrator `admin`.
+pub const ADMIN_PASSWORD: &str = "the keys to the house";
+
+/// The password of a user that [`Server::user`] makes.
+pub fn password_of(username: &str) -> String {
+    format!("{username} lives here")
+}
+
+/// How a server is started.
+pub struct ServerBuilder {
+    directory: TempDir,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// A running server in a temporary directory. It is killed when this is dropped.
+pub struct Server {
+    builder: ServerBuilder,
+    child: Child,
+    pub address: SocketAddr,
+    document: Arc<Document>,
+    known: Mutex<HashSet<String>>,
+}
+
+impl ServerBuilder {
+    pub fn new() -> Self {
+        let environment = [("LODGE_ADMIN_PASSWORD", ADMIN_PASSWORD), ("LODGE_SCRYPT_COST", "10")];
+        Self {
+            directory: TempDir::new().unwrap(),
+            arguments: Vec::new(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
+    }
+
+    /// With this flag and value.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.arguments.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// With this environment variable; it replaces an earlier one of that name.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(given, _)| given != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without this environment variable.
+    pub fn without_variable(mut self, name: &str) -> Self {
+        self.environment.retain(|(given, _)| given != name);
+        self
+    }
+
+    /// Where the server keeps everything.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// A command that runs `lodge` on the server's directory, with a clean environment.
+    pub fn command(&self, verb: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lodge"));
+        command.args(verb).env_clear().env("LODGE_DATA_DIR", self.data_dir()).env("LODGE_LISTEN", "127.0.0.1:0");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).current_dir(self.directory.path());
+        command
+    }
+
+    pub fn start(self) -> Server {
+        let (child, address) = self.spawn();
+        let document = fetch_document(address);
+        Server { builder: self, child, address, document, known: Mutex::default() }
+    }
+
+    fn spawn(&self) -> (Child, SocketAddr) {
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = self.command(&["serve"]);
+        let mut child = command.args(&self.arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit_once("//").and_then(|(_, address)| address.parse().ok());
+        let Some(address) = address else {
+            let status = child.wait().unwrap();
+            panic!("the server did not start ({status}): {line}{}", fs::read_to_string(self.log_path()).unwrap())
+        };
+        (child, address)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+}
+
+impl Server {
+    /// A server with an administrator and nobody else.
+    pub fn start() -> Self {
+        ServerBuilder::new().start()
+    }
+
+    /// Where the server keeps everything.
+    pub fn data_dir(&self) -> PathBuf {
+        self.builder.data_dir()
+    }
+
+    /// A directory beside the server's.
+    pub fn directory(&self) -> &Path {
+        self.builder.directory.path()
+    }
+
+    /// A command that runs `lodge` on the server's directory, with a clean environment.
+    pub fn command(&self, verb: &[&str]) -> Command {
+        self.builder.command(verb)
+    }
+
+    /// Everything that the server has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.builder.log_path()).unwrap()
+    }
+
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the server.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the server's end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Kills the server, without giving it time to do anything.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.wait();
+    }
+
+    /// Tells the server to end, and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Starts the server again, after it has ended; its address is another one.
+    pub fn start_again(&mut self) {
+        (self.child, self.address) = self.builder.spawn();
+    }
+
+    /// Stops the server and starts it again.
+    pub fn restart(&mut self) {
+        assert!(self.stop().success());
+        self.start_again();
+    }
+
+    /// Somebody without a credential.
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.address, None, Arc::clone(&self.document))
+    }
+
+    /// Somebody with this `Authorization` header.
+    pub fn with(&self, authorization: &str) -> Client {
+        self.anonymous().with(authorization)
+    }
+
+    /// The administrator `admin`, by password.
+    pub fn admin(&self) -> Client {
+        self.with(&basic("admin", ADMIN_PASSWORD))
+    }
+
+    /// The standard user of that name, by password; made if this server has not made it yet.
+    pub fn user(&self, username: &str) -> Client {
+        if self.known.lock().unwrap().insert(username.to_owned()) {
+            let body = json!({"username": username, "password": password_of(username)});
+            self.admin().post("/users", &body).expect(201);
+        }
+        self.with(&basic(username, &password_of(username)))
+    }
+
+    /// The id of that user, who is made if this server has not made it yet.
+    pub fn id_of(&self, username: &str) -> u64 {
+        let client = if username == "admin" { self.admin() } else { self.user(username) };
+        client.get("/users/me").expect(200).id()
+    }
+
+    /// That user (`admin` or a standard one) by a session of their own.
+    pub fn session(&self, username: &str) -> Client {
+        self.with(&self.sign_in(username))
+    }
+
+    /// The `Authorization` header of a new session of that user.
+    pub fn sign_in(&self, username: &str) -> String {
+        if username != "admin" {
+            self.user(username);
+        }
+        let password = if username == "admin" { ADMIN_PASSWORD.to_owned() } else { password_of(username) };
+        let body = json!({"user": {"username": username, "password": password}});
+        let reply = self.anonymous().post("/users/sign_in", &body).expect(201);
+        reply.header("authorization").unwrap().to_owned()
+    }
+
+    /// That user (`admin` or a standard one) by an API key with these scopes, each as `controller / action`.
+    pub fn key(&self, username: &str, scopes: &[&str]) -> Client {
+        let scopes: Vec<_> = scopes.iter().map(|scope| scope.split_once(" / ").unwrap()).collect();
+        let scopes: Vec<_> =
+            scopes.iter().map(|(controller, action)| json!({"controller": controller, "action": action})).collect();
+        let owner = if username == "admin" { self.admin() } else { self.user(username) };
+        let reply = owner.post("/users/me/api_keys", &json!({"api_key_scopes": scopes})).expect(201);
+        self.with(reply.json()["key"].as_str().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn fetch_document(address: SocketAddr) -> Arc<Document> {
+    let nothing = Arc::new(Document::new(json!({})));
+    let reply = Client::new(address, None, nothing).try_send(&Request::whole("GET", "/openapi.json")).unwrap();
+    Arc::new(Document::new(reply.json()))
+}

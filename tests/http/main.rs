@@ -1,0 +1,4 @@
+//! The API as clients see it: black box, against the real binary.
+
+mod harness;
+mod smoke;
