@@ -113,52 +113,61 @@ impl ServeArguments {
     /// # Errors
     /// [`SettingsError`] with every setting that is wrong.
     pub fn settings(self, admin_password: Option<String>) -> Result<Settings, SettingsError> {
-        let mut wrong = Vec::new();
-        let mut check = |flag: &str, checked: Result<(), String>| {
-            if let Err(why) = checked {
-                wrong.push(format!("--{flag}: {why}"));
-            }
+        let mut checks = Checks::default();
+        let checked = (
+            checks.note("listen", address(&self.listen)),
+            checks.note("admin-password-file", password(self.admin_password_file.as_deref(), admin_password)),
+            checks.note("session-lifetime", duration(&self.session_lifetime)),
+            checks.note("body-limit", size(&self.body_limit, 64 << 10, 64 << 20)),
+            checks.note("password-min-length", number(&self.password_min_length, 8, 128)),
+            checks.note("scrypt-cost", cost(&self.scrypt_cost)),
+            checks.note("max-configurations", number(&self.max_configurations, 1, 100_000)),
+            checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000)),
+            checks.note("cache-size", size(&self.cache_size, 1 << 20, 64 << 30)),
+            checks.note("log", filter(&self.log)),
+        );
+        let (
+            Some(listen),
+            Some(admin_password),
+            Some(session_lifetime),
+            Some(body_limit_bytes),
+            Some(password_shortest),
+            Some(scrypt_cost),
+            Some(most_configurations),
+            Some(most_api_keys),
+            Some(cache_bytes),
+            Some(()),
+        ) = checked
+        else {
+            return Err(SettingsError(checks.0));
         };
-        let listen = address(&self.listen);
-        let admin_password = password(self.admin_password_file.as_deref(), admin_password);
-        let session_lifetime = duration(&self.session_lifetime, Duration::from_secs(1), Duration::from_hours(87600));
-        let body_limit_bytes = size(&self.body_limit, 64 << 10, 64 << 20);
-        let password_shortest = number(&self.password_min_length, 8, 128);
-        let scrypt_cost = number(&self.scrypt_cost, 10, 20);
-        let most_configurations = number(&self.max_configurations, 1, 100_000);
-        let most_api_keys = number(&self.max_api_keys, 1, 100_000);
-        let cache_bytes = size(&self.cache_size, 1 << 20, 64 << 30);
-        check("listen", nothing(&listen));
-        check("admin-password-file", nothing(&admin_password));
-        check("session-lifetime", nothing(&session_lifetime));
-        check("body-limit", nothing(&body_limit_bytes));
-        check("password-min-length", nothing(&password_shortest));
-        check("scrypt-cost", nothing(&scrypt_cost));
-        check("max-configurations", nothing(&most_configurations));
-        check("max-api-keys", nothing(&most_api_keys));
-        check("cache-size", nothing(&cache_bytes));
-        check("log", filter(&self.log));
-        if !wrong.is_empty() {
-            return Err(SettingsError(wrong));
-        }
-        let checked = "a setting that was not found wrong is right";
         Ok(Settings {
-            listen: listen.expect(checked),
+            listen,
             secret_file: self.secret_file.unwrap_or_else(|| self.data_dir.join("secret")),
-            admin_password: admin_password.expect(checked),
+            admin_password,
             rules: Rules {
-                session_lifetime: session_lifetime.expect(checked),
-                password_shortest: password_shortest.expect(checked),
-                most_configurations: most_configurations.expect(checked),
-                most_api_keys: most_api_keys.expect(checked),
+                session_lifetime,
+                password_shortest,
+                most_configurations,
+                most_api_keys,
                 initial_password_file: self.data_dir.join("initial-admin-password"),
             },
-            scrypt_cost: u8::try_from(scrypt_cost.expect(checked)).ok().and_then(Cost::new).expect(checked),
-            body_limit_bytes: usize::try_from(body_limit_bytes.expect(checked)).expect(checked),
-            cache_bytes: cache_bytes.expect(checked),
+            scrypt_cost,
+            body_limit_bytes: usize::try_from(body_limit_bytes).unwrap_or(usize::MAX),
+            cache_bytes,
             log: self.log,
             data_dir: self.data_dir,
         })
+    }
+}
+
+/// What has been found wrong with the settings, a sentence each.
+#[derive(Default)]
+struct Checks(Vec<String>);
+
+impl Checks {
+    fn note<T>(&mut self, flag: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|why| self.0.push(format!("--{flag}: {why}"))).ok()
     }
 }
 
@@ -189,16 +198,17 @@ fn with_file(mut command: clap::Command, file: &Path) -> Result<clap::Command, c
         let id = name.replace('-', "_");
         let is_setting = id != "config" && command.get_arguments().any(|argument| argument.get_id() == id.as_str());
         match setting(&value).filter(|_| is_setting) {
-            Some(text) => command = with_default(command, id, text),
+            Some(text) => command = with_default(command, &id, &text),
             None => wrong.push(format!("`{name}` is not a setting with a value")),
         }
     }
     if wrong.is_empty() { Ok(command) } else { Err(refuse(wrong.join("; "))) }
 }
 
-fn with_default(command: clap::Command, id: String, text: String) -> clap::Command {
-    let serve = |verb: clap::Command| verb.mut_arg(&id, |argument| argument.default_value(text.clone()));
-    command.mut_subcommand("serve", serve).mut_arg(&id, |argument| argument.default_value(text.clone()))
+fn with_default(command: clap::Command, id: &str, text: &str) -> clap::Command {
+    let set = |command: clap::Command| command.mut_arg(id, |argument| argument.default_value(text.to_owned()));
+    let has_serve = command.find_subcommand("serve").is_some();
+    set(if has_serve { command.mut_subcommand("serve", set) } else { command })
 }
 
 fn setting(value: &toml::Value) -> Option<String> {
@@ -207,10 +217,6 @@ fn setting(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         _ => None,
     }
-}
-
-fn nothing<T>(checked: &Result<T, String>) -> Result<(), String> {
-    checked.as_ref().map(|_| ()).map_err(Clone::clone)
 }
 
 fn address(text: &str) -> Result<String, String> {
@@ -234,8 +240,13 @@ fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
     })
 }
 
-fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).ok().filter(|duration| (least..=most).contains(duration));
+fn cost(text: &str) -> Result<Cost, String> {
+    text.parse().ok().and_then(Cost::new).ok_or_else(|| format!("`{text}` is not a number from 10 to 20"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(3650 * 24);
+    let duration = humantime::parse_duration(text).ok().filter(|duration| bounds.contains(duration));
     duration.ok_or_else(|| format!("`{text}` is not a duration from 1s to 3650days, such as 24h"))
 }
 

@@ -126,6 +126,9 @@ impl RootSecret {
     }
 
     /// The key for one purpose (HKDF-SHA-256, RFC 5869).
+    ///
+    /// # Panics
+    /// Never: HKDF-SHA-256 can give 32 bytes.
     #[must_use]
     pub fn derive(&self, purpose: Purpose) -> Secret<[u8; 32]> {
         let mut key = [0; 32];

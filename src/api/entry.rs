@@ -75,7 +75,7 @@ async fn answer(
         }
         Routed::To(operation, parameter) => {
             line.route = (PREFIX, operation.path);
-            let (app, parameter) = (Arc::clone(app), parameter.map(str::to_owned));
+            let (app, parameter) = (Arc::clone(app), parameter.to_owned());
             let mut exchange = Exchange { app, operation, parameter, http: http.clone(), payload, who: Who::default() };
             let answered = (operation.mounted.run)(&mut exchange).await;
             line.who = exchange.who;

@@ -26,8 +26,8 @@ pub(super) struct Who {
 pub(super) struct Exchange {
     pub(super) app: Arc<App>,
     pub(super) operation: &'static Operation,
-    /// The path's parameter as it was sent, not yet decoded.
-    pub(super) parameter: Option<String>,
+    /// The path's parameter as it was sent, not yet decoded; empty if the path has none.
+    pub(super) parameter: String,
     pub(super) http: HttpRequest,
     pub(super) payload: Payload,
     pub(super) who: Who,

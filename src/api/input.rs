@@ -71,12 +71,12 @@ impl Input for PathId {
 
 /// The id in the path, if it is one.
 pub(super) fn path_id(exchange: &Exchange) -> Option<Id> {
-    exchange.parameter.as_deref().and_then(decoded).as_deref().and_then(Id::parse)
+    decoded(&exchange.parameter).as_deref().and_then(Id::parse)
 }
 
 impl Input for ConfigurationName {
     async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let name = exchange.parameter.as_deref().and_then(decoded).ok_or(ApiError::NotFound)?;
+        let name = decoded(&exchange.parameter).ok_or(ApiError::NotFound)?;
         if !name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Key(name));
         }
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_number_in_the_query_is_given_once_and_in_digits() {
-        let number = |query| number_in_query(query, "limit").ok();
+        let number = |query: &str| number_in_query(query, "limit").ok();
         assert_eq!(number(""), Some(None));
         assert_eq!(number("limit=7&offset=x&limits=y"), Some(Some(7)));
         for wrong in ["-1", "abc", "1.5", "", "9223372036854775808", "18446744073709551616", "+5", "%205", "1&limit=1"]

@@ -10,8 +10,8 @@ use super::operations::{OPERATIONS, Operation, PREFIX};
 
 /// Where a request goes.
 pub(super) enum Routed<'a> {
-    /// To that operation, with the path's parameter as it was sent.
-    To(&'static Operation, Option<&'a str>),
+    /// To that operation, with the path's parameter as it was sent, empty if there is none.
+    To(&'static Operation, &'a str),
     /// Nowhere: the path is known and has these methods, but not that one.
     NotThatMethod(&'static Route),
     /// Nowhere: the path is unknown.
@@ -53,7 +53,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 /// Finds the operation of a method and a path, which is taken as it was sent.
 pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
     let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::Nowhere };
-    let found = ROUTES.iter().find_map(|route| route.matches(rest).map(|parameter| (route, parameter)));
+    let found = ROUTES.iter().find_map(|route| route.parameter_of(rest).map(|parameter| (route, parameter)));
     let Some((route, parameter)) = found else { return Routed::Nowhere };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
@@ -83,16 +83,16 @@ impl Route {
         Self { path: operation.path, allow: String::new(), segments: segments.collect(), operations: vec![operation] }
     }
 
-    /// Whether the path is of this route: the parameter, if the route has one.
-    fn matches<'a>(&self, path: &'a str) -> Option<Option<&'a str>> {
-        let mut parameter = None;
+    /// The parameter in a path of this route, empty if the route has none; `None` if the path is not of this route.
+    fn parameter_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let mut parameter = "";
         let mut rest = path;
         for segment in &self.segments {
             rest = rest.strip_prefix('/')?;
             let (text, behind) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             match segment {
                 Segment::Literal(literal) if *literal == text => {}
-                Segment::Parameter if !text.is_empty() => parameter = Some(text),
+                Segment::Parameter if !text.is_empty() => parameter = text,
                 Segment::Literal(_) | Segment::Parameter => return None,
             }
             rest = behind;
@@ -107,7 +107,7 @@ mod tests {
 
     fn told(method: &Method, path: &str) -> String {
         match route(method, path) {
-            Routed::To(operation, parameter) => format!("{} {}", operation.id, parameter.unwrap_or_default()),
+            Routed::To(operation, parameter) => format!("{} {}", operation.id, parameter),
             Routed::NotThatMethod(route) => format!("not {method}, but {}", route.allow),
             Routed::Nowhere => "nowhere".to_owned(),
         }

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     auth::{Administrator, Caller, Rules},
-    clock::Timestamp,
     domain::{Email, Id, NewPassword, Page, SystemId, User, Username},
     service::users::{self, UserDraft},
 };
@@ -27,10 +26,8 @@ pub(super) struct UserView {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<Email>,
     is_admin: bool,
-    #[serde(serialize_with = "as_text")]
-    created_at: Timestamp,
-    #[serde(serialize_with = "as_text")]
-    updated_at: Timestamp,
+    created_at: String,
+    updated_at: String,
 }
 
 impl From<User> for UserView {
@@ -42,8 +39,8 @@ impl From<User> for UserView {
             username: user.username,
             email: user.email,
             is_admin: user.is_admin,
-            created_at: user.created_at,
-            updated_at: user.updated_at,
+            created_at: user.created_at.to_string(),
+            updated_at: user.updated_at.to_string(),
         }
     }
 }
@@ -103,8 +100,4 @@ pub(super) async fn update(
 pub(super) async fn destroy(administrator: Administrator, PathId(id): PathId) -> Result<NoContent, ApiError> {
     users::destroy(&administrator, id).await?;
     Ok(NoContent)
-}
-
-fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(time)
 }

@@ -36,6 +36,9 @@ impl KeyText {
     }
 
     /// Its last four characters.
+    ///
+    /// # Panics
+    /// Never: a key has 76 characters.
     #[must_use]
     pub fn last_four(&self) -> [u8; 4] {
         *self.expose().as_bytes().last_chunk().expect("a key has more than four characters")

@@ -118,7 +118,7 @@ impl Hasher {
         // The job keeps its place among the running ones even when whoever asked has gone.
         let job = Box::new(move || {
             if !reply.is_closed() {
-                drop(reply.send(job()))
+                drop(reply.send(job()));
             }
         });
         self.jobs.try_send(job).map_err(|_| AuthError::Busy)?;
@@ -194,7 +194,7 @@ mod tests {
         PresentedPassword::parse(text).unwrap()
     }
 
-    #[actix_web::rt::test]
+    #[tokio::test]
     async fn a_hash_is_matched_by_its_password_alone() {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let stored = hasher.hash(&password("open sesame")).await.unwrap();
@@ -204,7 +204,7 @@ mod tests {
         assert!(!hasher.verify(Some(stored), &password("open barley")).await.unwrap());
     }
 
-    #[actix_web::rt::test]
+    #[tokio::test]
     async fn an_unknown_user_costs_exactly_one_hash_as_a_known_one_does() {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let stored = hasher.hash(&password("open sesame")).await.unwrap();
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!((unknown, known), (1, 1));
     }
 
-    #[actix_web::rt::test]
+    #[tokio::test]
     async fn a_hash_of_lower_cost_is_matched_and_outdated() {
         let old = Hasher::start(Cost::LEAST, 1).hash(&password("open sesame")).await.unwrap();
         let hasher = Hasher::start(Cost(12), 1);
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(hasher.computed(), 3);
     }
 
-    #[actix_web::rt::test]
+    #[tokio::test]
     async fn parameters_out_of_bounds_match_nothing() {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let exhausting = "$scrypt$ln=40,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";

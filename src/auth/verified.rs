@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a success is remembered.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// How many are remembered.
 const MOST: u64 = 10_000;
 

@@ -70,7 +70,7 @@ async fn make_administrator(realm: &Realm, settings: &Settings) -> Result<(), Fa
     let is_given = given.is_some();
     match ensure_administrator(realm, given).await? {
         FirstStart::NotFirst if is_given => {
-            log::warn!("the given administrator's password is ignored: there are users already")
+            log::warn!("the given administrator's password is ignored: there are users already");
         }
         FirstStart::NotFirst => {}
         FirstStart::WithGivenPassword => log::info!("the administrator `admin` was made, with the given password"),

@@ -104,7 +104,8 @@ impl Violations {
         self.insert(Violation { attribute, problem, value: None, unit: "bytes" });
     }
 
-    /// Notes that there are too many records of that kind already.
+    /// There are too many records of that kind already.
+    #[must_use]
     pub fn too_many(records: &'static str, most: usize) -> Self {
         Self(vec![Violation { attribute: "base", problem: Problem::TooLong(most), value: None, unit: records }])
     }

@@ -76,17 +76,13 @@ pub fn page(rows: &(impl Rows + ?Sized), list: List, page: Page) -> Result<(Vec<
     let mut ids = Vec::with_capacity(page.limit.min(Page::USUAL));
     let mut count = 0;
     let mut failure = None;
-    rows.scan(Tree::Lists, &KeyRange::prefix(&list.prefix()), &mut |key, bytes| match add_chunk(
-        &mut ids, page, count, key, bytes,
-    ) {
-        Some(members) => {
-            count += members;
-            ControlFlow::Continue(())
-        }
-        None => {
+    rows.scan(Tree::Lists, &KeyRange::prefix(&list.prefix()), &mut |key, bytes| {
+        let Some(members) = add_chunk(&mut ids, page, count, key, bytes) else {
             failure = Some(corrupt(Tree::Lists));
-            ControlFlow::Break(())
-        }
+            return ControlFlow::Break(());
+        };
+        count += members;
+        ControlFlow::Continue(())
     })?;
     failure.map_or(Ok((ids, count)), Err)
 }

@@ -95,12 +95,10 @@ impl Record for Session {
     }
 }
 
-/// The look-ups of the schema, over whatever has [`Rows`].
+/// The look-ups of the schema, over whatever has [`Rows`]. Each fails with [`StoreError`] if the rows cannot be read.
+#[expect(clippy::missing_errors_doc, reason = "all fail alike, as the trait says")]
 pub trait Tables: Rows {
     /// The user of that id.
-    ///
-    /// # Errors
-    /// [`StoreError`], as with every look-up here, if the rows cannot be read.
     fn user(&self, id: Id) -> Result<Option<User>, StoreError> {
         table::find(self, &key::of_id(id))
     }

@@ -87,12 +87,12 @@ pub fn page<R: Record>(
     key: impl Fn(Id) -> Vec<u8>,
 ) -> Result<Slice<R>, StoreError> {
     let (ids, count) = list::page(rows, list, page)?;
-    let (Some(first), Some(last)) = (ids.first(), ids.last()) else {
+    let (Some(lowest), Some(highest)) = (ids.first(), ids.last()) else {
         return Ok(Slice { records: Vec::new(), count });
     };
-    let mut behind_last = key(*last);
-    behind_last.push(0);
-    let range = KeyRange { from: key(*first), to: Some(behind_last) };
+    let mut behind_highest = key(*highest);
+    behind_highest.push(0);
+    let range = KeyRange { from: key(*lowest), to: Some(behind_highest) };
     Ok(Slice { records: within(rows, &range)?, count })
 }
 

@@ -17,8 +17,11 @@ use crate::domain::Id;
 pub struct Txn<'a> {
     engine: &'a dyn Engine,
     changes: &'a mut Changes,
-    undo: Vec<((Tree, Vec<u8>), Option<Option<Vec<u8>>>)>,
+    undo: Vec<Undo>,
 }
+
+/// A row, and what the changes said of it before: nothing, that it is removed, or a value.
+type Undo = ((Tree, Vec<u8>), Option<Option<Vec<u8>>>);
 
 /// A record that cannot be put.
 #[derive(Debug, Error)]

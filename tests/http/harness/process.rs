@@ -166,6 +166,12 @@ impl Server {
         (self.child, self.address) = self.builder.spawn();
     }
 
+    /// Gives the server another environment variable when it is started next.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.builder.environment.retain(|(given, _)| given != name);
+        self.builder.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Stops the server and starts it again.
     pub fn restart(&mut self) {
         assert!(self.stop().success());
