@@ -1,17 +1,21 @@
-# syntax=docker/dockerfile:1
 FROM rust:1-bookworm AS build
 WORKDIR /lodge
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
-# The benchmarks and tests that Cargo.toml may name are not needed to build the binary.
-RUN cargo build --release --locked --bin lodge \
- && install -d -m 0700 /image/data \
- && install -m 0755 target/release/lodge /image/lodge
+RUN cargo build --release --locked --bin lodge
+# The image holds the binary, the C library that it is linked with, and what the name service reads: since glibc 2.34 the
+# library itself reads /etc/passwd and /etc/group, so no module is needed. Mount the host's files over these two to see
+# its users and groups.
+RUN install -D -m 0755 target/release/lodge /image/lodge \
+ && for library in $(ldd target/release/lodge | grep -o '/[^ ]*'); do install -D -m 0755 "$library" "/image$library"; done \
+ && install -d -m 0755 /image/etc \
+ && printf 'passwd: files\ngroup: files\n' > /image/etc/nsswitch.conf \
+ && printf 'root:x:0:0:root:/:/\nlodge:x:65532:65532:Lodge:/data:/\n' > /image/etc/passwd \
+ && printf 'root:x:0:\nlodge:x:65532:\n' > /image/etc/group \
+ && install -d -m 0700 -o 65532 -g 65532 /image/data
 
-# The C library, its name service modules and /etc/passwd: what the system users and groups are read with.
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build --chown=65532:65532 /image/data /data
-COPY --from=build /image/lodge /lodge
+FROM scratch
+COPY --from=build /image /
 ENV LODGE_LISTEN=0.0.0.0:3000 \
     LODGE_DATA_DIR=/data
 USER 65532:65532

@@ -52,7 +52,7 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Error)]
 enum Failure {
     #[error("these settings cannot be used:\n{0}")]
-    Settings(#[from] SettingsError),
+    Settings(SettingsError),
     #[error("the data directory {} cannot be used: {why}", path.display())]
     DataDirectory { path: PathBuf, why: String },
     #[error(transparent)]

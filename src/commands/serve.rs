@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
-    let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok())?;
+    let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
     keep_to_oneself();
     prepare(&settings.data_dir)?;

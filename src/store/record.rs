@@ -68,7 +68,7 @@ pub fn encode<R: Versioned>(record: &R) -> Vec<u8> {
 /// The record of these bytes, whatever version wrote them.
 ///
 /// # Errors
-/// [`RecordError`]; arbitrary bytes never make it panic or use more memory than [`MOST_BYTES`].
+/// [`RecordError`]; arbitrary bytes never make it panic or use more than 1 MiB of memory.
 pub fn decode<R: Versioned>(tree: &'static str, bytes: &[u8]) -> Result<R, RecordError> {
     let (&version, body) = bytes.split_first().ok_or(RecordError::TooShort { tree })?;
     match version {
