@@ -1,0 +1,111 @@
+//! The README's tour does what it says.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+const README: &str = include_str!("../README.md");
+const NEXT: &str = "=== the next command ===";
+
+#[test]
+fn the_tour_answers_as_the_readme_shows() {
+    let directory = TempDir::new().unwrap();
+    let (_server, address) = start_in(&directory);
+    let steps = steps();
+    assert!(steps.len() > 10, "the tour was found: {}", steps.len());
+
+    let answers = run(&directory, &steps, &address);
+
+    let told: Vec<_> = steps.iter().map(|(command, answer)| (command, normalized(answer))).collect();
+    let given: Vec<_> =
+        steps.iter().map(|(command, _)| command).zip(answers.iter().map(|answer| normalized(answer))).collect();
+    assert_eq!(given, told);
+}
+
+#[test]
+fn every_flag_of_the_help_is_in_the_readme_with_its_variable() {
+    let help = Command::new(env!("CARGO_BIN_EXE_lodge")).arg("--help").env_clear().output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = || help.split(|character: char| !character.is_ascii_alphanumeric() && !"-_".contains(character));
+
+    let settings: Vec<_> = words().filter(|word| word.starts_with("--") || word.starts_with("LODGE_")).collect();
+    assert!(settings.len() > 20, "{help}");
+
+    for setting in settings.into_iter().filter(|setting| !["--help", "--version"].contains(setting)) {
+        assert!(README.contains(&format!("`{setting}`")), "{setting}");
+    }
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_in(directory: &TempDir) -> (Killed, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lodge"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--scrypt-cost", "10", "--log", "error"])
+        .env_clear()
+        .current_dir(directory);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("lodge is listening on http://").unwrap().to_owned();
+    (Killed(child), address)
+}
+
+/// The tour's commands, each with what the README shows as its answer.
+fn steps() -> Vec<(String, String)> {
+    let mut steps: Vec<(String, String)> = Vec::new();
+    let blocks = README.split("```").filter_map(|block| block.strip_prefix("console tour\n"));
+    for line in blocks.flat_map(str::lines) {
+        match (line.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push((command.to_owned(), String::new())),
+            (None, Some((_, answer))) => answer.push_str(line),
+            (None, None) => panic!("the tour begins with a command"),
+        }
+    }
+    steps
+}
+
+fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<String> {
+    let mut script = String::new();
+    for (command, _) in steps {
+        script += &format!("{}\necho\necho '{NEXT}'\n", command.replace("127.0.0.1:3000", address));
+    }
+    let mut shell = Command::new("sh");
+    let mut shell =
+        shell.arg("-eu").current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let output = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<_> = output.split(NEXT).map(|answer| answer.trim().to_owned()).collect();
+    assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "the tour leaves nothing behind but the data");
+    answers[..steps.len()].to_vec()
+}
+
+/// The answer with its times and keys made alike.
+fn normalized(answer: &str) -> String {
+    let mut parts = Vec::new();
+    for part in answer.trim().split('"') {
+        let is_time = part.len() == 24 && part.starts_with("20") && part.ends_with('Z');
+        let is_key = part.len() == 76 && part.starts_with("lodge_");
+        parts.push(if is_time {
+            "(time)"
+        } else if is_key {
+            "(key)"
+        } else {
+            part
+        });
+    }
+    parts.join("\"")
+}
