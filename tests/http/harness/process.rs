@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +17,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{Client, Request, basic, document::Document};
+
+/// How long the log may take to say something before the test fails.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The password of the administrator `admin`.
 pub const ADMIN_PASSWORD: &str = "the keys to the house";
@@ -131,6 +136,28 @@ impl Server {
     /// Everything that the server has logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.builder.log_path()).unwrap()
+    }
+
+    /// Waits until the log holds that text.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "the log never says {text:?}: {}", self.log());
+            thread::yield_now();
+        }
+    }
+
+    /// Everything in the data directory, itself included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.data_dir()];
+        let mut next = 0;
+        while let Some(path) = files.get(next).cloned() {
+            if path.is_dir() {
+                files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+            next += 1;
+        }
+        files
     }
 
     /// The server's process id.

@@ -1,0 +1,322 @@
+//! The command line: first start, settings, refusals, and how the server ends.
+
+#[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
+#[path = "http/harness/mod.rs"]
+mod harness;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Output,
+};
+
+use harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic};
+use rustix::process::Signal;
+use serde_json::json;
+
+/// A server whose administrator has a random password.
+fn server_with_random_password() -> Server {
+    ServerBuilder::new().without_variable("LODGE_ADMIN_PASSWORD").start()
+}
+
+fn initial_password(server: &Server) -> String {
+    fs::read_to_string(server.data_dir().join("initial-admin-password")).unwrap().trim_end().to_owned()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Runs `lodge serve` with these flags, which is expected to end by itself.
+fn refused(builder: &ServerBuilder, flags: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, stdout } = builder.command(&["serve"]).args(flags).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&stdout), "");
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn the_first_start_writes_a_random_password_to_a_private_file_and_only_its_name_to_the_log() {
+    let server = server_with_random_password();
+    let password = initial_password(&server);
+
+    server.with(&basic("admin", &password)).get("/users").expect(200);
+
+    assert_eq!(mode(&server.data_dir().join("initial-admin-password")), 0o600);
+    assert!(password.len() >= 20, "{password}");
+    assert!(server.log().contains("initial-admin-password"));
+    assert!(!server.log().contains(&password));
+}
+
+#[test]
+fn two_installations_have_different_random_passwords() {
+    let (one, other) = (server_with_random_password(), server_with_random_password());
+    assert_ne!(initial_password(&one), initial_password(&other));
+}
+
+#[test]
+fn the_password_file_goes_when_that_password_is_changed_and_not_before() {
+    let server = server_with_random_password();
+    let file = server.data_dir().join("initial-admin-password");
+    let admin = server.with(&basic("admin", &initial_password(&server)));
+
+    admin.put("/users/1", &json!({"email": "admin@example.org"})).expect(200);
+    admin.post("/users", &json!({"username": "ann", "password": "a house with a view"})).expect(201);
+    admin.put("/users/2", &json!({"password": "a house with two views"})).expect(200);
+    assert!(file.exists());
+
+    admin.put("/users/1", &json!({"password": "a house with a view"})).expect(200);
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_password_file_that_a_crash_left_behind_goes_at_the_next_start() {
+    let mut server = server_with_random_password();
+    let file = server.data_dir().join("initial-admin-password");
+    let password = initial_password(&server);
+    server.restart();
+    assert!(file.exists(), "the password is still the one in the file");
+
+    server.with(&basic("admin", &password)).put("/users/1", &json!({"password": "a house with a view"})).expect(200);
+    fs::write(&file, password).unwrap();
+    server.restart();
+
+    assert!(!file.exists());
+}
+
+#[test]
+fn the_first_password_can_be_given_in_a_file() {
+    let builder = ServerBuilder::new().without_variable("LODGE_ADMIN_PASSWORD");
+    let file = builder.data_dir().with_file_name("password");
+    fs::write(&file, "a house with a view\n").unwrap();
+
+    let server = builder.flag("--admin-password-file", file.to_str().unwrap()).start();
+
+    server.with(&basic("admin", "a house with a view")).get("/users/me").expect(200);
+    assert!(!server.data_dir().join("initial-admin-password").exists());
+}
+
+#[test]
+fn a_first_password_that_no_account_may_have_stops_the_start() {
+    for password in ["", "sh0rt!", "password1", "a\u{1}house with a view", &"x".repeat(1025)] {
+        let builder = ServerBuilder::new().variable("LODGE_ADMIN_PASSWORD", password);
+
+        let (code, said) = refused(&builder, &[]);
+
+        assert_eq!(code, Some(2), "{password}: {said}");
+        assert!(said.contains("the administrator's password is refused"), "{said}");
+        assert!(password.is_empty() || !said.contains(password), "{said}");
+    }
+}
+
+#[test]
+fn a_start_that_was_stopped_by_its_password_can_be_made_again() {
+    let builder = ServerBuilder::new().variable("LODGE_ADMIN_PASSWORD", "short");
+    assert_eq!(refused(&builder, &[]).0, Some(2));
+
+    let server = builder.variable("LODGE_ADMIN_PASSWORD", ADMIN_PASSWORD).start();
+
+    assert_eq!(server.admin().get("/users").json()["count"], 1);
+}
+
+#[test]
+fn a_password_given_to_a_store_with_users_is_ignored_and_logged_so() {
+    let mut server = Server::start();
+    server.set_variable("LODGE_ADMIN_PASSWORD", "another house altogether");
+
+    server.restart();
+
+    server.admin().get("/users/me").expect(200);
+    server.with(&basic("admin", "another house altogether")).get("/users/me").expect(401);
+    assert!(server.log().contains("the given administrator's password is ignored"));
+}
+
+#[test]
+fn wrong_settings_are_named_all_at_once_and_nothing_is_opened() {
+    let builder = ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "none");
+
+    let flags =
+        ["--session-lifetime", "never", "--body-limit", "7", "--log", "loud=please", "--admin-password-file", "/-"];
+    let (code, said) = refused(&builder.without_variable("LODGE_ADMIN_PASSWORD"), &flags);
+
+    assert_eq!(code, Some(2), "{said}");
+    for flag in ["--session-lifetime", "--body-limit", "--log", "--max-api-keys", "--admin-password-file"] {
+        assert!(said.contains(flag), "{flag}: {said}");
+    }
+}
+
+#[test]
+fn wrong_settings_leave_no_data_directory_behind() {
+    let builder = ServerBuilder::new();
+    refused(&builder, &["--scrypt-cost", "99"]);
+    assert!(!builder.data_dir().exists());
+}
+
+#[test]
+fn settings_come_from_a_file_too_and_the_environment_wins() {
+    let builder = ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "2");
+    let file = builder.data_dir().with_file_name("lodge.toml");
+    fs::write(&file, "max-configurations = 1\nmax_api_keys = 1\n").unwrap();
+    let server = builder.flag("--config", file.to_str().unwrap()).start();
+    let admin = server.admin();
+
+    admin.post("/users/me/configurations", &json!({"key": "a"})).expect(201);
+    admin.post("/users/me/configurations", &json!({"key": "b"})).expect(422);
+    admin.post("/users/me/api_keys", &json!({})).expect(201);
+    admin.post("/users/me/api_keys", &json!({})).expect(201);
+    admin.post("/users/me/api_keys", &json!({})).expect(422);
+}
+
+#[test]
+fn serve_is_the_verb_that_needs_no_naming() {
+    let builder = ServerBuilder::new();
+    let mut command = builder.command(&[]);
+    let refused = command.args(["--scrypt-cost", "99"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("--scrypt-cost"));
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_says_so() {
+    let server = Server::start();
+
+    let second = server.command(&["serve"]).output().unwrap();
+
+    assert_eq!(second.status.code(), Some(11));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another lodge is using the store"));
+    assert_eq!(server.admin().get("/users").json()["count"], 1);
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused_by_name() {
+    let builder = ServerBuilder::new();
+    fs::write(builder.data_dir(), "a file").unwrap();
+
+    let (code, said) = refused(&builder, &[]);
+
+    assert_eq!(code, Some(10), "{said}");
+    assert!(said.contains("it is not a directory") && said.contains("data"), "{said}");
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let builder = ServerBuilder::new();
+    fs::create_dir(builder.data_dir()).unwrap();
+    if std::os::unix::fs::chown(builder.data_dir(), Some(65534), None).is_err() {
+        eprintln!("left out: only root can make a directory of another user");
+        return;
+    }
+
+    let (code, said) = refused(&builder, &[]);
+
+    assert_eq!(code, Some(10), "{said}");
+    assert!(said.contains("it belongs to another user"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_refused() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+
+    let (code, said) = refused(&ServerBuilder::new(), &["--listen", &address]);
+
+    assert_eq!(code, Some(14), "{said}");
+    assert!(said.contains(&address), "{said}");
+}
+
+#[test]
+fn a_store_without_its_secret_does_not_start_and_is_not_changed() {
+    let mut server = Server::start();
+    let secret = server.data_dir().join("secret");
+    let kept = fs::read(&secret).unwrap();
+    assert_eq!(mode(&secret), 0o600);
+    assert!(server.stop().success());
+
+    for (spoil, word) in [("missing", "is missing"), ("short", "needs at least 32"), ("open", "can be read by others")]
+    {
+        fs::write(&secret, if spoil == "short" { &kept[..31] } else { &kept }).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(if spoil == "open" { 0o644 } else { 0o600 })).unwrap();
+        if spoil == "missing" {
+            fs::remove_file(&secret).unwrap();
+        }
+        let output = server.command(&["serve"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(13), "{said}");
+        assert!(said.contains(word), "{said}");
+    }
+
+    fs::write(&secret, kept).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    server.start_again();
+    server.admin().get("/users/me").expect(200);
+}
+
+#[test]
+fn everything_in_the_data_directory_is_the_owners_alone() {
+    let server = server_with_random_password();
+    server.files().iter().for_each(|path| {
+        let allowed = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(path), allowed, "{}", path.display());
+    });
+}
+
+#[test]
+fn a_signal_lets_a_running_request_end_and_the_server_exits_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start();
+        let body = json!({"key": "theme", "value": "dark"}).to_string();
+        let head = format!(
+            "POST /api/v2/users/me/configurations HTTP/1.1\r\nHost: lodge\r\nAuthorization: {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
+            basic("admin", ADMIN_PASSWORD),
+            body.len()
+        );
+        let mut connection = TcpStream::connect(server.address).unwrap();
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut interim = [0; 25];
+        connection.read_exact(&mut interim).unwrap();
+        assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n", "the request is running");
+
+        server.signal(signal);
+        server.wait_for_log("stopping");
+        connection.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        assert_eq!(server.wait().code(), Some(0));
+        server.start_again();
+        server.admin().get("/users/me/configurations/theme").expect(200);
+    }
+}
+
+#[test]
+fn health_tells_a_ready_server_from_none() {
+    let mut server = Server::start();
+    let address = server.address.to_string();
+    let health = |server: &Server| server.command(&["health", "--listen", &address]).output().unwrap().status.code();
+
+    assert_eq!(health(&server), Some(0));
+    server.kill();
+    assert_eq!(health(&server), Some(1));
+}
+
+#[test]
+fn a_store_of_a_newer_lodge_is_refused_with_both_numbers() {
+    use lodge::store::{
+        engine::{Changes, Engine, Tree},
+        sled::Sled,
+    };
+    let mut server = Server::start();
+    assert!(server.stop().success());
+    let newer = Changes::from([((Tree::Meta, b"format".to_vec()), Some(2_u32.to_be_bytes().to_vec()))]);
+    Sled::open(&server.data_dir().join("store"), 1 << 20).unwrap().commit(&newer).unwrap();
+
+    let output = server.command(&["serve"]).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(12), "{said}");
+    assert!(said.contains("has format 2; this server reads up to 1"), "{said}");
+}
