@@ -16,6 +16,8 @@ pub fn start(filter: &str) {
     let mut builder = Builder::new();
     // What these libraries call information is not worth a line here, unless the filter asks for it.
     builder.filter_module("actix_server", LevelFilter::Warn).filter_module("sled", LevelFilter::Warn);
+    // It calls every malformed request an error, with which strangers could fill the log.
+    builder.filter_module("actix_http", LevelFilter::Off);
     builder.parse_filters(filter).format(move |out, record| write(out, &clock, record));
     // A second call, as tests in one process make it, changes nothing.
     let _ = builder.try_init();

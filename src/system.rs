@@ -5,7 +5,8 @@
 
 use std::{
     cmp::Ordering,
-    ffi::OsStr,
+    ffi::{CStr, OsStr},
+    os::unix::ffi::OsStrExt,
     sync::{
         Arc, Once,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -17,7 +18,7 @@ use std::{
 use errno::{Errno, errno, set_errno};
 use thiserror::Error;
 use tokio::{sync::oneshot, time::timeout};
-use users::os::unix::{GroupExt, UserExt};
+use users::os::unix::GroupExt;
 
 /// How long the name service may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -121,25 +122,63 @@ fn answer(waiting: &Receiver<Question>) {
     }
 }
 
-#[expect(unsafe_code, reason = "the list of users is one per process; only the thread of NameService walks it")]
 fn read_users() -> Result<Vec<SystemUser>, NameServiceError> {
-    let mut users = read_all(unsafe { users::all_users() }, system_user, "system users")?;
+    static TOLD: Once = Once::new();
+    let mut users = read_all(PasswordEntries::begin(), Option::clone, &Left { what: "system users", told: &TOLD })?;
     users.sort_by(|a, b| by_id_then_name((a.uid, &a.name), (b.uid, &b.name)));
     Ok(users)
 }
 
 #[expect(unsafe_code, reason = "the list of groups is one per process; only the thread of NameService walks it")]
 fn read_groups() -> Result<Vec<SystemGroup>, NameServiceError> {
-    let mut groups = read_all(unsafe { users::all_groups() }, system_group, "system groups")?;
+    static TOLD: Once = Once::new();
+    let left = Left { what: "system groups", told: &TOLD };
+    let mut groups = read_all(unsafe { users::all_groups() }, system_group, &left)?;
     groups.sort_by(|a, b| by_id_then_name((a.gid, &a.name), (b.gid, &b.name)));
     Ok(groups)
+}
+
+/// The system's list of users, each entry that may not be shown as `None`.
+///
+/// The crate `users` walks it too, and reads through null pointers where an entry of NIS is nothing but a name.
+struct PasswordEntries;
+
+#[expect(unsafe_code, reason = "the list of users is one per process; only the thread of NameService walks it")]
+impl PasswordEntries {
+    fn begin() -> Self {
+        unsafe { libc::setpwent() };
+        Self
+    }
+}
+
+#[expect(unsafe_code, reason = "an entry is valid until the next call, and each of its texts may be null")]
+impl Iterator for PasswordEntries {
+    type Item = Option<SystemUser>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = unsafe { libc::getpwent().as_ref() }?;
+        let text = |text: *mut libc::c_char| (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes());
+        let user = || {
+            let name = name(OsStr::from_bytes(text(entry.pw_name)?))?;
+            let info = String::from_utf8_lossy(text(entry.pw_gecos)?).into_owned();
+            Some(SystemUser { name, uid: id(entry.pw_uid)?, gid: id(entry.pw_gid)?, info })
+        };
+        Some(user())
+    }
+}
+
+#[expect(unsafe_code, reason = "the list of users is one per process; only the thread of NameService walks it")]
+impl Drop for PasswordEntries {
+    fn drop(&mut self) {
+        unsafe { libc::endpwent() };
+    }
 }
 
 /// Reads a list to its end. The list ends alike at its end and on an error; only `errno` tells which.
 fn read_all<E, T>(
     mut entries: impl Iterator<Item = E>,
     read: fn(&E) -> Option<T>,
-    what: &str,
+    left: &Left,
 ) -> Result<Vec<T>, NameServiceError> {
     let mut kept = Vec::new();
     let mut left_out = 0_usize;
@@ -153,13 +192,8 @@ fn read_all<E, T>(
     }
     let error = errno();
     let is_told = error.0 == 0 || (NOTHING_MORE.contains(&error.0) && !kept.is_empty());
-    tell_once_of(left_out, what);
+    left.tell_once(left_out);
     if is_told { Ok(kept) } else { Err(NameServiceError::Failed(error)) }
-}
-
-fn system_user(user: &users::User) -> Option<SystemUser> {
-    let (name, uid, gid) = (name(user.name())?, id(user.uid())?, id(user.primary_group_id())?);
-    Some(SystemUser { name, uid, gid, info: user.gecos().to_string_lossy().into_owned() })
 }
 
 fn system_group(group: &users::Group) -> Option<SystemGroup> {
@@ -182,11 +216,19 @@ fn by_id_then_name(a: (u32, &String), b: (u32, &String)) -> Ordering {
     a.cmp(&b)
 }
 
-fn tell_once_of(left_out: usize, what: &str) {
-    static TOLD: Once = Once::new();
-    if left_out > 0 {
-        TOLD.call_once(|| {
-            log::warn!("{left_out} of the {what} are left out: not UTF-8, an id from 2^31 or an entry of NIS");
-        });
+/// What is said, once, of entries that are left out.
+struct Left {
+    what: &'static str,
+    told: &'static Once,
+}
+
+impl Left {
+    fn tell_once(&self, number: usize) {
+        if number > 0 {
+            self.told.call_once(|| {
+                let what = self.what;
+                log::warn!("{number} of the {what} are left out: not UTF-8, an id from 2^31 or an entry of NIS");
+            });
+        }
     }
 }

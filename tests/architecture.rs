@@ -50,10 +50,9 @@ fn may_use(module: &str, used: &str) -> bool {
     let height = |module: &str| LAYERS.iter().position(|layer| *layer == module);
     match (height(module), height(used)) {
         (Some(from), Some(to)) => to >= from,
-        (Some(_), None) => LEAVES.contains(&used),
         // Settings are made of rules and costs, which are the business of who enforces them.
         (None, Some(_)) => ["main", "lib"].contains(&module) || (module == "config" && used == "auth"),
-        (None, None) => LEAVES.contains(&used),
+        (Some(_) | None, None) => LEAVES.contains(&used),
     }
 }
 

@@ -77,10 +77,9 @@ fn steps() -> Vec<(String, String)> {
 }
 
 fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<String> {
-    let mut script = String::new();
-    for (command, _) in steps {
-        script += &format!("{}\necho\necho '{NEXT}'\n", command.replace("127.0.0.1:3000", address));
-    }
+    let commands = steps.iter().map(|(command, _)| command.replace("127.0.0.1:3000", address));
+    let script: Vec<_> = commands.map(|command| format!("{command}\necho\necho '{NEXT}'\n")).collect();
+    let script = script.concat();
     let mut shell = Command::new("sh");
     let mut shell =
         shell.arg("-eu").current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

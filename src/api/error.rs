@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::reply;
 use crate::{
-    auth::{AuthError, Challenge},
+    auth::{AuthError, Challenge, Shrunk},
     domain::Violations,
     service::{Forbidden, ServiceError},
     store::StoreError,
@@ -67,6 +67,8 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
         AuthError::Refused(Challenge::Any) => ("A credential is needed.", &[BASIC, BEARER]),
         AuthError::Refused(Challenge::Basic) => ("The credential is refused.", &[BASIC]),
         AuthError::Refused(Challenge::Bearer) => ("The credential is refused.", &[BEARER]),
+        AuthError::Shrunk(Shrunk::Role) => return plain(403, &Forbidden::Role.to_string()),
+        AuthError::Shrunk(Shrunk::Scopes) => return plain(403, "The scopes of this API key have just changed."),
         AuthError::Busy => return plain(503, "Too many passwords are being checked; try again."),
         AuthError::Store(error) => return store(&error, id),
     };

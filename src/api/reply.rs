@@ -46,6 +46,9 @@ pub(super) struct SignedIn<V> {
 /// 204.
 pub(super) struct NoContent;
 
+/// An answer in whose place a 422 may come although there is no body that could be wrong.
+pub(super) struct Permitted<R>(pub(super) R);
+
 /// 200 with a list and its count.
 pub(super) struct Listing<V> {
     items: Vec<V>,
@@ -117,6 +120,17 @@ impl Reply for NoContent {
 
     fn describe(description: &mut Description) {
         description.success(204, None);
+    }
+}
+
+impl<R: Reply> Reply for Permitted<R> {
+    fn into_response(self) -> HttpResponse {
+        self.0.into_response()
+    }
+
+    fn describe(description: &mut Description) {
+        R::describe(description);
+        description.invalid();
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     error::ApiError,
     guard::Oneself,
     input::{Body, FromMembers, Members, PathId},
-    reply::{Created, Listed, Listing, NoContent, Shown, View},
+    reply::{Created, Listed, Listing, NoContent, Permitted, Shown, View},
 };
 use crate::{
     auth::{Administrator, Caller, Rules},
@@ -97,7 +97,10 @@ pub(super) async fn update(
     Ok(Shown(users::update(&caller, id, draft).await?.into()))
 }
 
-pub(super) async fn destroy(administrator: Administrator, PathId(id): PathId) -> Result<NoContent, ApiError> {
+pub(super) async fn destroy(
+    administrator: Administrator,
+    PathId(id): PathId,
+) -> Result<Permitted<NoContent>, ApiError> {
     users::destroy(&administrator, id).await?;
-    Ok(NoContent)
+    Ok(Permitted(NoContent))
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{AuthError, Challenge, Realm};
+use super::{AuthError, Challenge, Realm, Shrunk};
 use crate::{
-    domain::{ApiKey, PasswordHash, User},
+    domain::{ApiKey, User},
     store::{Store, StoreError, Tables, Txn},
 };
 
@@ -80,7 +80,7 @@ impl Caller {
     /// Writes, if the credential is still as good as when the request came; the write is given the account as it is now.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] if it is not, and whatever [`Store::write`] and the write itself say.
+    /// [`AuthError::Refused`] or [`AuthError::Shrunk`] if it is not, and whatever [`Store::write`] and the write itself say.
     pub async fn write<T, E>(
         &self,
         work: impl FnOnce(&mut Txn<'_>, User) -> Result<T, E> + Send + 'static,
@@ -108,21 +108,26 @@ struct Standing {
 impl Standing {
     /// The account as it is now, unless the rights have shrunk since the request came.
     fn confirm(&self, txn: &Txn<'_>) -> Result<User, AuthError> {
-        let refused = AuthError::Refused(self.challenge());
-        let user = txn.user(self.user.id)?.ok_or_else(|| refused.clone())?;
-        let has_role = user.is_admin || !self.user.is_admin;
-        if has_role && self.access_stands(txn, &user.password)? { Ok(user) } else { Err(refused) }
-    }
-
-    fn access_stands(&self, txn: &Txn<'_>, password: &PasswordHash) -> Result<bool, StoreError> {
-        match &self.access {
-            Access::Password => Ok(*password == self.user.password),
-            Access::Session(jti) => Ok(txn.session(self.user.id, *jti)?.is_some()),
-            Access::ApiKey(key) => {
-                let present = txn.api_key(key.owner, key.id)?;
-                Ok(present.is_some_and(|present| present.digest == key.digest && present.scopes == key.scopes))
+        let refused = || AuthError::Refused(self.challenge());
+        let user = txn.user(self.user.id)?.ok_or_else(refused)?;
+        let is_good = match &self.access {
+            Access::Password => user.password == self.user.password,
+            Access::Session(jti) => txn.session(user.id, *jti)?.is_some(),
+            Access::ApiKey(admitted) => {
+                let present = txn.api_key(admitted.owner, admitted.id)?.ok_or_else(refused)?;
+                if !present.scopes.cover(&admitted.scopes) {
+                    return Err(AuthError::Shrunk(Shrunk::Scopes));
+                }
+                present.digest == admitted.digest
             }
+        };
+        if !is_good {
+            return Err(refused());
         }
+        if self.user.is_admin && !user.is_admin {
+            return Err(AuthError::Shrunk(Shrunk::Role));
+        }
+        Ok(user)
     }
 
     fn challenge(&self) -> Challenge {

@@ -32,12 +32,24 @@ pub enum Challenge {
     Bearer,
 }
 
+/// What a caller has lost while the request was running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shrunk {
+    /// The role of an administrator.
+    Role,
+    /// Scopes of the API key.
+    Scopes,
+}
+
 /// Nobody was let in.
 #[derive(Clone, Debug, Error)]
 pub enum AuthError {
     /// The credential is missing, wrong, or no longer good. Which one stays unsaid.
     #[error("the credential is refused")]
     Refused(Challenge),
+    /// The credential is good, and was worth less by the time of the write than when the request came.
+    #[error("the rights of the credential have shrunk")]
+    Shrunk(Shrunk),
     /// Too many passwords are being checked.
     #[error("too many passwords are being checked")]
     Busy,

@@ -48,6 +48,15 @@ pub enum Sequence {
 }
 
 impl Sequence {
+    /// The last number that was given, 0 if none was.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the sequence cannot be read.
+    pub fn last(self, rows: &(impl Rows + ?Sized)) -> Result<u64, StoreError> {
+        let Some(bytes) = rows.get(Tree::Meta, self.key())? else { return Ok(0) };
+        bytes.try_into().map(u64::from_be_bytes).map_err(|_| table::corrupt(Tree::Meta))
+    }
+
     fn key(self) -> &'static [u8] {
         match self {
             Self::Users => b"sequence/users",
@@ -117,12 +126,9 @@ impl<'a> Txn<'a> {
     /// # Errors
     /// [`StoreError`] if the sequence cannot be read.
     pub fn next_number(&mut self, sequence: Sequence) -> Result<u64, StoreError> {
-        let last = match self.get(Tree::Meta, sequence.key())? {
-            Some(bytes) => u64::from_be_bytes(bytes.try_into().map_err(|_| table::corrupt(Tree::Meta))?),
-            None => 0,
-        };
-        self.set(Tree::Meta, sequence.key().to_vec(), Some((last + 1).to_be_bytes().to_vec()));
-        Ok(last + 1)
+        let next = sequence.last(self)? + 1;
+        self.set(Tree::Meta, sequence.key().to_vec(), Some(next.to_be_bytes().to_vec()));
+        Ok(next)
     }
 
     /// Puts a row as it is.

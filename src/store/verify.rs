@@ -11,6 +11,7 @@ use super::{
     list::{self, Members},
     record,
     table::{Record, Rows},
+    txn::Sequence,
 };
 use crate::domain::{ApiKey, Configuration, Session, User};
 
@@ -41,8 +42,16 @@ pub fn verify(rows: &impl Rows) -> Result<Findings, StoreError> {
     survey.records::<Session>(rows)?;
     survey.indexes(rows)?;
     survey.lists(rows);
+    survey.sequences(rows)?;
     Ok(survey.findings)
 }
+
+/// The collections with ids, and where those come from.
+const SEQUENCES: [(Tree, Sequence); 3] = [
+    (Tree::Users, Sequence::Users),
+    (Tree::Configurations, Sequence::Configurations),
+    (Tree::ApiKeys, Sequence::ApiKeys),
+];
 
 #[derive(Default)]
 struct Survey {
@@ -50,6 +59,7 @@ struct Survey {
     owners: BTreeSet<Vec<u8>>,
     expected_indexes: IndexRows,
     expected_lists: Members,
+    highest_ids: BTreeMap<Tree, u64>,
 }
 
 impl Survey {
@@ -77,9 +87,14 @@ impl Survey {
             self.fault(format!("a record in `{}` belongs to nobody", R::TREE));
         }
         for row in record.index_rows() {
-            self.expected_indexes.insert((row.tree, row.key), row.value);
+            let tree = row.tree;
+            if self.expected_indexes.insert((tree, row.key), row.value).is_some() {
+                self.fault(format!("two records have the same entry in `{tree}`"));
+            }
         }
         if let Some((id, lists)) = record.listed() {
+            let highest = self.highest_ids.entry(R::TREE).or_default();
+            *highest = (*highest).max(u64::from(id.get()));
             for list in lists {
                 self.expected_lists.entry(list).or_default().push(id);
             }
@@ -105,8 +120,20 @@ impl Survey {
         match list::members(rows) {
             Ok(members) if members == self.expected_lists => {}
             Ok(_) => self.fault(format!("`{}` does not list the records that are there", Tree::Lists)),
+            Err(StoreError::Record(error)) => self.fault(error.to_string()),
             Err(error) => self.fault(error.to_string()),
         }
+    }
+
+    /// A sequence behind an id that is in use would give that id again.
+    fn sequences(&mut self, rows: &impl Rows) -> Result<(), StoreError> {
+        for (tree, sequence) in SEQUENCES {
+            let highest = self.highest_ids.get(&tree).copied().unwrap_or(0);
+            if sequence.last(rows)? < highest {
+                self.fault(format!("the sequence of `{tree}` is behind the id {highest}"));
+            }
+        }
+        Ok(())
     }
 
     fn fault(&mut self, sentence: String) {

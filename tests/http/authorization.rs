@@ -1,0 +1,359 @@
+//! Who may call what: every operation by everybody, derived from the table of operations.
+
+use std::{collections::BTreeSet, thread};
+
+use actix_web::http::Method;
+use lodge::api::operations::{Admits, OPERATIONS, Operation};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, ServerBuilder, basic, password_of},
+    tokens::{Mint, claims_of},
+};
+
+/// An id that nothing has.
+const NOBODY: u64 = 2_147_483_647;
+
+/// What somebody's credential is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Stranger,
+    Unscoped,
+    Standard,
+    Administrator,
+}
+
+/// What a request came to, as far as authorization goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Unauthorized,
+    LacksScope,
+    LacksRole,
+    Admitted,
+    Other(u16),
+}
+
+/// Somebody who asks.
+struct Identity {
+    name: &'static str,
+    standing: Standing,
+    client: Client,
+}
+
+/// The verdict that the row asks for.
+fn expected(row: &Operation, standing: Standing) -> Verdict {
+    match (row.admits, standing) {
+        (Admits::Visitor, _) => Verdict::Admitted,
+        (_, Standing::Stranger) => Verdict::Unauthorized,
+        (_, Standing::Unscoped) => Verdict::LacksScope,
+        (Admits::Administrator, Standing::Standard) => Verdict::LacksRole,
+        (Admits::Caller | Admits::Oneself | Admits::Administrator, Standing::Standard | Standing::Administrator) => {
+            Verdict::Admitted
+        }
+    }
+}
+
+fn verdict(row: &Operation, reply: &Reply) -> Verdict {
+    match reply.status {
+        401 => Verdict::Unauthorized,
+        403 if reply.json() == lacks_scope(row) => Verdict::LacksScope,
+        403 if reply.json() == lacks_role() => Verdict::LacksRole,
+        200..=299 | 400 | 404 | 422 => Verdict::Admitted,
+        other => Verdict::Other(other),
+    }
+}
+
+fn lacks_scope(row: &Operation) -> Value {
+    json!({"error": format!("This API key lacks the scope {} / {}.", row.controller, row.action)})
+}
+
+fn lacks_role() -> Value {
+    json!({"error": "Only an administrator may do this."})
+}
+
+/// The rows that need a credential.
+fn closed_rows() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().filter(|row| row.admits != Admits::Visitor)
+}
+
+/// Checks all these rows at the same time: the server lingers for a second where it refuses a body it has not read.
+fn at_once(rows: impl Iterator<Item = &'static Operation>, check: impl Fn(&Operation) + Sync) {
+    let check = &check;
+    thread::scope(|scope| rows.for_each(|row| drop(scope.spawn(move || check(row)))));
+}
+
+fn has_body(row: &Operation) -> bool {
+    [Method::POST, Method::PUT].contains(&row.method)
+}
+
+/// The row's path, with this in place of its parameter.
+fn path_with(row: &Operation, value: &str) -> String {
+    let parameter = row.path.split(['{', '}']).nth(1);
+    parameter.map_or_else(|| row.path.to_owned(), |name| row.path.replace(&format!("{{{name}}}"), value))
+}
+
+/// The row's path about this user; everything else that a path names is the first of its collection.
+fn path_about(row: &Operation, user_id: u64) -> String {
+    let names_a_user = row.path.contains("{user_id}");
+    path_with(row, &if names_a_user { user_id } else { 1 }.to_string())
+}
+
+/// The row's request. Its body signs in where that is asked for, and has no member that any other operation knows.
+fn request(row: &Operation, user_id: u64) -> Request {
+    let request = Request::new(row.method.as_str(), &path_about(row, user_id));
+    let body = json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}});
+    if has_body(row) { request.json(&body) } else { request }
+}
+
+/// Requests of the row's operation that are wrong in every way but their method and the literals of their path.
+fn broken_requests(row: &Operation) -> Vec<Request> {
+    let method = row.method.as_str();
+    let values = ["0", "01", "abc", "2147483647", "99999999999999999999", "%00", "%ff", "%", "-1"];
+    let mut requests: Vec<_> = values.map(|value| Request::new(method, &path_with(row, value))).to_vec();
+    let path = path_with(row, "1");
+    requests.push(Request::new(method, &format!("{path}?limit=-1&offset=x")));
+    let request = || Request::new(method, &path);
+    requests.push(request().json_bytes("{"));
+    requests.push(request().json_bytes(b"\xff"));
+    requests.push(request().header("Content-Type", "text/plain").body("no JSON"));
+    requests.push(request().header("Content-Encoding", "gzip").json_bytes("{}"));
+    requests.push(request().json(&json!({"username": 7, "key": 7, "api_key_scopes": 7})));
+    if has_body(row) {
+        requests.push(request().header("Content-Type", "application/json").header("Content-Length", "99999999"));
+    }
+    requests
+}
+
+/// All of a reply that could tell somebody something.
+fn told(reply: &Reply) -> (u16, BTreeSet<String>, Vec<String>, String) {
+    let names = reply.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let challenges = reply.all_headers("www-authenticate").into_iter().map(str::to_owned).collect();
+    (reply.status, names, challenges, reply.text())
+}
+
+/// Those whose credential is worth nothing, and stays so.
+fn strangers(server: &Server) -> Vec<Identity> {
+    let former = server.key("former", &["* / *"]);
+    let former_session = server.session("former");
+    server.admin().delete(&format!("/users/{}", server.id_of("former"))).expect(204);
+    let mut expired = claims_of(&server.sign_in("admin"));
+    expired["exp"] = expired["iat"].clone();
+    let signed_out = server.session("admin");
+    signed_out.delete("/users/sign_out").expect(204);
+    let key = server.key("admin", &["* / *"]).authorization.unwrap_or_default();
+    let strangers = [
+        ("nobody", server.anonymous()),
+        ("a wrong password", server.with(&basic("admin", "not the keys to the house"))),
+        ("an unknown user", server.with(&basic("nobody", ADMIN_PASSWORD))),
+        ("a deleted user", server.with(&basic("former", &password_of("former")))),
+        ("a session of a deleted user", former_session),
+        ("a key of a deleted user", former),
+        ("an expired session", server.with(&format!("Bearer {}", Mint::of(server).token(&expired)))),
+        ("a closed session", signed_out),
+        ("a mistyped key", server.with(&format!("{key}x"))),
+        ("a strange token", server.with("Bearer a.b.c")),
+        ("a strange scheme", server.with("Digest username=\"admin\"")),
+        ("an empty header", server.with("")),
+    ];
+    strangers.map(|(name, client)| Identity { name, standing: Standing::Stranger, client }).into()
+}
+
+/// Those who are somebody, with sessions and keys made for this row.
+fn callers(server: &Server, row: &Operation) -> Vec<Identity> {
+    let (controller, action) = (row.controller, row.action);
+    let exact = format!("{controller} / {action}");
+    let (any_action, any_controller) = (format!("{controller} / *"), format!("* / {action}"));
+    let others = [format!("{controller} / elsewhere"), format!("elsewhere / {action}"), format!("{controller}s / *")];
+    let others: Vec<_> = others.iter().map(String::as_str).collect();
+    let mut callers = Vec::new();
+    for (username, standing) in [("ann", Standing::Standard), ("admin", Standing::Administrator)] {
+        let by_password = if username == "admin" { server.admin() } else { server.user(username) };
+        let key = server.key(username, &[&exact]);
+        let text = key.authorization.clone().unwrap_or_default();
+        callers.extend([
+            ("a password", standing, by_password),
+            ("a session", standing, server.session(username)),
+            ("a key by `Bearer`", standing, server.with(&format!("Bearer {text}"))),
+            ("a key by `Token`", standing, server.with(&format!("Token {text}"))),
+            ("a bare key", standing, key),
+            ("a key for any action", standing, server.key(username, &[&any_action])),
+            ("a key for any controller", standing, server.key(username, &[&any_controller])),
+            ("a key for this and others", standing, server.key(username, &["files / index", &exact])),
+            ("a key for everything", standing, server.key(username, &["* / *"])),
+            ("a key for others", Standing::Unscoped, server.key(username, &others)),
+            ("a key for nothing", Standing::Unscoped, server.key(username, &[])),
+        ]);
+    }
+    callers.into_iter().map(|(name, standing, client)| Identity { name, standing, client }).collect()
+}
+
+/// A server whose users may have as many keys as the matrix needs.
+fn roomy_server() -> Server {
+    ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "10000").start()
+}
+
+#[test]
+fn each_operation_admits_whom_its_row_names_and_nobody_else() {
+    let server = roomy_server();
+    let (ann, strangers) = (server.id_of("ann"), strangers(&server));
+
+    let mut wrong = Vec::new();
+    for row in OPERATIONS.iter() {
+        // A key with less than full access may not touch an administrator's account: theirs is somebody else's.
+        let bystander = server.id_of(&format!("bystander.{}", row.id));
+        for identity in strangers.iter().chain(&callers(&server, row)) {
+            let user_id = if identity.standing == Standing::Administrator { bystander } else { ann };
+            let reply = identity.client.send(&request(row, user_id));
+            let (found, wanted) = (verdict(row, &reply), expected(row, identity.standing));
+            if found != wanted {
+                wrong.push((row.id, identity.name, identity.standing, found, wanted, reply.text()));
+            }
+        }
+    }
+
+    assert_eq!(wrong, []);
+}
+
+#[test]
+fn only_signing_in_is_open_to_strangers() {
+    let open: Vec<_> = OPERATIONS.iter().filter(|row| row.admits == Admits::Visitor).map(|row| row.id).collect();
+
+    assert_eq!(open, ["sign_in"]);
+}
+
+#[test]
+fn a_standard_user_is_told_the_same_of_others_whether_they_exist_or_not() {
+    let server = Server::start();
+    let other = server.id_of("ben").to_string();
+
+    for row in OPERATIONS.iter().filter(|row| row.path.contains("{user_id}")) {
+        let key = server.key("ann", &[&format!("{} / {}", row.controller, row.action)]);
+        for caller in [server.user("ann"), server.session("ann"), key, server.key("ann", &["* / *"])] {
+            for value in ["1", &other, "2147483647", "0", "abc", "99999999999999999999", "%ff"] {
+                let reply = caller.send(&Request::new(row.method.as_str(), &path_with(row, value)));
+                assert_eq!((reply.status, reply.json()), (403, lacks_role()), "{} {value}", row.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stranger_learns_nothing_from_a_broken_request() {
+    let server = Server::start();
+    let strangers = [server.anonymous(), server.with("Bearer a.b.c"), server.with("Basic !")];
+
+    at_once(closed_rows(), |row| {
+        for stranger in &strangers {
+            let plain = told(&stranger.send(&request(row, 1)));
+            assert_eq!(plain.0, 401, "{}", row.id);
+            for broken in broken_requests(row) {
+                assert_eq!(told(&stranger.send(&broken)), plain, "{broken:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_key_without_the_scope_learns_nothing_else_from_a_broken_request() {
+    let server = Server::start();
+
+    for key in [server.key("ann", &[]), server.key("admin", &["files / index"])] {
+        at_once(closed_rows(), |row| {
+            for broken in broken_requests(row) {
+                let reply = key.send(&broken);
+                assert_eq!((reply.status, reply.json()), (403, lacks_scope(row)), "{broken:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_standard_user_learns_nothing_else_from_a_broken_request() {
+    let server = Server::start();
+    let callers = [server.user("ann"), server.session("ann"), server.key("ann", &["* / *"])];
+
+    at_once(closed_rows().filter(|row| matches!(row.admits, Admits::Administrator | Admits::Oneself)), |row| {
+        for caller in &callers {
+            for broken in broken_requests(row) {
+                let reply = caller.send(&broken);
+                assert_eq!((reply.status, reply.json()), (403, lacks_role()), "{broken:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_read_or_found_is_told_before_what_is_invalid() {
+    let server = Server::start();
+    let invalid = json!({"username": 7, "key": 7, "value": 7, "name": 7, "api_key_scopes": 7}).to_string();
+    let user = server.id_of("ann");
+
+    at_once(closed_rows().filter(|row| has_body(row)), |row| {
+        let request = |user_id| Request::new(row.method.as_str(), &path_about(row, user_id));
+        let declared = |media_type: &str| request(user).header("Content-Type", media_type).body(&invalid);
+        let mut cases = vec![
+            (413, request(user).header("Content-Type", "application/json").header("Content-Length", "99999999")),
+            (415, declared("text/plain")),
+            (415, declared("application/json; charset=utf-16")),
+            (415, declared("application/json").header("Content-Encoding", "gzip")),
+            (400, request(user).json_bytes(&invalid[1..])),
+        ];
+        if row.path.contains('{') {
+            let missing = Request::new(row.method.as_str(), &path_with(row, &NOBODY.to_string()));
+            cases.push((404, missing.json_bytes(&invalid)));
+        } else {
+            cases.push((422, request(user).json_bytes(&invalid)));
+        }
+        for (expected, request) in cases {
+            assert_eq!(server.admin().send(&request).status, expected, "{request:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_no_operation_is_so_for_everybody() {
+    let server = Server::start();
+    let callers = [server.anonymous(), server.with("Bearer a.b.c"), server.key("ann", &[]), server.admin()];
+
+    for caller in callers {
+        assert_eq!(caller.get("/users/me/nothing").status, 404);
+        assert_eq!(caller.get("/nothing").status, 404);
+        let refused = caller.put("/users/me", &json!({}));
+        assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    }
+}
+
+#[test]
+fn head_is_guarded_as_get_is() {
+    let server = Server::start();
+    let callers = [server.anonymous(), server.with("Bearer a.b.c"), server.key("ann", &[]), server.user("ann")];
+    let ann = server.id_of("ann");
+
+    for row in closed_rows().filter(|row| row.method == Method::GET) {
+        for caller in callers.iter().chain([&server.admin()]) {
+            let [get, head] = ["GET", "HEAD"].map(|method| caller.send(&Request::new(method, &path_about(row, ann))));
+            assert_eq!((head.status, head.text()), (get.status, String::new()), "{}", row.id);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_asks_for_the_kind_of_credential_that_came() {
+    let server = Server::start();
+    let (basic_scheme, bearer) = (r#"Basic realm="Lodge", charset="UTF-8""#, r#"Bearer realm="Lodge""#);
+    let wrong = basic("admin", "not the keys to the house");
+    let (mistyped, strange) = ("lodge_mistyped", "a.b.c");
+    let tokens = ["Bearer", "bearer x", "Bearer a.b.c", "Token a.b.c", "Token lodge_mistyped", mistyped, strange];
+    let cases = [wrong.as_str(), "Basic", "basic !", "BASIC Og=="].map(|header| (header, basic_scheme));
+
+    for (header, challenge) in cases.into_iter().chain(tokens.map(|header| (header, bearer))) {
+        let reply = server.with(header).get("/users/me");
+        assert_eq!((reply.status, reply.all_headers("www-authenticate")), (401, vec![challenge]), "{header}");
+    }
+    let without = server.anonymous().get("/users/me");
+    assert_eq!((without.status, without.all_headers("www-authenticate")), (401, vec![basic_scheme, bearer]));
+    let sign_in = server.with(&wrong).post("/users/sign_in", &json!({"user": {}}));
+    assert_eq!((sign_in.status, sign_in.all_headers("www-authenticate")), (401, vec![bearer]));
+    let admitted = server.key("ann", &[]).get("/users/me");
+    assert_eq!((admitted.status, admitted.all_headers("www-authenticate")), (403, vec![]));
+}

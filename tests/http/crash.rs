@@ -1,0 +1,102 @@
+//! The server is killed in the midst of writes, again and again, on one and the same directory.
+
+mod holdings;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    env, fs, hint,
+    os::unix::process::ExitStatusExt,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use lodge::store::{
+    Store,
+    engine::Tree,
+    verify::{Findings, verify},
+};
+use rustix::process::Signal;
+
+use self::{
+    holdings::Holdings,
+    writer::{Writer, random_below},
+};
+use crate::harness::Server;
+
+const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
+/// How often the server is killed, unless `LODGE_TEST_KILLS` says otherwise.
+const KILLS: usize = 30;
+/// How many writes are acknowledged at most before the server is killed.
+const MOST_WRITES: usize = 300;
+/// How many turns the kill waits behind the write that it follows, at most: the time of a commit or two.
+const MOST_TURNS: usize = 100_000;
+
+#[test]
+fn after_every_kill_what_was_acknowledged_is_there_and_the_rest_is_whole_or_not_there() {
+    let mut server = Server::start();
+    let mut writers = WRITERS.map(|name| Writer::new(&server, name));
+
+    for _ in 0..kills() {
+        write_until_killed(&server, &mut writers);
+        assert_eq!(server.wait().signal(), Some(Signal::KILL.as_raw()));
+        server.start_again();
+        settle(&server, &mut writers);
+    }
+
+    assert!(server.stop().success());
+    assert_eq!(findings(&server), Findings { records: records(&writers), faults: Vec::new() });
+    assert_eq!(fs::read_dir(server.data_dir().join("store/blobs")).unwrap().count(), 0);
+}
+
+fn kills() -> usize {
+    env::var("LODGE_TEST_KILLS").map_or(KILLS, |kills| kills.parse().expect("LODGE_TEST_KILLS is a number"))
+}
+
+/// All write at once until so many writes are acknowledged, and then to the end of the server.
+fn write_until_killed(server: &Server, writers: &mut [Writer]) {
+    let moment = 1 + random_below(MOST_WRITES);
+    let acknowledged = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for writer in writers {
+            let acknowledged = &acknowledged;
+            scope.spawn(move || {
+                while writer.write(server) {
+                    if acknowledged.fetch_add(1, Ordering::SeqCst) + 1 == moment {
+                        (0..random_below(MOST_TURNS)).for_each(|_| hint::spin_loop());
+                        server.signal(Signal::KILL);
+                    }
+                }
+            });
+        }
+    });
+    assert!(acknowledged.into_inner() >= moment, "the server was killed by nobody: {}", server.log());
+}
+
+fn settle(server: &Server, writers: &mut [Writer]) {
+    thread::scope(|scope| {
+        for writer in writers {
+            scope.spawn(move || writer.settle(server));
+        }
+    });
+}
+
+/// What the store says of itself; sessions are not counted, since a sign-in that was not answered may have made one.
+fn findings(server: &Server) -> Findings {
+    let store = Store::open(&server.data_dir().join("store"), 1 << 20).unwrap();
+    let mut findings = verify(&store).unwrap();
+    findings.records.remove(&Tree::Sessions);
+    findings
+}
+
+/// How many records there are by what the writers hold, the administrator `admin` and themselves among them.
+fn records(writers: &[Writer]) -> BTreeMap<Tree, u64> {
+    let sum = |count: fn(&Holdings) -> usize| writers.iter().map(|writer| count(&writer.held)).sum::<usize>() as u64;
+    let people = sum(|held| held.people.len());
+    let configurations = sum(|held| held.configurations.len());
+    let of_people = sum(|held| held.people.values().map(|person| person.configurations.len()).sum());
+    let mut records = BTreeMap::from([(Tree::Users, 1 + writers.len() as u64 + people)]);
+    records.insert(Tree::Configurations, configurations + of_people);
+    records.insert(Tree::ApiKeys, sum(|held| held.api_keys.len()));
+    records
+}

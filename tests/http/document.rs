@@ -1,0 +1,271 @@
+//! The served OpenAPI document: whoever knows the reference finds everything of it here.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Request, Server};
+
+const REFERENCE: &str = include_str!("../data/reference.json");
+const OPENAPI_SCHEMA: &str = include_str!("../data/openapi-3.0.schema.json");
+
+fn reference() -> Value {
+    serde_json::from_str(REFERENCE).unwrap()
+}
+
+fn served() -> Value {
+    Server::start().anonymous().send(&Request::whole("GET", "/openapi.json")).expect(200).json()
+}
+
+/// The value with everything that it refers to in place of the references.
+#[track_caller]
+fn resolved(document: &Value, value: &Value) -> Value {
+    match value {
+        Value::Object(members) => match members.get("$ref").and_then(Value::as_str) {
+            Some(reference) => resolved(document, target(document, reference)),
+            None => members.iter().map(|(name, member)| (name.clone(), resolved(document, member))).collect(),
+        },
+        Value::Array(items) => items.iter().map(|item| resolved(document, item)).collect(),
+        _ => value.clone(),
+    }
+}
+
+#[track_caller]
+fn target<'a>(document: &'a Value, reference: &str) -> &'a Value {
+    let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} is not in this document"));
+    document.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+}
+
+/// Where the given value lacks something of the wanted one, or has something else there.
+fn lacks(given: &Value, wanted: &Value, at: &str) -> Vec<String> {
+    match (given, wanted) {
+        (Value::Object(given), Value::Object(wanted)) => {
+            let members = wanted.iter();
+            members
+                .flat_map(|(name, member)| {
+                    lacks(given.get(name).unwrap_or(&Value::Null), member, &format!("{at}/{name}"))
+                })
+                .collect()
+        }
+        (Value::Array(given), Value::Array(wanted)) => {
+            let is_given = |item: &Value| given.iter().any(|given| lacks(given, item, at).is_empty());
+            wanted.iter().filter(|item| !is_given(item)).map(|item| format!("{at}: {item}")).collect()
+        }
+        (given, wanted) if given == wanted => Vec::new(),
+        (given, wanted) => vec![format!("{at}: {given}, not {wanted}")],
+    }
+}
+
+/// All operations of a document, each with its method and path, references resolved.
+fn operations(document: &Value) -> Vec<(String, Value)> {
+    let paths = resolved(document, &document["paths"]);
+    let methods = |methods: &Value| methods.as_object().unwrap().clone();
+    let of_path = |(path, of_path): (&String, &Value)| {
+        methods(of_path)
+            .into_iter()
+            .map(|(method, operation)| (format!("{method} {path}"), operation))
+            .collect::<Vec<_>>()
+    };
+    paths.as_object().unwrap().iter().flat_map(of_path).collect()
+}
+
+/// The operation without what its answers are said to mean: that may be told in other words.
+fn without_descriptions_of_answers(operation: &Value) -> Value {
+    let mut operation = operation.clone();
+    for response in operation["responses"].as_object_mut().unwrap().values_mut() {
+        response.as_object_mut().unwrap().remove("description");
+    }
+    operation
+}
+
+fn statuses(operation: &Value) -> BTreeSet<&str> {
+    operation["responses"].as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn every_operation_of_the_reference_is_documented_with_all_that_it_has_there_and_there_is_no_other() {
+    let served = operations(&served());
+    let names =
+        |operations: &[(String, Value)]| operations.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    let reference = operations(&reference());
+
+    let lacking: Vec<_> = reference
+        .iter()
+        .flat_map(|(name, wanted)| {
+            let given = served.iter().find(|(given, _)| given == name).map_or(&Value::Null, |(_, given)| given);
+            lacks(given, &without_descriptions_of_answers(wanted), name)
+        })
+        .collect();
+
+    assert_eq!(lacking, Vec::<String>::new());
+    assert_eq!(names(&served), names(&reference));
+    assert_eq!(served.len(), 20);
+}
+
+#[test]
+fn every_schema_parameter_and_credential_of_the_reference_is_documented_under_its_name() {
+    let (served, reference) = (served(), reference());
+
+    for part in
+        ["/components/schemas", "/components/parameters", "/components/securitySchemes", "/servers", "/security"]
+    {
+        let part_of = |document: &Value| resolved(document, document.pointer(part).unwrap());
+
+        assert_eq!(lacks(&part_of(&served), &part_of(&reference), part), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn members_of_a_record_are_those_of_the_reference_and_no_others() {
+    let (served, reference) = (served(), reference());
+    let members = |document: &Value, name: &str| {
+        let properties = document["components"]["schemas"][name]["properties"].as_object().cloned().unwrap_or_default();
+        properties.keys().cloned().collect::<BTreeSet<_>>()
+    };
+
+    for name in reference["components"]["schemas"].as_object().unwrap().keys().filter(|name| *name != "attribute_error")
+    {
+        assert_eq!(members(&served, name), members(&reference, name), "{name}");
+    }
+}
+
+#[test]
+fn the_document_is_a_valid_openapi_document() {
+    let schema = serde_json::from_str(OPENAPI_SCHEMA).unwrap();
+    let validator = jsonschema::draft4::new(&schema).unwrap();
+    let document = served();
+
+    let faults: Vec<_> = validator.iter_errors(&document).map(|fault| fault.to_string()).collect();
+
+    assert_eq!(faults, Vec::<String>::new());
+    assert!(validator.is_valid(&reference()));
+    assert!(!validator.is_valid(&json!({"openapi": "3.0.1", "info": {"title": "Lodge API"}, "paths": {}})));
+}
+
+#[test]
+fn every_reference_in_the_document_leads_somewhere_in_it() {
+    let served = served();
+
+    let without_references = resolved(&served, &served);
+
+    assert!(!without_references.to_string().contains("\"$ref\""));
+}
+
+#[test]
+fn every_parameter_in_a_path_is_declared_and_no_other() {
+    for (name, operation) in operations(&served()) {
+        let in_braces = name.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
+
+        let declared: Vec<_> = in_path.map(|parameter| (&parameter["name"], &parameter["required"])).collect();
+
+        let (required, wanted) = (json!(true), in_braces.map(|name| json!(name)).collect::<Vec<_>>());
+        assert_eq!(declared, wanted.iter().map(|name| (name, &required)).collect::<Vec<_>>(), "{name}");
+    }
+}
+
+#[test]
+fn operation_ids_are_unique() {
+    let ids: Vec<_> = operations(&served()).iter().map(|(_, operation)| operation["operationId"].to_string()).collect();
+
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+}
+
+#[test]
+fn every_operation_documents_how_it_refuses() {
+    for (name, operation) in operations(&served()) {
+        let is_sign_in = operation["operationId"] == "sign_in";
+        let mut wanted = BTreeSet::from(["400", "401", "414", "431", "500", "503"]);
+        if !is_sign_in {
+            wanted.insert("403");
+        }
+        if operation["requestBody"].is_object() {
+            wanted.extend(["408", "413", "415"]);
+        }
+        let may_be_invalid = operation["requestBody"].is_object() || operation["operationId"] == "destroy_user";
+        if may_be_invalid && !is_sign_in {
+            wanted.insert("422");
+        }
+        if name.contains('{') {
+            wanted.insert("404");
+        }
+
+        let given: BTreeSet<_> = statuses(&operation).into_iter().filter(|status| !status.starts_with('2')).collect();
+
+        assert_eq!(given, wanted, "{name}");
+        assert_eq!(statuses(&operation).len(), given.len() + 1, "{name}");
+    }
+}
+
+#[test]
+fn every_error_has_the_body_that_its_status_always_has() {
+    let document = served();
+    let schema = |name: &str| resolved(&document, &document["components"]["schemas"][name]);
+
+    for (name, operation) in operations(&document) {
+        for status in statuses(&operation).into_iter().filter(|status| !status.starts_with('2')) {
+            let content = &operation["responses"][status]["content"];
+
+            let wanted = match status {
+                "422" => schema("error"),
+                "500" => schema("internal_error"),
+                _ => schema("generic_error"),
+            };
+            assert_eq!(*content, json!({"application/json": {"schema": wanted}}), "{name} {status}");
+        }
+    }
+}
+
+#[test]
+fn only_signing_in_is_documented_to_need_no_credential() {
+    let document = served();
+
+    let open: Vec<_> =
+        operations(&document).into_iter().filter(|(_, operation)| operation["security"].is_array()).collect();
+
+    assert_eq!(document["security"], json!([{"BasicAuth": []}, {"BearerAuth": []}, {"JWT": []}]));
+    assert_eq!(open.len(), 1);
+    assert_eq!((&open[0].1["operationId"], &open[0].1["security"]), (&json!("sign_in"), &json!([])));
+}
+
+#[test]
+fn the_answer_to_signing_in_is_documented_with_the_token() {
+    let document = served();
+
+    let headers = &document["paths"]["/users/sign_in"]["post"]["responses"]["201"]["headers"];
+
+    assert_eq!(*headers, json!({"Authorization": {"description": "JWT token", "schema": {"type": "string"}}}));
+}
+
+#[test]
+fn the_codes_of_violations_are_the_ten_that_clients_know() {
+    let document = served();
+    let attribute_error = &document["components"]["schemas"]["attribute_error"];
+
+    let codes = json!([
+        "blank",
+        "frozen",
+        "taken",
+        "invalid",
+        "too_short",
+        "too_long",
+        "greater_than",
+        "greater_than_or_equal_to",
+        "less_than",
+        "less_than_or_equal_to",
+    ]);
+    assert_eq!(attribute_error["properties"]["error"], json!({"type": "string", "enum": codes}));
+}
+
+#[test]
+fn both_addresses_serve_the_same_document_to_anybody() {
+    let server = Server::start();
+    let clients = [server.anonymous(), server.admin(), server.with("Bearer of.bad.news")];
+
+    let documents = clients.iter().flat_map(|client| {
+        ["/openapi.json", "/api/v2/openapi.json"].map(|path| client.send(&Request::whole("GET", path)).expect(200).body)
+    });
+
+    assert_eq!(documents.collect::<BTreeSet<_>>().len(), 1);
+}

@@ -1,0 +1,82 @@
+//! Whether the server is alive and ready.
+
+use std::{net::TcpListener, process::Output};
+
+use crate::harness::{Request, Server, ServerBuilder};
+
+/// What `lodge health` says of the server at that address.
+fn health(server: &Server, address: &str) -> Output {
+    server.command(&["health"]).env("LODGE_LISTEN", address).output().unwrap()
+}
+
+#[test]
+fn anybody_may_ask_whether_the_server_is_alive_and_ready() {
+    let server = Server::start();
+
+    for client in [server.anonymous(), server.admin(), server.with("Bearer of.bad.news")] {
+        for path in ["/healthz", "/readyz", "/readyz?verbose=1"] {
+            let reply = client.send(&Request::whole("GET", path)).expect(200);
+
+            assert!(reply.json().is_object(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn health_exits_with_0_while_the_server_is_ready_and_with_1_once_it_is_gone() {
+    let mut server = Server::start();
+    let address = server.address.to_string();
+
+    let running = health(&server, &address);
+    server.kill();
+    let gone = health(&server, &address);
+
+    assert_eq!(running.status.code(), Some(0), "{running:?}");
+    assert!(running.stderr.is_empty() && running.stdout.is_empty(), "{running:?}");
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains(&address), "{gone:?}");
+}
+
+#[test]
+fn health_takes_the_address_from_its_flag_first() {
+    let server = Server::start();
+    let mut command = server.command(&["health", "--listen", &server.address.to_string()]);
+
+    let asked = command.env("LODGE_LISTEN", "127.0.0.1:1").output().unwrap();
+
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+}
+
+#[test]
+fn health_exits_with_1_where_something_else_answers() {
+    let server = Server::start();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let hanging_up = std::thread::spawn(move || drop(other.accept().unwrap()));
+
+    let asked = health(&server, &address);
+
+    hanging_up.join().unwrap();
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+}
+
+#[test]
+fn a_server_on_all_addresses_is_found_on_this_machines_own() {
+    let server = Server::start();
+    let port = server.address.port();
+
+    let asked = health(&server, &format!("0.0.0.0:{port}"));
+
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+}
+
+#[test]
+fn health_needs_neither_a_data_directory_nor_a_secret() {
+    let server = Server::start();
+    let nothing = ServerBuilder::new();
+
+    let asked = nothing.command(&["health"]).env("LODGE_LISTEN", server.address.to_string()).output().unwrap();
+
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+    assert!(!nothing.data_dir().exists());
+}

@@ -1,0 +1,359 @@
+//! API keys never yield more than their scopes, nor more than their owner may do.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api_keys::{ALL, Key, listed, scopes},
+    expectations::invalid,
+    harness::{Client, Server, basic},
+};
+
+const PASSWORD: &str = "a long and fine one";
+
+fn lacks(scope: &str) -> Value {
+    json!({"error": format!("This API key lacks the scope {scope}.")})
+}
+
+fn path_of(server: &Server, username: &str) -> String {
+    format!("/users/{}", server.id_of(username))
+}
+
+/// The keys of that client, as a password sees them.
+fn all_keys(client: &Client) -> Value {
+    client.get(ALL).expect(200).json()
+}
+
+#[test]
+fn a_key_opens_what_its_scopes_cover_and_nothing_else() {
+    let server = Server::start();
+    let calls = [
+        ("/users", "users / index"),
+        ("/users/1", "users / show"),
+        ("/users/me", "users / show"),
+        ("/users/me/configurations", "configurations / index"),
+        ("/users/me/api_keys", "api_keys / index"),
+        ("/users/-/systems", "users / systems"),
+        ("/groups/-/systems", "groups / systems"),
+    ];
+    let holdings: [(&[&str], &[&str]); 9] = [
+        (&[], &[]),
+        (&["users / index"], &["/users"]),
+        (&["users / show"], &["/users/1", "/users/me"]),
+        (&["users / *"], &["/users", "/users/1", "/users/me", "/users/-/systems"]),
+        (&["* / index"], &["/users", "/users/me/configurations", "/users/me/api_keys"]),
+        (&["* / systems", "api_keys / index"], &["/users/-/systems", "/groups/-/systems", "/users/me/api_keys"]),
+        (&["files / index", "user / show", "users_ / show"], &[]),
+        (&["users / create", "users / update", "users / destroy"], &[]),
+        (&["* / *"], &calls.map(|(path, _)| path)),
+    ];
+    for (held, opened) in holdings {
+        let key = server.key("admin", held);
+        for (path, scope) in calls {
+            let reply = key.get(path);
+
+            let expected = if opened.contains(&path) { 200 } else { 403 };
+            assert_eq!(reply.status, expected, "{held:?} {path}");
+            if expected == 403 {
+                assert_eq!(reply.json(), lacks(scope), "{held:?} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_never_exceeds_its_owner() {
+    let server = Server::start();
+    let key = server.key("ann", &["* / *"]);
+    let own = path_of(&server, "ann");
+
+    let refused = [
+        key.get("/users"),
+        key.get("/users/1"),
+        key.get("/users/999"),
+        key.post("/users", &json!({})),
+        key.put("/users/1", &json!({})),
+        key.put(&own, &json!({"is_admin": true})),
+        key.delete(&own),
+        key.get("/users/-/systems"),
+        key.get("/groups/-/systems"),
+    ];
+
+    assert_eq!(refused.map(|reply| reply.status), [403; 9]);
+    key.get(&own).expect(200);
+    key.get("/users/me").expect(200);
+}
+
+#[test]
+fn a_key_of_a_demoted_administrator_is_one_of_a_standard_user() {
+    let server = Server::start();
+    let path = path_of(&server, "ann");
+    server.admin().put(&path, &json!({"is_admin": true})).expect(200);
+    let key = server.key("ann", &["users / *"]);
+    key.get("/users").expect(200);
+
+    server.admin().put(&path, &json!({"is_admin": false})).expect(200);
+
+    key.get("/users").expect(403);
+    key.get("/users/1").expect(403);
+    key.post("/users", &json!({"username": "eve", "password": PASSWORD})).expect(403);
+    key.get(&path).expect(200);
+}
+
+#[test]
+fn sign_out_by_a_key_ends_no_session() {
+    let server = Server::start();
+    let session = server.session("ann");
+    let (key, other) = (server.key("ann", &["sessions / destroy"]), server.key("ann", &["sessions / create"]));
+
+    key.delete("/users/sign_out").expect(204);
+    let refused = other.delete("/users/sign_out").expect(403);
+
+    assert_eq!(refused.json(), lacks("sessions / destroy"));
+    session.get("/users/me").expect(200);
+    key.delete("/users/sign_out").expect(204);
+}
+
+#[test]
+fn a_narrow_key_sees_every_key_masked() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let sibling = Key::create(&ann, &["users / show"]);
+    for held in [&["api_keys / *", "users / show"][..], &["* / index", "* / show", "* / update", "users / *"]] {
+        let narrow = Key::create(&ann, held);
+
+        let index = all_keys(&narrow.client);
+        let shown = [&sibling, &narrow].map(|key| narrow.client.get(&key.path()).expect(200).json());
+        let updated = narrow.client.put(&sibling.path(), &json!({})).expect(200).json();
+
+        let masked = [&sibling, &narrow].map(Key::masked);
+        assert_eq!(index, json!({"api_keys": masked.each_ref().map(listed), "count": 2}));
+        assert_eq!(shown, masked);
+        assert_eq!(updated, masked[0]);
+        ann.delete(&narrow.path()).expect(204);
+    }
+}
+
+#[test]
+fn a_password_a_session_and_full_access_see_whole_keys() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let sibling = Key::create(&ann, &["users / show"]);
+    let full = Key::create(&ann, &["files / index", "* / *"]);
+    for client in [&ann, &server.session("ann"), &full.client] {
+        let index = all_keys(client);
+        let shown = client.get(&sibling.path()).expect(200).json();
+        let updated = client.put(&sibling.path(), &json!({})).expect(200).json();
+
+        assert_eq!(index, json!({"api_keys": [listed(&sibling.told), listed(&full.told)], "count": 2}));
+        assert_eq!((shown, updated), (sibling.told.clone(), sibling.told.clone()));
+    }
+}
+
+#[test]
+fn a_narrow_key_makes_keys_within_its_scopes_and_sees_a_new_one_whole() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let narrow = Key::create(&ann, &["api_keys / *", "users / show", "* / index"]);
+    let within: [&[&str]; 5] = [
+        &[],
+        &["users / show"],
+        &["users / index", "* / index", "files / index"],
+        &["api_keys / *"],
+        &["api_keys / x"],
+    ];
+    for wanted in within {
+        let child = Key::create(&narrow.client, wanted);
+
+        assert_eq!(ann.get(&child.path()).expect(200).json(), child.told, "{wanted:?}");
+        assert_eq!(narrow.client.get(&child.path()).expect(200).json(), child.masked(), "{wanted:?}");
+        assert_eq!(child.told["api_key_scopes"], scopes(wanted));
+    }
+    Key::create(&narrow.client, &["users / show"]).client.get("/users/me").expect(200);
+}
+
+#[test]
+fn a_narrow_key_gives_no_key_more_than_it_has() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let narrow = Key::create(&ann, &["api_keys / *", "users / show", "* / index"]);
+    let sibling = Key::create(&ann, &["users / show"]);
+    let before = all_keys(&ann);
+    for beyond in ["* / *", "users / *", "users / update", "* / show", "api_keys_ / index_", "configurations / create"]
+    {
+        let body = json!({"name": "wide", "api_key_scopes": scopes(&["users / show", beyond])});
+
+        let replies = [
+            narrow.client.post(ALL, &body),
+            narrow.client.put(&sibling.path(), &body),
+            narrow.client.put(&narrow.path(), &body),
+        ];
+
+        for reply in replies {
+            let problem = json!({"error": "invalid", "value": beyond});
+            let expected = invalid("api_key_scopes", &problem, "Api key scopes is invalid");
+            assert_eq!((reply.status, reply.json()), (422, expected), "{beyond}");
+        }
+    }
+    assert_eq!(all_keys(&ann), before);
+    assert_eq!(ann.get(&narrow.path()).json(), narrow.told);
+    assert_eq!(ann.get(&sibling.path()).json(), sibling.told);
+}
+
+#[test]
+fn a_narrow_key_leaves_a_broader_key_alone() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let narrow = Key::create(&ann, &["api_keys / *", "users / show"]);
+    for held in [&["* / *"][..], &["users / *"], &["users / show", "users / index"], &["* / show"], &["files / x"]] {
+        let broader = Key::create(&ann, held);
+
+        let replies = [
+            narrow.client.put(&broader.path(), &json!({"name": "mine"})),
+            narrow.client.put(&broader.path(), &json!({"api_key_scopes": []})),
+            narrow.client.put(&broader.path(), &json!({"api_key_scopes": "wrong"})),
+            narrow.client.put(&broader.path(), &json!({})),
+            narrow.client.delete(&broader.path()),
+        ];
+
+        assert_eq!(replies.map(|reply| reply.status), [403; 5], "{held:?}");
+        assert_eq!(ann.get(&broader.path()).expect(200).json(), broader.told);
+    }
+}
+
+#[test]
+fn a_narrow_key_changes_and_removes_what_it_covers_itself_included() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let narrow = Key::create(&ann, &["api_keys / *", "users / show"]);
+    let covered = Key::create(&ann, &["users / show"]);
+    let scopeless = Key::create(&ann, &[]);
+
+    let renamed = narrow.client.put(&covered.path(), &json!({"name": "n"})).expect(200).json();
+    let sent_back = narrow.client.put(&narrow.path(), &narrow.masked()).expect(200).json();
+    let widened = narrow.client.put(&scopeless.path(), &json!({"api_key_scopes": scopes(&["users / show"])}));
+    let narrowed = narrow.client.put(&narrow.path(), &json!({"api_key_scopes": scopes(&["api_keys / *"])}));
+
+    assert_eq!(renamed["name"], "n");
+    assert_eq!(sent_back, narrow.masked());
+    assert_eq!(widened.expect(200).json()["api_key_scopes"], scopes(&["users / show"]));
+    assert_eq!(narrowed.expect(200).json()["api_key_scopes"], scopes(&["api_keys / *"]));
+    narrow.client.get("/users/me").expect(403);
+    narrow.client.delete(&covered.path()).expect(403);
+    narrow.client.delete(&narrow.path()).expect(204);
+    narrow.client.get(ALL).expect(401);
+    let covering = Key::create(&ann, &["api_keys / destroy", "users / show"]);
+    covering.client.delete(&covered.path()).expect(204);
+    covering.client.delete(&scopeless.path()).expect(204);
+}
+
+#[test]
+fn a_narrow_key_does_not_touch_an_administrators_account() {
+    let server = Server::start();
+    let path = path_of(&server, "bob");
+    server.admin().put(&path, &json!({"is_admin": true})).expect(200);
+    let before = server.admin().get("/users").json();
+    let narrow = server.key("admin", &["users / *", "* / update", "* / destroy"]);
+    for account in ["/users/1", path.as_str()] {
+        for body in [json!({}), json!({"email": "a@b"}), json!({"is_admin": false}), json!({"email": 7})] {
+            let reply = narrow.put(account, &body);
+
+            assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{account} {body}");
+        }
+        let removed = narrow.delete(account);
+        assert_eq!((removed.status, removed.json()), (403, lacks("* / *")));
+    }
+    assert_eq!(server.admin().get("/users").json(), before);
+}
+
+#[test]
+fn a_narrow_key_does_not_change_who_somebody_is() {
+    let server = Server::start();
+    let path = path_of(&server, "ann");
+    let given = json!({"user_id": 7, "email": "ann@home"});
+    let before = server.admin().put(&path, &given).expect(200).json();
+    let beyond = [
+        json!({"password": PASSWORD}),
+        json!({"password": "short"}),
+        json!({"user_id": 0}),
+        json!({"user_id": 8}),
+        json!({"user_id": null}),
+        json!({"user_id": "7"}),
+        json!({"group_id": 0}),
+        json!({"group_id": 8}),
+        json!({"is_admin": true}),
+        json!({"email": "a@b", "is_admin": true}),
+        json!({"email": "nowhere", "password": PASSWORD}),
+    ];
+    for narrow in [server.key("admin", &["users / *"]), server.key("ann", &["users / update", "users / show"])] {
+        for body in &beyond {
+            let reply = narrow.put(&path, body);
+
+            assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{body}");
+            assert_eq!(narrow.get(&path).expect(200).json(), before, "{body}");
+        }
+        assert_eq!(narrow.put(&path, &before).expect(200).json(), before);
+        assert_eq!(narrow.put(&path, &json!({"password": null, "group_id": null})).expect(200).json(), before);
+    }
+    server.user("ann").get("/users/me").expect(200);
+}
+
+#[test]
+fn a_narrow_key_changes_the_rest_of_a_standard_account_and_removes_it() {
+    let server = Server::start();
+    let path = path_of(&server, "ann");
+    let (narrow, own) = (server.key("admin", &["users / *"]), server.key("ann", &["users / update"]));
+
+    let by_owner = own.put(&path, &json!({"email": "ann@home"})).expect(200).json();
+    let by_administrator = narrow.put(&path, &json!({"email": "ann@work", "username": "anna"})).expect(200).json();
+
+    assert_eq!(by_owner["email"], "ann@home");
+    assert_eq!((&by_administrator["email"], &by_administrator["username"]), (&json!("ann@work"), &json!("anna")));
+    narrow.delete(&path).expect(204);
+    server.admin().get(&path).expect(404);
+}
+
+#[test]
+fn a_narrow_key_makes_standard_accounts_that_are_not_root() {
+    let server = Server::start();
+    let narrow = server.key("admin", &["users / create"]);
+    let beyond = [
+        json!({"username": "eve", "password": PASSWORD, "is_admin": true}),
+        json!({"username": "eve", "password": PASSWORD, "user_id": 0}),
+        json!({"username": "eve", "password": PASSWORD, "group_id": 0}),
+        json!({"username": "", "password": "short", "user_id": 0}),
+    ];
+    for body in beyond {
+        let reply = narrow.post("/users", &body);
+
+        assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{body}");
+    }
+    let body = json!({"username": "eve", "password": PASSWORD, "user_id": 1, "group_id": 1, "is_admin": false});
+
+    let eve = narrow.post("/users", &body).expect(201).json();
+
+    let (id, created_at) = (&eve["id"], &eve["created_at"]);
+    let expected = json!({
+        "id": id, "user_id": 1, "group_id": 1, "username": "eve", "is_admin": false,
+        "created_at": created_at, "updated_at": created_at
+    });
+    assert_eq!(eve, expected);
+    assert_eq!(server.with(&basic("eve", PASSWORD)).get("/users/me").expect(200).json(), eve);
+    narrow.post("/users", &json!({"username": "sue", "password": PASSWORD, "is_admin": null})).expect(201);
+    narrow.post("/users", &json!({"username": "kim", "password": PASSWORD, "is_admin": "no"})).expect(422);
+}
+
+#[test]
+fn a_key_with_full_access_does_what_its_owner_may() {
+    let server = Server::start();
+    let full = server.key("admin", &["* / *"]);
+    let path = path_of(&server, "ann");
+    let everything = json!({"user_id": 0, "group_id": 0, "is_admin": true, "password": PASSWORD});
+
+    let updated = full.put(&path, &everything).expect(200).json();
+
+    assert_eq!([&updated["user_id"], &updated["group_id"], &updated["is_admin"]], [&json!(0), &json!(0), &json!(true)]);
+    server.with(&basic("ann", PASSWORD)).get("/users").expect(200);
+    full.delete(&path).expect(204);
+    let wide = Key::create(&full, &["* / *"]);
+    full.put(&wide.path(), &json!({"api_key_scopes": scopes(&["users / *", "* / *"])})).expect(200);
+}

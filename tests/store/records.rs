@@ -1,0 +1,275 @@
+//! Records become bytes and come back the same; bytes that are no record are refused, each in its own way.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fmt::{Debug, Write},
+    process::Command,
+};
+
+use lodge::{
+    clock::Timestamp,
+    domain::{ApiKey, ApiKeyName, Configuration, Email, KeyDigest, Scope, Scopes, Session, SystemId, User},
+    store::{
+        record::{RecordError, decode, encode},
+        table::Record,
+    },
+};
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::values::{any_api_key, any_configuration, any_session, any_user, api_key, configuration, id, session, user};
+
+/// Bytes of every version of every record that a server has ever written; what is once in it stays as it is.
+const GOLDEN: &str = include_str!("../data/golden-records.json");
+
+/// The address space of the process that decodes hostile lengths, in KiB: far less than the lengths ask for.
+const LITTLE_MEMORY: &str = "1048576";
+
+fn decoded<R: Record>(bytes: &[u8]) -> Result<R, RecordError> {
+    decode(R::TREE.name(), bytes)
+}
+
+fn too_short<R: Record>() -> RecordError {
+    RecordError::TooShort { tree: R::TREE.name() }
+}
+
+fn corrupt<R: Record>() -> RecordError {
+    RecordError::Corrupt { tree: R::TREE.name() }
+}
+
+fn comes_back_the_same<R: Record + Debug + PartialEq>(record: R) -> Result<(), TestCaseError> {
+    prop_assert_eq!(decoded(&encode(&record)), Ok(record));
+    Ok(())
+}
+
+fn is_too_short_wherever_it_is_cut<R: Record + Debug + PartialEq>(record: &R, cut: Index) -> Result<(), TestCaseError> {
+    let whole = encode(record);
+    prop_assert_eq!(decoded::<R>(&whole[..cut.index(whole.len())]), Err(too_short::<R>()));
+    Ok(())
+}
+
+fn is_refused_under_another_version<R: Record + Debug + PartialEq>(
+    record: &R,
+    version: u8,
+) -> Result<(), TestCaseError> {
+    let mut bytes = encode(record);
+    bytes[0] = version;
+
+    let refused = match version {
+        0 => corrupt::<R>(),
+        found => RecordError::TooNew { tree: R::TREE.name(), found, known: R::VERSION },
+    };
+
+    prop_assert_eq!(decoded::<R>(&bytes), Err(refused));
+    Ok(())
+}
+
+fn is_corrupt_with_more_behind_it<R: Record + Debug + PartialEq>(record: &R, more: &[u8]) -> Result<(), TestCaseError> {
+    let bytes = [encode(record).as_slice(), more].concat();
+    prop_assert_eq!(decoded::<R>(&bytes), Err(corrupt::<R>()));
+    Ok(())
+}
+
+/// What arbitrary bytes may be: refused, or a record that is then kept as any other.
+fn is_refused_or_a_record<R: Record + Debug + PartialEq>(bytes: &[u8]) -> Result<(), TestCaseError> {
+    if let Ok(record) = decoded::<R>(bytes) {
+        prop_assert_eq!(decoded(&encode(&record)), Ok(record));
+    }
+    Ok(())
+}
+
+fn never_panics_once_damaged<R: Record + Debug + PartialEq>(
+    record: &R,
+    place: Index,
+    byte: u8,
+) -> Result<(), TestCaseError> {
+    let mut bytes = encode(record);
+    let place = place.index(bytes.len());
+    bytes[place] = byte;
+    is_refused_or_a_record::<R>(&bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_record_comes_back_the_same(
+        user in any_user(),
+        configuration in any_configuration(),
+        api_key in any_api_key(),
+        session in any_session(),
+    ) {
+        comes_back_the_same(user)?;
+        comes_back_the_same(configuration)?;
+        comes_back_the_same(api_key)?;
+        comes_back_the_same(session)?;
+    }
+
+    #[test]
+    fn a_record_that_ends_early_is_too_short(
+        user in any_user(),
+        configuration in any_configuration(),
+        api_key in any_api_key(),
+        session in any_session(),
+        cut in any::<Index>(),
+    ) {
+        is_too_short_wherever_it_is_cut(&user, cut)?;
+        is_too_short_wherever_it_is_cut(&configuration, cut)?;
+        is_too_short_wherever_it_is_cut(&api_key, cut)?;
+        is_too_short_wherever_it_is_cut(&session, cut)?;
+    }
+
+    #[test]
+    fn a_record_of_a_version_that_is_not_known_is_too_new_and_of_version_0_corrupt(
+        user in any_user(),
+        configuration in any_configuration(),
+        api_key in any_api_key(),
+        session in any_session(),
+        version in prop_oneof![Just(0), 2..=u8::MAX],
+    ) {
+        is_refused_under_another_version(&user, version)?;
+        is_refused_under_another_version(&configuration, version)?;
+        is_refused_under_another_version(&api_key, version)?;
+        is_refused_under_another_version(&session, version)?;
+    }
+
+    #[test]
+    fn a_record_with_something_behind_it_is_corrupt(
+        user in any_user(),
+        configuration in any_configuration(),
+        api_key in any_api_key(),
+        session in any_session(),
+        more in vec(any::<u8>(), 1..9),
+    ) {
+        is_corrupt_with_more_behind_it(&user, &more)?;
+        is_corrupt_with_more_behind_it(&configuration, &more)?;
+        is_corrupt_with_more_behind_it(&api_key, &more)?;
+        is_corrupt_with_more_behind_it(&session, &more)?;
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_or_a_record(is_version_1 in any::<bool>(), body in vec(any::<u8>(), 0..200)) {
+        let bytes = if is_version_1 { [&[1], body.as_slice()].concat() } else { body };
+
+        is_refused_or_a_record::<User>(&bytes)?;
+        is_refused_or_a_record::<Configuration>(&bytes)?;
+        is_refused_or_a_record::<ApiKey>(&bytes)?;
+        is_refused_or_a_record::<Session>(&bytes)?;
+    }
+
+    #[test]
+    fn a_record_with_one_damaged_byte_is_refused_or_a_record(
+        user in any_user(),
+        configuration in any_configuration(),
+        api_key in any_api_key(),
+        session in any_session(),
+        place in any::<Index>(),
+        byte in any::<u8>(),
+    ) {
+        never_panics_once_damaged(&user, place, byte)?;
+        never_panics_once_damaged(&configuration, place, byte)?;
+        never_panics_once_damaged(&api_key, place, byte)?;
+        never_panics_once_damaged(&session, place, byte)?;
+    }
+}
+
+/// A body that begins well and then tells of 2^40 bytes or items to come, as bincode writes such a number.
+fn hostile(begin: &[u8]) -> Vec<u8> {
+    [&[1], begin, &[253], (1_u64 << 40).to_le_bytes().as_slice(), b"a few bytes"].concat()
+}
+
+#[test]
+fn a_hostile_length_is_refused() {
+    let before_the_scopes = [&[1, 1], [16].as_slice(), &[7; 16], &[7; 32], b"last", &[0]].concat();
+
+    assert_eq!(decoded::<User>(&hostile(&[1])), Err(corrupt::<User>()));
+    assert_eq!(decoded::<Configuration>(&hostile(&[1, 1])), Err(corrupt::<Configuration>()));
+    assert_eq!(decoded::<ApiKey>(&hostile(&[1, 1])), Err(corrupt::<ApiKey>()));
+    assert_eq!(decoded::<ApiKey>(&hostile(&before_the_scopes)), Err(too_short::<ApiKey>()));
+    assert_eq!(decoded::<Session>(&hostile(&[1])), Err(corrupt::<Session>()));
+}
+
+#[test]
+fn a_hostile_length_takes_no_memory() {
+    let limited = format!("ulimit -v {LITTLE_MEMORY} && exec \"$0\" --exact records::a_hostile_length_is_refused");
+
+    let output = Command::new("sh").arg("-c").arg(limited).arg(env::current_exe().unwrap()).output().unwrap();
+
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+fn user_with_every_attribute() -> User {
+    User {
+        email: Some(Email::parse("ann@example.org").unwrap()),
+        user_id: Some(SystemId::new(1000).unwrap()),
+        group_id: Some(SystemId::new(i128::from(SystemId::MOST)).unwrap()),
+        is_admin: true,
+        created_at: Timestamp::from_millis(1_763_918_520_007),
+        updated_at: Timestamp::from_millis(1_795_454_520_999),
+        ..user(70_000, "Ann.B_c-d+e@f")
+    }
+}
+
+fn api_key_with_every_attribute() -> ApiKey {
+    let scope = |controller, action| Scope::parse(controller, action).unwrap();
+    ApiKey {
+        identifier: Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
+        digest: KeyDigest(std::array::from_fn(|place| u8::try_from(place).unwrap())),
+        name: Some(ApiKeyName::parse("backup, every night").unwrap()),
+        scopes: Scopes::new(vec![scope("users", "index"), scope("*", "*")]).unwrap(),
+        made_by: Some(id(300)),
+        expires_at: Some(Timestamp::from_millis(1_795_454_520_999)),
+        ..api_key(70_000, 300, 0)
+    }
+}
+
+fn golden_session() -> Session {
+    Session { number: 300, ..session(70_000, 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff, 1_795_454_520) }
+}
+
+/// The bytes of one version of one record, by `tree, what it is`.
+fn golden(version: u8, name: &str) -> Vec<u8> {
+    let golden: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(GOLDEN).unwrap();
+    let hex = golden[&format!("version {version}")][name].as_str().unwrap();
+    (0..hex.len()).step_by(2).map(|place| u8::from_str_radix(&hex[place..place + 2], 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
+}
+
+#[test]
+fn records_of_version_1_are_still_read() {
+    let v1 = |name| golden(1, name);
+
+    assert_eq!(decoded(&v1("users, with every attribute")), Ok(user_with_every_attribute()));
+    assert_eq!(decoded(&v1("users, without any optional attribute")), Ok(user(1, "ann")));
+    assert_eq!(decoded(&v1("configurations, with a value")), Ok(configuration(70_000, 300, "thème/1", "dark\n")));
+    assert_eq!(decoded(&v1("configurations, without a value")), Ok(configuration(1, 1, "k", "")));
+    assert_eq!(decoded(&v1("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));
+    assert_eq!(decoded(&v1("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
+    assert_eq!(decoded(&v1("sessions")), Ok(golden_session()));
+}
+
+#[test]
+fn records_are_written_as_the_newest_golden_ones() {
+    assert_eq!(written(&user_with_every_attribute(), "users, with every attribute"), None);
+    assert_eq!(written(&user(1, "ann"), "users, without any optional attribute"), None);
+    assert_eq!(written(&configuration(70_000, 300, "thème/1", "dark\n"), "configurations, with a value"), None);
+    assert_eq!(written(&configuration(1, 1, "k", ""), "configurations, without a value"), None);
+    assert_eq!(written(&api_key_with_every_attribute(), "api_keys, with every attribute"), None);
+    assert_eq!(written(&api_key(1, 1, 7), "api_keys, without any optional attribute"), None);
+    assert_eq!(written(&golden_session(), "sessions"), None);
+}
+
+/// The bytes of the record in hex, unless they are the golden ones of its present version.
+fn written<R: Record>(record: &R, name: &str) -> Option<String> {
+    let bytes = encode(record);
+    (bytes != golden(R::VERSION, name)).then(|| hex(&bytes))
+}
