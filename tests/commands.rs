@@ -10,7 +10,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::Output,
+    process::{Command, Output},
 };
 
 use harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic};
@@ -30,9 +30,15 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Runs what is expected to end by itself; a server that is about to serve does so too, because its address is in use.
+fn run_to_its_end(command: &mut Command) -> Output {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    command.env("LODGE_LISTEN", taken.local_addr().unwrap().to_string()).output().unwrap()
+}
+
 /// Runs `lodge serve` with these flags, which is expected to end by itself.
 fn refused(builder: &ServerBuilder, flags: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stderr, stdout } = builder.command(&["serve"]).args(flags).output().unwrap();
+    let Output { status, stderr, stdout } = run_to_its_end(builder.command(&["serve"]).args(flags));
     assert_eq!(String::from_utf8_lossy(&stdout), "");
     (status.code(), String::from_utf8(stderr).unwrap())
 }
@@ -68,6 +74,20 @@ fn the_password_file_goes_when_that_password_is_changed_and_not_before() {
     assert!(file.exists());
 
     admin.put("/users/1", &json!({"password": "a house with a view"})).expect(200);
+    assert!(!file.exists());
+}
+
+#[test]
+fn the_password_file_goes_with_the_administrator_who_has_that_password() {
+    let server = server_with_random_password();
+    let file = server.data_dir().join("initial-admin-password");
+    let admin = server.with(&basic("admin", &initial_password(&server)));
+    let other = json!({"username": "ann", "password": "a house with a view", "is_admin": true});
+    admin.post("/users", &other).expect(201);
+    assert!(file.exists());
+
+    admin.delete("/users/1").expect(204);
+
     assert!(!file.exists());
 }
 
@@ -182,7 +202,7 @@ fn serve_is_the_verb_that_needs_no_naming() {
 fn a_second_server_on_the_same_directory_says_so() {
     let server = Server::start();
 
-    let second = server.command(&["serve"]).output().unwrap();
+    let second = run_to_its_end(&mut server.command(&["serve"]));
 
     assert_eq!(second.status.code(), Some(11));
     assert!(String::from_utf8_lossy(&second.stderr).contains("another lodge is using the store"));
@@ -241,7 +261,7 @@ fn a_store_without_its_secret_does_not_start_and_is_not_changed() {
         if spoil == "missing" {
             fs::remove_file(&secret).unwrap();
         }
-        let output = server.command(&["serve"]).output().unwrap();
+        let output = run_to_its_end(&mut server.command(&["serve"]));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(13), "{said}");
         assert!(said.contains(word), "{said}");
@@ -314,7 +334,7 @@ fn a_store_of_a_newer_lodge_is_refused_with_both_numbers() {
     let newer = Changes::from([((Tree::Meta, b"format".to_vec()), Some(2_u32.to_be_bytes().to_vec()))]);
     Sled::open(&server.data_dir().join("store"), 1 << 20).unwrap().commit(&newer).unwrap();
 
-    let output = server.command(&["serve"]).output().unwrap();
+    let output = run_to_its_end(&mut server.command(&["serve"]));
 
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(12), "{said}");

@@ -13,7 +13,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     dev::Payload,
     http::{
-        Method, Version,
+        Method,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     web,
@@ -84,7 +84,7 @@ async fn answer(
     }
 }
 
-/// Refuses a request whose head is too large or does not say, once, which host it is for (RFC 9112, section 3.2).
+/// Refuses a request whose head is too large. That it names its host once, the framework has seen to.
 fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
     let headers = http.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -93,10 +93,6 @@ fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
     }
     if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > MOST_PATH_BYTES) {
         return Err(ApiError::PathTooLong);
-    }
-    let hosts = headers.get_all(header::HOST).count();
-    if hosts > 1 || (hosts == 0 && http.version() >= Version::HTTP_11) {
-        return Err(ApiError::Malformed("The request does not name its host once.".to_owned()));
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Barrier, thread};
 use serde_json::{Value, json};
 
 use crate::{
+    conversation::Conversation,
+    expectations::at_once,
     harness::{ADMIN_PASSWORD, Reply, Request, Server, ServerBuilder, basic, password_of},
     tokens::claims_of,
 };
@@ -371,6 +373,44 @@ fn a_password_that_changes_while_sign_ins_are_checked_leaves_no_session_of_the_o
         let status = reply.header("authorization").map_or(reply.status, |token| status(&server, token));
         assert_eq!(status, 401, "{reply:?}");
     }
+}
+
+#[test]
+fn a_password_change_that_overtakes_a_sign_in_leaves_it_no_session() {
+    let mut server = Server::start();
+    let path = format!("/users/{}", server.id_of("ann"));
+    let key = server.key("admin", &["* / *"]).authorization.expect("a key is a credential");
+    // A hash of lower cost is checked and then made anew, so that signing in takes two hashes and the change one.
+    server.set_variable("LODGE_SCRYPT_COST", "15");
+    server.restart();
+    let body = json!({"user": {"username": "ann", "password": password_of("ann")}}).to_string();
+    let head = "POST /api/v2/users/sign_in HTTP/1.1\r\nHost: lodge\r\nContent-Type: application/json";
+    let mut conversation = Conversation::with(server.address);
+
+    conversation.say(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    server.with(&key).put(&path, &json!({"password": "open sesame"})).expect(200);
+    let overtaken = conversation.hear();
+
+    assert_eq!(overtaken.header("authorization").map_or(401, |token| status(&server, token)), 401, "{overtaken:?}");
+    assert_eq!([password_of("ann"), "open sesame".into()].map(|it| sign_in(&server, "ann", it).status), [401, 201]);
+}
+
+#[test]
+fn whoever_signs_in_while_too_many_do_is_told_to_try_again() {
+    let server = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "15").start();
+    // For each core, one password is being checked and at most eight wait.
+    let cores = thread::available_parallelism().expect("the number of cores is known").get();
+
+    let replies = at_once(9 * cores + 20, |_| sign_in(&server, "nobody", "open sesame"));
+
+    let (busy, checked): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 503);
+    assert!(!busy.is_empty() && checked.len() >= 8 * cores, "{} and {}", busy.len(), checked.len());
+    assert!(checked.iter().all(|reply| reply.status == 401));
+    let error = json!({"error": "Too many passwords are being checked; try again."});
+    for reply in busy {
+        assert_eq!((reply.header("retry-after"), reply.json()), (Some("1"), error.clone()));
+    }
+    server.admin().get("/users/me").expect(200);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Session tokens: the one that the server issued is good, and everything else that looks like one is not.
 
-use std::{collections::BTreeMap, io::ErrorKind, net::TcpListener};
+use std::{collections::BTreeMap, io::ErrorKind, net::TcpListener, thread};
 
 use aws_lc_rs::{
     hmac,
@@ -15,7 +15,7 @@ use lodge::secret::{Purpose, RootSecret};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Request, Server};
+use crate::harness::{Request, Server, ServerBuilder};
 
 /// Signs tokens with the server's own key, as the server does and as it never would.
 pub struct Mint {
@@ -268,6 +268,22 @@ fn a_token_is_over_on_the_very_second_of_its_end() {
     }
     let longer = session.claims_with("exp", &json!(issued + 3600));
     session.assert_admitted("not yet over", &session.mint.token(&longer));
+}
+
+#[test]
+fn a_session_that_is_over_is_refused_whatever_its_token_says() {
+    let server = ServerBuilder::new().flag("--session-lifetime", "1s").start();
+    let authorization = server.sign_in("ann");
+    let mut longer = claims_of(&authorization);
+    longer["exp"] = json!(longer["iat"].as_u64().expect("iat is an integer") + 3600);
+    let status = |authorization: &str| server.with(authorization).get("/users/me").status;
+    let longer = format!("Bearer {}", Mint::of(&server).token(&longer));
+
+    while status(&authorization) != 401 {
+        thread::yield_now();
+    }
+
+    assert_eq!(status(&longer), 401);
 }
 
 #[test]
