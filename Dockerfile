@@ -12,10 +12,11 @@ RUN install -D -m 0755 target/release/lodge /image/lodge \
  && printf 'passwd: files\ngroup: files\n' > /image/etc/nsswitch.conf \
  && printf 'root:x:0:0:root:/:/\nlodge:x:65532:65532:Lodge:/data:/\n' > /image/etc/passwd \
  && printf 'root:x:0:\nlodge:x:65532:\n' > /image/etc/group \
- && install -d -m 0700 -o 65532 -g 65532 /image/data
+ && install -d -m 0700 /empty
 
 FROM scratch
 COPY --from=build /image /
+COPY --from=build --chown=65532:65532 /empty /data
 ENV LODGE_LISTEN=0.0.0.0:3000 \
     LODGE_DATA_DIR=/data
 USER 65532:65532
