@@ -2,8 +2,11 @@
 
 use std::{
     fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
@@ -54,14 +57,25 @@ impl fmt::Display for Timestamp {
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// The clock of this machine; a moment before 1970 reads as 1970.
+    /// The clock of this machine, which goes forward alone: set back while the process runs, it goes on from where it was,
+    /// so that nothing that is over begins again. A moment before 1970 reads as 1970.
     #[must_use]
     pub fn system() -> Self {
-        Self::new(|| {
-            #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            let millis = since.unwrap_or_default().as_millis();
-            Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+        let began = Instant::now();
+        Self::forward(wall_millis, move || millis(began.elapsed()))
+    }
+
+    /// A clock that follows `wall` forwards and `elapsed`, the time since its making, when the wall is set back.
+    fn forward(
+        wall: impl Fn() -> u64 + Send + Sync + 'static,
+        elapsed: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        let furthest = AtomicU64::new(0);
+        Self::new(move || {
+            let elapsed = elapsed();
+            let ahead = wall().saturating_sub(elapsed);
+            let furthest = furthest.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+            Timestamp::from_millis(furthest.saturating_add(elapsed))
         })
     }
 
@@ -75,6 +89,16 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         (self.0)()
     }
+}
+
+fn wall_millis() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    millis(since.unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Clock {
@@ -91,5 +115,22 @@ mod tests {
     fn a_moment_reads_as_rfc_3339_with_milliseconds() {
         assert_eq!(Timestamp::from_millis(1_763_918_520_007).to_string(), "2025-11-23T17:22:00.007Z");
         assert_eq!(Timestamp::from_millis(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+        let (wall, elapsed) = (Arc::new(AtomicU64::new(90_000)), Arc::new(AtomicU64::new(0)));
+        let (theirs, also_theirs) = (Arc::clone(&wall), Arc::clone(&elapsed));
+        let clock = Clock::forward(move || theirs.load(Ordering::SeqCst), move || also_theirs.load(Ordering::SeqCst));
+        let at = |now: u64, since: u64| {
+            wall.store(now, Ordering::SeqCst);
+            elapsed.store(since, Ordering::SeqCst);
+            clock.now().as_millis()
+        };
+
+        assert_eq!(at(90_000, 0), 90_000);
+        assert_eq!(at(3_000, 10), 90_010, "set back by 87 s");
+        assert_eq!(at(3_500, 510), 90_510, "it goes on all the same");
+        assert_eq!(at(200_000, 600), 200_000, "set forward, it is followed");
     }
 }

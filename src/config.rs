@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     auth::{Cost, Rules},
     secret::Secret,
+    store::Room,
 };
 
 /// The settings of `lodge serve` as they are written, not yet checked.
@@ -68,6 +69,30 @@ pub struct ServeArguments {
     #[arg(long, env = "LODGE_CACHE_SIZE", value_name = "SIZE", default_value = "64MiB")]
     cache_size: String,
 
+    /// How much room must be left on the disk for a write to be accepted: 0B to 1TiB
+    #[arg(long, env = "LODGE_DISK_RESERVE", value_name = "SIZE", default_value = "64MiB")]
+    disk_reserve: String,
+
+    /// The size of a file that is given up when the store must be opened on a full disk: 0B to 1TiB
+    #[arg(long, env = "LODGE_BALLAST", value_name = "SIZE", default_value = "64MiB")]
+    ballast: String,
+
+    /// A directory to which backups are made while serving
+    #[arg(long, env = "LODGE_BACKUP_DIR", value_name = "DIRECTORY")]
+    backup_dir: Option<PathBuf>,
+
+    /// How often a backup is made: 1s to 3650days
+    #[arg(long, env = "LODGE_BACKUP_EVERY", value_name = "DURATION", default_value = "24h")]
+    backup_every: String,
+
+    /// How many backups are kept; the oldest go: 1 to 100000
+    #[arg(long, env = "LODGE_BACKUP_KEEP", value_name = "NUMBER", default_value = "7")]
+    backup_keep: String,
+
+    /// Goes on with what is left of a store that has lost something; what was there is kept beside it
+    #[arg(long)]
+    accept_loss: bool,
+
     /// What is logged, in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
     #[arg(long, env = "LODGE_LOG", value_name = "FILTER", default_value = "info")]
     log: String,
@@ -98,8 +123,25 @@ pub struct Settings {
     pub body_limit_bytes: usize,
     /// How large the store's cache may be.
     pub cache_bytes: u64,
+    /// How much room is kept on the disk.
+    pub room: Room,
+    /// When backups are made, if they are.
+    pub backups: Option<BackupSchedule>,
+    /// Whether to go on with what is left of a store that has lost something.
+    pub accept_loss: bool,
     /// What is logged.
     pub log: String,
+}
+
+/// When backups are made, and how many are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSchedule {
+    /// Where they are kept.
+    pub directory: PathBuf,
+    /// How long after one the next is made.
+    pub every: Duration,
+    /// How many are kept.
+    pub keep: usize,
 }
 
 /// Settings that cannot be used: all of them, a sentence each.
@@ -124,6 +166,10 @@ impl ServeArguments {
             checks.note("max-configurations", number(&self.max_configurations, 1, 100_000)),
             checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000)),
             checks.note("cache-size", size(&self.cache_size, 1 << 20, 64 << 30)),
+            checks.note("disk-reserve", size(&self.disk_reserve, 0, 1 << 40)),
+            checks.note("ballast", size(&self.ballast, 0, 1 << 40)),
+            checks.note("backup-every", duration(&self.backup_every)),
+            checks.note("backup-keep", number(&self.backup_keep, 1, 100_000)),
             checks.note("log", filter(&self.log)),
         );
         let (
@@ -136,6 +182,10 @@ impl ServeArguments {
             Some(most_configurations),
             Some(most_api_keys),
             Some(cache_bytes),
+            Some(reserve_bytes),
+            Some(ballast_bytes),
+            Some(backup_every),
+            Some(backup_keep),
             Some(()),
         ) = checked
         else {
@@ -155,6 +205,13 @@ impl ServeArguments {
             scrypt_cost,
             body_limit_bytes: usize::try_from(body_limit_bytes).unwrap_or(usize::MAX),
             cache_bytes,
+            room: Room { reserve_bytes, ballast_bytes },
+            backups: self.backup_dir.map(|directory| BackupSchedule {
+                directory,
+                every: backup_every,
+                keep: backup_keep,
+            }),
+            accept_loss: self.accept_loss,
             log: self.log,
             data_dir: self.data_dir,
         })

@@ -18,10 +18,13 @@
 
 pub mod api;
 pub mod auth;
+pub mod backup;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod directory;
 pub mod domain;
+pub mod door;
 pub mod logging;
 pub mod secret;
 pub mod server;

@@ -1,6 +1,6 @@
 //! The log: one line an event, on standard error.
 
-use std::{io::Write, panic};
+use std::{error::Error, io::Write, panic};
 
 use env_logger::{Builder, fmt::Formatter};
 use log::{LevelFilter, Record};
@@ -22,6 +22,18 @@ pub fn start(filter: &str) {
     // A second call, as tests in one process make it, changes nothing.
     let _ = builder.try_init();
     panic::set_hook(Box::new(|panic| log::error!("panicked: {panic}")));
+}
+
+/// An error and its causes in one sentence, each said once.
+pub fn chain(error: &dyn Error) -> String {
+    let mut sentences = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentences.push(error.to_string());
+        cause = error.source();
+    }
+    sentences.dedup();
+    sentences.join(": ")
 }
 
 fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> std::io::Result<()> {

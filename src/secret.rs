@@ -9,6 +9,7 @@ use std::{
 };
 
 use aws_lc_rs::{hkdf, rand};
+use data_encoding::HEXLOWER;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -120,9 +121,36 @@ impl RootSecret {
         match fs::read(path) {
             Ok(bytes) => Self::checked(path, &Zeroizing::new(bytes)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SecretError::io(path, error)),
-            Err(_) if may_create => Self::create(path).map_err(|error| SecretError::io(path, error)),
+            Err(_) if may_create => Self::create(path),
             Err(_) => Err(SecretError::Missing(path.to_owned())),
         }
+    }
+
+    /// The secret in hexadecimal digits: for a backup that is asked to hold it.
+    #[must_use]
+    pub fn to_hexadecimal(&self) -> Secret<String> {
+        Secret::new(HEXLOWER.encode(self.0.expose()))
+    }
+
+    /// The secret of these hexadecimal digits, `None` if they are not 32 bytes.
+    #[must_use]
+    pub fn from_hexadecimal(digits: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(HEXLOWER.decode(digits.as_bytes()).ok()?);
+        bytes.as_slice().try_into().ok().map(Self::from_bytes)
+    }
+
+    /// Writes the secret to its file (mode 0600), in place of what is there.
+    ///
+    /// # Errors
+    /// [`SecretError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), SecretError> {
+        write_private(path, self.0.expose()).map_err(|error| SecretError::io(path, error))
+    }
+
+    /// A new secret.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::from_bytes(random_bytes())
     }
 
     /// The key for one purpose (HKDF-SHA-256, RFC 5869).
@@ -156,10 +184,10 @@ impl RootSecret {
         }
     }
 
-    fn create(path: &Path) -> io::Result<Self> {
-        let bytes = random_bytes::<32>();
-        write_private(path, &bytes)?;
-        Ok(Self::from_bytes(bytes))
+    fn create(path: &Path) -> Result<Self, SecretError> {
+        let secret = Self::random();
+        secret.save(path)?;
+        Ok(secret)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use actix_web::{HttpServer, dev::ServerHandle, rt, web};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time,
 };
@@ -43,6 +43,7 @@ pub async fn serve(
     failure: watch::Receiver<Option<EngineError>>,
     ready: impl Fn(std::net::SocketAddr),
 ) -> io::Result<Ended> {
+    let signals = StopSignals::listen()?;
     let shared = web::Data::from(Arc::clone(&app));
     let server = HttpServer::new(move || {
         actix_web::App::new().app_data(web::Data::clone(&shared)).default_service(web::to(entry::respond))
@@ -55,7 +56,7 @@ pub async fn serve(
     let addresses = server.addrs();
     let server = server.run();
     let sweeper = rt::spawn(sweep(app));
-    let stopper = rt::spawn(stop_in_time(server.handle(), failure));
+    let stopper = rt::spawn(stop_in_time(server.handle(), signals, failure));
     addresses.into_iter().for_each(ready);
     server.await?;
     sweeper.abort();
@@ -63,9 +64,13 @@ pub async fn serve(
 }
 
 /// Stops the server when it is told to or when it can do nothing useful any more; tells which.
-async fn stop_in_time(server: ServerHandle, mut failure: watch::Receiver<Option<EngineError>>) -> Ended {
+async fn stop_in_time(
+    server: ServerHandle,
+    mut signals: StopSignals,
+    mut failure: watch::Receiver<Option<EngineError>>,
+) -> Ended {
     let ended = tokio::select! {
-        () = told_to_stop() => Ended::Stopped,
+        () = signals.come() => Ended::Stopped,
         error = failed(&mut failure) => Ended::StorageFailed(error),
     };
     log::info!("stopping: requests that are running may take up to {SHUTDOWN_SECS} s");
@@ -73,12 +78,22 @@ async fn stop_in_time(server: ServerHandle, mut failure: watch::Receiver<Option<
     ended
 }
 
-async fn told_to_stop() {
-    let mut terminate = signal(SignalKind::terminate()).expect("the handler of SIGTERM can be set");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("the handler of SIGINT can be set");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that tell the server to stop; from the moment that this is made they kill no more.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Document {
         match self {
             Self::Liveness => Ok(status("alive")),
             Self::Readiness if app.realm.store.failure().borrow().is_some() => Err(ApiError::NotReady),
-            Self::Readiness => Ok(status("ready")),
+            Self::Readiness => Ok(ready(app)),
             Self::OpenApi => {
                 Ok(HttpResponse::Ok().insert_header(header::ContentType::json()).body(openapi::DOCUMENT.clone()))
             }
@@ -60,6 +60,17 @@ impl Document {
 /// The answer to `OPTIONS`.
 pub(super) fn options(allow: &str) -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+}
+
+/// Ready, with how the last scheduled backup went, if there was one.
+fn ready(app: &App) -> HttpResponse {
+    match app.backups.last() {
+        None => status("ready"),
+        Some(last) => {
+            let body = json!({"status": "ready", "last_backup": last});
+            reply::json(actix_web::http::StatusCode::OK, &body)
+        }
+    }
 }
 
 fn status(status: &str) -> HttpResponse {

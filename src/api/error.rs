@@ -14,6 +14,7 @@ use super::reply;
 use crate::{
     auth::{AuthError, Challenge, Shrunk},
     domain::Violations,
+    logging::chain,
     service::{Forbidden, ServiceError},
     store::StoreError,
     system::NameServiceError,
@@ -83,12 +84,9 @@ fn store(error: &StoreError, id: Uuid) -> HttpResponse {
     match error {
         StoreError::Busy => plain(503, "Too many writes are waiting; try again."),
         StoreError::Closed => plain(503, "The server is being stopped."),
+        StoreError::DiskFull => plain(503, "The disk is almost full; nothing can be changed until there is room."),
         StoreError::Failed(_) => logged(503, "The store has failed; nothing can be changed any more.", error, id),
-        StoreError::Unreadable(_)
-        | StoreError::Record(_)
-        | StoreError::IdsExhausted
-        | StoreError::Panicked
-        | StoreError::TooNew { .. } => {
+        StoreError::Unreadable(_) | StoreError::Record(_) | StoreError::IdsExhausted | StoreError::Panicked => {
             log(error, id);
             internal(id)
         }
@@ -139,9 +137,7 @@ fn not_allowed(allow: &str) -> HttpResponse {
 
 /// Logs an error with its causes, where it stops travelling.
 fn log(error: &dyn std::error::Error, id: Uuid) {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let chain: Vec<_> = causes.map(ToString::to_string).collect();
-    log::error!("request_id={id} {}", chain.join(": "));
+    log::error!("request_id={id} {}", chain(error));
 }
 
 impl From<ServiceError> for ApiError {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use actix_web::{HttpRequest, dev::Payload, http::header::HeaderName};
 
 use super::operations::Operation;
-use crate::{auth::Realm, domain::Id};
+use crate::{auth::Realm, backup::schedule::BackupLog, domain::Id};
 
 /// What all requests share.
 pub struct App {
@@ -13,6 +13,8 @@ pub struct App {
     pub realm: Arc<Realm>,
     /// How many bytes a request's body has at most.
     pub body_limit_bytes: usize,
+    /// How the scheduled backups go.
+    pub backups: BackupLog,
 }
 
 /// Who a request turned out to come from, for the log.

@@ -15,7 +15,7 @@ pub use self::{
     caller::{Access, Administrator, Caller, Visitor},
     credential::Credential,
     key::{KeyText, PresentedKey},
-    password::{Cost, Hasher},
+    password::{Cost, Hasher, is_sound_hash},
     realm::{Realm, Rules},
     token::{Claims, SessionTokens},
 };

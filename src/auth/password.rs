@@ -134,6 +134,12 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
     }
 }
 
+/// Whether a password can be checked against that hash: its parameters are within bounds.
+#[must_use]
+pub fn is_sound_hash(stored: &PasswordHash) -> bool {
+    StoredHash::parse(stored).is_some()
+}
+
 /// A PHC string whose parameters are within bounds: one with `ln=40` would exhaust the memory.
 struct StoredHash {
     cost: Cost,

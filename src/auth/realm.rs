@@ -45,6 +45,7 @@ pub struct Realm {
     pub names: NameService,
     /// Signs and reads session tokens.
     pub tokens: SessionTokens,
+    pub(crate) secret: RootSecret,
     keys: KeyMaker,
     verified: VerifiedPasswords,
 }
@@ -52,16 +53,17 @@ pub struct Realm {
 impl Realm {
     /// A realm over a store, whose secrets all come from the one given.
     #[must_use]
-    pub fn new(store: Store, secret: &RootSecret, clock: Clock, rules: Rules, hasher: Hasher) -> Self {
+    pub fn new(store: Store, secret: RootSecret, clock: Clock, rules: Rules, hasher: Hasher) -> Self {
         Self {
             store,
             clock,
             rules,
             hasher,
             names: NameService::start(),
-            tokens: SessionTokens::new(secret),
-            keys: KeyMaker::new(secret),
-            verified: VerifiedPasswords::new(secret),
+            tokens: SessionTokens::new(&secret),
+            keys: KeyMaker::new(&secret),
+            verified: VerifiedPasswords::new(&secret),
+            secret,
         }
     }
 

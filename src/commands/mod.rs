@@ -1,18 +1,25 @@
 //! The command line: one file a verb.
 
+mod backup;
+mod failure;
 mod health;
+mod restore;
+mod rotate;
+mod salvage;
 mod serve;
+mod verify;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use thiserror::Error;
 
+use self::failure::Failure;
 use crate::{
-    config::{self, ServeArguments, SettingsError},
-    secret::SecretError,
-    service::first_start::FirstStartError,
-    store::{StoreError, engine::EngineError, sled::OpenError},
+    config::{self, ServeArguments},
+    directory::{DataDirectory, store_in},
+    logging,
+    service::replace::CACHE_BYTES,
+    store::{Room, Store},
 };
 
 /// Users, sessions, settings and scoped API keys for an appliance, in one binary with its own store.
@@ -33,64 +40,38 @@ enum Verb {
     /// Serves the API until it is told to stop (SIGTERM or SIGINT)
     #[command(after_help = EXIT_CODES)]
     Serve(Box<ServeArguments>),
+    /// Makes a backup, of a running server too, and reads it back before it says that it is made
+    Backup(backup::BackupArguments),
+    /// Puts a backup in place of the store, which is kept beside it; no server may be using it
+    Restore(restore::RestoreArguments),
+    /// Reads the whole store, of a running server too, and tells whether it agrees with itself
+    Verify(verify::VerifyArguments),
+    /// Replaces the server's secret
+    #[command(subcommand)]
+    Secret(SecretVerb),
     /// Asks a running server whether it is ready; exits with 0 if it is, for the health check of a container
     Health(health::HealthArguments),
 }
 
+#[derive(Debug, Subcommand)]
+enum SecretVerb {
+    /// Makes a new secret after one was leaked or lost, and says first what that ends; no server may be running
+    Rotate(rotate::RotateArguments),
+}
+
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  `health`: the server is not ready
+   1  `health`: the server is not ready; `verify`: the store does not agree with itself
    2  a flag, a setting or the first administrator's password is wrong
-  10  the data directory cannot be used
+  10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory
-  12  the store is damaged, or from a newer lodge
+  12  the store is damaged, has lost something, or is from a newer lodge
   13  the secret is missing or not safe
   14  the address cannot be listened on
-  15  the storage failed while serving; start again once it is sound";
-
-/// Why a command ended early; each kind has its exit code.
-#[derive(Debug, Error)]
-enum Failure {
-    #[error("these settings cannot be used:\n{0}")]
-    Settings(SettingsError),
-    #[error("the data directory {} cannot be used: {why}", path.display())]
-    DataDirectory { path: PathBuf, why: String },
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error("the first administrator cannot be made")]
-    FirstStart(#[from] FirstStartError),
-    #[error("the address {address} cannot be listened on")]
-    Address {
-        address: String,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("the storage has failed, and nothing more can be written")]
-    StorageFailed(#[source] EngineError),
-    #[error("the server at {address} is not ready: {why}")]
-    NotReady { address: String, why: String },
-}
-
-impl Failure {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::NotReady { .. } => 1,
-            Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
-            Self::DataDirectory { .. }
-            | Self::Open(OpenError::Io { .. })
-            | Self::FirstStart(FirstStartError::File { .. }) => 10,
-            Self::Open(OpenError::InUse(_)) => 11,
-            Self::Open(OpenError::Damaged { .. }) | Self::Store(_) => 12,
-            Self::Secret(_) => 13,
-            Self::Address { .. } => 14,
-            Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
-        }
-    }
-}
+  15  the storage failed while serving; start again once it is sound
+  16  the data directory belongs to another user
+  17  the data directory cannot be written to
+  18  the backup cannot be made, or is not a sound one";
 
 /// Runs the command line and tells the exit code.
 #[must_use]
@@ -99,26 +80,51 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(command_line) => command_line,
         Err(error) => error.exit(),
     };
-    let done = match command_line.verb {
-        None => serve::serve(command_line.serve),
-        Some(Verb::Serve(arguments)) => serve::serve(*arguments),
-        Some(Verb::Health(arguments)) => health::health(&arguments),
-    };
+    let Some(verb) = command_line.verb else { return exit(serve::serve(command_line.serve)) };
+    exit(match verb {
+        Verb::Serve(arguments) => serve::serve(*arguments),
+        Verb::Backup(arguments) => quietly(|| backup::backup(&arguments)),
+        Verb::Restore(arguments) => quietly(|| restore::restore(&arguments)),
+        Verb::Verify(arguments) => quietly(|| verify::verify(&arguments)),
+        Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(|| rotate::rotate(&arguments)),
+        Verb::Health(arguments) => health::health(&arguments),
+    })
+}
+
+/// Runs a command whose result is what it prints, with warnings on standard error.
+fn quietly(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    logging::start("warn");
+    serve::keep_to_oneself();
+    command()
+}
+
+/// Runs a command on the store of a server that does not run. What root makes there is left to the directory's owner.
+fn on_stopped_store<T>(
+    data_dir: &Path,
+    work: impl FnOnce(&DataDirectory, &Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let directory = DataDirectory::take_existing(data_dir)?;
+    let path = store_in(directory.path());
+    if !path.exists() {
+        return Err(Failure::Refused(format!("there is no store in {}", data_dir.display())));
+    }
+    let done = Store::open(&path, CACHE_BYTES, Room::NONE).map_err(Failure::from).and_then(|store| {
+        let done = work(&directory, &store);
+        store.settle();
+        done
+    });
+    directory.give_to_owner(&path).map_err(Failure::File)?;
+    done
+}
+
+fn exit(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tell(&failure);
+            failure.tell();
             ExitCode::from(failure.exit_code())
         }
     }
-}
-
-/// Tells a failure and its causes on standard error.
-fn tell(failure: &Failure) {
-    let causes = std::iter::successors(Some(failure as &dyn std::error::Error), |error| error.source());
-    let mut chain: Vec<_> = causes.map(ToString::to_string).collect();
-    chain.dedup();
-    eprintln!("lodge: {}", chain.join(": "));
 }
 
 #[cfg(test)]

@@ -1,62 +1,125 @@
 //! `lodge serve`: opens everything in order, serves, and closes it again.
 
-use std::{
-    env, fs,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
-    path::Path,
-    sync::Arc,
-    thread,
-};
+use std::{env, sync::Arc, thread};
 
 use actix_web::rt::System;
 use rustix::{
     fs::Mode,
-    process::{Resource, Rlimit, geteuid, setrlimit, umask},
+    process::{Resource, Rlimit, setrlimit, umask},
 };
 
-use super::Failure;
+use super::{Failure, salvage::salvage};
 use crate::{
     api::App,
     auth::{Cost, Hasher, Realm},
+    backup::{
+        self,
+        schedule::{self, BackupLog},
+    },
     clock::Clock,
     config::{ADMIN_PASSWORD, ServeArguments, Settings},
-    logging,
+    directory::{DataDirectory, store_in},
+    door, logging,
     secret::RootSecret,
     server::{self, Ended},
-    service::first_start::{FirstStart, ensure_administrator},
-    store::Store,
+    service::{
+        first_start::{FirstStart, ensure_administrator},
+        replace::interrupted,
+    },
+    store::{Store, Tables, engine::EngineError, schema::FORMAT, sled::OpenError},
 };
 
 pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
     keep_to_oneself();
-    prepare(&settings.data_dir)?;
-    let store = Store::open(&settings.data_dir.join("store"), settings.cache_bytes)?;
-    System::new().block_on(serve_from(store, settings))
+    let directory = DataDirectory::take(&settings.data_dir)?;
+    if let Some(kept) = interrupted(directory.path()) {
+        return Err(Failure::Interrupted(kept));
+    }
+    let store = open(&directory, &settings)?;
+    upgrade(&directory, &store)?;
+    System::new().block_on(serve_from(&directory, store, settings))
 }
 
-async fn serve_from(store: Store, settings: Settings) -> Result<(), Failure> {
+/// Files are the owner's alone from the moment they are made, and a crash leaves no memory on the disk.
+pub(super) fn keep_to_oneself() {
+    umask(Mode::from_raw_mode(0o077));
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        log::warn!("core dumps cannot be forbidden: {error}");
+    }
+}
+
+fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure> {
+    let open = || Store::open(&store_in(directory.path()), settings.cache_bytes, settings.room);
+    match open() {
+        Err(loss @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) if settings.accept_loss => {
+            salvage(directory, &loss)?;
+            Ok(open()?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Brings a store of an older format to the present one, after a backup; killed in between it does so again.
+fn upgrade(directory: &DataDirectory, store: &Store) -> Result<(), Failure> {
+    let Some(format) = store.format()?.filter(|format| *format < FORMAT) else { return Ok(()) };
+    let now = Clock::system().now();
+    let name = format!("before-format-{FORMAT}-{}.backup", now.to_string().replace([':', '.'], "-"));
+    let backups = directory.path().join("backups");
+    std::fs::create_dir_all(&backups).map_err(Failure::File)?;
+    let file = backups.join(name);
+    let snapshot = store.snapshot()?;
+    backup::save(&file, |out| backup::write(&snapshot, None, now, out).map(|_| ()))?;
+    log::warn!("bringing the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
+    System::new().block_on(store.initialise())?;
+    Ok(())
+}
+
+async fn serve_from(directory: &DataDirectory, store: Store, settings: Settings) -> Result<(), Failure> {
     let is_new = !store.is_initialised()?;
     let secret = RootSecret::open(&settings.secret_file, is_new)?;
     if is_new {
         store.initialise().await?;
     }
     let failure = store.failure();
-    let app = Arc::new(App {
-        realm: Arc::new(realm(store, &secret, &settings)),
-        body_limit_bytes: settings.body_limit_bytes,
-    });
-    make_administrator(&app.realm, &settings).await?;
+    check_beside_serving(&store)?;
+    let realm = Arc::new(realm(store.clone(), secret, &settings));
+    make_administrator(&realm, &settings).await?;
+    door::open(directory.path(), Arc::clone(&realm)).map_err(Failure::Door)?;
+    let log = BackupLog::default();
+    if let Some(schedule) = settings.backups {
+        schedule::start(schedule, Arc::clone(&realm), log.clone());
+    }
+    let app = Arc::new(App { realm, body_limit_bytes: settings.body_limit_bytes, backups: log });
     let ready = |address| println!("lodge is listening on http://{address}");
     let served = server::serve(app, &settings.listen, failure, ready).await;
-    match served.map_err(|source| Failure::Address { address: settings.listen, source })? {
-        Ended::Stopped => Ok(()),
+    let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
+    match ended {
+        Ended::Stopped => {
+            store.settle();
+            Ok(())
+        }
         Ended::StorageFailed(error) => Err(Failure::StorageFailed(error)),
     }
 }
 
-fn realm(store: Store, secret: &RootSecret, settings: &Settings) -> Realm {
+/// A store that was too large to be read whole before serving is read now, and serves nothing more if it has lost anything.
+fn check_beside_serving(store: &Store) -> Result<(), Failure> {
+    if store.was_read_whole()? {
+        return Ok(());
+    }
+    let store = store.clone();
+    let check = move || match store.loss() {
+        Ok(loss) if loss.is_empty() => log::info!("the store was read whole: nothing is lost"),
+        Ok(loss) => store.condemn(&EngineError::Lost(loss.join(", "))),
+        Err(error) => store.condemn(&EngineError::Lost(error.to_string())),
+    };
+    thread::Builder::new().name("check".to_owned()).spawn(check).map_err(Failure::Door)?;
+    Ok(())
+}
+
+fn realm(store: Store, secret: RootSecret, settings: &Settings) -> Realm {
     if settings.scrypt_cost < Cost::RECOMMENDED {
         log::warn!("the password hashes cost less than is recommended (--scrypt-cost); this is for tests");
     }
@@ -80,29 +143,4 @@ async fn make_administrator(realm: &Realm, settings: &Settings) -> Result<(), Fa
         ),
     }
     Ok(())
-}
-
-/// Files are the owner's alone from the moment they are made, and a crash leaves no memory on the disk.
-fn keep_to_oneself() {
-    umask(Mode::from_raw_mode(0o077));
-    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
-        log::warn!("core dumps cannot be forbidden: {error}");
-    }
-}
-
-/// Makes the data directory, or checks that it is ours and closes it to others.
-fn prepare(path: &Path) -> Result<(), Failure> {
-    let refuse = |why: String| Failure::DataDirectory { path: path.to_owned(), why };
-    let told = |error: std::io::Error| refuse(error.to_string());
-    if !path.exists() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(told)?;
-    }
-    let metadata = fs::metadata(path).map_err(told)?;
-    if !metadata.is_dir() {
-        return Err(refuse("it is not a directory".to_owned()));
-    }
-    if metadata.uid() != geteuid().as_raw() {
-        return Err(refuse("it belongs to another user of this system".to_owned()));
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(told)
 }

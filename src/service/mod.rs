@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod configurations;
 pub mod first_start;
+pub mod replace;
 pub mod sessions;
 pub mod users;
 

@@ -14,6 +14,8 @@ use tokio::sync::{oneshot, watch};
 use super::{
     StoreError,
     engine::{Changes, Engine, EngineError},
+    keeper::Keeper,
+    snapshot::Snapshot,
     txn::Txn,
 };
 
@@ -26,9 +28,15 @@ const MOST_ROWS_IN_GROUP: usize = 4096;
 
 /// Hands writes to the committer thread, which ends when this is dropped.
 pub(super) struct Committer {
-    jobs: Option<SyncSender<Box<dyn Job>>>,
+    orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
-    failure: watch::Receiver<Option<EngineError>>,
+    failed: watch::Sender<Option<EngineError>>,
+}
+
+/// What the committer is asked for.
+enum Order {
+    Write(Box<dyn Job>),
+    Snapshot(oneshot::Sender<Snapshot>),
 }
 
 /// One write that waits for its turn.
@@ -72,12 +80,12 @@ where
 
 impl Committer {
     /// Starts the committer of an engine.
-    pub(super) fn start(engine: Arc<dyn Engine>) -> Self {
-        let (jobs, waiting) = sync_channel(MOST_WAITING);
-        let (failed, failure) = watch::channel(None);
-        let thread =
-            thread::Builder::new().name("committer".to_owned()).spawn(move || run(&*engine, &waiting, &failed));
-        Self { jobs: Some(jobs), thread: Some(thread.expect("a thread can be started")), failure }
+    pub(super) fn start(engine: Arc<dyn Engine>, keeper: Keeper) -> Self {
+        let (orders, waiting) = sync_channel(MOST_WAITING);
+        let (failed, _) = watch::channel(None);
+        let run = Run { engine, keeper, waiting, failed: failed.clone() };
+        let thread = thread::Builder::new().name("committer".to_owned()).spawn(move || run.until_closed());
+        Self { orders: Some(orders), thread: Some(thread.expect("a thread can be started")), failed }
     }
 
     /// Queues a write and waits until it is durable, or refused.
@@ -88,18 +96,30 @@ impl Committer {
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.submit(Box::new(Write { work: Some(work), outcome: None, reply }))?;
+        self.order(Order::Write(Box::new(Write { work: Some(work), outcome: None, reply })))?;
         answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// The store at one moment between two groups of writes. Must not be called where asynchronous work runs.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Order::Snapshot(reply))?;
+        answer.blocking_recv().map_err(|_| StoreError::Closed)
     }
 
     /// Becomes `Some` with the first failure of the storage.
     pub(super) fn failure(&self) -> watch::Receiver<Option<EngineError>> {
-        self.failure.clone()
+        self.failed.subscribe()
     }
 
-    fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
-        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.try_send(job).map_err(|error| match error {
+    /// Accepts no more writes, for a reason that was found elsewhere.
+    pub(super) fn fail(&self, error: &EngineError) {
+        fail(&self.failed, error);
+    }
+
+    fn order(&self, order: Order) -> Result<(), StoreError> {
+        let orders = self.orders.as_ref().ok_or(StoreError::Closed)?;
+        orders.try_send(order).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => StoreError::Closed,
         })
@@ -108,56 +128,83 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(engine: &dyn Engine, waiting: &Receiver<Box<dyn Job>>, failed: &watch::Sender<Option<EngineError>>) {
-    while let Ok(first) = waiting.recv() {
-        let (group, changes) = gather(engine, waiting, first);
-        let fate = commit(engine, &changes, failed);
+/// The committer's thread.
+struct Run {
+    engine: Arc<dyn Engine>,
+    keeper: Keeper,
+    waiting: Receiver<Order>,
+    failed: watch::Sender<Option<EngineError>>,
+}
+
+impl Run {
+    fn until_closed(mut self) {
+        let mut next = None;
+        while let Some(order) = next.take().or_else(|| self.waiting.recv().ok()) {
+            match order {
+                // Whoever asked may have gone.
+                Order::Snapshot(reply) => drop(reply.send(self.keeper.snapshot(&self.engine))),
+                Order::Write(first) => next = self.write_group(first),
+            }
+        }
+    }
+
+    /// Runs and commits the waiting writes; gives back an order that is not one.
+    fn write_group(&mut self, first: Box<dyn Job>) -> Option<Order> {
+        let (group, changes, next) = self.gather(first);
+        let fate = self.commit(changes);
         for job in group {
             job.answer(&fate);
         }
+        next
     }
-}
 
-/// Runs the waiting writes one after another, each over the changes of those before it.
-fn gather(engine: &dyn Engine, waiting: &Receiver<Box<dyn Job>>, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, Changes) {
-    let mut changes = Changes::new();
-    let mut group = Vec::new();
-    let mut next = Some(first);
-    while let Some(mut job) = next {
-        let mut txn = Txn::new(engine, &mut changes);
-        if job.run(&mut txn) {
-            txn.keep();
-        } else {
-            drop(txn);
+    /// Runs the waiting writes one after another, each over the changes of those before it.
+    fn gather(&self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, Changes, Option<Order>) {
+        let mut changes = Changes::new();
+        let mut group = Vec::new();
+        let mut next = Some(Order::Write(first));
+        while let Some(Order::Write(mut job)) = next {
+            let mut txn = Txn::new(&*self.engine, &mut changes);
+            if job.run(&mut txn) {
+                txn.keep();
+            } else {
+                drop(txn);
+            }
+            group.push(job);
+            let is_full = group.len() >= MOST_IN_GROUP || changes.len() >= MOST_ROWS_IN_GROUP;
+            next = if is_full { None } else { self.waiting.try_recv().ok() };
         }
-        group.push(job);
-        let is_full = group.len() >= MOST_IN_GROUP || changes.len() >= MOST_ROWS_IN_GROUP;
-        next = if is_full { None } else { waiting.try_recv().ok() };
+        (group, changes, next)
     }
-    (group, changes)
+
+    /// Commits a group, unless the storage has failed before: after a failed write nothing it says can be believed.
+    fn commit(&mut self, changes: Changes) -> Result<(), StoreError> {
+        if let Some(error) = self.failed.borrow().clone() {
+            return Err(StoreError::Failed(error));
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let committed = self.keeper.commit(&*self.engine, changes);
+        if let Err(StoreError::Failed(error)) = &committed {
+            fail(&self.failed, error);
+        }
+        committed
+    }
 }
 
-/// Commits a group, unless the storage has failed before: after a failed write nothing it says can be believed.
-fn commit(
-    engine: &dyn Engine,
-    changes: &Changes,
-    failed: &watch::Sender<Option<EngineError>>,
-) -> Result<(), StoreError> {
-    if let Some(error) = failed.borrow().clone() {
-        return Err(StoreError::Failed(error));
-    }
-    if changes.is_empty() {
-        return Ok(());
-    }
-    engine.commit(changes).map_err(|error| {
-        failed.send_replace(Some(error.clone()));
-        StoreError::Failed(error)
-    })
+/// The first failure is the one that counts.
+fn fail(failed: &watch::Sender<Option<EngineError>>, error: &EngineError) {
+    failed.send_if_modified(|failure| {
+        let is_first = failure.is_none();
+        failure.get_or_insert_with(|| error.clone());
+        is_first
+    });
 }

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, io, ops::ControlFlow, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Every tree of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tree {
     /// id → user.
     Users,
@@ -141,6 +143,9 @@ pub enum EngineError {
     /// The storage library gave up.
     #[error("the storage library panicked: {0}")]
     Panicked(String),
+    /// Rows are missing or changed.
+    #[error("the store has lost what it had: {0}")]
+    Lost(String),
 }
 
 impl From<io::Error> for EngineError {

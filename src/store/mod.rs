@@ -6,17 +6,25 @@
 
 mod commit;
 pub mod engine;
+pub mod integrity;
+mod keeper;
 pub mod key;
 pub mod list;
 pub mod memory;
 pub mod record;
 pub mod schema;
 pub mod sled;
+mod snapshot;
+mod space;
+mod stall;
 pub mod table;
 pub mod txn;
 pub mod verify;
+pub mod witness;
 
-use std::{path::Path, sync::Arc};
+mod open;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::watch;
@@ -24,14 +32,17 @@ use tokio::sync::watch;
 use self::{
     commit::Committer,
     engine::{Engine, EngineError, KeyRange, Tree, Visit},
+    keeper::Keeper,
     record::RecordError,
-    schema::FORMAT,
-    sled::{OpenError, Sled},
     table::Rows,
+    witness::Witness,
 };
 pub use self::{
     list::List,
+    open::Loss,
     schema::Tables,
+    snapshot::Snapshot,
+    space::Room,
     table::Slice,
     txn::{PutError, Sequence, Txn},
 };
@@ -41,6 +52,7 @@ pub use self::{
 pub struct Store {
     engine: Arc<dyn Engine>,
     committer: Arc<Committer>,
+    witness: Option<Arc<Witness>>,
 }
 
 /// A read or write that the store cannot do.
@@ -67,51 +79,53 @@ pub enum StoreError {
     /// The write itself panicked; nothing of it was kept.
     #[error("the write panicked")]
     Panicked,
-    /// The store was made by a newer server.
-    #[error("the store has format {found}; this server reads up to {FORMAT}")]
-    TooNew {
-        /// The store's format.
-        found: u32,
-    },
+    /// The disk is almost full.
+    #[error("the disk is almost full")]
+    DiskFull,
 }
 
 impl Store {
-    /// Opens the store on disk in that directory, or makes an empty one.
+    /// A store over any engine, without a witness and however little room there is.
     ///
-    /// # Errors
-    /// [`OpenError`] if the directory cannot be used or does not hold a sound store.
-    pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
-        Sled::open(path, cache_bytes).map(|sled| Self::over(Arc::new(sled)))
-    }
-
-    /// A store over any engine.
+    /// # Panics
+    /// If the engine cannot even tell what it knows of itself.
     #[must_use]
     pub fn over(engine: Arc<dyn Engine>) -> Self {
-        let committer = Arc::new(Committer::start(Arc::clone(&engine)));
-        Self { engine, committer }
+        let keeper = Keeper::of(&keeper::Committed(&*engine), None, None).expect("the engine tells what it has");
+        Self::kept_by(keeper, engine, None)
+    }
+
+    fn kept_by(keeper: Keeper, engine: Arc<dyn Engine>, witness: Option<Arc<Witness>>) -> Self {
+        let committer = Arc::new(Committer::start(Arc::clone(&engine), keeper));
+        Self { engine, committer, witness }
     }
 
     /// Whether the store has been used before; one that has not been is empty.
     ///
     /// # Errors
-    /// [`StoreError::TooNew`] if a newer server has used it.
+    /// [`StoreError`] if it cannot be read.
     pub fn is_initialised(&self) -> Result<bool, StoreError> {
-        match self.format()? {
-            Some(found) if found > FORMAT => Err(StoreError::TooNew { found }),
-            format => Ok(format.is_some()),
-        }
+        Ok(self.format()?.is_some())
     }
 
-    /// Marks the store as used, in the present format.
+    /// The store at one moment, to be read while writes go on. It must not be asked for where asynchronous work runs.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be written.
-    pub async fn initialise(&self) -> Result<(), StoreError> {
-        self.write(|txn| {
-            txn.set_format();
-            Ok(())
-        })
-        .await
+    /// [`StoreError::Busy`] or [`StoreError::Closed`].
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.committer.snapshot()
+    }
+
+    /// Accepts no more writes, because of damage that was found while reading.
+    pub fn condemn(&self, error: &EngineError) {
+        self.committer.fail(error);
+    }
+
+    /// Waits until the witness has seen every write that was answered.
+    pub fn settle(&self) {
+        if let Some(witness) = &self.witness {
+            witness.settle();
+        }
     }
 
     /// Runs a write and waits until it is durable. An `Err` of the closure changes nothing.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
+    integrity::DIGEST_KEY_KEY,
     key,
     list::List,
     record::Versioned,
@@ -16,10 +17,16 @@ use crate::{
     domain::{ApiKey, Configuration, Id, KeyDigest, Page, Session, User},
 };
 
-/// The structure of the store; a store of a higher number is refused.
-pub const FORMAT: u32 = 1;
+/// The structure of the store; a store of a higher number is refused, one of a lower is brought up to it.
+///
+/// | format | since | what is new |
+/// |---|---|---|
+/// | 1 | 0.1.0 | |
+/// | 2 | 0.2.0 | the store's identity, the digest and its key |
+pub const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &[u8] = b"format";
+const STORE_ID_KEY: &[u8] = b"store_id";
 const INITIAL_ADMINISTRATOR_KEY: &[u8] = b"initial_administrator";
 
 impl Versioned for User {}
@@ -176,6 +183,12 @@ pub trait Tables: Rows {
         Ok(self.get(Tree::Meta, INITIAL_ADMINISTRATOR_KEY)?.and_then(|bytes| key::id(&bytes)))
     }
 
+    /// Which store this is, `None` before it is initialised.
+    fn store_id(&self) -> Result<Option<Uuid>, StoreError> {
+        let Some(bytes) = self.get(Tree::Meta, STORE_ID_KEY)? else { return Ok(None) };
+        Uuid::from_slice(&bytes).map(Some).map_err(|_| table::corrupt(Tree::Meta))
+    }
+
     /// The format of the store, `None` for a new one.
     fn format(&self) -> Result<Option<u32>, StoreError> {
         let Some(bytes) = self.get(Tree::Meta, FORMAT_KEY)? else { return Ok(None) };
@@ -192,9 +205,11 @@ impl Txn<'_> {
         self.set(Tree::Meta, INITIAL_ADMINISTRATOR_KEY.to_vec(), id.map(key::of_id));
     }
 
-    /// Marks the store as one of the present format.
-    pub(super) fn set_format(&mut self) {
+    /// Makes the store one of the present format, with an identity and a key for its digest.
+    pub(super) fn initialise(&mut self, store_id: Uuid, digest_key: [u8; 16]) {
         self.set(Tree::Meta, FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()));
+        self.set(Tree::Meta, STORE_ID_KEY.to_vec(), Some(store_id.as_bytes().to_vec()));
+        self.set(Tree::Meta, DIGEST_KEY_KEY.to_vec(), Some(digest_key.to_vec()));
     }
 
     /// Removes a user with everything that is theirs.

@@ -15,7 +15,10 @@ use sled::{
 };
 use thiserror::Error;
 
-use super::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit};
+use super::{
+    engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
+    stall::StallWatch,
+};
 
 /// The size of sled's segments. Larger nodes would spill into files that sled never syncs, so it exceeds the largest
 /// legal row by far; it cannot be changed once a store exists.
@@ -23,10 +26,13 @@ const SEGMENT_BYTES: usize = 8 << 20;
 
 /// sled in a directory of its own.
 pub struct Sled {
-    db: sled::Db,
-    trees: Vec<sled::Tree>,
+    open: Option<OpenTrees>,
     log: File,
+    watch: Option<StallWatch>,
 }
+
+/// The store and its trees, in the order of [`Tree::ALL`].
+type OpenTrees = (sled::Db, Vec<sled::Tree>);
 
 /// A store that cannot be opened.
 #[derive(Debug, Error)]
@@ -41,6 +47,24 @@ pub enum OpenError {
         path: PathBuf,
         /// What sled says.
         source: EngineError,
+    },
+    /// It has less than was acknowledged, or something else.
+    #[error("the store {} has lost what it had: {what}", path.display())]
+    Lost {
+        /// Its directory.
+        path: PathBuf,
+        /// What is missing.
+        what: String,
+    },
+    /// It was made by a newer server.
+    #[error("the store {} has format {found}; this server reads up to {known}", path.display())]
+    TooNew {
+        /// Its directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
     },
     /// The directory cannot be used.
     #[error("the store {} cannot be opened", path.display())]
@@ -69,17 +93,26 @@ impl Sled {
             .flush_every_ms(None);
         let opened = unwound(|| open_trees(&configuration)).map_err(|error| refusal(path, error))?;
         let log = File::open(path.join("db")).map_err(io)?;
+        let db = opened.0.clone();
+        let watch = StallWatch::start(move || drop(db.flush())).map_err(io)?;
+        // Whole before the next step that can fail, so that it is closed as every other.
+        let sled = Self { open: Some(opened), log, watch: Some(watch) };
         sync_directory(path).map_err(io)?;
-        Ok(Self { db: opened.0, trees: opened.1, log })
+        Ok(sled)
+    }
+
+    fn open_trees(&self) -> &OpenTrees {
+        self.open.as_ref().expect("it is open until it is dropped")
     }
 
     fn tree(&self, tree: Tree) -> &sled::Tree {
-        &self.trees[tree as usize]
+        &self.open_trees().1[tree as usize]
     }
 
     fn apply(&self, changes: &Changes) -> Result<(), EngineError> {
         let batches = batches(changes);
-        self.trees
+        self.open_trees()
+            .1
             .as_slice()
             .transaction(|trees: &Vec<TransactionalTree>| {
                 for (tree, batch) in trees.iter().zip(&batches) {
@@ -94,7 +127,7 @@ impl Sled {
     }
 
     fn sync(&self) -> Result<(), EngineError> {
-        self.db.flush().map_err(library)?;
+        self.open_trees().0.flush().map_err(library)?;
         // flush() syncs without the file's metadata: after a power cut a grown file would be short.
         self.log.sync_data()?;
         Ok(())
@@ -103,27 +136,58 @@ impl Sled {
 
 impl Engine for Sled {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        let value = self.tree(tree).get(key).map_err(library)?;
+        let value = unwound(|| self.tree(tree).get(key).map_err(library))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError> {
         let to = range.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        for row in self.tree(tree).range::<&[u8], _>((Bound::Included(range.from.as_slice()), to)) {
-            let (key, value) = row.map_err(library)?;
-            if let ControlFlow::Break(()) = visit(&key, &value) {
-                break;
+        unwound(|| {
+            for row in self.tree(tree).range::<&[u8], _>((Bound::Included(range.from.as_slice()), to)) {
+                let (key, value) = row.map_err(library)?;
+                if let ControlFlow::Break(()) = visit(&key, &value) {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
-        unwound(|| self.apply(changes).and_then(|()| self.sync()))
+        let watch = self.watch.as_ref().expect("it watches until it is dropped");
+        watch.during(|| unwound(|| self.apply(changes).and_then(|()| self.sync())))
     }
 }
 
-fn open_trees(configuration: &sled::Config) -> Result<(sled::Db, Vec<sled::Tree>), EngineError> {
+impl Drop for Sled {
+    fn drop(&mut self) {
+        // It has a handle of its own; the last one closes the store.
+        self.watch = None;
+        let open = self.open.take();
+        let close = || {
+            drop(open);
+            Ok(())
+        };
+        // sled panics when it cannot sync at its end.
+        if let Err(error) = unwound(close) {
+            log::error!("the store was not closed well: {error}");
+        }
+    }
+}
+
+/// Moves aside what sled makes anew where it is missing: its settings and its index of the log. All rows are in `db`.
+pub(super) fn set_aside_derived(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if name == "conf" || name.starts_with("snap.") {
+            fs::rename(path.join(&*name), path.join(format!("damaged-{name}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn open_trees(configuration: &sled::Config) -> Result<OpenTrees, EngineError> {
     let db = configuration.open().map_err(library)?;
     let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name())).collect::<Result<_, _>>();
     Ok((db, trees.map_err(library)?))
@@ -157,9 +221,11 @@ fn library(error: sled::Error) -> EngineError {
 fn refusal(path: &Path, error: EngineError) -> OpenError {
     let path = path.to_owned();
     let said = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    // sled has no error kind of its own for a lock that somebody else holds.
+    // sled has no error kind of its own for a lock that somebody else holds, and keeps others to their sentences.
     if said.contains("could not acquire lock") {
         OpenError::InUse(path)
+    } else if said.contains("Permission denied") {
+        OpenError::Io { path, source: io::Error::new(io::ErrorKind::PermissionDenied, said) }
     } else {
         OpenError::Damaged { path, source: error }
     }

@@ -112,7 +112,11 @@ fn within<R: Record>(rows: &(impl Rows + ?Sized), range: &KeyRange) -> Result<Ve
     failure.map_or(Ok(records), Err)
 }
 
-fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
+/// The record of these bytes.
+///
+/// # Errors
+/// [`StoreError::Record`] if they make no sense.
+pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     record::decode(R::TREE.name(), bytes).map_err(StoreError::Record)
 }
 

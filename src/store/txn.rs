@@ -57,7 +57,7 @@ impl Sequence {
         bytes.try_into().map(u64::from_be_bytes).map_err(|_| table::corrupt(Tree::Meta))
     }
 
-    fn key(self) -> &'static [u8] {
+    pub(super) fn key(self) -> &'static [u8] {
         match self {
             Self::Users => b"sequence/users",
             Self::Configurations => b"sequence/configurations",
@@ -127,8 +127,13 @@ impl<'a> Txn<'a> {
     /// [`StoreError`] if the sequence cannot be read.
     pub fn next_number(&mut self, sequence: Sequence) -> Result<u64, StoreError> {
         let next = sequence.last(self)? + 1;
-        self.set(Tree::Meta, sequence.key().to_vec(), Some(next.to_be_bytes().to_vec()));
+        self.set_sequence(sequence, next);
         Ok(next)
+    }
+
+    /// Lets a sequence go on behind that number.
+    pub fn set_sequence(&mut self, sequence: Sequence, last: u64) {
+        self.set(Tree::Meta, sequence.key().to_vec(), Some(last.to_be_bytes().to_vec()));
     }
 
     /// Puts a row as it is.

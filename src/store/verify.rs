@@ -5,10 +5,13 @@ use std::{
     ops::ControlFlow,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
     list::{self, Members},
+    open::loss,
     record,
     table::{Record, Rows},
     txn::Sequence,
@@ -16,7 +19,7 @@ use super::{
 use crate::domain::{ApiKey, Configuration, Session, User};
 
 /// What a sound store holds, or everything that is wrong with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
     /// How many records each tree of records has.
     pub records: BTreeMap<Tree, u64>,
@@ -30,12 +33,14 @@ type IndexRows = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
 const INDEXES: [Tree; 4] =
     [Tree::UsersByUsername, Tree::ConfigurationsByKey, Tree::ApiKeysByDigest, Tree::SessionsByExpiry];
 
-/// Reads the whole store and checks that records, indexes, lists and owners agree.
+/// Reads the whole store and checks that records, indexes, lists and owners agree, and all rows with the digest;
+/// `progress` is told how many rows have been compared with the digest.
 ///
 /// # Errors
 /// [`StoreError`] if the storage cannot be read at all.
-pub fn verify(rows: &impl Rows) -> Result<Findings, StoreError> {
+pub fn verify(rows: &impl Rows, progress: &mut dyn FnMut(u64)) -> Result<Findings, StoreError> {
     let mut survey = Survey::default();
+    survey.findings.faults = loss(rows, progress)?;
     survey.records::<User>(rows)?;
     survey.records::<Configuration>(rows)?;
     survey.records::<ApiKey>(rows)?;

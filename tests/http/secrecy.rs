@@ -144,6 +144,6 @@ fn a_data_directory_that_is_somebody_elses_is_refused() {
 
     let ended = builder.command(&["serve"]).env("LODGE_DATA_DIR", &somebody_elses).output().unwrap();
 
-    assert_eq!(ended.status.code(), Some(10), "{ended:?}");
+    assert_eq!(ended.status.code(), Some(16), "{ended:?}");
     assert_eq!(fs::read_dir(builder.data_dir()).unwrap().count(), 0);
 }

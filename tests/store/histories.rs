@@ -7,7 +7,7 @@ use lodge::{
     clock::Timestamp,
     domain::{Configuration, Id, Page, Session, User},
     store::{
-        Sequence, Store, StoreError, Txn,
+        Room, Sequence, Store, StoreError, Txn,
         engine::{Engine, Tree},
         memory::Memory,
         verify::Findings,
@@ -44,12 +44,12 @@ enum Event {
 /// The numbers that a transaction got, and what it saw at its end.
 type Outcome = Result<(Vec<Option<u64>>, Seen), Undone>;
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
 }
 
 fn open(directory: &Path) -> Store {
-    Store::open(directory, CACHE_BYTES).unwrap()
+    Store::open(directory, CACHE_BYTES, Room::NONE).unwrap()
 }
 
 fn any_id() -> impl Strategy<Value = Id> {
@@ -80,7 +80,7 @@ fn any_session() -> impl Strategy<Value = Session> {
     (select(&IDS[..]), 0..DIFFERENT, ENDS).prop_map(|(owner, jti, ends)| session(owner, jti.into(), ends))
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+pub fn any_step() -> impl Strategy<Value = Step> {
     let sequences = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys, Sequence::Sessions];
     let any_api_key = (select(&IDS[..]), select(&IDS[..]), 0..DIFFERENT);
     prop_oneof![

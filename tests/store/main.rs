@@ -1,9 +1,12 @@
 //! The store by itself: against a plain model, against damage, and its committer.
 
+mod clock;
 mod groups;
 mod histories;
+mod integrity;
 mod keys;
 mod model;
 mod records;
+mod snapshots;
 mod values;
 mod verify;

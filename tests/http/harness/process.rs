@@ -47,7 +47,8 @@ pub struct Server {
 
 impl ServerBuilder {
     pub fn new() -> Self {
-        let environment = [("LODGE_ADMIN_PASSWORD", ADMIN_PASSWORD), ("LODGE_SCRYPT_COST", "10")];
+        let environment =
+            [("LODGE_ADMIN_PASSWORD", ADMIN_PASSWORD), ("LODGE_SCRYPT_COST", "10"), ("LODGE_BALLAST", "0B")];
         Self {
             directory: TempDir::new().unwrap(),
             arguments: Vec::new(),

@@ -1,0 +1,36 @@
+//! Backups: one consistent moment of the store in one portable file.
+//!
+//! The file is zstd over lines of JSON, each an object with one member that says what it is:
+//!
+//! | line | what is in it |
+//! |---|---|
+//! | `header` | first: `format` ("lodge backup"), `version`, `created_at`, the store's id and commit number |
+//! | `state` | second: the last number of every sequence, and whose password is the first start's |
+//! | `secret` | the server's secret in hexadecimal digits, only if it was asked for |
+//! | `user`, `configuration`, `api_key` | a record; owners come before what is theirs |
+//! | `footer` | last: how many records there are, and the SHA-256 of all lines before it |
+//!
+//! Sessions are not in it. Indexes and lists are made anew from the records.
+
+mod container;
+mod file;
+mod rebuild;
+pub mod schedule;
+
+use std::io::Write;
+
+pub use self::{
+    container::{BackupError, Header, Line, Reader, State, Summary, write},
+    file::{BackupFileError, check, save, save_in},
+    rebuild::{Rebuild, RebuildError, Rebuilt},
+};
+use crate::auth::Realm;
+
+/// Writes a backup of a realm's present moment. It must not be asked for where asynchronous work runs.
+///
+/// # Errors
+/// [`BackupError`] if the store cannot be read or `out` not be written.
+pub fn of(realm: &Realm, with_secret: bool, out: impl Write) -> Result<Summary, BackupError> {
+    let secret = with_secret.then(|| realm.secret.to_hexadecimal());
+    write(&realm.store.snapshot()?, secret, realm.clock.now(), out)
+}

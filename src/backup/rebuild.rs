@@ -1,0 +1,228 @@
+//! Building a store anew from records: of a backup, or of what is left of a damaged store.
+
+use roaring::RoaringBitmap;
+use thiserror::Error;
+
+use super::{Line, State};
+use crate::{
+    auth::is_sound_hash,
+    domain::{
+        ApiKey, ApiKeyName, Configuration, ConfigurationKey, ConfigurationValue, Email, Id, Scope, Scopes, SystemId,
+        User, Username,
+    },
+    store::{PutError, Sequence, Store, StoreError, Tables, Txn, table::Record},
+};
+
+/// How many records are written at once.
+const BATCH: usize = 2000;
+
+/// A record that cannot be in a sound store.
+#[derive(Debug, Error)]
+pub enum RebuildError {
+    /// It breaks the rules for records of its kind.
+    #[error("{0} {1} breaks the rules for such records")]
+    Unsound(&'static str, Id),
+    /// There is another one with its id, name, key or digest.
+    #[error("{0} {1} is there twice, or shares what must be its own")]
+    Twice(&'static str, Id),
+    /// Its owner is not there.
+    #[error("{0} {1} belongs to nobody")]
+    Dangling(&'static str, Id),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Builds an empty store up.
+pub struct Rebuild<'a> {
+    store: &'a Store,
+    waiting: Vec<Line>,
+    rebuilt: Rebuilt,
+    ids: [RoaringBitmap; 3],
+    is_salvage: bool,
+}
+
+/// What a store was built of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// How many users.
+    pub users: u64,
+    /// How many configurations.
+    pub configurations: u64,
+    /// How many API keys.
+    pub api_keys: u64,
+    /// How many records were left out.
+    pub left_out: u64,
+    last: [u64; 3],
+}
+
+impl<'a> Rebuild<'a> {
+    /// Begins with an empty store.
+    #[must_use]
+    pub fn of(store: &'a Store) -> Self {
+        Self {
+            store,
+            waiting: Vec::with_capacity(BATCH),
+            rebuilt: Rebuilt::default(),
+            ids: Default::default(),
+            is_salvage: false,
+        }
+    }
+
+    /// Begins with an empty store, and leaves out what cannot be in a sound one instead of failing.
+    #[must_use]
+    pub fn salvaging(store: &'a Store) -> Self {
+        Self { is_salvage: true, ..Self::of(store) }
+    }
+
+    /// Adds a record; it may be found wrong only by a later call.
+    ///
+    /// # Errors
+    /// [`RebuildError`] if a record cannot be in a sound store.
+    pub async fn add(&mut self, line: Line) -> Result<(), RebuildError> {
+        match check(&line).and_then(|()| self.claim_id(&line)) {
+            Err(_) if self.is_salvage => {
+                self.rebuilt.left_out += 1;
+                return Ok(());
+            }
+            checked => checked?,
+        }
+        self.rebuilt.count(&line);
+        self.waiting.push(line);
+        if self.waiting.len() >= BATCH { self.write().await } else { Ok(()) }
+    }
+
+    /// Ends with the state, whose sequences go on no lower than the records and `at_least` demand.
+    ///
+    /// # Errors
+    /// [`RebuildError`] if a record cannot be in a sound store.
+    pub async fn finish(mut self, state: State, at_least: [u64; 3]) -> Result<Rebuilt, RebuildError> {
+        self.write().await?;
+        let told = [state.users, state.configurations, state.api_keys];
+        let last = self.rebuilt.last;
+        let initial = state.initial_administrator;
+        self.store
+            .write(move |txn| {
+                let sequences = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
+                for (place, sequence) in sequences.into_iter().enumerate() {
+                    txn.set_sequence(sequence, told[place].max(at_least[place]).max(last[place]));
+                }
+                let is_there = initial.map(|id| txn.user(id)).transpose()?.flatten().is_some();
+                txn.set_initial_administrator(initial.filter(|_| is_there));
+                Ok::<_, StoreError>(())
+            })
+            .await?;
+        Ok(self.rebuilt)
+    }
+
+    /// Ids are their collection's, whoever owns the record.
+    fn claim_id(&mut self, line: &Line) -> Result<(), RebuildError> {
+        let (ids, kind, id) = match line {
+            Line::User(user) => (&mut self.ids[0], "user", user.id),
+            Line::Configuration(configuration) => (&mut self.ids[1], "configuration", configuration.id),
+            Line::ApiKey(api_key) => (&mut self.ids[2], "API key", api_key.id),
+            Line::Header(_) | Line::State(_) | Line::Secret(_) | Line::Footer(_) => return Ok(()),
+        };
+        if ids.insert(id.get()) { Ok(()) } else { Err(RebuildError::Twice(kind, id)) }
+    }
+
+    async fn write(&mut self) -> Result<(), RebuildError> {
+        let records = std::mem::take(&mut self.waiting);
+        let is_salvage = self.is_salvage;
+        let put_all = move |txn: &mut Txn<'_>| {
+            let mut left_out = 0;
+            for line in records {
+                match put(txn, line) {
+                    Err(error) if !is_salvage || matches!(error, RebuildError::Store(_)) => return Err(error),
+                    Err(_) => left_out += 1,
+                    Ok(()) => {}
+                }
+            }
+            Ok(left_out)
+        };
+        self.rebuilt.left_out += self.store.write(put_all).await?;
+        Ok(())
+    }
+}
+
+impl Rebuilt {
+    fn count(&mut self, line: &Line) {
+        let (count, last, id) = match line {
+            Line::User(user) => (&mut self.users, &mut self.last[0], user.id),
+            Line::Configuration(configuration) => (&mut self.configurations, &mut self.last[1], configuration.id),
+            Line::ApiKey(api_key) => (&mut self.api_keys, &mut self.last[2], api_key.id),
+            Line::Header(_) | Line::State(_) | Line::Secret(_) | Line::Footer(_) => return,
+        };
+        *count += 1;
+        *last = (*last).max(u64::from(id.get()));
+    }
+}
+
+fn put(txn: &mut Txn<'_>, line: Line) -> Result<(), RebuildError> {
+    match line {
+        Line::User(user) => put_new(txn, "user", user.id, &user),
+        Line::Configuration(configuration) => {
+            owned(txn, "configuration", configuration.id, configuration.owner)?;
+            put_new(txn, "configuration", configuration.id, &configuration)
+        }
+        Line::ApiKey(api_key) => {
+            owned(txn, "API key", api_key.id, api_key.owner)?;
+            put_new(txn, "API key", api_key.id, &api_key)
+        }
+        Line::Header(_) | Line::State(_) | Line::Secret(_) | Line::Footer(_) => Ok(()),
+    }
+}
+
+fn owned(txn: &Txn<'_>, kind: &'static str, id: Id, owner: Id) -> Result<(), RebuildError> {
+    if txn.user(owner)?.is_some() { Ok(()) } else { Err(RebuildError::Dangling(kind, id)) }
+}
+
+fn put_new<R: Record>(txn: &mut Txn<'_>, kind: &'static str, id: Id, record: &R) -> Result<(), RebuildError> {
+    if crate::store::table::find::<R>(txn, &record.key())?.is_some() {
+        return Err(RebuildError::Twice(kind, id));
+    }
+    txn.put(record).map_err(|error| match error {
+        PutError::Taken(_) => RebuildError::Twice(kind, id),
+        PutError::Store(error) => error.into(),
+    })
+}
+
+/// Refuses a record whose values were not made by the rules: a file may come from anywhere.
+fn check(line: &Line) -> Result<(), RebuildError> {
+    match line {
+        Line::User(user) if !is_sound_user(user) => Err(RebuildError::Unsound("user", user.id)),
+        Line::Configuration(configuration) if !is_sound_configuration(configuration) => {
+            Err(RebuildError::Unsound("configuration", configuration.id))
+        }
+        Line::ApiKey(api_key) if !is_sound_api_key(api_key) => Err(RebuildError::Unsound("API key", api_key.id)),
+        _ => Ok(()),
+    }
+}
+
+fn is_id(id: Id) -> bool {
+    Id::new(id.get()).is_some()
+}
+
+fn is_sound_user(user: &User) -> bool {
+    let is_system_id = |id: &SystemId| SystemId::new(i128::from(id.get())).is_ok();
+    is_id(user.id)
+        && Username::parse(user.username.as_str()).is_ok()
+        && user.email.as_ref().is_none_or(|email| Email::parse(email.as_str()).is_ok())
+        && user.user_id.iter().chain(&user.group_id).all(is_system_id)
+        && is_sound_hash(&user.password)
+}
+
+fn is_sound_configuration(configuration: &Configuration) -> bool {
+    is_id(configuration.id)
+        && ConfigurationKey::parse(configuration.key.as_str()).is_ok()
+        && ConfigurationValue::parse(configuration.value.as_str()).is_ok()
+}
+
+fn is_sound_api_key(api_key: &ApiKey) -> bool {
+    let scopes = api_key.scopes.iter().map(|scope| Scope::parse(scope.controller(), scope.action()));
+    let scopes = scopes.collect::<Result<Vec<_>, _>>().and_then(Scopes::new);
+    is_id(api_key.id)
+        && scopes.is_ok_and(|scopes| scopes == api_key.scopes)
+        && api_key.name.as_ref().is_none_or(|name| ApiKeyName::parse(name.as_str()).is_ok())
+        && api_key.last_four.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+}

@@ -1,0 +1,58 @@
+//! `lodge backup`: one consistent moment of the store in one file.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+
+use super::{Failure, on_stopped_store};
+use crate::{
+    backup::{self, BackupError, Summary},
+    clock::Clock,
+    door::{Door, Question},
+    secret::RootSecret,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct BackupArguments {
+    /// The file to write; an older one of that name is replaced once the new one is whole
+    file: PathBuf,
+
+    /// The server's data directory
+    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// The file with the server's secret [default: `secret` in the data directory]
+    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Puts the server's secret into the backup: whoever has it can then make every session and API key
+    #[arg(long)]
+    with_secret: bool,
+}
+
+pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
+    let door = Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let summary = match door {
+        Some(door) => backup::save(&arguments.file, |out| ask(door, arguments.with_secret, out))?,
+        None => of_stopped_server(arguments)?,
+    };
+    let Summary { commit, created_at, records } = summary;
+    println!("backed up {records} records as of commit {commit}, {created_at}, to {}", arguments.file.display());
+    Ok(())
+}
+
+fn ask(door: Door, with_secret: bool, out: &mut dyn Write) -> Result<(), BackupError> {
+    let answer = door.ask::<Summary>(Question::Backup { with_secret }, out, &mut |_| {});
+    answer.map(|_| ()).map_err(|error| BackupError::Io(std::io::Error::other(error)))
+}
+
+fn of_stopped_server(arguments: &BackupArguments) -> Result<Summary, Failure> {
+    on_stopped_store(&arguments.data_dir, |directory, store| {
+        let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+        let secret = if arguments.with_secret { Some(RootSecret::open(&secret_file, false)?) } else { None };
+        let secret = secret.map(|secret| secret.to_hexadecimal());
+        let snapshot = store.snapshot()?;
+        let write = |out: &mut dyn Write| backup::write(&snapshot, secret, Clock::system().now(), out).map(|_| ());
+        Ok(backup::save(&arguments.file, write)?)
+    })
+}

@@ -1,0 +1,105 @@
+//! Why a command ended early; each kind has its exit code.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::restore::RestoreError;
+use crate::{
+    backup::{BackupFileError, RebuildError},
+    config::SettingsError,
+    directory::DirectoryError,
+    door::DoorError,
+    logging,
+    secret::SecretError,
+    service::{first_start::FirstStartError, replace::ReplaceError},
+    store::{StoreError, engine::EngineError, sled::OpenError},
+};
+
+/// Why a command ended early.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("these settings cannot be used:\n{0}")]
+    Settings(SettingsError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("a restore was interrupted: the store is in {}; restore again, or move it back to `store`", .0.display())]
+    Interrupted(PathBuf),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the first administrator cannot be made")]
+    FirstStart(#[from] FirstStartError),
+    #[error("the address {address} cannot be listened on")]
+    Address {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("a file in the data directory cannot be written")]
+    File(#[source] io::Error),
+    #[error("the local door cannot be opened")]
+    Door(#[source] io::Error),
+    #[error("the storage has failed, and nothing more can be written")]
+    StorageFailed(#[source] EngineError),
+    #[error("the server at {address} is not ready: {why}")]
+    NotReady { address: String, why: String },
+    #[error("the store does not agree with itself: {0}")]
+    Unsound(String),
+    #[error(transparent)]
+    Backup(#[from] BackupFileError),
+    #[error("the running server cannot be asked")]
+    Asked(#[source] DoorError),
+    #[error("the backup cannot be restored, and nothing was changed")]
+    Restore(#[source] ReplaceError<RestoreError>),
+    #[error("what is left of the store cannot be saved")]
+    Salvage(#[source] ReplaceError<RebuildError>),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotReady { .. } | Self::Unsound(_) | Self::Refused(_) => 1,
+            Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
+            Self::Directory(DirectoryError::NotADirectory(_) | DirectoryError::Io { .. })
+            | Self::Interrupted(_)
+            | Self::Open(OpenError::Io { .. })
+            | Self::Door(_)
+            | Self::File(_)
+            | Self::FirstStart(FirstStartError::File { .. }) => 10,
+            Self::Directory(DirectoryError::InUse(_)) | Self::Open(OpenError::InUse(_)) => 11,
+            Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. } | OpenError::TooNew { .. })
+            | Self::StorageFailed(EngineError::Lost(_))
+            | Self::Store(_) => 12,
+            Self::Secret(_) => 13,
+            Self::Address { .. } => 14,
+            Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
+            Self::Directory(DirectoryError::Foreign(_)) => 16,
+            Self::Directory(DirectoryError::ReadOnly { .. }) => 17,
+            Self::Backup(_) | Self::Asked(_) | Self::Restore(_) | Self::Salvage(_) => 18,
+        }
+    }
+
+    /// Tells the failure, its causes and how to go on, on standard error.
+    pub(super) fn tell(&self) {
+        eprintln!("lodge: {}", logging::chain(self));
+        if let Some(advice) = self.advice() {
+            eprintln!("lodge: {advice}");
+        }
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. })
+            | Self::StorageFailed(EngineError::Lost(_)) => Some(
+                "put a backup in its place with `lodge restore`, or go on with what is left with `lodge serve --accept-loss`",
+            ),
+            _ => None,
+        }
+    }
+}

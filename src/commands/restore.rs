@@ -1,0 +1,151 @@
+//! `lodge restore`: a backup in place of the store.
+
+use std::{fs::File, io::BufReader, path::PathBuf};
+
+use actix_web::rt::System;
+use clap::Args;
+use thiserror::Error;
+
+use super::Failure;
+use crate::{
+    backup::{self, BackupError, Line, Reader, Rebuild, RebuildError, Rebuilt, State},
+    clock::Clock,
+    directory::{DataDirectory, store_in},
+    domain::ApiKey,
+    secret::RootSecret,
+    service::replace::{CACHE_BYTES, replace_store},
+    store::{Sequence, Store, StoreError, Tables, witness},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct RestoreArguments {
+    /// The backup to put in place of the store
+    file: PathBuf,
+
+    /// The server's data directory
+    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// The file with the server's secret [default: `secret` in the data directory]
+    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+/// A backup that cannot be made a store.
+#[derive(Debug, Error)]
+pub(super) enum RestoreError {
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    #[error("it cannot be read")]
+    Io(#[from] std::io::Error),
+}
+
+/// What of the replaced store matters to the one that comes in its place.
+#[derive(Default)]
+struct Replaced {
+    store: Option<Store>,
+    sequences: [u64; 3],
+}
+
+/// What was restored.
+#[derive(Default)]
+struct Restored {
+    rebuilt: Rebuilt,
+    secret: Option<RootSecret>,
+    revived: Vec<ApiKey>,
+}
+
+pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
+    backup::check(&arguments.file)?;
+    let directory = DataDirectory::for_restore(&arguments.data_dir)?;
+    let replaced = Replaced::in_directory(&directory);
+    if store_in(directory.path()).exists() {
+        directory.give_to_owner(&store_in(directory.path())).map_err(Failure::File)?;
+    }
+    let could_be_read = replaced.store.is_some() || !store_in(directory.path()).exists();
+    let file = arguments.file.clone();
+    let now = Clock::system().now();
+    let build = |store: Store| async move { rebuild(&file, &store, replaced).await };
+    let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
+    tell(&restored, could_be_read);
+    if let Some(kept) = kept {
+        println!("what was there is kept in {}", kept.display());
+    }
+    let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+    keep_secret(&directory, restored.secret, &secret_file)
+}
+
+impl Replaced {
+    fn in_directory(directory: &DataDirectory) -> Self {
+        let path = store_in(directory.path());
+        let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
+        let store = path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES).ok()).flatten();
+        let told = store.as_ref().and_then(|store| sequences(store).ok()).unwrap_or_default();
+        let higher = |place: usize| told[place].max(witnessed[place]);
+        Self { store, sequences: [higher(0), higher(1), higher(2)] }
+    }
+
+    /// Whether the replaced store, if it could be read, had no such key.
+    fn had_not(&self, api_key: &ApiKey) -> bool {
+        let had = |store: &Store| store.api_key_by_digest(api_key.digest).ok().flatten().is_some();
+        self.store.as_ref().is_some_and(|store| !had(store))
+    }
+}
+
+fn sequences(store: &Store) -> Result<[u64; 3], StoreError> {
+    Ok([Sequence::Users.last(store)?, Sequence::Configurations.last(store)?, Sequence::ApiKeys.last(store)?])
+}
+
+async fn rebuild(file: &std::path::Path, store: &Store, replaced: Replaced) -> Result<Restored, RestoreError> {
+    let mut reader = Reader::open(BufReader::new(File::open(file)?))?;
+    let state: State = reader.state.clone();
+    let mut rebuild = Rebuild::of(store);
+    let mut restored = Restored::default();
+    while let Some(line) = reader.next_line()? {
+        match line {
+            Line::Secret(digits) => restored.secret = RootSecret::from_hexadecimal(&digits),
+            Line::ApiKey(api_key) if replaced.had_not(&api_key) => {
+                restored.revived.push(api_key.clone());
+                rebuild.add(Line::ApiKey(api_key)).await?;
+            }
+            line => rebuild.add(line).await?,
+        }
+    }
+    restored.rebuilt = rebuild.finish(state, replaced.sequences).await?;
+    Ok(restored)
+}
+
+fn tell(restored: &Restored, could_be_read: bool) {
+    let Rebuilt { users, configurations, api_keys, .. } = &restored.rebuilt;
+    println!("restored {users} users, {configurations} configurations, {api_keys} API keys; everybody signs in anew");
+    if !could_be_read {
+        println!("the replaced store could not be read: API keys that were destroyed since the backup are good again");
+    }
+    if !restored.revived.is_empty() {
+        println!("these API keys are good again, which the replaced store did not have:");
+    }
+    for api_key in &restored.revived {
+        let name = api_key.name.as_ref().map_or("", |name| name.as_str());
+        println!("  API key {} of user {} {name}", api_key.id, api_key.owner);
+    }
+}
+
+/// The backup's secret is taken only where there is none.
+fn keep_secret(directory: &DataDirectory, secret: Option<RootSecret>, path: &std::path::Path) -> Result<(), Failure> {
+    match secret {
+        Some(secret) if !path.exists() => {
+            secret.save(path)?;
+            directory.give_to_owner(path).map_err(Failure::File)?;
+            println!("the secret of the backup was put into {}", path.display());
+        }
+        Some(_) => println!("the secret of the backup was left aside: {} is there", path.display()),
+        None if !path.exists() => println!(
+            "there is no secret in {}: put it back, or make a new one with `lodge secret rotate`",
+            path.display()
+        ),
+        None => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! `lodge secret rotate`: a new secret in place of one that was leaked or lost.
+
+use std::path::PathBuf;
+
+use actix_web::rt::System;
+use clap::Args;
+
+use super::{Failure, on_stopped_store};
+use crate::{
+    domain::{ApiKey, Id, Page, Session},
+    secret::RootSecret,
+    store::{Slice, Store, StoreError, Tables, table},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct RotateArguments {
+    /// The server's data directory
+    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// The file with the server's secret [default: `secret` in the data directory]
+    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Keeps the API keys: they stay good, and are shown masked from then on. Only for a secret that was lost: with one
+    /// that was leaked and a copy of the store, every key can be made
+    #[arg(long)]
+    keep_keys: bool,
+
+    /// Does it; without this flag the command only says what it would end
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
+    on_stopped_store(&arguments.data_dir, |directory, store| {
+        tell(arguments, store)?;
+        if !arguments.yes {
+            return Err(Failure::Refused("nothing was changed; add --yes to go on".to_owned()));
+        }
+        // The rows go first: a crash in between leaves the old secret with nothing that it is good for.
+        System::new().block_on(end(store, arguments.keep_keys))?;
+        let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+        RootSecret::random().save(&path)?;
+        directory.give_to_owner(&path).map_err(Failure::File)?;
+        println!("the new secret is in {}", path.display());
+        Ok(())
+    })
+}
+
+/// Tells what a new secret ends.
+fn tell(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
+    let sessions = table::all::<Session>(store, &[])?.len();
+    println!("{} {sessions} sessions", if arguments.yes { "ending" } else { "this would end" });
+    if arguments.keep_keys {
+        return Ok(());
+    }
+    for key in table::all::<ApiKey>(store, &[])? {
+        println!("  and API key {} of user {}", key.id, key.owner);
+    }
+    Ok(())
+}
+
+async fn end(store: &Store, keep_keys: bool) -> Result<(), StoreError> {
+    for owner in owners(store)? {
+        store
+            .write(move |txn| {
+                txn.remove_owned::<Session>(owner)?;
+                if keep_keys { Ok(()) } else { txn.remove_owned::<ApiKey>(owner) }
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+fn owners(store: &Store) -> Result<Vec<Id>, StoreError> {
+    let mut owners = Vec::new();
+    loop {
+        let page = Page { limit: Page::MOST, offset: owners.len() as u64 };
+        let Slice { records, .. } = store.users(page)?;
+        if records.is_empty() {
+            return Ok(owners);
+        }
+        owners.extend(records.iter().map(|user| user.id));
+    }
+}

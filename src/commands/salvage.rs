@@ -1,0 +1,78 @@
+//! `lodge serve --accept-loss`: going on with what is left of a damaged store.
+
+use actix_web::rt::System;
+
+use super::Failure;
+use crate::{
+    backup::{Line, Rebuild, RebuildError, Rebuilt, State},
+    clock::Clock,
+    directory::{DataDirectory, store_in},
+    domain::{ApiKey, Configuration, User},
+    service::replace::{CACHE_BYTES, replace_store},
+    store::{
+        Sequence, Store, StoreError, Tables,
+        engine::KeyRange,
+        sled::OpenError,
+        table::{Record, Rows, decode},
+        witness,
+    },
+};
+
+/// Builds a new store of every record of the damaged one that can be read; what was there is kept beside it.
+pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError) -> Result<(), Failure> {
+    log::error!("{loss}; going on with what is left, as --accept-loss says");
+    let path = store_in(directory.path());
+    let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
+    let damaged = Store::open_damaged(&path, CACHE_BYTES)?;
+    let build = |store: Store| async move { rebuild(&damaged, &store, witnessed).await };
+    let replaced = replace_store(directory, Clock::system().now(), build);
+    let (rebuilt, kept) = System::new().block_on(replaced).map_err(Failure::Salvage)?;
+    let Rebuilt { users, configurations, api_keys, left_out, .. } = rebuilt;
+    log::warn!(
+        "saved {users} users, {configurations} configurations, {api_keys} API keys; left out {left_out} records"
+    );
+    if let Some(kept) = kept {
+        log::warn!("the damaged store is kept in {}", kept.display());
+    }
+    Ok(())
+}
+
+async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<Rebuilt, RebuildError> {
+    let mut salvaging = Rebuild::salvaging(store);
+    let mut unreadable = 0;
+    for line in readable::<User>(damaged, Line::User, &mut unreadable) {
+        salvaging.add(line).await?;
+    }
+    for line in readable::<Configuration>(damaged, Line::Configuration, &mut unreadable) {
+        salvaging.add(line).await?;
+    }
+    for line in readable::<ApiKey>(damaged, Line::ApiKey, &mut unreadable) {
+        salvaging.add(line).await?;
+    }
+    let last = |sequence: Sequence| sequence.last(damaged).unwrap_or(0);
+    let state = State {
+        users: last(Sequence::Users),
+        configurations: last(Sequence::Configurations),
+        api_keys: last(Sequence::ApiKeys),
+        initial_administrator: damaged.initial_administrator().unwrap_or(None),
+    };
+    let mut rebuilt = salvaging.finish(state, witnessed).await?;
+    rebuilt.left_out += unreadable;
+    Ok(rebuilt)
+}
+
+/// The records of one kind, as far as the storage can read them.
+fn readable<R: Record>(damaged: &Store, line: fn(R) -> Line, unreadable: &mut u64) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let read: Result<(), StoreError> = damaged.scan(R::TREE, &KeyRange::all(), &mut |_, bytes| {
+        match decode(bytes) {
+            Ok(record) => lines.push(line(record)),
+            Err(_) => *unreadable += 1,
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    if let Err(error) = read {
+        log::error!("the rest of `{}` cannot be read: {error}", R::TREE);
+    }
+    lines
+}

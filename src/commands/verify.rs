@@ -1,0 +1,60 @@
+//! `lodge verify`: whether the store agrees with itself.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+
+use super::{Failure, on_stopped_store};
+use crate::{
+    door::{Door, Question},
+    store::{
+        engine::Tree,
+        verify::{self, Findings},
+    },
+};
+
+#[derive(Args, Debug)]
+pub(super) struct VerifyArguments {
+    /// The server's data directory
+    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+}
+
+pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
+    let findings = match Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))? {
+        Some(door) => door.ask::<Findings>(Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?,
+        None => of_stopped_server(arguments)?,
+    };
+    if !findings.faults.is_empty() {
+        return Err(Failure::Unsound(findings.faults.join("; ")));
+    }
+    let count = |tree| findings.records.get(&tree).copied().unwrap_or(0);
+    println!(
+        "the store agrees with itself: {} users, {} configurations, {} API keys, {} sessions",
+        count(Tree::Users),
+        count(Tree::Configurations),
+        count(Tree::ApiKeys),
+        count(Tree::Sessions)
+    );
+    Ok(())
+}
+
+fn of_stopped_server(arguments: &VerifyArguments) -> Result<Findings, Failure> {
+    let mut every_10_000 = |rows| {
+        if rows % 10_000 == 0 {
+            progress(rows);
+        }
+    };
+    on_stopped_store(&arguments.data_dir, |_, store| Ok(verify::verify(store, &mut every_10_000)?))
+}
+
+/// Tells a terminal how far the work has come.
+fn progress(rows: u64) {
+    let mut terminal = io::stderr();
+    if terminal.is_terminal() {
+        let _ = write!(terminal, "\r{rows} rows read\r").and_then(|()| terminal.flush());
+    }
+}

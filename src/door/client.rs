@@ -1,0 +1,78 @@
+//! The commands' side of the door.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Write},
+    os::{fd::AsRawFd, unix::net::UnixStream},
+    path::{Path, PathBuf},
+};
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use super::{Question, frame::Frame};
+use crate::directory::door_in;
+
+/// The way to a running server.
+pub struct Door(UnixStream);
+
+/// A question that has no answer.
+#[derive(Debug, Error)]
+pub enum DoorError {
+    /// The server says why not.
+    #[error("the server says: {0}")]
+    Refused(String),
+    /// The connection broke off, or whoever asked could not keep what came.
+    #[error("the running server did not finish its answer")]
+    Io(#[from] io::Error),
+}
+
+impl Door {
+    /// The door of the server that runs on that data directory; `None` if none does.
+    ///
+    /// # Errors
+    /// If there is a door, and it is closed to whoever asks.
+    pub fn of(directory: &Path) -> io::Result<Option<Self>> {
+        let path = door_in(directory);
+        let stream = UnixStream::connect(&path).or_else(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => UnixStream::connect(short_name(&File::open(directory)?)),
+            _ => Err(error),
+        });
+        match stream {
+            Ok(stream) => Ok(Some(Self(stream))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks, hands on each piece and each sign of progress, and gives back how it ended.
+    ///
+    /// # Errors
+    /// [`DoorError`] if the answer is a refusal or does not come to its end.
+    pub fn ask<T: DeserializeOwned>(
+        self,
+        question: Question,
+        data: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<T, DoorError> {
+        let mut line = serde_json::to_vec(&question).map_err(io::Error::other)?;
+        line.push(b'\n');
+        (&self.0).write_all(&line)?;
+        let mut from = BufReader::new(self.0);
+        loop {
+            match Frame::read(&mut from)? {
+                Frame::Data(bytes) => data.write_all(&bytes)?,
+                Frame::Progress(rows) => progress(rows),
+                Frame::Done(json) => return Ok(serde_json::from_slice(&json).map_err(io::Error::other)?),
+                Frame::Failed(sentence) => return Err(DoorError::Refused(sentence)),
+            }
+        }
+    }
+}
+
+/// The door's name through an open descriptor of its directory, which is short however long the directory's own name is.
+pub(super) fn short_name(directory: &File) -> PathBuf {
+    door_in(&PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())))
+}

@@ -1,0 +1,149 @@
+//! The server's side of the door.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rustix::{net::sockopt::socket_peercred, process::geteuid};
+
+use super::{
+    Question,
+    frame::{DataWriter, Frame},
+};
+use crate::{
+    auth::Realm,
+    backup,
+    directory::door_in,
+    store::verify::{Findings, verify},
+};
+
+/// How many may be inside at once.
+const MOST_INSIDE: usize = 8;
+/// How long a question may take to be asked, and each piece of an answer to be taken.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest question.
+const LONGEST_QUESTION: u64 = 4096;
+/// Progress is told every so many rows.
+const PROGRESS_EVERY: u64 = 10_000;
+
+/// Opens the door of that data directory, which this process has taken. It closes with the process.
+///
+/// # Errors
+/// If the socket cannot be made.
+pub fn open(directory: &Path, realm: Arc<Realm>) -> io::Result<()> {
+    let path = door_in(directory);
+    // Whoever left it there is gone: the directory is ours alone.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = bind(directory, &path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    thread::Builder::new().name("door".to_owned()).spawn(move || admit(&listener, &realm))?;
+    Ok(())
+}
+
+/// A socket's name has at most 108 bytes; a longer one is reached through the directory's own descriptor.
+fn bind(directory: &Path, path: &Path) -> io::Result<UnixListener> {
+    UnixListener::bind(path).or_else(|_| {
+        let descriptor = fs::File::open(directory)?;
+        UnixListener::bind(super::client::short_name(&descriptor))
+    })
+}
+
+fn admit(listener: &UnixListener, realm: &Arc<Realm>) {
+    let inside = Arc::new(AtomicUsize::new(0));
+    for visitor in listener.incoming() {
+        let Ok(visitor) = visitor else { continue };
+        let place = Place::take(&inside);
+        if place.is_none() || !is_admitted(&visitor) {
+            continue;
+        }
+        let realm = Arc::clone(realm);
+        let served = thread::Builder::new().name("door-visitor".to_owned()).spawn(move || {
+            let _place = place;
+            if let Err(error) = serve(&visitor, &realm) {
+                log::warn!("somebody left the local door before the answer was given: {error}");
+            }
+        });
+        if let Err(error) = served {
+            log::error!("the local door cannot serve: {error}");
+        }
+    }
+}
+
+/// A place inside, given back when it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(inside: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(inside));
+        (inside.fetch_add(1, Ordering::SeqCst) < MOST_INSIDE).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Only root and the server's own user.
+fn is_admitted(visitor: &UnixStream) -> bool {
+    socket_peercred(visitor).is_ok_and(|peer| peer.uid.is_root() || peer.uid == geteuid())
+}
+
+fn serve(visitor: &UnixStream, realm: &Realm) -> io::Result<()> {
+    visitor.set_read_timeout(Some(PATIENCE))?;
+    visitor.set_write_timeout(Some(PATIENCE))?;
+    let mut line = Vec::new();
+    BufReader::new(visitor).take(LONGEST_QUESTION).read_until(b'\n', &mut line)?;
+    let mut out = BufWriter::new(visitor);
+    let end = match serde_json::from_slice(&line) {
+        Ok(Question::Backup { with_secret }) => answer_backup(realm, with_secret, &mut out),
+        Ok(Question::Verify) => answer_verify(realm, &mut out),
+        Err(_) => Err("this server does not know that question; it may be older than this command".to_owned()),
+    };
+    end.unwrap_or_else(Frame::Failed).write(&mut out)?;
+    out.flush()
+}
+
+fn answer_backup(realm: &Realm, with_secret: bool, out: &mut impl Write) -> Result<Frame, String> {
+    let mut data = BufWriter::with_capacity(64 << 10, DataWriter(out));
+    let written = backup::of(realm, with_secret, &mut data).map_err(|error| error.to_string());
+    let flushed = data.flush().map_err(|error| error.to_string());
+    match &written {
+        Ok(summary) => log::info!("a backup of commit {} was taken through the local door", summary.commit),
+        Err(error) => log::error!("a backup through the local door failed: {error}"),
+    }
+    let summary = written?;
+    flushed.map(|()| Frame::Done(json(&summary)))
+}
+
+fn answer_verify(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
+    let snapshot = realm.store.snapshot().map_err(|error| error.to_string())?;
+    let findings: Findings = verify(&snapshot, &mut |rows| {
+        if rows % PROGRESS_EVERY == 0 {
+            // Whoever has gone is noticed at the end.
+            let _ = Frame::Progress(rows).write(out).and_then(|()| out.flush());
+        }
+    })
+    .map_err(|error| error.to_string())?;
+    Ok(Frame::Done(json(&findings)))
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("an answer can be written as JSON")
+}

@@ -1,0 +1,126 @@
+//! Putting another store in place of the present one, which is kept beside it.
+
+use std::{
+    fs::{self, File},
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use thiserror::Error;
+
+use crate::{
+    clock::Timestamp,
+    directory::{DataDirectory, store_in},
+    store::{Room, Store, StoreError, sled::OpenError, verify::verify},
+};
+
+/// The memory that a command's store may use as a cache.
+pub const CACHE_BYTES: u64 = 64 << 20;
+
+/// A store that was not put in place; the present one is as it was.
+#[derive(Debug, Error)]
+pub enum ReplaceError<E: std::error::Error + 'static> {
+    /// What was to be put in place could not be built.
+    #[error(transparent)]
+    Build(E),
+    /// The new store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The new store cannot be written or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The new store does not agree with itself.
+    #[error("the new store does not agree with itself: {0}")]
+    Unsound(String),
+    /// A file cannot be moved.
+    #[error("the new store cannot be put in place")]
+    Io(#[from] io::Error),
+}
+
+/// Builds a new store beside the present one and switches over once all of it is in; tells where the old one is kept.
+///
+/// # Errors
+/// [`ReplaceError`]; then the present store is as it was.
+pub async fn replace_store<T, E, B>(
+    directory: &DataDirectory,
+    now: Timestamp,
+    build: impl FnOnce(Store) -> B,
+) -> Result<(T, Option<PathBuf>), ReplaceError<E>>
+where
+    E: std::error::Error + 'static,
+    B: Future<Output = Result<T, E>>,
+{
+    let beside = directory.path().join("store.new");
+    remove_if_there(&beside)?;
+    let outcome = build_beside(&beside, build).await;
+    let outcome = outcome.and_then(|outcome| Ok(directory.give_to_owner(&beside).map(|()| outcome)?));
+    match outcome {
+        Ok(outcome) => Ok((outcome, switch(directory.path(), &beside, now)?)),
+        Err(error) => {
+            remove_if_there(&beside)?;
+            Err(error)
+        }
+    }
+}
+
+async fn build_beside<T, E, B>(beside: &Path, build: impl FnOnce(Store) -> B) -> Result<T, ReplaceError<E>>
+where
+    E: std::error::Error + 'static,
+    B: Future<Output = Result<T, E>>,
+{
+    let store = Store::open(beside, CACHE_BYTES, Room::NONE)?;
+    store.initialise().await?;
+    let outcome = build(store.clone()).await.map_err(ReplaceError::Build)?;
+    check(store.clone()).await?;
+    store.settle();
+    Ok(outcome)
+}
+
+/// Where a store is kept whose successor did not come into place; `None` if there is a store, or there never was one.
+#[must_use]
+pub fn interrupted(directory: &Path) -> Option<PathBuf> {
+    if store_in(directory).exists() {
+        return None;
+    }
+    let entries = fs::read_dir(directory).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    let is_kept =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("store.replaced-"));
+    entries.filter(is_kept).max()
+}
+
+async fn check<E: std::error::Error + 'static>(store: Store) -> Result<(), ReplaceError<E>> {
+    // A snapshot waits for the committer, which must not happen on the thread that runs asynchronous work.
+    let verified = tokio::task::spawn_blocking(move || verify(&store.snapshot()?, &mut |_| {})).await;
+    let findings = verified.map_err(io::Error::other)??;
+    if findings.faults.is_empty() { Ok(()) } else { Err(ReplaceError::Unsound(findings.faults.join(", "))) }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Swaps the two stores in one step, where the file system can.
+fn switch(directory: &Path, beside: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
+    let present = store_in(directory);
+    let kept = directory.join(format!("store.replaced-{}", now.to_string().replace([':', '.'], "-")));
+    let had_one = present.exists();
+    if had_one {
+        // The new store takes the old one's later name first, so that the old one has it from the moment of the exchange.
+        fs::rename(beside, &kept)?;
+        if renameat_with(CWD, &kept, CWD, &present, RenameFlags::EXCHANGE).is_err() {
+            // Between these there is a moment without a store, which `interrupted` notices.
+            fs::rename(&kept, beside)?;
+            fs::rename(&present, &kept)?;
+            fs::rename(beside, &present)?;
+        }
+    } else {
+        fs::rename(beside, &present)?;
+    }
+    File::open(directory)?.sync_all()?;
+    Ok(had_one.then_some(kept))
+}

@@ -1,0 +1,151 @@
+//! What the store knows of itself, so that a loss is noticed: a commit number, row counts and a digest of all rows.
+//!
+//! The digest is the sum of a keyed 128-bit hash of every row, so that it does not depend on their order and a commit
+//! updates it by what it changes alone. It notices damage, not an adversary: its key lies in the store.
+
+use std::{collections::BTreeMap, hash::Hasher, ops::ControlFlow};
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::{
+    StoreError,
+    engine::{Changes, KeyRange, Tree},
+    record::{self, Versioned},
+    table::{Rows, corrupt},
+};
+
+/// The row that this is kept in; it is not part of its own digest.
+pub(super) const INTEGRITY_KEY: &[u8] = b"integrity";
+/// The row with the key of the digest.
+pub(super) const DIGEST_KEY_KEY: &[u8] = b"digest_key";
+
+/// What the store knows of all its rows as of one commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integrity {
+    /// The number of the commit; the first is 1.
+    pub commit: u64,
+    /// How many rows each tree has, in the order of [`Tree::ALL`].
+    pub rows: [u64; Tree::ALL.len()],
+    /// The sum of the hashes of all rows.
+    pub digest: u128,
+}
+
+impl Versioned for Integrity {}
+
+/// The values that rows had before a group of changes, in the order of the changes.
+pub(super) type Before = Vec<Option<Vec<u8>>>;
+
+/// Hashes rows under the key of one store.
+#[derive(Clone, Debug)]
+pub struct RowHasher([u8; 16]);
+
+impl RowHasher {
+    /// The hasher of the store, `None` before it has a key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the key cannot be read.
+    pub fn of(rows: &(impl Rows + ?Sized)) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = rows.get(Tree::Meta, DIGEST_KEY_KEY)? else { return Ok(None) };
+        Ok(Some(Self(bytes.try_into().map_err(|_| corrupt(Tree::Meta))?)))
+    }
+
+    /// The hasher that these changes give the store, if they do.
+    pub(super) fn given_by(changes: &Changes) -> Option<Self> {
+        let key = changes.get(&(Tree::Meta, DIGEST_KEY_KEY.to_vec()))?.as_deref()?;
+        key.try_into().ok().map(Self)
+    }
+
+    fn hash(&self, tree: Tree, key: &[u8], value: &[u8]) -> u128 {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write_u8(tree as u8);
+        hasher.write_u64(key.len() as u64);
+        hasher.write(key);
+        hasher.write(value);
+        hasher.finish128().as_u128()
+    }
+}
+
+impl Integrity {
+    /// What the store says of itself, `None` if it is too new to say anything.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that cannot be read.
+    pub fn stored(rows: &(impl Rows + ?Sized)) -> Result<Option<Self>, StoreError> {
+        let bytes = rows.get(Tree::Meta, INTEGRITY_KEY)?;
+        let decode = |bytes: Vec<u8>| record::decode(Tree::Meta.name(), &bytes).map_err(StoreError::Record);
+        bytes.map(decode).transpose()
+    }
+
+    /// Reads every row and finds out what there is; `progress` is told how many rows have been read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a row cannot be read.
+    pub fn survey(
+        rows: &(impl Rows + ?Sized),
+        hasher: &RowHasher,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, StoreError> {
+        let mut found = Self::default();
+        let mut read = 0;
+        for tree in Tree::ALL {
+            rows.scan(tree, &KeyRange::all(), &mut |key, value| {
+                if !is_own_row(tree, key) {
+                    found.add(hasher, tree, key, value);
+                }
+                read += 1;
+                progress(read);
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// What there is once the changes are made.
+    pub(super) fn after(&self, hasher: &RowHasher, changes: &Changes, before: &Before) -> Self {
+        let mut next = self.clone();
+        next.commit += 1;
+        let rows = changes.iter().zip(before).filter(|(((tree, key), _), _)| !is_own_row(*tree, key));
+        for (((tree, key), value), before) in rows {
+            if let Some(before) = before {
+                next.subtract(hasher, *tree, key, before);
+            }
+            if let Some(value) = value {
+                next.add(hasher, *tree, key, value);
+            }
+        }
+        next
+    }
+
+    /// The row that holds this.
+    pub(super) fn row(&self) -> ((Tree, Vec<u8>), Option<Vec<u8>>) {
+        ((Tree::Meta, INTEGRITY_KEY.to_vec()), Some(record::encode(self)))
+    }
+
+    /// In which trees the counts differ from what was found, each with what there should be and what there is.
+    #[must_use]
+    pub fn differing_counts(&self, found: &Self) -> BTreeMap<Tree, (u64, u64)> {
+        let counts = Tree::ALL.iter().map(|tree| (*tree, (self.rows[*tree as usize], found.rows[*tree as usize])));
+        counts.filter(|(_, (expected, found))| expected != found).collect()
+    }
+
+    /// How many rows there are in all.
+    #[must_use]
+    pub fn rows_in_all(&self) -> u64 {
+        self.rows.iter().sum()
+    }
+
+    fn add(&mut self, hasher: &RowHasher, tree: Tree, key: &[u8], value: &[u8]) {
+        self.rows[tree as usize] += 1;
+        self.digest = self.digest.wrapping_add(hasher.hash(tree, key, value));
+    }
+
+    fn subtract(&mut self, hasher: &RowHasher, tree: Tree, key: &[u8], value: &[u8]) {
+        self.rows[tree as usize] = self.rows[tree as usize].wrapping_sub(1);
+        self.digest = self.digest.wrapping_sub(hasher.hash(tree, key, value));
+    }
+}
+
+fn is_own_row(tree: Tree, key: &[u8]) -> bool {
+    tree == Tree::Meta && key == INTEGRITY_KEY
+}

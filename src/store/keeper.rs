@@ -1,0 +1,132 @@
+//! What every commit brings with it: the digest, the witness, the snapshots, and a look at the room that is left.
+
+use std::sync::{Arc, Weak};
+
+use super::{
+    StoreError,
+    engine::{Changes, Engine, EngineError, Tree},
+    integrity::{Before, INTEGRITY_KEY, Integrity, RowHasher},
+    snapshot::{Preimages, Snapshot},
+    space::Space,
+    table::Rows,
+    txn::Sequence,
+    witness::Witness,
+};
+
+/// Keeps the store's own books while it commits.
+#[derive(Default)]
+pub(super) struct Keeper {
+    integrity: Option<(RowHasher, Integrity)>,
+    sequences: [u64; 3],
+    witness: Option<Arc<Witness>>,
+    space: Option<Space>,
+    snapshots: Vec<Weak<Preimages>>,
+}
+
+/// The sequences that the witness remembers.
+pub(super) const WITNESSED: [Sequence; 3] = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
+
+impl Keeper {
+    /// A keeper that goes on from what the store says of itself.
+    pub(super) fn of(
+        rows: &impl Rows,
+        witness: Option<Arc<Witness>>,
+        space: Option<Space>,
+    ) -> Result<Self, StoreError> {
+        let integrity = RowHasher::of(rows)?.zip(Integrity::stored(rows)?);
+        Ok(Self { integrity, sequences: sequences(rows)?, witness, space, snapshots: Vec::new() })
+    }
+
+    /// Commits the changes with the books that belong to them.
+    pub(super) fn commit(&mut self, engine: &dyn Engine, mut changes: Changes) -> Result<(), StoreError> {
+        if let Some(space) = &mut self.space {
+            space.check()?;
+        }
+        let hasher = match &self.integrity {
+            Some((hasher, _)) => Some(hasher.clone()),
+            None => RowHasher::given_by(&changes),
+        };
+        if hasher.is_some() {
+            changes.insert((Tree::Meta, INTEGRITY_KEY.to_vec()), None);
+        }
+        let before = before(engine, &changes)?;
+        let next = hasher.map(|hasher| self.next(engine, hasher, &changes, &before)).transpose()?;
+        if let Some((_, integrity)) = &next {
+            changes.extend([integrity.row()]);
+        }
+        self.note(&changes, &before);
+        engine.commit(&changes).map_err(StoreError::Failed)?;
+        self.integrity = next;
+        self.witness(&changes)
+    }
+
+    /// The store as it is between two commits.
+    pub(super) fn snapshot(&mut self, engine: &Arc<dyn Engine>) -> Snapshot {
+        let preimages = Arc::new(Preimages::default());
+        self.snapshots.push(Arc::downgrade(&preimages));
+        Snapshot::new(Arc::clone(engine), preimages)
+    }
+
+    fn next(
+        &self,
+        engine: &dyn Engine,
+        hasher: RowHasher,
+        changes: &Changes,
+        before: &Before,
+    ) -> Result<(RowHasher, Integrity), StoreError> {
+        let integrity = match &self.integrity {
+            Some((_, integrity)) => integrity.clone(),
+            // The store gets its books with this commit: they cover what is there already.
+            None => Integrity::survey(&Committed(engine), &hasher, &mut |_| {})?,
+        };
+        let next = integrity.after(&hasher, changes, before);
+        Ok((hasher, next))
+    }
+
+    fn note(&mut self, changes: &Changes, before: &Before) {
+        self.snapshots.retain(|snapshot| {
+            let preimages = snapshot.upgrade();
+            preimages.inspect(|preimages| preimages.note(changes, before)).is_some()
+        });
+    }
+
+    fn witness(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        for (number, sequence) in self.sequences.iter_mut().zip(WITNESSED) {
+            let value = changes.get(&(Tree::Meta, sequence.key().to_vec())).and_then(|value| value.as_deref());
+            *number = value.and_then(|bytes| bytes.try_into().ok()).map_or(*number, u64::from_be_bytes);
+        }
+        let Some((witness, (_, integrity))) = self.witness.as_ref().zip(self.integrity.as_ref()) else { return Ok(()) };
+        witness.saw(integrity.commit, self.sequences).map_err(|error| StoreError::Failed(EngineError::Io(error)))
+    }
+}
+
+/// The last numbers of the sequences that the witness remembers.
+pub(super) fn sequences(rows: &(impl Rows + ?Sized)) -> Result<[u64; 3], StoreError> {
+    let mut numbers = [0; 3];
+    for (number, sequence) in numbers.iter_mut().zip(WITNESSED) {
+        *number = sequence.last(rows)?;
+    }
+    Ok(numbers)
+}
+
+fn before(engine: &dyn Engine, changes: &Changes) -> Result<Before, StoreError> {
+    changes.keys().map(|(tree, key)| Ok(engine.get(*tree, key)?)).collect()
+}
+
+/// The rows that an engine has, without any changes over them.
+pub(super) struct Committed<'a>(pub(super) &'a dyn Engine);
+
+impl Rows for Committed<'_> {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.get(tree, key)?)
+    }
+
+    fn scan(
+        &self,
+        tree: Tree,
+        range: &super::engine::KeyRange,
+        visit: &mut super::engine::Visit<'_>,
+    ) -> Result<(), StoreError> {
+        Ok(self.0.scan(tree, range, visit)?)
+    }
+}

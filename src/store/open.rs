@@ -1,0 +1,197 @@
+//! Opening a store on disk: nothing is served that has less in it than was acknowledged.
+
+use std::{path::Path, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{
+    Room, Store, StoreError, Tables,
+    engine::{Engine, EngineError, Tree},
+    integrity::{Integrity, RowHasher},
+    keeper::{Committed, Keeper, sequences},
+    list::{self, List},
+    schema::FORMAT,
+    sled::{OpenError, Sled, set_aside_derived},
+    space::Space,
+    table::Rows,
+    witness::{Testimony, Witness, WitnessError, testimony},
+};
+use crate::secret::random_bytes;
+
+/// Up to this many rows all are read before the store is served; larger stores are read beside serving.
+const MOST_READ_FIRST: u64 = 100_000;
+
+/// What a store that was opened has lost, a sentence each.
+pub type Loss = Vec<String>;
+
+impl Store {
+    /// Opens the store on disk in that directory, or makes an empty one; `cache_bytes` bounds what is kept in memory.
+    ///
+    /// A store of up to 100,000 rows is read whole and compared with its digest. Of a larger one the commit number and
+    /// the number of users are compared; [`Store::loss`] does the rest and may run beside serving.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the directory cannot be used, or the store is damaged, from a newer server, or has lost anything.
+    pub fn open(path: &Path, cache_bytes: u64, room: Room) -> Result<Self, OpenError> {
+        let seen = testimony(path).map_err(|error| unwitnessed(path, error))?;
+        refuse_missing_files(path, seen)?;
+        let space = Space::of(path, room);
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        if path.exists() {
+            space.make_room_to_open().map_err(io)?;
+        }
+        let engine: Arc<dyn Engine> = Arc::new(Sled::open(path, cache_bytes)?);
+        // A full disk has no room for it; that shows at the first write.
+        let _ = space.take_ballast();
+        let rows = Committed(&*engine);
+        let damaged = |error| OpenError::Damaged { path: path.to_owned(), source: cause(error) };
+        refuse_loss(&rows, seen, path)?;
+        let first = first_testimony(&rows, seen).map_err(damaged)?;
+        let witness = Arc::new(Witness::start(path, first).map_err(io)?);
+        let keeper = Keeper::of(&rows, Some(Arc::clone(&witness)), Some(space)).map_err(damaged)?;
+        Ok(Self::kept_by(keeper, engine, Some(witness)))
+    }
+
+    /// Opens the store however damaged it is, as far as the storage library can, to save what can be read.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the library cannot open it at all.
+    pub fn open_damaged(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let opened = match Sled::open(path, cache_bytes) {
+            Err(OpenError::Damaged { .. }) => {
+                set_aside_derived(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+                Sled::open(path, cache_bytes)
+            }
+            opened => opened,
+        };
+        opened.map(|sled| Self::kept_by(Keeper::default(), Arc::new(sled), None))
+    }
+
+    /// Brings a new store, or one of an older format, to the present one.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub async fn initialise(&self) -> Result<(), StoreError> {
+        let store_id = self.witness.as_ref().map_or_else(new_store_id, |witness| witness.store());
+        let digest_key = random_bytes();
+        self.write(move |txn| {
+            txn.initialise(store_id, digest_key);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads every row and compares it all with the digest; tells what is lost. Takes seconds for a million rows.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read to its end.
+    pub fn loss(&self) -> Result<Loss, StoreError> {
+        loss(&self.snapshot()?, &mut |_| {})
+    }
+
+    /// Whether the store was small enough to be read whole when it was opened.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that cannot be read.
+    pub fn was_read_whole(&self) -> Result<bool, StoreError> {
+        Ok(Integrity::stored(self)?.is_none_or(|integrity| integrity.rows_in_all() <= MOST_READ_FIRST))
+    }
+}
+
+/// What the rows lack or have too much, compared with what the store says of itself.
+///
+/// # Errors
+/// [`StoreError`] if a row cannot be read.
+pub fn loss(rows: &(impl Rows + ?Sized), progress: &mut dyn FnMut(u64)) -> Result<Loss, StoreError> {
+    let Some((hasher, stored)) = RowHasher::of(rows)?.zip(Integrity::stored(rows)?) else {
+        let is_older = rows.format()?.is_none_or(|format| format < FORMAT);
+        return Ok(if is_older { Vec::new() } else { vec!["the store has lost what it knows of itself".to_owned()] });
+    };
+    let found = Integrity::survey(rows, &hasher, progress)?;
+    let mut loss: Loss = stored
+        .differing_counts(&found)
+        .into_iter()
+        .map(|(tree, (expected, found))| format!("`{tree}` has {found} rows instead of {expected}"))
+        .collect();
+    if loss.is_empty() && stored.digest != found.digest {
+        loss.push("rows have changed that were not written".to_owned());
+    }
+    Ok(loss)
+}
+
+fn new_store_id() -> Uuid {
+    uuid::Builder::from_random_bytes(random_bytes()).into_uuid()
+}
+
+/// A store whose files are gone would be opened as a new one.
+fn refuse_missing_files(path: &Path, seen: Option<Testimony>) -> Result<(), OpenError> {
+    let was_used = seen.is_some_and(|seen| seen.commit > 0);
+    if was_used && !path.join("db").exists() {
+        return Err(OpenError::Lost { path: path.to_owned(), what: "its file `db` is missing".to_owned() });
+    }
+    Ok(())
+}
+
+fn refuse_loss(rows: &Committed<'_>, seen: Option<Testimony>, path: &Path) -> Result<(), OpenError> {
+    let damaged = |error| OpenError::Damaged { path: path.to_owned(), source: cause(error) };
+    let lost = |what: String| Err(OpenError::Lost { path: path.to_owned(), what });
+    let format = rows.format().map_err(damaged)?;
+    if let Some(found) = format.filter(|format| *format > FORMAT) {
+        return Err(OpenError::TooNew { path: path.to_owned(), found, known: FORMAT });
+    }
+    if let Some(what) = contradiction(rows, format, seen).map_err(damaged)? {
+        return lost(what);
+    }
+    let stored = Integrity::stored(rows).map_err(damaged)?.unwrap_or_default();
+    if stored.rows_in_all() > MOST_READ_FIRST {
+        let users = list::count(rows, List::Users).map_err(damaged)?;
+        let expected = stored.rows[Tree::Users as usize];
+        return if users == expected { Ok(()) } else { lost(format!("it lists {users} users instead of {expected}")) };
+    }
+    let found = loss(rows, &mut |_| {}).map_err(damaged)?;
+    if found.is_empty() { Ok(()) } else { lost(found.join(", ")) }
+}
+
+/// What the witness knows better than the store.
+fn contradiction(
+    rows: &Committed<'_>,
+    format: Option<u32>,
+    seen: Option<Testimony>,
+) -> Result<Option<String>, StoreError> {
+    let commit = Integrity::stored(rows)?.map_or(0, |integrity| integrity.commit);
+    let Some(seen) = seen else {
+        let must_have_one = format.is_some_and(|format| format >= FORMAT);
+        return Ok(must_have_one.then(|| "the file `witness` beside it is missing".to_owned()));
+    };
+    if seen.commit == 0 {
+        return Ok(None);
+    }
+    if rows.store_id()? != Some(seen.store) {
+        return Ok(Some("it is not the store that the file `witness` beside it has seen".to_owned()));
+    }
+    let is_behind = commit < seen.commit;
+    Ok(is_behind.then(|| format!("its last commit is number {commit}, and number {} was acknowledged", seen.commit)))
+}
+
+fn first_testimony(rows: &Committed<'_>, seen: Option<Testimony>) -> Result<Testimony, StoreError> {
+    let commit = Integrity::stored(rows)?.map_or(0, |integrity| integrity.commit);
+    let known = rows.store_id()?.or(seen.filter(|_| commit == 0).map(|seen| seen.store));
+    Ok(Testimony { store: known.unwrap_or_else(new_store_id), commit, sequences: sequences(rows)? })
+}
+
+fn unwitnessed(path: &Path, error: WitnessError) -> OpenError {
+    match error {
+        WitnessError::Damaged => {
+            OpenError::Lost { path: path.to_owned(), what: "the file `witness` beside it is damaged".to_owned() }
+        }
+        WitnessError::Io(source) => OpenError::Io { path: path.to_owned(), source },
+    }
+}
+
+/// What of an error is the storage's.
+fn cause(error: StoreError) -> EngineError {
+    match error {
+        StoreError::Failed(error) | StoreError::Unreadable(error) => error,
+        other => EngineError::Library(Arc::new(other)),
+    }
+}

@@ -1,0 +1,108 @@
+//! One consistent moment of the store, read while writes go on.
+//!
+//! sled has no snapshots. So before a group is applied, the committer notes for every snapshot what the changed rows were;
+//! a reader looks there after it has read from the engine. A row that is not noted by then has not changed yet.
+
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use super::{
+    StoreError,
+    engine::{Changes, Engine, KeyRange, Tree, Visit},
+    integrity::Before,
+    table::Rows,
+};
+
+/// How many rows are read between two looks at what has changed.
+const BATCH: usize = 512;
+
+/// Rows by key, each with its value at the moment of the snapshot, `None` if it was not there.
+type Noted = BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>;
+
+/// Rows of one tree by key.
+type Batch = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What changed rows were at the moment of a snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Preimages(Mutex<Noted>);
+
+impl Preimages {
+    /// Notes what the rows were that are about to change, unless it has been noted.
+    pub(super) fn note(&self, changes: &Changes, before: &Before) {
+        let mut noted = self.noted();
+        for (row, before) in changes.keys().zip(before) {
+            noted.entry(row.clone()).or_insert_with(|| before.clone());
+        }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().expect("no holder of the lock panics")
+    }
+}
+
+/// The store at one moment; writes go on beside it and are not seen.
+pub struct Snapshot {
+    engine: Arc<dyn Engine>,
+    preimages: Arc<Preimages>,
+}
+
+impl Snapshot {
+    pub(super) fn new(engine: Arc<dyn Engine>, preimages: Arc<Preimages>) -> Self {
+        Self { engine, preimages }
+    }
+
+    /// The first rows of the range, at most [`BATCH`], as the engine has them now; fewer if the range ends with them.
+    fn batch(&self, tree: Tree, range: &KeyRange) -> Result<Batch, StoreError> {
+        let mut rows = Batch::new();
+        self.engine.scan(tree, range, &mut |key, value| {
+            rows.insert(key.to_vec(), value.to_vec());
+            if rows.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(rows)
+    }
+
+    /// Puts the rows of the range back to what they were.
+    fn restore(&self, tree: Tree, range: &KeyRange, rows: &mut Batch) {
+        let noted = self.preimages.noted();
+        let inside = noted.range((tree, range.from.clone())..);
+        for ((_, key), before) in inside.take_while(|((of, key), _)| *of == tree && range.contains(key)) {
+            match before {
+                Some(before) => rows.insert(key.clone(), before.clone()),
+                None => rows.remove(key),
+            };
+        }
+    }
+}
+
+impl Rows for Snapshot {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let present = self.engine.get(tree, key)?;
+        let noted = self.preimages.noted();
+        Ok(noted.get(&(tree, key.to_vec())).cloned().unwrap_or(present))
+    }
+
+    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut from = range.from.clone();
+        loop {
+            let rest = KeyRange { from: from.clone(), to: range.to.clone() };
+            let mut rows = self.batch(tree, &rest)?;
+            let is_end = rows.len() < BATCH;
+            let mut behind = rows.last_key_value().map(|(key, _)| key.clone()).unwrap_or_default();
+            behind.push(0);
+            let read = if is_end { rest } else { KeyRange { from, to: Some(behind.clone()) } };
+            self.restore(tree, &read, &mut rows);
+            for (key, value) in &rows {
+                if visit(key, value).is_break() {
+                    return Ok(());
+                }
+            }
+            if is_end {
+                return Ok(());
+            }
+            from = behind;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Wakes a commit that sled has forgotten.
+//!
+//! When a write in its thread pool fails, sled 0.34.7 notes the failure and tells nobody who waits for that write: the
+//! commit would wait for ever. Another flush finds the failure and wakes all. So a commit that takes long is helped by one.
+
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// A commit that takes longer is helped.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Looks after the commits of one store, until it is dropped.
+pub(super) struct StallWatch {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    began: Option<Instant>,
+    is_over: bool,
+}
+
+impl StallWatch {
+    /// Starts to watch; `help` must be safe to call beside a commit, and may itself take long.
+    pub(super) fn start(help: impl Fn() + Clone + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("stall-watch".to_owned()).spawn(move || theirs.watch(&help))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Runs a commit under watch.
+    pub(super) fn during<T>(&self, commit: impl FnOnce() -> T) -> T {
+        self.shared.state().began = Some(Instant::now());
+        let done = commit();
+        self.shared.state().began = None;
+        done
+    }
+}
+
+impl Drop for StallWatch {
+    fn drop(&mut self) {
+        self.shared.state().is_over = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of the lock panics")
+    }
+
+    fn watch(&self, help: &(impl Fn() + Clone + Send + 'static)) {
+        let mut state = self.state();
+        while !state.is_over {
+            state = self.changed.wait_timeout(state, LONG).expect("no holder of the lock panics").0;
+            if state.began.is_some_and(|began| began.elapsed() > LONG) {
+                // On a thread of its own, because it may have to wait as the commit does.
+                let _ = thread::Builder::new().name("stall-help".to_owned()).spawn(help.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_that_waits_for_help_gets_it() {
+        let (help, helped) = channel();
+        let watch = StallWatch::start(move || help.send(()).unwrap_or_default()).unwrap();
+
+        let answer = watch.during(|| helped.recv());
+
+        assert_eq!(answer, Ok(()));
+    }
+}

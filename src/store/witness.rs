@@ -1,0 +1,232 @@
+//! A small file beside the store that remembers a recent durable commit, so that a store that lost some is noticed.
+//!
+//! It is written behind the commits, by a thread of its own, at most every tenth of a second and once more at the end: a loss
+//! of commits that were durable longer ago is noticed, and no write waits for it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    sync::{Arc, Condvar, Mutex},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use thiserror::Error;
+use uuid::Uuid;
+
+/// How far the witness may lag behind the commits, but for the time that a sync takes.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+const NAME: &str = "witness";
+const UNFINISHED: &str = "witness.unfinished";
+const MAGIC: &[u8; 8] = b"lodgewit";
+/// One of the two places is always whole, because they are written in turn and do not share a page.
+const SLOT_BYTES: u64 = 4096;
+const ENTRY_BYTES: usize = 60;
+
+/// What the witness saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Testimony {
+    /// Which store it is about.
+    pub store: Uuid,
+    /// The number of a commit that was durable.
+    pub commit: u64,
+    /// The last numbers of the sequences by then: users, configurations, API keys.
+    pub sequences: [u64; 3],
+}
+
+/// A witness that cannot be believed.
+#[derive(Debug, Error)]
+pub enum WitnessError {
+    /// It is there, and says nothing.
+    #[error("the file `witness` beside the store is damaged")]
+    Damaged,
+    /// It cannot be read or written.
+    #[error("the file `witness` beside the store cannot be read or written")]
+    Io(#[from] io::Error),
+}
+
+/// Reads the testimony in the store's directory, `None` if there is no witness.
+///
+/// # Errors
+/// [`WitnessError`] if there is one that says nothing.
+pub fn testimony(directory: &Path) -> Result<Option<Testimony>, WitnessError> {
+    let file = match File::open(directory.join(NAME)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let slots = [0, SLOT_BYTES].map(|offset| read_slot(&file, offset));
+    slots.into_iter().flatten().max_by_key(|testimony| testimony.commit).map(Some).ok_or(WitnessError::Damaged)
+}
+
+/// Writes down what is durable.
+pub struct Witness {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    written: Condvar,
+}
+
+struct State {
+    latest: Testimony,
+    written: Testimony,
+    is_ending: bool,
+    failure: Option<Arc<io::Error>>,
+}
+
+impl Witness {
+    /// Begins a testimony in the store's directory with what is durable now, in place of what an earlier one said.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn start(directory: &Path, first: Testimony) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(directory.join(UNFINISHED))?;
+        file.set_len(2 * SLOT_BYTES)?;
+        for slot in 0..2 {
+            write_slot(&file, slot, &first)?;
+        }
+        file.sync_all()?;
+        // A start that ends halfway must not leave a witness that says nothing.
+        fs::rename(directory.join(UNFINISHED), directory.join(NAME))?;
+        File::open(directory)?.sync_all()?;
+        let state = State { latest: first, written: first, is_ending: false, failure: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), written: Condvar::new() });
+        let theirs = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("witness".to_owned()).spawn(move || theirs.write_down(&file))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Has a durable commit written down soon.
+    ///
+    /// # Errors
+    /// If an earlier one could not be written.
+    pub fn saw(&self, commit: u64, sequences: [u64; 3]) -> Result<(), Arc<io::Error>> {
+        let mut state = self.shared.state();
+        state.latest = Testimony { commit, sequences, ..state.latest };
+        self.shared.changed.notify_one();
+        state.failure.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Witness {
+    /// Which store it is about.
+    #[must_use]
+    pub fn store(&self) -> Uuid {
+        self.shared.state().latest.store
+    }
+
+    /// Waits until everything that was seen is written down, or cannot be.
+    pub fn settle(&self) {
+        let pending = |state: &mut State| state.latest != state.written && state.failure.is_none();
+        drop(self.shared.written.wait_while(self.shared.state(), pending));
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.shared.state().is_ending = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of the lock panics")
+    }
+
+    fn write_down(&self, file: &File) {
+        let mut slot = 0;
+        while let Some(testimony) = self.next() {
+            let written = write_slot(file, slot, &testimony).and_then(|()| file.sync_data());
+            slot = 1 - slot;
+            let mut state = self.state();
+            state.written = testimony;
+            state.failure = written.err().map(Arc::new);
+            self.written.notify_all();
+            if state.failure.is_some() {
+                return;
+            }
+            // Wait between two syncs, unless the end comes.
+            drop(self.changed.wait_timeout_while(state, INTERVAL, |state| !state.is_ending));
+        }
+    }
+
+    /// What is to be written next; `None` at the end.
+    fn next(&self) -> Option<Testimony> {
+        let idle = |state: &mut State| state.latest == state.written && !state.is_ending;
+        let state = self.changed.wait_while(self.state(), idle).expect("no holder of the lock panics");
+        (state.latest != state.written).then_some(state.latest)
+    }
+}
+
+fn write_slot(file: &File, slot: u64, testimony: &Testimony) -> io::Result<()> {
+    let mut entry = Vec::with_capacity(ENTRY_BYTES);
+    entry.extend(MAGIC);
+    entry.extend(testimony.store.as_bytes());
+    entry.extend(testimony.commit.to_be_bytes());
+    entry.extend(testimony.sequences.iter().flat_map(|number| number.to_be_bytes()));
+    entry.extend(crc32fast::hash(&entry).to_be_bytes());
+    file.write_all_at(&entry, slot * SLOT_BYTES)
+}
+
+fn read_slot(file: &File, offset: u64) -> Option<Testimony> {
+    const CHECKED: usize = 8 + 16 + 8 + 24;
+    let mut entry = [0; CHECKED + 4];
+    file.read_exact_at(&mut entry, offset).ok()?;
+    let (checked, checksum) = entry.split_at(CHECKED);
+    let number = |at: usize| u64::from_be_bytes(checked[at..at + 8].try_into().expect("eight bytes"));
+    let is_whole = checked.starts_with(MAGIC) && checksum == crc32fast::hash(checked).to_be_bytes();
+    is_whole.then(|| Testimony {
+        store: Uuid::from_slice(&checked[8..24]).expect("sixteen bytes"),
+        commit: number(24),
+        sequences: [number(32), number(40), number(48)],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn testimony_of(commit: u64) -> Testimony {
+        Testimony { store: Uuid::from_bytes([7; 16]), commit, sequences: [1, 2, 3] }
+    }
+
+    #[test]
+    fn what_was_seen_last_is_written_down_when_the_witness_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let witness = Witness::start(directory.path(), testimony_of(0)).unwrap();
+        (1..=50).for_each(|commit| witness.saw(commit, [1, 2, 3]).unwrap());
+
+        drop(witness);
+
+        assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(50)));
+    }
+
+    #[test]
+    fn a_torn_entry_leaves_the_other_and_two_torn_ones_are_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Witness::start(directory.path(), testimony_of(7)).unwrap());
+        let file = OpenOptions::new().write(true).open(directory.path().join(NAME)).unwrap();
+
+        file.write_all_at(&[0; 8], 30).unwrap();
+        assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(7)));
+        file.write_all_at(&[0; 8], SLOT_BYTES + 30).unwrap();
+        assert!(matches!(testimony(directory.path()), Err(WitnessError::Damaged)));
+    }
+}

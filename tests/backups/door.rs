@@ -1,0 +1,68 @@
+//! The local door through which commands reach a running server.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::Shutdown,
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+};
+
+use crate::{
+    harness::{Server, ServerBuilder},
+    lodge, run, text, usernames,
+};
+
+/// Everything the door answers to these bytes.
+fn asked(server: &Server, question: &[u8]) -> Vec<u8> {
+    let mut stream = UnixStream::connect(server.data_dir().join("door")).unwrap();
+    stream.write_all(question).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_door_is_its_owners_alone() {
+    let server = Server::start();
+    let mode = fs::metadata(server.data_dir().join("door")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_question_that_is_not_known_gets_a_sentence() {
+    let server = Server::start();
+    for question in [&b"\"dance\"\n"[..], b"\n", b"", b"{\"backup\":{}}\n", &[0xff; 4096]] {
+        let answer = asked(&server, question);
+        let (head, sentence) = answer.split_at(5);
+        assert_eq!(head[0], b'e');
+        assert_eq!(u32::from_be_bytes(head[1..].try_into().unwrap()) as usize, sentence.len());
+        assert!(String::from_utf8_lossy(sentence).contains("does not know that question"));
+    }
+    assert_eq!(usernames(&server), ["admin"]);
+}
+
+#[test]
+fn visitors_who_say_nothing_leave_room_for_the_next_once_they_go() {
+    let server = Server::start();
+    let connect = || UnixStream::connect(server.data_dir().join("door")).unwrap();
+    let silent: Vec<_> = (0..20).map(|_| connect()).collect();
+    assert_eq!(usernames(&server), ["admin"]);
+    drop(silent);
+    crate::wait_until("the door has room again", || lodge(&server, &["verify"]).code == Some(0));
+}
+
+#[test]
+fn a_server_in_a_directory_with_a_very_long_name_has_a_door_too() {
+    let builder = ServerBuilder::new();
+    let long = builder.data_dir().with_file_name("x".repeat(120));
+    let file = builder.data_dir().with_file_name("backup");
+    let server = builder.variable("LODGE_DATA_DIR", text(&long)).start();
+
+    let said = lodge(&server, &["backup", text(&file)]).expect(0);
+
+    assert!(said.out.contains("backed up 1 records"), "{}", said.out);
+    assert!(long.join("door").exists());
+    lodge(&server, &["verify"]).expect(0);
+    run(&mut server.command(&["restore", text(&file)])).expect(11);
+}

@@ -1,0 +1,226 @@
+//! A backup in place of the store.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::Path,
+};
+
+use rustix::process::geteuid;
+use serde_json::json;
+
+use crate::{
+    back_up, contents, entries_beginning,
+    harness::{Client, Server, ServerBuilder},
+    lodge, restored, run, secret_of, store_of, text, usernames,
+};
+
+/// Whose the directory is that root restores into: `nobody`.
+const OWNER: u32 = 65_534;
+
+/// A running server with the user `ann`, who has a configuration and this API key.
+pub fn with_one_of_each() -> (Server, Client) {
+    let server = Server::start();
+    server.user("ann").post("/users/me/configurations", &json!({"key": "theme", "value": "dark"})).expect(201);
+    let key = server.key("ann", &["users / show", "api_keys / index", "api_keys / show"]);
+    (server, key)
+}
+
+/// Restores into the server's own directory, and starts it again.
+#[track_caller]
+fn restore_and_start(server: &mut Server, file: &Path) -> String {
+    assert!(server.stop().success());
+    let said = lodge(server, &["restore", text(file)]).expect(0);
+    server.start_again();
+    said.out
+}
+
+#[test]
+fn what_was_there_is_kept_beside_the_restored_store() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    server.user("bob");
+
+    let said = restore_and_start(&mut server, &file);
+
+    assert_eq!(usernames(&server), ["admin", "ann"]);
+    let kept = entries_beginning(&server.data_dir(), "store.replaced-");
+    assert_eq!(kept.len(), 1);
+    assert!(said.contains(text(&kept[0])), "{said}");
+    assert!(!server.data_dir().join("store.new").exists());
+    server.stop();
+    fs::remove_dir_all(store_of(&server)).unwrap();
+    fs::rename(&kept[0], store_of(&server)).unwrap();
+    server.start_again();
+    assert_eq!(usernames(&server), ["admin", "ann", "bob"]);
+}
+
+#[test]
+fn ids_go_on_from_the_higher_of_both_stores() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    let theirs = |server: &Server, name: &str| {
+        let owner = server.user(name);
+        let configuration = owner.post("/users/me/configurations", &json!({"key": "a", "value": "b"})).expect(201).id();
+        let scopes = json!({"api_key_scopes": [{"controller": "users", "action": "show"}]});
+        [server.id_of(name), configuration, owner.post("/users/me/api_keys", &scopes).expect(201).id()]
+    };
+    let [user, configuration, api_key] = theirs(&server, "bob");
+    server.admin().delete(&format!("/users/{user}")).expect(204);
+    server.admin().delete("/users/2").expect(204);
+
+    restore_and_start(&mut server, &file);
+
+    assert_eq!(theirs(&server, "cid"), [user + 1, configuration + 1, api_key + 1]);
+    let newer = back_up(&server, "newer");
+    let older = restored(&newer, &secret_of(&server));
+    assert_eq!(theirs(&older, "dot"), [user + 2, configuration + 2, api_key + 2]);
+}
+
+#[test]
+fn ids_go_on_from_what_the_witness_saw_when_the_store_is_gone() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    let bob = server.id_of("bob");
+    server.admin().delete(&format!("/users/{bob}")).expect(204);
+    server.stop();
+    fs::remove_file(store_of(&server).join("db")).unwrap();
+
+    let said = lodge(&server, &["restore", text(&file)]).expect(0);
+    server.start_again();
+
+    assert!(said.out.contains("could not be read"), "{}", said.out);
+    assert_eq!(server.id_of("cid"), bob + 1);
+}
+
+#[test]
+fn keys_that_were_destroyed_since_the_backup_are_told() {
+    let (mut server, key) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    let unchanged = back_up(&server, "unchanged");
+    let lasting = restore_and_start(&mut server, &unchanged);
+    server.user("ann").delete("/users/me/api_keys/1").expect(204);
+
+    let said = restore_and_start(&mut server, &file);
+
+    assert!(!lasting.contains("good again"), "{lasting}");
+    assert!(said.contains("these API keys are good again"), "{said}");
+    assert!(said.contains("API key 1 of user 2"), "{said}");
+    server.with(key.authorization.as_deref().unwrap()).get("/users/me").expect(200);
+}
+
+#[test]
+fn nothing_is_restored_while_a_server_uses_the_directory() {
+    let (server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+
+    let said = lodge(&server, &["restore", text(&file)]).expect(11);
+
+    assert!(said.err.contains("another lodge is using the data directory"), "{}", said.err);
+    assert_eq!(entries_beginning(&server.data_dir(), "store."), Vec::<std::path::PathBuf>::new());
+    assert_eq!(usernames(&server), ["admin", "ann"]);
+}
+
+#[test]
+fn a_missing_secret_is_taken_from_a_backup_that_has_it_and_one_that_is_there_is_left() {
+    let (mut server, key) = with_one_of_each();
+    let file = server.directory().join("with-secret");
+    lodge(&server, &["backup", text(&file), "--with-secret"]).expect(0);
+    server.stop();
+    let secret = fs::read(secret_of(&server)).unwrap();
+
+    fs::remove_file(secret_of(&server)).unwrap();
+    let taken = lodge(&server, &["restore", text(&file)]).expect(0);
+    assert!(taken.out.contains("the secret of the backup was put into"), "{}", taken.out);
+    assert_eq!(fs::read(secret_of(&server)).unwrap(), secret);
+    assert_eq!(fs::metadata(secret_of(&server)).unwrap().permissions().mode() & 0o777, 0o600);
+
+    fs::write(secret_of(&server), [7; 32]).unwrap();
+    let left = lodge(&server, &["restore", text(&file)]).expect(0);
+    assert!(left.out.contains("was left aside"), "{}", left.out);
+    assert_eq!(fs::read(secret_of(&server)).unwrap(), [7; 32]);
+
+    fs::write(secret_of(&server), &secret).unwrap();
+    server.start_again();
+    server.with(key.authorization.as_deref().unwrap()).get("/users/me").expect(200);
+}
+
+#[test]
+fn without_any_secret_the_restore_says_how_to_go_on() {
+    let (server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    let builder = ServerBuilder::new();
+
+    let said = run(&mut builder.command(&["restore", text(&file)])).expect(0);
+
+    assert!(said.out.contains("lodge secret rotate"), "{}", said.out);
+    run(&mut builder.command(&["serve"])).expect(13);
+    run(&mut builder.command(&["secret", "rotate", "--yes"])).expect(0);
+    assert_eq!(usernames(&builder.start()), ["admin", "ann"]);
+}
+
+#[test]
+fn what_root_does_in_a_directory_leaves_it_to_the_one_who_owns_it() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (mut server, _) = with_one_of_each();
+    let file = server.directory().join("backup");
+    lodge(&server, &["backup", text(&file), "--with-secret"]).expect(0);
+    server.stop();
+    fs::remove_file(secret_of(&server)).unwrap();
+    let give = || contents(&server.data_dir()).keys().for_each(|path| chown(path, Some(OWNER), Some(OWNER)).unwrap());
+    let commands: [&[&str]; 5] = [
+        &["verify"],
+        &["backup", "another"],
+        &["restore", text(&file)],
+        &["secret", "rotate"],
+        &["secret", "rotate", "--yes"],
+    ];
+    let mut foreign = Vec::new();
+    for command in commands {
+        give();
+        lodge(&server, command);
+        let paths = contents(&server.data_dir());
+        let of_root = paths.keys().filter(|path| fs::symlink_metadata(path).unwrap().uid() != OWNER);
+        foreign.extend(of_root.map(|path| (command.join(" "), path.clone())));
+    }
+    assert_eq!(foreign, []);
+}
+
+#[test]
+fn what_an_interrupted_restore_left_behind_does_not_matter() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    server.user("bob");
+    server.stop();
+    let beside = server.data_dir().join("store.new");
+    fs::create_dir(&beside).unwrap();
+    fs::write(beside.join("db"), "half of it").unwrap();
+    server.start_again();
+    assert_eq!(usernames(&server), ["admin", "ann", "bob"]);
+
+    restore_and_start(&mut server, &file);
+
+    assert_eq!(usernames(&server), ["admin", "ann"]);
+    assert!(!beside.exists());
+}
+
+#[test]
+fn a_restore_that_moved_the_store_away_and_nothing_into_its_place_is_noticed() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    server.stop();
+    let kept = server.data_dir().join("store.replaced-2026-01-01T00-00-00Z");
+    fs::rename(store_of(&server), &kept).unwrap();
+
+    let said = lodge(&server, &["serve"]).expect(10);
+
+    assert!(said.err.contains("a restore was interrupted"), "{}", said.err);
+    assert!(said.err.contains(text(&kept)), "{}", said.err);
+    assert!(!store_of(&server).exists());
+    lodge(&server, &["restore", text(&file)]).expect(0);
+    server.start_again();
+    assert_eq!(usernames(&server), ["admin", "ann"]);
+    assert!(kept.exists());
+}

@@ -1,0 +1,101 @@
+//! A new secret in place of one that was leaked or lost.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use crate::{
+    harness::{Client, Server, basic, password_of},
+    lodge,
+    restore::with_one_of_each,
+    secret_of,
+};
+
+/// A stopped server with one API key and one session, and who holds them.
+fn stopped() -> (Server, Client, Client) {
+    let (mut server, key) = with_one_of_each();
+    let session = server.session("ann");
+    assert!(server.stop().success());
+    (server, key, session)
+}
+
+fn status(server: &Server, holder: &Client) -> u16 {
+    server.with(holder.authorization.as_deref().unwrap()).get("/users/me").status
+}
+
+fn shown_key(server: &Server) -> String {
+    let ann = server.with(&basic("ann", &password_of("ann")));
+    let shown = ann.get("/users/me/api_keys").expect(200).json();
+    shown["api_keys"][0]["key"].as_str().map_or_else(String::new, str::to_owned)
+}
+
+#[test]
+fn without_yes_the_rotation_says_what_it_would_end_and_changes_nothing() {
+    let (mut server, key, session) = stopped();
+    let secret = fs::read(secret_of(&server)).unwrap();
+
+    let said = lodge(&server, &["secret", "rotate"]).expect(1);
+
+    assert!(said.out.contains("this would end 1 sessions"), "{}", said.out);
+    assert!(said.out.contains("and API key 1 of user 2"), "{}", said.out);
+    assert!(said.err.contains("nothing was changed"), "{}", said.err);
+    assert_eq!(fs::read(secret_of(&server)).unwrap(), secret);
+    server.start_again();
+    assert_eq!([status(&server, &key), status(&server, &session)], [200, 200]);
+}
+
+#[test]
+fn the_rotation_ends_sessions_and_keys_and_leaves_passwords() {
+    let (mut server, key, session) = stopped();
+    let secret = fs::read(secret_of(&server)).unwrap();
+
+    lodge(&server, &["secret", "rotate", "--yes"]).expect(0);
+
+    let new = fs::read(secret_of(&server)).unwrap();
+    assert_ne!(new, secret);
+    assert_eq!(new.len(), 32);
+    assert_eq!(fs::metadata(secret_of(&server)).unwrap().permissions().mode() & 0o777, 0o600);
+    server.start_again();
+    assert_eq!([status(&server, &key), status(&server, &session)], [401, 401]);
+    assert_eq!(shown_key(&server), "");
+    server.session("admin").get("/users/me").expect(200);
+    server.stop();
+    assert!(lodge(&server, &["verify"]).expect(0).out.contains("0 API keys"));
+}
+
+#[test]
+fn keys_that_are_kept_stay_good_and_are_shown_masked() {
+    let (mut server, key, session) = stopped();
+    let whole = key.authorization.clone().unwrap();
+
+    lodge(&server, &["secret", "rotate", "--yes", "--keep-keys"]).expect(0);
+    server.start_again();
+
+    assert_eq!([status(&server, &key), status(&server, &session)], [200, 401]);
+    assert_eq!(shown_key(&server), format!("lodge_********{}", &whole[whole.len() - 4..]));
+    let newer = server.key("admin", &["users / show"]);
+    newer.get("/users/1").expect(200);
+    let admin = server.admin().get("/users/me/api_keys").expect(200).json();
+    assert_eq!(admin["api_keys"][0]["key"].as_str(), newer.authorization.as_deref());
+}
+
+#[test]
+fn a_lost_secret_is_replaced_and_the_server_starts() {
+    let (mut server, key, session) = stopped();
+    fs::remove_file(secret_of(&server)).unwrap();
+    lodge(&server, &["serve"]).expect(13);
+
+    lodge(&server, &["secret", "rotate", "--yes", "--keep-keys"]).expect(0);
+    server.start_again();
+
+    assert_eq!([status(&server, &key), status(&server, &session)], [200, 401]);
+}
+
+#[test]
+fn the_secret_of_a_running_server_is_not_replaced() {
+    let (server, key) = with_one_of_each();
+    let secret = fs::read(secret_of(&server)).unwrap();
+
+    lodge(&server, &["secret", "rotate", "--yes"]).expect(11);
+
+    assert_eq!(fs::read(secret_of(&server)).unwrap(), secret);
+    assert_eq!(status(&server, &key), 200);
+}

@@ -1,0 +1,150 @@
+//! The disk is full.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::statvfs;
+
+use crate::{
+    disk::{Disk, is_equipped},
+    harness::{Reply, Server, ServerBuilder},
+    writer::{Fate, Writer, stored},
+};
+
+const DISK_BYTES: u64 = 48 << 20;
+const RESERVE: (&str, u64) = ("8MiB", 8 << 20);
+const FULL: &str = "The disk is almost full; nothing can be changed until there is room.";
+/// How many writes may be accepted on a disk that has almost no room left.
+const MOST_WRITES: usize = 2_000;
+/// How long the server may take to notice that there is room again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_full_disk_stops_writes_and_nothing_else_and_they_go_on_by_themselves_when_there_is_room() {
+    if !is_equipped("full disks", &["mount", "umount"]) {
+        return;
+    }
+    let disk = Disk::memory(DISK_BYTES);
+    let mut server = server_on(&disk);
+    let mut writer = Writer::new("ann");
+    for _ in 0..50 {
+        assert!(matches!(writer.write(&server.admin()), Fate::Acknowledged), "{}", server.log());
+    }
+
+    let filler = Filler::leave(&disk, RESERVE.1 + (2 << 20));
+    let reply = write_until_refused(&server, &mut writer);
+    assert_is_full(&reply);
+    server.wait_for_log("the disk is almost full");
+    assert_nothing_is_lost(&server, &mut writer);
+
+    filler.fill_to_the_last_byte();
+    assert_is_full(&write_until_refused(&server, &mut writer));
+    assert_nothing_is_lost(&server, &mut writer);
+
+    server.restart();
+    server.wait_for_log("the ballast was given up");
+    assert_nothing_is_lost(&server, &mut writer);
+    assert_is_full(&write_until_refused(&server, &mut writer));
+
+    filler.remove();
+    write_until_accepted(&server, &mut writer);
+    assert!(disk.path().join("data/store/ballast").exists(), "the ballast is back");
+    assert_nothing_is_lost(&server, &mut writer);
+    server.restart();
+    assert_nothing_is_lost(&server, &mut writer);
+}
+
+#[test]
+fn a_server_that_is_killed_on_a_full_disk_starts_again_with_everything() {
+    if !is_equipped("kills on full disks", &["mount", "umount"]) {
+        return;
+    }
+    let disk = Disk::memory(DISK_BYTES);
+    let mut server = server_on(&disk);
+    let mut writer = Writer::new("ann");
+    let filler = Filler::leave(&disk, RESERVE.1 + (6 << 20));
+    write_until_refused(&server, &mut writer);
+    filler.fill_to_the_last_byte();
+
+    server.kill();
+    server.start_again();
+
+    assert_nothing_is_lost(&server, &mut writer);
+    assert_is_full(&write_until_refused(&server, &mut writer));
+}
+
+fn server_on(disk: &Disk) -> Server {
+    let data_dir = disk.path().join("data");
+    ServerBuilder::new()
+        .variable("LODGE_DATA_DIR", data_dir.to_str().unwrap())
+        .variable("LODGE_DISK_RESERVE", RESERVE.0)
+        .variable("LODGE_BALLAST", "8MiB")
+        .start()
+}
+
+/// A file that takes the room.
+struct Filler(PathBuf);
+
+impl Filler {
+    /// Takes all room but so many bytes.
+    fn leave(disk: &Disk, bytes: u64) -> Self {
+        let filler = Self(disk.path().join("filler"));
+        let room = statvfs(disk.path()).unwrap();
+        let available = room.f_bavail * room.f_frsize;
+        assert!(available > bytes, "{available} bytes are left on an empty disk");
+        let zeros = vec![0; usize::try_from(available - bytes).unwrap()];
+        fs::write(&filler.0, zeros).unwrap();
+        filler
+    }
+
+    fn fill_to_the_last_byte(&self) {
+        let mut file = File::options().append(true).open(&self.0).unwrap();
+        let error = loop {
+            if let Err(error) = file.write_all(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+    }
+
+    fn remove(&self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+fn write_until_refused(server: &Server, writer: &mut Writer) -> Reply {
+    let admin = server.admin();
+    for _ in 0..MOST_WRITES {
+        match writer.write(&admin) {
+            Fate::Acknowledged => {}
+            Fate::Refused(reply) => return reply,
+            Fate::Unanswered => panic!("the server is gone: {}", server.log()),
+        }
+    }
+    panic!("{MOST_WRITES} writes were accepted on a full disk")
+}
+
+fn write_until_accepted(server: &Server, writer: &mut Writer) {
+    let deadline = Instant::now() + PATIENCE;
+    while !matches!(writer.write(&server.admin()), Fate::Acknowledged) {
+        assert!(Instant::now() < deadline, "there is room, and no write is accepted: {}", server.log());
+        thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn assert_is_full(reply: &Reply) {
+    let said = (reply.status, reply.header("retry-after").is_some(), reply.json()["error"].as_str().map(str::to_owned));
+    assert_eq!(said, (503, true, Some(FULL.to_owned())));
+}
+
+#[track_caller]
+fn assert_nothing_is_lost(server: &Server, writer: &mut Writer) {
+    let lost = writer.settle(&stored(&server.admin()));
+    assert!(lost.is_empty(), "{lost:#?}");
+}

@@ -1,0 +1,191 @@
+//! A clock that is set back: what was over stays over once it is swept, and numbers go on.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use lodge::{
+    auth::{Administrator, Caller, Cost, Credential, Hasher, Realm, Rules, Visitor},
+    clock::{Clock, Timestamp},
+    domain::{Email, Field, Id, NewPassword, PresentedPassword, User, Username, Violations},
+    secret::RootSecret,
+    service::{
+        sessions::{sign_in, sign_out, sweep},
+        users::{self, UserDraft},
+    },
+    store::{Store, Tables, memory::Memory},
+};
+
+use crate::{
+    histories::runtime,
+    values::{administrator, findings_beside_sequences},
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PASSWORD: &str = "a house with a view";
+
+/// A realm with the administrator `ann` and a clock that is set by hand; sessions last an hour.
+struct House {
+    realm: Arc<Realm>,
+    store: Store,
+    millis: Arc<AtomicU64>,
+}
+
+impl House {
+    async fn build() -> Self {
+        let store = Store::over(Arc::new(Memory::default()));
+        store.initialise().await.unwrap();
+        let millis = Arc::new(AtomicU64::new(Timestamp::from_secs(1_800_000_000).as_millis()));
+        let hand = Arc::clone(&millis);
+        let clock = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::SeqCst)));
+        let rules = Rules {
+            session_lifetime: HOUR,
+            password_shortest: 8,
+            most_configurations: 10,
+            most_api_keys: 10,
+            initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
+        };
+        let hasher = Hasher::start(Cost::LEAST, 1);
+        let password = hasher.hash(&password()).await.unwrap();
+        let ann = User { password, ..administrator(1, "ann") };
+        store
+            .write(move |txn| {
+                txn.next_id(lodge::store::Sequence::Users)?;
+                txn.put(&ann)
+            })
+            .await
+            .unwrap();
+        let realm = Realm::new(store.clone(), RootSecret::from_bytes([7; 32]), clock, rules, hasher);
+        Self { realm: Arc::new(realm), store, millis }
+    }
+
+    fn forward(&self, by: Duration) {
+        self.millis.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    fn back(&self, by: Duration) {
+        self.millis.fetch_sub(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    async fn sign_in(&self) -> String {
+        let visitor = Visitor { realm: Arc::clone(&self.realm) };
+        sign_in(&visitor, "ann", &password()).await.unwrap().1.expose().clone()
+    }
+
+    async fn caller(&self, token: &str) -> Option<Caller> {
+        self.realm.authenticate(Credential::SessionToken(token.to_owned()), ADDRESS).await.ok()
+    }
+
+    /// The numbers of Ann's sessions, in order.
+    fn numbers(&self) -> Vec<u64> {
+        let mut numbers: Vec<_> = self.store.sessions(ann()).unwrap().iter().map(|session| session.number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
+
+fn ann() -> Id {
+    Id::new(1).unwrap()
+}
+
+fn password() -> PresentedPassword {
+    PresentedPassword::parse(PASSWORD).unwrap()
+}
+
+/// A draft that says nothing.
+fn nothing() -> UserDraft {
+    UserDraft {
+        username: Field::Absent,
+        password: Field::Absent,
+        email: Field::Absent,
+        user_id: Field::Absent,
+        group_id: Field::Absent,
+        is_admin: Field::Absent,
+        violations: Violations::default(),
+    }
+}
+
+fn newcomer(name: &str) -> UserDraft {
+    let username = Field::Given(Username::parse(name).unwrap());
+    UserDraft { username, password: Field::Given(NewPassword::parse(PASSWORD, 8).unwrap()), ..nothing() }
+}
+
+#[test]
+fn a_session_that_was_swept_is_not_revived_by_a_clock_that_is_set_back() {
+    runtime().block_on(async {
+        let house = House::build().await;
+        let token = house.sign_in().await;
+        assert!(house.caller(&token).await.is_some());
+
+        house.forward(HOUR);
+        assert!(house.caller(&token).await.is_none());
+        assert_eq!(sweep(&house.realm).await.unwrap(), 1);
+        house.back(DAY);
+
+        assert!(house.caller(&token).await.is_none());
+        assert_eq!(house.numbers(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_session_that_was_signed_out_is_not_revived_by_a_clock_that_is_set_back() {
+    runtime().block_on(async {
+        let house = House::build().await;
+        let token = house.sign_in().await;
+
+        sign_out(&house.caller(&token).await.unwrap()).await.unwrap();
+        house.back(DAY);
+
+        assert!(house.caller(&token).await.is_none());
+    });
+}
+
+#[test]
+fn sessions_after_a_clock_was_set_back_are_new_ones_and_last_as_long() {
+    runtime().block_on(async {
+        let house = House::build().await;
+        let token = house.sign_in().await;
+        house.back(DAY);
+
+        let later = house.sign_in().await;
+
+        assert_ne!(later, token);
+        assert_eq!(house.numbers(), [1, 2]);
+        house.forward(HOUR);
+        assert_eq!(sweep(&house.realm).await.unwrap(), 1);
+        assert!(house.caller(&later).await.is_none());
+        assert!(house.caller(&token).await.is_some());
+        house.forward(DAY);
+        assert_eq!(sweep(&house.realm).await.unwrap(), 1);
+        assert_eq!(house.numbers(), [0; 0]);
+    });
+}
+
+#[test]
+fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
+    runtime().block_on(async {
+        let house = House::build().await;
+        let ann = || async { Administrator(house.caller(&house.sign_in().await).await.unwrap()) };
+        let first = users::create(&ann().await, newcomer("bob")).await.unwrap();
+        house.back(DAY);
+
+        let ann = ann().await;
+        let second = users::create(&ann, newcomer("cid")).await.unwrap();
+        let email = Field::Given(Some(Email::parse("bob@example.org").unwrap()));
+        let changed = users::update(&ann.0, first.id, UserDraft { email, ..nothing() }).await.unwrap();
+
+        assert_eq!((first.id.get(), second.id.get()), (2, 3));
+        assert!(second.created_at < first.created_at);
+        assert_eq!(changed.created_at, first.created_at);
+        assert_eq!(users::show(&ann.0, first.id).unwrap(), changed);
+        assert_eq!(findings_beside_sequences(&house.store).faults, [""; 0]);
+    });
+}
