@@ -6,9 +6,13 @@ use std::{
     ops::{Bound, ControlFlow},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use rustix::fs::{FlockOperation, flock};
 use sled::{
     Batch,
     transaction::{ConflictableTransactionError, TransactionError, Transactional, TransactionalTree},
@@ -29,6 +33,7 @@ pub struct Sled {
     open: Option<OpenTrees>,
     log: File,
     watch: Option<StallWatch>,
+    has_failed: AtomicBool,
 }
 
 /// The store and its trees, in the order of [`Tree::ALL`].
@@ -96,7 +101,7 @@ impl Sled {
         let db = opened.0.clone();
         let watch = StallWatch::start(move || drop(db.flush())).map_err(io)?;
         // Whole before the next step that can fail, so that it is closed as every other.
-        let sled = Self { open: Some(opened), log, watch: Some(watch) };
+        let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed: AtomicBool::new(false) };
         sync_directory(path).map_err(io)?;
         Ok(sled)
     }
@@ -155,7 +160,9 @@ impl Engine for Sled {
 
     fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
         let watch = self.watch.as_ref().expect("it watches until it is dropped");
-        watch.during(|| unwound(|| self.apply(changes).and_then(|()| self.sync())))
+        let committed = watch.during(|| unwound(|| self.apply(changes).and_then(|()| self.sync())));
+        self.has_failed.fetch_or(committed.is_err(), Ordering::Relaxed);
+        committed
     }
 }
 
@@ -171,6 +178,10 @@ impl Drop for Sled {
         // sled panics when it cannot sync at its end.
         if let Err(error) = unwound(close) {
             log::error!("the store was not closed well: {error}");
+        } else if !self.has_failed.load(Ordering::Relaxed) {
+            // sled's own threads let go of the file a moment later, and until then it cannot be opened again. After a
+            // failure one of them may never do.
+            let _ = flock(&self.log, FlockOperation::LockExclusive);
         }
     }
 }
