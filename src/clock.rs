@@ -42,6 +42,14 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The moment as a part of a file's name, which sorts as the moments do: `2026-11-23T17-22-00-000Z`.
+    #[must_use]
+    pub fn in_file_name(self) -> String {
+        self.to_string().replace([':', '.'], "-")
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T17:22:00.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

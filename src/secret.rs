@@ -11,6 +11,7 @@ use std::{
 use aws_lc_rs::{hkdf, rand};
 use data_encoding::HEXLOWER;
 use thiserror::Error;
+use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A value that prints as `***` and is wiped from memory when dropped.
@@ -44,6 +45,12 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the system gives random bytes");
     bytes
+}
+
+/// A UUID of random bits (version 4).
+#[must_use]
+pub fn random_uuid() -> Uuid {
+    uuid::Builder::from_random_bytes(random_bytes()).into_uuid()
 }
 
 /// What a derived key is for; each purpose has a key of its own.

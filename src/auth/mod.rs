@@ -10,7 +10,6 @@ mod verified;
 
 use thiserror::Error;
 
-pub(crate) use self::realm::random_uuid;
 pub use self::{
     caller::{Access, Administrator, Caller, Visitor},
     credential::Credential,

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::{
     Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::{ApiKey, Id, PresentedPassword, User, Username},
-    secret::{RootSecret, random_bytes},
+    secret::{RootSecret, random_uuid},
     store::{Store, Tables},
     system::NameService,
 };
@@ -145,10 +145,4 @@ impl Realm {
     fn owner(&self, id: Id) -> Result<User, AuthError> {
         self.store.user(id)?.ok_or(AuthError::Refused(Challenge::Bearer))
     }
-}
-
-/// A UUID of random bits (version 4).
-#[must_use]
-pub(crate) fn random_uuid() -> Uuid {
-    Builder::from_random_bytes(random_bytes()).into_uuid()
 }

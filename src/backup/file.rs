@@ -10,6 +10,7 @@ use std::{
 use thiserror::Error;
 
 use super::{BackupError, Reader, Summary};
+use crate::clock::Timestamp;
 
 /// What scheduled backups are called; the time of their making stands between.
 const NAMES: (&str, &str) = ("lodge-", ".backup");
@@ -66,11 +67,11 @@ pub fn save(
 /// [`BackupFileError`]; then no older one is removed.
 pub fn save_in(
     directory: &Path,
-    time: &str,
+    now: Timestamp,
     keep: usize,
     write: impl FnOnce(&mut dyn Write) -> Result<(), BackupError>,
 ) -> Result<(PathBuf, Summary), BackupFileError> {
-    let path = directory.join(format!("{}{}{}", NAMES.0, time.replace([':', '.'], "-"), NAMES.1));
+    let path = directory.join(format!("{}{}{}", NAMES.0, now.in_file_name(), NAMES.1));
     let failed = |source: io::Error| BackupFileError { path: path.clone(), source: source.into() };
     fs::create_dir_all(directory).and_then(|()| remove_unfinished(directory)).map_err(failed)?;
     let summary = save(&path, write)?;

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{BackupFileError, of, save_in};
-use crate::{auth::Realm, config::BackupSchedule, logging::chain};
+use crate::{auth::Realm, clock::Timestamp, config::BackupSchedule, logging::chain};
 
 /// How the last backup went; a clone tells the same.
 #[derive(Clone, Debug, Default)]
@@ -44,20 +44,20 @@ impl BackupLog {
 /// If no thread can be started.
 pub fn start(schedule: BackupSchedule, realm: Arc<Realm>, log: BackupLog) {
     let run = move || loop {
-        let at = realm.clock.now().to_string();
-        let made = make(&schedule, &realm, &at);
+        let now = realm.clock.now();
+        let made = make(&schedule, &realm, now);
         if let Err(error) = &made {
             log::error!("no backup was made: {}", chain(error));
         }
-        log.note(at, made.is_ok());
+        log.note(now.to_string(), made.is_ok());
         thread::sleep(schedule.every);
     };
     thread::Builder::new().name("backups".to_owned()).spawn(run).expect("a thread can be started");
 }
 
-fn make(schedule: &BackupSchedule, realm: &Realm, at: &str) -> Result<(), BackupFileError> {
+fn make(schedule: &BackupSchedule, realm: &Realm, now: Timestamp) -> Result<(), BackupFileError> {
     let write = |out: &mut dyn std::io::Write| of(realm, false, out).map(|_| ());
-    let (path, summary) = save_in(&schedule.directory, at, schedule.keep, write)?;
+    let (path, summary) = save_in(&schedule.directory, now, schedule.keep, write)?;
     log::info!("backed up {} records as of commit {} to {}", summary.records, summary.commit, path.display());
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::{
     domain::ApiKey,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
-    store::{Sequence, Store, StoreError, Tables, witness},
+    store::{Store, Tables, sequences, witness},
 };
 
 #[derive(Args, Debug)]
@@ -92,10 +92,6 @@ impl Replaced {
         let had = |store: &Store| store.api_key_by_digest(api_key.digest).ok().flatten().is_some();
         self.store.as_ref().is_some_and(|store| !had(store))
     }
-}
-
-fn sequences(store: &Store) -> Result<[u64; 3], StoreError> {
-    Ok([Sequence::Users.last(store)?, Sequence::Configurations.last(store)?, Sequence::ApiKeys.last(store)?])
 }
 
 async fn rebuild(file: &std::path::Path, store: &Store, replaced: Replaced) -> Result<Restored, RestoreError> {

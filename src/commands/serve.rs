@@ -65,7 +65,7 @@ fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure
 fn upgrade(directory: &DataDirectory, store: &Store) -> Result<(), Failure> {
     let Some(format) = store.format()?.filter(|format| *format < FORMAT) else { return Ok(()) };
     let now = Clock::system().now();
-    let name = format!("before-format-{FORMAT}-{}.backup", now.to_string().replace([':', '.'], "-"));
+    let name = format!("before-format-{FORMAT}-{}.backup", now.in_file_name());
     let backups = directory.path().join("backups");
     std::fs::create_dir_all(&backups).map_err(Failure::File)?;
     let file = backups.join(name);

@@ -107,7 +107,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 /// Swaps the two stores in one step, where the file system can.
 fn switch(directory: &Path, beside: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     let present = store_in(directory);
-    let kept = directory.join(format!("store.replaced-{}", now.to_string().replace([':', '.'], "-")));
+    let kept = directory.join(format!("store.replaced-{}", now.in_file_name()));
     let had_one = present.exists();
     if had_one {
         // The new store takes the old one's later name first, so that the old one has it from the moment of the exchange.

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::{ServiceError, never_taken};
 use crate::{
-    auth::{Access, AuthError, Caller, Challenge, Realm, Visitor, random_uuid},
+    auth::{Access, AuthError, Caller, Challenge, Realm, Visitor},
     clock::Timestamp,
     domain::{Id, PasswordHash, PresentedPassword, Session, User},
-    secret::Secret,
+    secret::{Secret, random_uuid},
     store::{Sequence, StoreError, Tables, Txn},
 };
 

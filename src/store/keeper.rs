@@ -100,8 +100,11 @@ impl Keeper {
     }
 }
 
-/// The last numbers of the sequences that the witness remembers.
-pub(super) fn sequences(rows: &(impl Rows + ?Sized)) -> Result<[u64; 3], StoreError> {
+/// The last numbers of the sequences that the witness remembers: users, configurations, API keys.
+///
+/// # Errors
+/// [`StoreError`] if one cannot be read.
+pub fn sequences(rows: &(impl Rows + ?Sized)) -> Result<[u64; 3], StoreError> {
     let mut numbers = [0; 3];
     for (number, sequence) in numbers.iter_mut().zip(WITNESSED) {
         *number = sequence.last(rows)?;

@@ -38,6 +38,7 @@ use self::{
     witness::Witness,
 };
 pub use self::{
+    keeper::sequences,
     list::List,
     open::Loss,
     schema::Tables,

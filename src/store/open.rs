@@ -2,8 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use uuid::Uuid;
-
 use super::{
     Room, Store, StoreError, Tables,
     engine::{Engine, EngineError, Tree},
@@ -16,7 +14,7 @@ use super::{
     table::Rows,
     witness::{Testimony, Witness, WitnessError, testimony},
 };
-use crate::secret::random_bytes;
+use crate::secret::{random_bytes, random_uuid};
 
 /// Up to this many rows all are read before the store is served; larger stores are read beside serving.
 const MOST_READ_FIRST: u64 = 100_000;
@@ -72,7 +70,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub async fn initialise(&self) -> Result<(), StoreError> {
-        let store_id = self.witness.as_ref().map_or_else(new_store_id, |witness| witness.store());
+        let store_id = self.witness.as_ref().map_or_else(random_uuid, |witness| witness.store());
         let digest_key = random_bytes();
         self.write(move |txn| {
             txn.initialise(store_id, digest_key);
@@ -117,10 +115,6 @@ pub fn loss(rows: &(impl Rows + ?Sized), progress: &mut dyn FnMut(u64)) -> Resul
         loss.push("rows have changed that were not written".to_owned());
     }
     Ok(loss)
-}
-
-fn new_store_id() -> Uuid {
-    uuid::Builder::from_random_bytes(random_bytes()).into_uuid()
 }
 
 /// A store whose files are gone would be opened as a new one.
@@ -176,7 +170,7 @@ fn contradiction(
 fn first_testimony(rows: &Committed<'_>, seen: Option<Testimony>) -> Result<Testimony, StoreError> {
     let commit = Integrity::stored(rows)?.map_or(0, |integrity| integrity.commit);
     let known = rows.store_id()?.or(seen.filter(|_| commit == 0).map(|seen| seen.store));
-    Ok(Testimony { store: known.unwrap_or_else(new_store_id), commit, sequences: sequences(rows)? })
+    Ok(Testimony { store: known.unwrap_or_else(random_uuid), commit, sequences: sequences(rows)? })
 }
 
 fn unwitnessed(path: &Path, error: WitnessError) -> OpenError {
