@@ -31,7 +31,7 @@ pub(super) struct Oneself(pub(super) Caller);
 
 impl Guard for Visitor {
     async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        Ok(Self { realm: Arc::clone(&exchange.app.realm) })
+        Ok(Self { realm: Arc::clone(&exchange.app.realm), address: exchange.address() })
     }
 
     fn describe(description: &mut Description) {

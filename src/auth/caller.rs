@@ -1,6 +1,6 @@
 //! Who is asking, once that is known. The store is reached through these alone.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub struct Caller {
     pub user: User,
     /// By what the caller came in.
     pub access: Access,
+    /// Where the caller is.
+    pub address: IpAddr,
 }
 
 /// A [`Caller`] who is an administrator.
@@ -38,13 +40,15 @@ pub struct Administrator(pub Caller);
 pub struct Visitor {
     /// What the visitor may ask of: whether a password is right.
     pub realm: Arc<Realm>,
+    /// Where the visitor is.
+    pub address: IpAddr,
 }
 
 impl Caller {
     /// A caller whose credential was found good.
     #[must_use]
-    pub fn new(realm: Arc<Realm>, user: User, access: Access) -> Self {
-        Self { realm, user, access }
+    pub fn new(realm: Arc<Realm>, user: User, access: Access, address: IpAddr) -> Self {
+        Self { realm, user, access, address }
     }
 
     /// Whether the credential permits the action; the caller's role is another question.

@@ -79,7 +79,7 @@ impl Realm {
             Credential::SessionToken(token) => self.by_session(&token)?,
             Credential::ApiKey(key) => self.by_api_key(&key)?,
         };
-        Ok(Caller::new(Arc::clone(self), user, access))
+        Ok(Caller::new(Arc::clone(self), user, access, address))
     }
 
     /// The user of that name, in whatever case it is written.

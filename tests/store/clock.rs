@@ -76,7 +76,7 @@ impl House {
     }
 
     async fn sign_in(&self) -> String {
-        let visitor = Visitor { realm: Arc::clone(&self.realm) };
+        let visitor = Visitor { realm: Arc::clone(&self.realm), address: ADDRESS };
         sign_in(&visitor, "ann", &password()).await.unwrap().1.expose().clone()
     }
 

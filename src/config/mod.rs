@@ -1,0 +1,196 @@
+//! Settings: flags over environment (`LODGE_*`) over a file over defaults.
+
+mod arguments;
+mod file;
+mod values;
+
+use std::{path::PathBuf, time::Duration};
+
+use thiserror::Error;
+
+use self::values::{address, cost, duration, filter, number, password, size};
+pub use self::{arguments::ServeArguments, file::parse};
+use crate::{
+    auth::{Cost, Rules},
+    secret::Secret,
+    store::Room,
+};
+
+/// Where the server listens unless told otherwise.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
+
+/// The environment variable with the first administrator's password.
+pub const ADMIN_PASSWORD: &str = "LODGE_ADMIN_PASSWORD";
+
+/// The settings of `lodge serve`, each within its bounds.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen: a host and a port.
+    pub listen: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where the server's secret is.
+    pub secret_file: PathBuf,
+    /// The first administrator's password, if one is given.
+    pub admin_password: Option<Secret<String>>,
+    /// The bounds for users and their records.
+    pub rules: Rules,
+    /// What a password hash costs.
+    pub scrypt_cost: Cost,
+    /// How large a body may be.
+    pub body_limit_bytes: usize,
+    /// How large the store's cache may be.
+    pub cache_bytes: u64,
+    /// How much room is kept on the disk.
+    pub room: Room,
+    /// When backups are made, if they are.
+    pub backups: Option<BackupSchedule>,
+    /// Whether to go on with what is left of a store that has lost something.
+    pub accept_loss: bool,
+    /// What is logged.
+    pub log: String,
+}
+
+/// When backups are made, and how many are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSchedule {
+    /// Where they are kept.
+    pub directory: PathBuf,
+    /// How long after one the next is made.
+    pub every: Duration,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+/// Settings that cannot be used: all of them, a sentence each.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsError(Vec<String>);
+
+impl ServeArguments {
+    /// Checks every setting; `admin_password` is what the environment says of it.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every setting that is wrong.
+    pub fn settings(self, admin_password: Option<String>) -> Result<Settings, SettingsError> {
+        let mut checks = Checks::default();
+        let settings = self.checked(admin_password, &mut checks);
+        settings.ok_or(SettingsError(checks.0))
+    }
+
+    fn checked(self, admin_password: Option<String>, checks: &mut Checks) -> Option<Settings> {
+        // All are looked at before the first that is wrong ends this.
+        let listen = checks.note("listen", address(&self.listen));
+        let admin_password =
+            checks.note("admin-password-file", password(self.admin_password_file.as_deref(), admin_password));
+        let session_lifetime = checks.note("session-lifetime", duration(&self.session_lifetime));
+        let body_limit_bytes = checks.note("body-limit", size(&self.body_limit, 64 << 10, 64 << 20));
+        let password_shortest = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
+        let scrypt_cost = checks.note("scrypt-cost", cost(&self.scrypt_cost));
+        let most_configurations = checks.note("max-configurations", number(&self.max_configurations, 1, 100_000));
+        let most_api_keys = checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000));
+        let cache_bytes = checks.note("cache-size", size(&self.cache_size, 1 << 20, 64 << 30));
+        let reserve_bytes = checks.note("disk-reserve", size(&self.disk_reserve, 0, 1 << 40));
+        let ballast_bytes = checks.note("ballast", size(&self.ballast, 0, 1 << 40));
+        let every = checks.note("backup-every", duration(&self.backup_every));
+        let keep = checks.note("backup-keep", number(&self.backup_keep, 1, 100_000));
+        let log = checks.note("log", filter(&self.log).map(|()| self.log));
+
+        let (every, keep) = (every?, keep?);
+        Some(Settings {
+            listen: listen?,
+            secret_file: self.secret_file.unwrap_or_else(|| self.data_dir.join("secret")),
+            admin_password: admin_password?,
+            rules: Rules {
+                session_lifetime: session_lifetime?,
+                password_shortest: password_shortest?,
+                most_configurations: most_configurations?,
+                most_api_keys: most_api_keys?,
+                initial_password_file: self.data_dir.join("initial-admin-password"),
+            },
+            scrypt_cost: scrypt_cost?,
+            body_limit_bytes: usize::try_from(body_limit_bytes?).unwrap_or(usize::MAX),
+            cache_bytes: cache_bytes?,
+            room: Room { reserve_bytes: reserve_bytes?, ballast_bytes: ballast_bytes? },
+            backups: self.backup_dir.map(|directory| BackupSchedule { directory, every, keep }),
+            accept_loss: self.accept_loss,
+            log: log?,
+            data_dir: self.data_dir,
+        })
+    }
+}
+
+/// What has been found wrong with the settings, a sentence each.
+#[derive(Default)]
+struct Checks(Vec<String>);
+
+impl Checks {
+    fn note<T>(&mut self, flag: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|why| self.0.push(format!("--{flag}: {why}"))).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsString, fs, path::Path};
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        serve: ServeArguments,
+    }
+
+    fn settings(arguments: &[&str]) -> Result<Settings, SettingsError> {
+        let arguments = [&["lodge"], arguments].concat();
+        Command::parse_from(arguments).serve.settings(None)
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_at_once() {
+        let wrong =
+            settings(&["--listen", "nowhere", "--scrypt-cost", "40", "--session-lifetime", "0s", "--body-limit", "1"]);
+        let said = wrong.unwrap_err().to_string();
+        assert_eq!(said.lines().count(), 4, "{said}");
+        for flag in ["--listen", "--scrypt-cost", "--session-lifetime", "--body-limit"] {
+            assert!(said.contains(flag), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_right() {
+        let settings = settings(&[]).unwrap();
+        assert_eq!(settings.body_limit_bytes, 524_288);
+        assert_eq!(settings.rules.session_lifetime, Duration::from_hours(24));
+        assert_eq!(settings.scrypt_cost, Cost::RECOMMENDED);
+        assert_eq!(settings.secret_file, Path::new("data/secret"));
+    }
+
+    #[test]
+    fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lodge.toml");
+        fs::write(&file, "listen = \"0.0.0.0:80\"\nscrypt-cost = 12\n").unwrap();
+        let arguments = ["lodge", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0"].map(OsString::from);
+
+        let settings = parse::<Command>(&arguments).unwrap().serve.settings(None).unwrap();
+
+        assert_eq!(settings.listen, "127.0.0.1:0");
+        assert_eq!(settings.scrypt_cost, Cost::new(12).unwrap());
+    }
+
+    #[test]
+    fn an_unknown_setting_in_the_file_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lodge.toml");
+        fs::write(&file, "listne = \"0.0.0.0:80\"\n").unwrap();
+        let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
+
+        let said = parse::<Command>(&arguments).err().unwrap().to_string();
+
+        assert!(said.contains("listne"), "{said}");
+    }
+}
