@@ -28,6 +28,9 @@ pub enum RebuildError {
     /// Its owner is not there.
     #[error("{0} {1} belongs to nobody")]
     Dangling(&'static str, Id),
+    /// Nobody is left who could administer it.
+    #[error("no administrator is among what can be read")]
+    NoAdministrator,
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -75,13 +75,14 @@ impl Failure {
             Self::Directory(DirectoryError::InUse(_)) | Self::Open(OpenError::InUse(_)) => 11,
             Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. } | OpenError::TooNew { .. })
             | Self::StorageFailed(EngineError::Lost(_))
-            | Self::Store(_) => 12,
+            | Self::Store(_)
+            | Self::Salvage(_) => 12,
             Self::Secret(_) => 13,
             Self::Address { .. } => 14,
             Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
             Self::Directory(DirectoryError::Foreign(_)) => 16,
             Self::Directory(DirectoryError::ReadOnly { .. }) => 17,
-            Self::Backup(_) | Self::Asked(_) | Self::Restore(_) | Self::Salvage(_) => 18,
+            Self::Backup(_) | Self::Asked(_) | Self::Restore(_) => 18,
         }
     }
 
@@ -98,6 +99,9 @@ impl Failure {
             Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. })
             | Self::StorageFailed(EngineError::Lost(_)) => Some(
                 "put a backup in its place with `lodge restore`, or go on with what is left with `lodge serve --accept-loss`",
+            ),
+            Self::Salvage(_) => Some(
+                "put a backup in its place with `lodge restore`, or move the directory `store` away to begin with an empty one",
             ),
             _ => None,
         }

@@ -10,8 +10,9 @@ use crate::{
     domain::{ApiKey, Configuration, User},
     service::replace::{CACHE_BYTES, replace_store},
     store::{
-        Sequence, Store, StoreError, Tables,
+        List, Sequence, Store, StoreError, Tables,
         engine::KeyRange,
+        list,
         sled::OpenError,
         table::{Record, Rows, decode},
         witness,
@@ -23,7 +24,7 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError) -> Result<(),
     log::error!("{loss}; going on with what is left, as --accept-loss says");
     let path = store_in(directory.path());
     let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
-    let damaged = Store::open_damaged(&path, CACHE_BYTES)?;
+    let damaged = Store::open_damaged(&path, CACHE_BYTES).map_err(|error| Failure::Salvage(error.into()))?;
     let build = |store: Store| async move { rebuild(&damaged, &store, witnessed).await };
     let replaced = replace_store(directory, Clock::system().now(), build);
     let (rebuilt, kept) = System::new().block_on(replaced).map_err(Failure::Salvage)?;
@@ -58,7 +59,11 @@ async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<
     };
     let mut rebuilt = salvaging.finish(state, witnessed).await?;
     rebuilt.left_out += unreadable;
-    Ok(rebuilt)
+    // A first start would make an administrator of its own, and nobody would miss what was lost.
+    match list::count(store, List::Administrators)? {
+        0 => Err(RebuildError::NoAdministrator),
+        _ => Ok(rebuilt),
+    }
 }
 
 /// The records of one kind, as far as the storage can read them.

@@ -78,7 +78,8 @@ pub struct ServeArguments {
     #[arg(long, env = "LODGE_BACKUP_KEEP", value_name = "NUMBER", default_value = "7")]
     pub(super) backup_keep: String,
 
-    /// Goes on with what is left of a store that has lost something; what was there is kept beside it
+    /// Goes on with what is left of a store that has lost something, if an administrator is left; what was there is kept
+    /// beside it
     #[arg(long)]
     pub(super) accept_loss: bool,
 

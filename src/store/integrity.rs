@@ -14,6 +14,7 @@ use super::{
     record::{self, Versioned},
     table::{Rows, corrupt},
 };
+use crate::secret::random_bytes;
 
 /// The row that this is kept in; it is not part of its own digest.
 pub(super) const INTEGRITY_KEY: &[u8] = b"integrity";
@@ -56,7 +57,12 @@ impl RowHasher {
         key.try_into().ok().map(Self)
     }
 
-    fn hash(&self, tree: Tree, key: &[u8], value: &[u8]) -> u128 {
+    /// The hasher of a comparison that is over with the process.
+    pub(super) fn random() -> Self {
+        Self(random_bytes())
+    }
+
+    pub(super) fn hash(&self, tree: Tree, key: &[u8], value: &[u8]) -> u128 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write_u8(tree as u8);
         hasher.write_u64(key.len() as u64);

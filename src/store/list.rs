@@ -3,7 +3,7 @@
 //! A list is kept in chunks of 65,536 ids: a row a chunk, each with the number of its ids and their roaring bitmap,
 //! at most 8 KiB. A million users are 16 rows.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
 
@@ -26,9 +26,6 @@ pub enum List {
     /// One user's API keys.
     ApiKeys(Id),
 }
-
-/// Every list that has members, with their ids.
-pub type Members = BTreeMap<List, Vec<Id>>;
 
 impl List {
     fn prefix(self) -> Vec<u8> {
@@ -105,22 +102,23 @@ pub fn with_member(chunk: Option<&[u8]>, id: Id, is_member: bool) -> Result<Opti
     Ok((!ids.is_empty()).then(|| encode(&mut ids)))
 }
 
-/// Every list with its ids, read from the rows of the tree: for checking them against the records.
+/// Calls `visit` with every id of every list, read from the rows of the tree: for checking them against the records.
 ///
 /// # Errors
 /// [`StoreError`] if a row makes no sense.
-pub fn members(rows: &(impl Rows + ?Sized)) -> Result<Members, StoreError> {
-    let mut members = Members::new();
+pub fn for_each_member(rows: &(impl Rows + ?Sized), visit: &mut dyn FnMut(List, Id)) -> Result<(), StoreError> {
     let mut is_sound = true;
     rows.scan(Tree::Lists, &KeyRange::all(), &mut |key, bytes| {
         let Some((list, ids)) = List::of_row(key).zip(chunk_ids(key, bytes)) else {
             is_sound = false;
             return ControlFlow::Break(());
         };
-        members.entry(list).or_default().extend(ids);
+        for id in ids {
+            visit(list, id);
+        }
         ControlFlow::Continue(())
     })?;
-    if is_sound { Ok(members) } else { Err(corrupt(Tree::Lists)) }
+    if is_sound { Ok(()) } else { Err(corrupt(Tree::Lists)) }
 }
 
 /// Adds to `ids` what the page has of one chunk, `before` ids lying in earlier ones; tells how many the chunk has.

@@ -32,7 +32,9 @@ impl Store {
     /// [`OpenError`] if the directory cannot be used, or the store is damaged, from a newer server, or has lost anything.
     pub fn open(path: &Path, cache_bytes: u64, room: Room) -> Result<Self, OpenError> {
         let seen = testimony(path).map_err(|error| unwitnessed(path, error))?;
-        refuse_missing_files(path, seen)?;
+        if seen.is_some_and(|seen| seen.commit > 0) {
+            refuse_missing_file(path)?;
+        }
         let space = Space::of(path, room);
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         if path.exists() {
@@ -55,6 +57,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`] if the library cannot open it at all.
     pub fn open_damaged(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        refuse_missing_file(path)?;
         let opened = match Sled::open(path, cache_bytes) {
             Err(OpenError::Damaged { .. }) => {
                 set_aside_derived(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
@@ -117,13 +120,12 @@ pub fn loss(rows: &(impl Rows + ?Sized), progress: &mut dyn FnMut(u64)) -> Resul
     Ok(loss)
 }
 
-/// A store whose files are gone would be opened as a new one.
-fn refuse_missing_files(path: &Path, seen: Option<Testimony>) -> Result<(), OpenError> {
-    let was_used = seen.is_some_and(|seen| seen.commit > 0);
-    if was_used && !path.join("db").exists() {
-        return Err(OpenError::Lost { path: path.to_owned(), what: "its file `db` is missing".to_owned() });
+/// The library would make a new store in place of a missing one.
+fn refuse_missing_file(path: &Path) -> Result<(), OpenError> {
+    if path.join("db").exists() {
+        return Ok(());
     }
-    Ok(())
+    Err(OpenError::Lost { path: path.to_owned(), what: "its file `db` is missing".to_owned() })
 }
 
 fn refuse_loss(rows: &Committed<'_>, seen: Option<Testimony>, path: &Path) -> Result<(), OpenError> {

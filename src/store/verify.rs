@@ -1,22 +1,25 @@
 //! Whether the store agrees with itself: every record readable, every index and list right, in both directions.
+//!
+//! What should point at the records and what does point at them are compared by the sums of their hashes, so that a store
+//! of any size is read from end to end in little memory. Only where the sums differ is it looked up what is wrong.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
+use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
-    list::{self, Members},
+    integrity::RowHasher,
+    key,
+    list::{self, List},
     open::loss,
     record,
-    table::{Record, Rows},
+    table::{self, IndexRow, Record, Rows},
     txn::Sequence,
 };
-use crate::domain::{ApiKey, Configuration, Session, User};
+use crate::domain::{ApiKey, Configuration, Id, Session, User};
 
 /// What a sound store holds, or everything that is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +29,6 @@ pub struct Findings {
     /// What is wrong, a sentence each.
     pub faults: Vec<String>,
 }
-
-type IndexRows = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
 
 /// The trees that point at records.
 const INDEXES: [Tree; 4] =
@@ -39,15 +40,15 @@ const INDEXES: [Tree; 4] =
 /// # Errors
 /// [`StoreError`] if the storage cannot be read at all.
 pub fn verify(rows: &impl Rows, progress: &mut dyn FnMut(u64)) -> Result<Findings, StoreError> {
-    let mut survey = Survey::default();
-    survey.findings.faults = loss(rows, progress)?;
-    survey.records::<User>(rows)?;
-    survey.records::<Configuration>(rows)?;
-    survey.records::<ApiKey>(rows)?;
-    survey.records::<Session>(rows)?;
-    survey.indexes(rows)?;
-    survey.lists(rows);
-    survey.sequences(rows)?;
+    let faults = loss(rows, progress)?;
+    let mut survey = Survey::of(rows, faults);
+    survey.records::<User>()?;
+    survey.records::<Configuration>()?;
+    survey.records::<ApiKey>()?;
+    survey.records::<Session>()?;
+    survey.indexes()?;
+    survey.lists()?;
+    survey.sequences()?;
     Ok(survey.findings)
 }
 
@@ -58,83 +59,107 @@ const SEQUENCES: [(Tree, Sequence); 3] = [
     (Tree::ApiKeys, Sequence::ApiKeys),
 ];
 
-#[derive(Default)]
-struct Survey {
+/// The sum of the hashes of some rows, in whatever order they come.
+type Sum = u128;
+
+struct Survey<'a, R> {
+    rows: &'a R,
+    hasher: RowHasher,
     findings: Findings,
-    owners: BTreeSet<Vec<u8>>,
-    expected_indexes: IndexRows,
-    expected_lists: Members,
+    owners: RoaringBitmap,
+    expected_indexes: Sum,
+    expected_lists: Sum,
     highest_ids: BTreeMap<Tree, u64>,
 }
 
-impl Survey {
-    fn records<R: Record>(&mut self, rows: &impl Rows) -> Result<(), StoreError> {
-        rows.scan(R::TREE, &KeyRange::all(), &mut |key, bytes| {
-            self.record::<R>(key, bytes);
+impl<'a, R: Rows> Survey<'a, R> {
+    fn of(rows: &'a R, faults: Vec<String>) -> Self {
+        Self {
+            rows,
+            hasher: RowHasher::random(),
+            findings: Findings { records: BTreeMap::new(), faults },
+            owners: RoaringBitmap::new(),
+            expected_indexes: 0,
+            expected_lists: 0,
+            highest_ids: BTreeMap::new(),
+        }
+    }
+
+    fn records<T: Record>(&mut self) -> Result<(), StoreError> {
+        self.rows.scan(T::TREE, &KeyRange::all(), &mut |key, bytes| {
+            self.record::<T>(key, bytes);
             ControlFlow::Continue(())
         })
     }
 
-    fn record<R: Record>(&mut self, key: &[u8], bytes: &[u8]) {
-        *self.findings.records.entry(R::TREE).or_default() += 1;
-        match record::decode::<R>(R::TREE.name(), bytes) {
+    fn record<T: Record>(&mut self, key: &[u8], bytes: &[u8]) {
+        *self.findings.records.entry(T::TREE).or_default() += 1;
+        match record::decode::<T>(T::TREE.name(), bytes) {
             Ok(record) if record.key() == key => self.expect(&record),
-            Ok(_) => self.fault(format!("a record in `{}` is not under its own key", R::TREE)),
+            Ok(_) => self.fault(format!("a record in `{}` is not under its own key", T::TREE)),
             Err(error) => self.fault(error.to_string()),
         }
     }
 
-    fn expect<R: Record>(&mut self, record: &R) {
+    fn expect<T: Record>(&mut self, record: &T) {
         let key = record.key();
-        if R::TREE == Tree::Users {
-            self.owners.insert(key);
-        } else if !self.owners.contains(&key[..4]) {
-            self.fault(format!("a record in `{}` belongs to nobody", R::TREE));
+        let owner = key.first_chunk().map_or(0, |owner| u32::from_be_bytes(*owner));
+        if T::TREE == Tree::Users {
+            self.owners.insert(owner);
+        } else if !self.owners.contains(owner) {
+            self.fault(format!("a record in `{}` belongs to nobody", T::TREE));
         }
-        for row in record.index_rows() {
-            let tree = row.tree;
-            if self.expected_indexes.insert((tree, row.key), row.value).is_some() {
-                self.fault(format!("two records have the same entry in `{tree}`"));
-            }
+        for IndexRow { tree, key, value } in record.index_rows() {
+            self.expected_indexes = self.expected_indexes.wrapping_add(self.hasher.hash(tree, &key, &value));
         }
         if let Some((id, lists)) = record.listed() {
-            let highest = self.highest_ids.entry(R::TREE).or_default();
+            let highest = self.highest_ids.entry(T::TREE).or_default();
             *highest = (*highest).max(u64::from(id.get()));
             for list in lists {
-                self.expected_lists.entry(list).or_default().push(id);
+                self.expected_lists = self.expected_lists.wrapping_add(self.hash_of_member(list, id));
             }
         }
     }
 
-    fn indexes(&mut self, rows: &impl Rows) -> Result<(), StoreError> {
+    fn hash_of_member(&self, list: List, id: Id) -> u128 {
+        self.hasher.hash(Tree::Lists, &list.chunk_key(id), &key::of_id(id))
+    }
+
+    fn indexes(&mut self) -> Result<(), StoreError> {
+        let mut found: Sum = 0;
         for tree in INDEXES {
-            rows.scan(tree, &KeyRange::all(), &mut |key, value| {
-                if self.expected_indexes.remove(&(tree, key.to_vec())).as_deref() != Some(value) {
-                    self.fault(format!("an entry of `{tree}` points at no record that has it"));
-                }
+            self.rows.scan(tree, &KeyRange::all(), &mut |key, value| {
+                found = found.wrapping_add(self.hasher.hash(tree, key, value));
                 ControlFlow::Continue(())
             })?;
         }
-        for (tree, _) in std::mem::take(&mut self.expected_indexes).into_keys() {
-            self.fault(format!("a record is missing in `{tree}`"));
+        if found == self.expected_indexes {
+            return Ok(());
+        }
+        let faults = index_faults(self.rows)?;
+        self.findings.faults.extend(faults);
+        Ok(())
+    }
+
+    fn lists(&mut self) -> Result<(), StoreError> {
+        let mut found: Sum = 0;
+        let read = list::for_each_member(self.rows, &mut |list, id| {
+            found = found.wrapping_add(self.hash_of_member(list, id));
+        });
+        match read {
+            Ok(()) if found == self.expected_lists => {}
+            Ok(()) => self.fault(format!("`{}` does not list the records that are there", Tree::Lists)),
+            Err(StoreError::Record(error)) => self.fault(error.to_string()),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn lists(&mut self, rows: &impl Rows) {
-        match list::members(rows) {
-            Ok(members) if members == self.expected_lists => {}
-            Ok(_) => self.fault(format!("`{}` does not list the records that are there", Tree::Lists)),
-            Err(StoreError::Record(error)) => self.fault(error.to_string()),
-            Err(error) => self.fault(error.to_string()),
-        }
-    }
-
     /// A sequence behind an id that is in use would give that id again.
-    fn sequences(&mut self, rows: &impl Rows) -> Result<(), StoreError> {
+    fn sequences(&mut self) -> Result<(), StoreError> {
         for (tree, sequence) in SEQUENCES {
             let highest = self.highest_ids.get(&tree).copied().unwrap_or(0);
-            if sequence.last(rows)? < highest {
+            if sequence.last(self.rows)? < highest {
                 self.fault(format!("the sequence of `{tree}` is behind the id {highest}"));
             }
         }
@@ -144,4 +169,78 @@ impl Survey {
     fn fault(&mut self, sentence: String) {
         self.findings.faults.push(sentence);
     }
+}
+
+/// What is wrong with the indexes of the records that can be read, a sentence each.
+fn index_faults(rows: &impl Rows) -> Result<Vec<String>, StoreError> {
+    let mut faults = Vec::new();
+    for index in INDEXES {
+        each(rows, index, |key, value| {
+            if !is_entry_of_a_record(rows, index, key, value)? {
+                faults.push(format!("an entry of `{index}` points at no record that has it"));
+            }
+            Ok(())
+        })?;
+    }
+    missing_entries::<User>(rows, &mut faults)?;
+    missing_entries::<Configuration>(rows, &mut faults)?;
+    missing_entries::<ApiKey>(rows, &mut faults)?;
+    missing_entries::<Session>(rows, &mut faults)?;
+    Ok(faults)
+}
+
+fn missing_entries<T: Record>(rows: &impl Rows, faults: &mut Vec<String>) -> Result<(), StoreError> {
+    each(rows, T::TREE, |key, bytes| {
+        let Some(record) = readable::<T>(key, bytes) else { return Ok(()) };
+        for row in record.index_rows() {
+            let tree = row.tree;
+            match rows.get(tree, &row.key)? {
+                Some(value) if value == row.value => {}
+                Some(value) if is_entry_of_a_record(rows, tree, &row.key, &value)? => {
+                    faults.push(format!("two records have the same entry in `{tree}`"));
+                }
+                // An entry that points elsewhere has been told as one.
+                Some(_) => {}
+                None => faults.push(format!("a record is missing in `{tree}`")),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether the record that the entry of an index points at has that entry.
+fn is_entry_of_a_record(rows: &impl Rows, index: Tree, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+    let entry = IndexRow { tree: index, key: key.to_vec(), value: value.to_vec() };
+    match index {
+        Tree::UsersByUsername => has_entry::<User>(rows, value, &entry),
+        Tree::ConfigurationsByKey => {
+            let owner = key.get(..4).unwrap_or_default();
+            has_entry::<Configuration>(rows, &[owner, value].concat(), &entry)
+        }
+        Tree::ApiKeysByDigest => has_entry::<ApiKey>(rows, value, &entry),
+        _ => has_entry::<Session>(rows, key.get(8..).unwrap_or_default(), &entry),
+    }
+}
+
+fn has_entry<T: Record>(rows: &impl Rows, key: &[u8], entry: &IndexRow) -> Result<bool, StoreError> {
+    let record = rows.get(T::TREE, key)?.and_then(|bytes| readable::<T>(key, &bytes));
+    Ok(record.is_some_and(|record| record.index_rows().contains(entry)))
+}
+
+fn readable<T: Record>(key: &[u8], bytes: &[u8]) -> Option<T> {
+    table::decode::<T>(bytes).ok().filter(|record| record.key() == key)
+}
+
+/// Calls `visit` with every row of a tree, until it fails.
+fn each(
+    rows: &impl Rows,
+    tree: Tree,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut visited = Ok(());
+    rows.scan(tree, &KeyRange::all(), &mut |key, value| {
+        visited = visit(key, value);
+        if visited.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    visited
 }

@@ -2,12 +2,16 @@
 
 use std::{fs, net::TcpListener};
 
-use lodge::store::{
-    engine::{Changes, Engine, Tree},
-    sled::Sled,
+use lodge::{
+    domain::{Configuration, ConfigurationKey, ConfigurationValue, Id},
+    store::{
+        Room, Sequence, Store, StoreError,
+        engine::{Changes, Engine, Tree},
+        sled::Sled,
+    },
 };
 
-use crate::{harness::Server, lodge, restore::with_one_of_each, run, store_of, text, usernames};
+use crate::{Said, harness::Server, lodge, restore::with_one_of_each, run, store_of, text, usernames};
 
 const CACHE_BYTES: u64 = 16 << 20;
 const ADVICE: [&str; 2] = ["lodge restore", "--accept-loss"];
@@ -22,6 +26,13 @@ fn change(server: &Server, tree: Tree, key: &[u8], value: Option<&[u8]>) {
 fn is_refused_with_advice(server: &Server) {
     let said = lodge(server, &["serve"]).expect(12);
     assert!(ADVICE.iter().all(|way| said.err.contains(way)), "{}", said.err);
+}
+
+/// Starts the server with `--accept-loss`; it goes on up to the address, which is in use (14), if it goes on.
+fn accept_loss(server: &Server) -> Said {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    run(&mut server.command(&["serve", "--accept-loss", "--listen", &listen]))
 }
 
 #[test]
@@ -68,10 +79,7 @@ fn a_server_goes_on_with_what_is_left_only_if_it_is_told_to() {
     change(&server, Tree::UsersByUsername, b"ann", None);
     is_refused_with_advice(&server);
 
-    // It goes on up to the address, which is in use.
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = taken.local_addr().unwrap().to_string();
-    run(&mut server.command(&["serve", "--accept-loss", "--listen", &listen])).expect(14);
+    accept_loss(&server).expect(14);
     server.start_again();
 
     assert_eq!(usernames(&server), ["admin", "ann"]);
@@ -89,4 +97,74 @@ fn a_store_that_lost_its_files_or_its_witness_is_not_served() {
         fs::remove_file(store_of(&server).join(name)).unwrap();
         is_refused_with_advice(&server);
     }
+}
+
+#[test]
+fn what_is_left_is_not_served_if_nobody_is_left_to_administer_it() {
+    let (mut server, _) = with_one_of_each();
+    let file = crate::back_up(&server, "backup");
+    server.stop();
+
+    for (tree, key) in [(Tree::UsersByUsername, b"admin".as_slice()), (Tree::Users, &[0, 0, 0, 1])] {
+        change(&server, tree, key, None);
+    }
+    let said = accept_loss(&server).expect(12);
+    assert!(said.err.contains("no administrator is among what can be read"), "{}", said.err);
+    assert!(said.err.contains("lodge restore"), "{}", said.err);
+    fs::remove_file(store_of(&server).join("db")).unwrap();
+    let said = accept_loss(&server).expect(12);
+    assert!(said.err.contains("its file `db` is missing"), "{}", said.err);
+    let kept = ["store.new", "store.replaced-"].map(|name| crate::entries_beginning(&server.data_dir(), name).len());
+    assert_eq!(kept, [0, 0], "nothing was changed");
+
+    is_refused_with_advice(&server);
+    lodge(&server, &["restore", text(&file)]).expect(0);
+    server.start_again();
+    assert_eq!(usernames(&server), ["admin", "ann"]);
+}
+
+/// How many configurations make a store too large to be read whole before it is served: each is a record and an entry.
+const MANY: u32 = 50_001;
+
+/// Gives the administrator of a stopped server that many configurations.
+fn fill(server: &Server) {
+    let store = Store::open(&store_of(server), CACHE_BYTES, Room::NONE).unwrap();
+    let configuration = |number: u32| Configuration {
+        id: Id::new(number).unwrap(),
+        owner: Id::new(1).unwrap(),
+        key: ConfigurationKey::parse(&format!("setting {number}")).unwrap(),
+        value: ConfigurationValue::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for first in (1..=MANY).step_by(2000) {
+        let put_some = move |txn: &mut lodge::store::Txn<'_>| {
+            for number in first..(first + 2000).min(MANY + 1) {
+                txn.put(&configuration(number)).unwrap();
+            }
+            txn.set_sequence(Sequence::Configurations, u64::from(MANY));
+            Ok::<_, StoreError>(())
+        };
+        runtime.block_on(store.write(put_some)).unwrap();
+    }
+}
+
+#[test]
+fn a_store_too_large_to_be_read_first_is_read_beside_serving_and_ends_if_it_lost_anything() {
+    let mut server = Server::start();
+    server.stop();
+    fill(&server);
+
+    server.start_again();
+    server.wait_for_log("the store was read whole: nothing is lost");
+    let configurations = server.admin().get("/users/me/configurations?limit=1&offset=50000").expect(200).json();
+    assert_eq!(configurations["count"], MANY);
+    assert_eq!(configurations["configurations"][0]["id"], MANY);
+    server.stop();
+    lodge(&server, &["verify"]).expect(0);
+
+    change(&server, Tree::ConfigurationsByKey, b"\0\0\0\x01setting 77", None);
+    server.start_again();
+    assert_eq!(server.wait().code(), Some(12), "{}", server.log());
+    assert!(server.log().contains("`configurations_by_key` has 50000 rows instead of 50001"), "{}", server.log());
+    lodge(&server, &["verify"]).expect(1);
 }

@@ -1,11 +1,15 @@
 //! The local door through which commands reach a running server.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     net::Shutdown,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
+    path::Path,
+    process::Command,
 };
+
+use tempfile::TempDir;
 
 use crate::{
     harness::{Server, ServerBuilder},
@@ -65,4 +69,34 @@ fn a_server_in_a_directory_with_a_very_long_name_has_a_door_too() {
     assert!(long.join("door").exists());
     lodge(&server, &["verify"]).expect(0);
     run(&mut server.command(&["restore", text(&file)])).expect(11);
+}
+
+/// The user `nobody` nearly everywhere; that somebody has the id is not needed.
+const FOREIGN_UID: u32 = 65_534;
+
+#[test]
+fn nobody_but_root_and_the_servers_own_user_is_let_in() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can come as somebody else");
+        eprintln!("left out: visitors of the local door who are somebody else: this is not root");
+        return;
+    }
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    let place = TempDir::new().unwrap();
+    let lodge = place.path().join("lodge");
+    fs::copy(env!("CARGO_BIN_EXE_lodge"), &lodge).unwrap();
+    // Whatever the modes of the files, the peer is looked at.
+    let server = Server::start();
+    for path in [place.path(), server.directory(), &server.data_dir(), &server.data_dir().join("door")] {
+        open(path);
+    }
+    let backup_by = |uid: u32| {
+        let mut command = Command::new(&lodge);
+        let file = place.path().join(format!("backup of {uid}"));
+        run(command.args(["backup", "--data-dir", text(&server.data_dir()), text(&file)]).env_clear().uid(uid))
+    };
+
+    assert_eq!(backup_by(FOREIGN_UID).code, Some(18));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "no backup was begun");
+    backup_by(0).expect(0);
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     back_up, contents, entries_beginning,
-    harness::{Client, Server, ServerBuilder},
+    harness::{Client, Server, ServerBuilder, basic},
     lodge, restored, run, secret_of, store_of, text, usernames,
 };
 
@@ -223,4 +223,34 @@ fn a_restore_that_moved_the_store_away_and_nothing_into_its_place_is_noticed() {
     server.start_again();
     assert_eq!(usernames(&server), ["admin", "ann"]);
     assert!(kept.exists());
+}
+
+/// A backup of version 1 with its secret: of `admin` and of `Ann`, who has a setting and the key below.
+const OF_VERSION_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/backup-version-1");
+const KEY_OF_ANN: &str = "lodge_fE6k2kfKRnSve7nYFD-0CuAs0Kjv6mQRvPzm4hyEELLMPLds_zBArIxjeluQm7zVKCrlUA";
+
+#[test]
+fn a_backup_of_version_1_is_restored() {
+    let builder = ServerBuilder::new();
+    run(&mut builder.command(&["restore", OF_VERSION_1])).expect(0);
+    let server = builder.start();
+
+    let ann = server.with(&basic("ann", "a house with a view"));
+    let account = server.with(KEY_OF_ANN).get("/users/me").expect(200).json();
+    assert_eq!(account, ann.get("/users/2").expect(200).json());
+    assert_eq!(
+        account,
+        json!({
+            "id": 2, "user_id": 1000, "group_id": 1000, "username": "Ann", "email": "ann@example.org", "is_admin": false,
+            "created_at": "2026-11-23T23:32:26.517Z", "updated_at": "2026-11-23T23:32:26.517Z",
+        })
+    );
+    let configuration = ann.get("/users/me/configurations/th%C3%A8me%2F1").expect(200).json();
+    assert_eq!(configuration, json!({"id": 1, "key": "thème/1", "value": "dark\n\0"}));
+    let scopes = json!([{"controller": "users", "action": "show"}, {"controller": "files", "action": "*"}]);
+    let key = json!({"id": 1, "key": KEY_OF_ANN, "name": "reader", "api_key_scopes": scopes});
+    assert_eq!(ann.get("/users/me/api_keys/1").expect(200).json(), key);
+    let admin = server.with(&basic("admin", "the golden administrator"));
+    let bob = json!({"username": "bob", "password": "a garden with a gate"});
+    assert_eq!(admin.post("/users", &bob).expect(201).json()["id"], 3);
 }

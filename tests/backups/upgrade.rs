@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often the server is killed while it brings the store up.
-const KILLS: usize = 20;
+const KILLS: usize = 30;
 const CACHE_BYTES: u64 = 16 << 20;
 
 /// Makes of a stopped server's store one of format 1.

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use tempfile::TempDir;
@@ -25,6 +26,7 @@ pub struct Disk {
     directory: TempDir,
     /// What is mounted, with the options for it.
     mounting: Vec<String>,
+    is_cut: AtomicBool,
 }
 
 impl Disk {
@@ -47,7 +49,11 @@ impl Disk {
 
     fn mounted(directory: TempDir, mounting: &[&str]) -> Self {
         std::fs::create_dir(directory.path().join("mount")).unwrap();
-        let disk = Self { directory, mounting: mounting.iter().map(ToString::to_string).collect() };
+        let disk = Self {
+            directory,
+            mounting: mounting.iter().map(ToString::to_string).collect(),
+            is_cut: AtomicBool::new(false),
+        };
         disk.mount();
         disk
     }
@@ -59,13 +65,21 @@ impl Disk {
 
     /// Lets nothing more reach the disk, neither data nor what the file system's journal holds in memory.
     pub fn cut_power(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
         run("xfs_io", [OsStr::new("-x"), OsStr::new("-c"), OsStr::new("shutdown"), self.path().as_os_str()]);
+    }
+
+    /// Whether the power has begun to go. What is acknowledged from then on does not count: without power nobody would
+    /// hear it, but while a shutdown takes effect a sync may still be said to be done.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::SeqCst)
     }
 
     /// Brings the disk back as it is after the power returns.
     pub fn restore_power(&self) {
         run("umount", [self.path()]);
         self.mount();
+        self.is_cut.store(false, Ordering::SeqCst);
     }
 
     fn mount(&self) {

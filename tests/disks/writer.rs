@@ -25,6 +25,8 @@ pub struct Writer {
     held: BTreeMap<String, usize>,
     /// What a configuration may be besides, `None` for not there, because the write of it was not acknowledged.
     doubtful: BTreeMap<String, BTreeSet<Option<usize>>>,
+    /// The configuration that was written last, and what was held of it before.
+    last: Option<(String, Option<usize>)>,
 }
 
 /// What became of one write.
@@ -43,7 +45,7 @@ pub fn random_below(bound: usize) -> usize {
 
 impl Writer {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), written: 0, held: BTreeMap::new(), doubtful: BTreeMap::new() }
+        Self { name: name.to_owned(), written: 0, held: BTreeMap::new(), doubtful: BTreeMap::new(), last: None }
     }
 
     /// Makes, changes or removes a configuration.
@@ -73,11 +75,19 @@ impl Writer {
             return Fate::Refused(reply);
         }
         self.doubtful.remove(&key);
-        match number {
-            Some(number) => drop(self.held.insert(key, number)),
-            None => drop(self.held.remove(&key)),
-        }
+        let before = match number {
+            Some(number) => self.held.insert(key.clone(), number),
+            None => self.held.remove(&key),
+        };
+        self.last = Some((key, before));
         Fate::Acknowledged
+    }
+
+    /// Takes the last acknowledgement for one that nobody heard: the write of it may be there or not.
+    pub fn doubt_last(&mut self) {
+        if let Some((key, before)) = self.last.take() {
+            self.doubtful.entry(key).or_default().insert(before);
+        }
     }
 
     /// What of the acknowledged is not there as it should be, a sentence each; the rest is what is held from now on.
