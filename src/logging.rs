@@ -1,16 +1,34 @@
 //! The log: one line an event, on standard error.
+//!
+//! A line of a request is written a moment later, together with those that come meanwhile, so that no request waits for
+//! a system call. Warnings and errors, and all that was before them, are written at once.
 
-use std::{error::Error, io::Write, panic};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+    io::{self, Write},
+    mem, panic,
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread,
+    time::Duration,
+};
 
-use env_logger::{Builder, fmt::Formatter};
-use log::{LevelFilter, Record};
+use env_logger::{Builder, Logger, Target, fmt::Formatter};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::clock::Clock;
 
 /// The longest message that is written whole, in characters.
 const LONGEST: usize = 4000;
+/// How long a line may wait for others.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+/// How many bytes may wait; whoever brings more writes them.
+const MOST_WAITING: usize = 1 << 20;
 
 /// Starts logging what the filter lets through; the first call counts.
+///
+/// # Panics
+/// If no thread can be started.
 pub fn start(filter: &str) {
     let clock = Clock::system();
     let mut builder = Builder::new();
@@ -18,10 +36,23 @@ pub fn start(filter: &str) {
     builder.filter_module("actix_server", LevelFilter::Warn).filter_module("sled", LevelFilter::Warn);
     // It calls every malformed request an error, with which strangers could fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);
+    let lines = Arc::new(Lines::default());
     builder.parse_filters(filter).format(move |out, record| write(out, &clock, record));
+    builder.target(Target::Pipe(Box::new(Queue(Arc::clone(&lines)))));
+    let logger = builder.build();
+    let most = logger.filter();
     // A second call, as tests in one process make it, changes nothing.
-    let _ = builder.try_init();
+    if log::set_boxed_logger(Box::new(Prompt { logger, lines: Arc::clone(&lines) })).is_ok() {
+        log::set_max_level(most);
+        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_on());
+        writer.expect("a thread can be started");
+    }
     panic::set_hook(Box::new(|panic| log::error!("panicked: {panic}")));
+}
+
+/// Writes what still waits; for the end of the process.
+pub fn finish() {
+    log::logger().flush();
 }
 
 /// An error and its causes in one sentence, each said once.
@@ -36,34 +67,148 @@ pub fn chain(error: &dyn Error) -> String {
     sentences.join(": ")
 }
 
-fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> std::io::Result<()> {
-    let message = one_line(&record.args().to_string());
-    writeln!(out, "{} {:5} {} {message}", clock.now(), record.level(), record.target())
+/// Lines that wait to be written.
+#[derive(Default)]
+struct Lines {
+    waiting: Mutex<Vec<u8>>,
+    came: Condvar,
+    /// Held while writing, so that lines keep their order.
+    writing: Mutex<()>,
 }
 
-/// The text on one line: control characters escaped, cut if it is long.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars().take(LONGEST) {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
+impl Lines {
+    fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.waiting.lock().expect("no holder of the lock panics")
+    }
+
+    fn add(&self, bytes: &[u8]) {
+        let mut waiting = self.waiting();
+        let is_first = waiting.is_empty();
+        waiting.extend_from_slice(bytes);
+        let are_too_many = waiting.len() > MOST_WAITING;
+        drop(waiting);
+        if is_first {
+            self.came.notify_one();
+        }
+        if are_too_many {
+            self.write();
         }
     }
-    if text.chars().count() > LONGEST {
-        line.push_str("...");
+
+    /// Writes what waits. That nobody reads the log any more is no reason to end.
+    fn write(&self) {
+        let _writing = self.writing.lock().expect("no holder of the lock panics");
+        let bytes = mem::take(&mut *self.waiting());
+        let _ = io::stderr().write_all(&bytes);
     }
-    line
+
+    fn write_on(&self) -> ! {
+        loop {
+            let came = self.came.wait_while(self.waiting(), |waiting| waiting.is_empty());
+            drop(came.expect("no holder of the lock panics"));
+            thread::sleep(LONGEST_WAIT);
+            self.write();
+        }
+    }
+}
+
+/// Where the logger writes to.
+struct Queue(Arc<Lines>);
+
+impl Write for Queue {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.add(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes at once what must not wait.
+struct Prompt {
+    logger: Logger,
+    lines: Arc<Lines>,
+}
+
+impl Log for Prompt {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.logger.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.logger.log(record);
+        if record.level() <= Level::Warn {
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        self.lines.write();
+    }
+}
+
+fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<()> {
+    write!(out, "{} {:5} {} ", clock.now(), record.level(), record.target())?;
+    let mut line = OneLine { out, left: LONGEST };
+    // It fails only to say that the rest is not wanted.
+    let _ = write!(line, "{}", record.args());
+    out.write_all(b"\n")
+}
+
+/// Puts text on one line: control characters escaped, cut if it is long.
+struct OneLine<'a, W> {
+    out: &'a mut W,
+    left: usize,
+}
+
+impl<W: Write> fmt::Write for OneLine<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let failed = |written: io::Result<()>| written.map_err(|_| fmt::Error);
+        if text.len() <= self.left && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            self.left -= text.len();
+            return failed(self.out.write_all(text.as_bytes()));
+        }
+        for character in text.chars() {
+            if self.left == 0 {
+                failed(self.out.write_all(b"..."))?;
+                return Err(fmt::Error);
+            }
+            self.left -= 1;
+            if character.is_control() {
+                failed(write!(self.out, "{}", character.escape_default()))?;
+            } else {
+                failed(write!(self.out, "{character}"))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn one_line(text: &str) -> String {
+        let mut bytes = Vec::new();
+        let _ = OneLine { out: &mut bytes, left: LONGEST }.write_str(text);
+        String::from_utf8(bytes).unwrap()
+    }
+
     #[test]
     fn a_message_cannot_forge_another_line() {
         assert_eq!(one_line("a\r\nb\u{1b}[31m"), "a\\r\\nb\\u{1b}[31m");
-        assert_eq!(one_line(&"x".repeat(5000)).len(), 4003);
+        assert_eq!(one_line("Z\u{fc}rich\n"), "Z\u{fc}rich\\n");
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        assert_eq!(one_line(&"x".repeat(LONGEST)).len(), LONGEST);
+        assert_eq!(one_line(&"x".repeat(5000)), format!("{}...", "x".repeat(LONGEST)));
+        let mut pieces = Vec::new();
+        let mut line = OneLine { out: &mut pieces, left: 3 };
+        assert!(line.write_str("ab").and_then(|()| line.write_str("cd")).is_err());
+        assert_eq!(pieces, b"abc...");
     }
 }

@@ -118,6 +118,7 @@ fn on_stopped_store<T>(
 }
 
 fn exit(done: Result<(), Failure>) -> ExitCode {
+    logging::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -163,7 +163,7 @@ fn every_answer_has_an_id_of_its_own_that_its_log_line_has_too() {
 
     let answers = answers(&server);
 
-    let log = server.log();
+    let log = server.whole_log();
     let ids: BTreeSet<_> = answers.iter().map(|(_, reply)| reply.header("x-request-id").unwrap()).collect();
     assert_eq!(ids.len(), answers.len());
     for (told, reply) in &answers {
@@ -184,7 +184,7 @@ fn the_id_of_a_request_is_not_the_clients_to_choose() {
     let reply = server.admin().send(&Request::new("GET", "/users/me").header("X-Request-Id", chosen)).expect(200);
 
     assert_ne!(reply.header("x-request-id"), Some(chosen));
-    assert!(!server.log().contains(chosen));
+    assert!(!server.whole_log().contains(chosen));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_log_line_tells_who_asked_for_what_by_ids_and_route() {
     let line_of = |client: &Client, path: &str| {
         let reply = client.get(path);
         let id = reply.header("x-request-id").unwrap().to_owned();
-        server.log().lines().find(|line| line.contains(&id)).unwrap().to_owned()
+        server.whole_log().lines().find(|line| line.contains(&id)).unwrap().to_owned()
     };
 
     let by_key = line_of(&key, "/users/me/configurations/some%20key?x=y");

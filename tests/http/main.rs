@@ -16,6 +16,7 @@ mod health;
 mod lists;
 mod narrow_keys;
 mod protocol;
+mod revocation;
 mod secrecy;
 mod sessions;
 mod systems;

@@ -139,6 +139,13 @@ impl Server {
         fs::read_to_string(self.builder.log_path()).unwrap()
     }
 
+    /// What a running server has said up to now: its lines come a moment later, but in their order.
+    pub fn whole_log(&self) -> String {
+        let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz")).unwrap();
+        self.wait_for_log(reply.header("x-request-id").unwrap());
+        self.log()
+    }
+
     /// Waits until the log holds that text.
     pub fn wait_for_log(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;

@@ -1,0 +1,142 @@
+//! Whether anything grows with the number of users that should not: latencies, the start, memory.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    ROUNDS,
+    load::{Requests, run},
+    megabytes,
+    report::{Figure, Goal, Line, Plot, Report, median},
+    seed::{Seeded, seed},
+    server::Server,
+    writes::creates,
+};
+
+const SIZES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
+const SECONDS: u64 = 1;
+/// How many reads fill the cache before the memory is looked at.
+const READS: u64 = 1_000_000;
+/// How many users are asked for.
+const SAMPLES: u32 = 1000;
+
+/// What is asked for at every size.
+const KINDS: [&str; 6] =
+    ["user by id", "configuration by key", "authentication by API key", "list, middle", "list, end", "create"];
+
+/// Of each kind at each size, the median latency in µs of each round.
+type Latencies = BTreeMap<(&'static str, u32), Vec<f64>>;
+
+pub fn measure(directory: &Path, report: &mut Report) {
+    let seeded: Vec<_> = SIZES.into_iter().map(|users| seed(directory, users)).collect();
+    starts(&seeded, report);
+    let servers: Vec<_> = seeded.iter().map(|seeded| Server::lodge(&seeded.data)).collect();
+    let idle = megabytes(servers[0].resident_bytes());
+    let mut latencies = Latencies::new();
+    for round in 0..ROUNDS {
+        for kind in KINDS {
+            for (seeded, server) in seeded.iter().zip(&servers) {
+                let outcome = run(directory, server.address, &requests(kind, seeded, round), 1, SECONDS);
+                latencies.entry((kind, seeded.users)).or_default().push(1e6 / outcome.rate());
+            }
+        }
+    }
+    report_latencies(&latencies, report);
+    memory(directory, &seeded, &servers, idle, report);
+}
+
+fn requests(kind: &str, seeded: &Seeded, round: usize) -> Requests {
+    let by_admin = |path: String| (path, seeded.admin.clone());
+    let by_all = |path: &str| Requests::GetAny(seeded.keys.iter().map(|key| (path.to_owned(), key.clone())).collect());
+    let list = |offset: u32| by_admin(format!("/api/v2/users?limit=100&offset={offset}"));
+    match kind {
+        "user by id" => {
+            let step = (seeded.users / SAMPLES).max(1) as usize;
+            let ids = (1..=seeded.users).step_by(step);
+            Requests::GetAny(ids.map(|id| by_admin(format!("/api/v2/users/{id}"))).collect())
+        }
+        "configuration by key" => by_all("/api/v2/users/me/configurations/theme"),
+        "authentication by API key" => by_all("/api/v2/users/me"),
+        "list, middle" => Requests::GetAny(vec![list(seeded.users / 2)]),
+        "list, end" => Requests::GetAny(vec![list(seeded.users - 100)]),
+        _ => creates(seeded, &format!("growth-{round}")),
+    }
+}
+
+fn report_latencies(latencies: &Latencies, report: &mut Report) {
+    let (least, most) = (SIZES[0], SIZES[SIZES.len() - 1]);
+    for kind in KINDS {
+        let rounds = |users| &latencies[&(kind, users)];
+        let ratios = rounds(most).iter().zip(rounds(least)).map(|(many, few)| many / few);
+        report.add(Figure {
+            name: format!("{kind}, {most} users"),
+            measured: format!("{:.0} µs", median(rounds(most).clone())),
+            against: format!("{least} users: {:.0} µs", median(rounds(least).clone())),
+            value: median(ratios.collect()),
+            unit: "",
+            goal: Some(Goal::AtMost(1.3)),
+        });
+    }
+    let line = |value: fn(f64) -> f64| {
+        move |kind: &&str| {
+            let points = SIZES.map(|users| {
+                let middle = median(latencies[&(KINDS[KINDS.iter().position(|k| k == kind).unwrap()], users)].clone());
+                (f64::from(users), value(middle))
+            });
+            Line { name: (*kind).to_owned(), points: points.to_vec() }
+        }
+    };
+    let plot = |title: &str, up, value| Plot {
+        title: title.to_owned(),
+        across: "users",
+        up,
+        lines: KINDS.iter().map(line(value)).collect(),
+    };
+    report.plots.push(plot("Latency against users, one connection", "µs", |latency| latency));
+    report.plots.push(plot("Throughput against users, one connection", "requests a second", |latency| 1e6 / latency));
+}
+
+fn starts(seeded: &[Seeded], report: &mut Report) {
+    let (few, many) = (&seeded[0], &seeded[seeded.len() - 1]);
+    for (seeded, goal) in [(few, 50.0), (many, 1500.0)] {
+        let starts = (0..ROUNDS).map(|_| {
+            let mut server = Server::lodge(&seeded.data);
+            let start = server.start.as_secs_f64() * 1e3;
+            server.stop();
+            start
+        });
+        report.add(Figure {
+            name: format!("start until ready, {} users", seeded.users),
+            measured: String::new(),
+            against: String::new(),
+            value: median(starts.collect()),
+            unit: " ms",
+            goal: Some(Goal::AtMost(goal)),
+        });
+    }
+}
+
+fn memory(directory: &Path, seeded: &[Seeded], servers: &[Server], idle: f64, report: &mut Report) {
+    let figure = |name: String, value, goal| Figure {
+        name,
+        measured: String::new(),
+        against: String::new(),
+        value,
+        unit: " MB",
+        goal: Some(Goal::AtMost(goal)),
+    };
+    report.add(figure("resident memory, idle".to_owned(), idle, 20.0));
+    let mut points = Vec::new();
+    for (seeded, server) in seeded.iter().zip(servers) {
+        let mut read = 0;
+        while read < READS {
+            let ids = (0..SAMPLES * 20).map(|sample| 1 + sample.wrapping_mul(2_654_435_761) % seeded.users);
+            let any = ids.map(|id| (format!("/api/v2/users/{id}"), seeded.admin.clone())).collect();
+            read += run(directory, server.address, &Requests::GetAny(any), 32, 10).requests;
+        }
+        points.push((f64::from(seeded.users), megabytes(server.resident_bytes())));
+    }
+    let (users, most) = points[points.len() - 1];
+    report.add(figure(format!("resident memory, {users} users after {READS} random reads"), most, 300.0));
+    let lines = vec![Line { name: format!("after {READS} random reads"), points }];
+    report.plots.push(Plot { title: "Memory against users".to_owned(), across: "users", up: "MB", lines });
+}
