@@ -62,6 +62,10 @@ pub enum Purpose {
     ApiKeys,
     /// Remembers verified passwords for a few minutes.
     VerifiedPasswords,
+    /// Chains the entries of the audit log.
+    AuditLog,
+    /// Hashes user names that no account has.
+    AuditNames,
 }
 
 impl Purpose {
@@ -70,6 +74,8 @@ impl Purpose {
             Self::SessionTokens => b"lodge session tokens v1",
             Self::ApiKeys => b"lodge api keys v1",
             Self::VerifiedPasswords => b"lodge verified passwords v1",
+            Self::AuditLog => b"lodge audit log v1",
+            Self::AuditNames => b"lodge audit names v1",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Values that cannot be wrong: parsed once at the edge, believed everywhere else. No I/O.
 
 mod api_key;
+mod audit;
 mod configuration;
 mod field;
 mod id;
@@ -12,6 +13,7 @@ mod user;
 mod violations;
 
 pub use api_key::{ApiKey, ApiKeyName, KeyDigest};
+pub use audit::{Account, Action, Actor, AuditEntry, Event, Means, Outcome, Subject, Target};
 pub use configuration::{Configuration, ConfigurationKey, ConfigurationValue};
 pub use field::Field;
 pub use id::Id;

@@ -88,8 +88,8 @@ impl Committer {
         Self { orders: Some(orders), thread: Some(thread.expect("a thread can be started")), failed }
     }
 
-    /// Queues a write and waits until it is durable, or refused.
-    pub(super) async fn write<W, T, E>(&self, work: W) -> Result<T, E>
+    /// Queues a write; its outcome comes once it is durable, or refused.
+    pub(super) fn write<W, T, E>(&self, work: W) -> Result<oneshot::Receiver<Result<T, E>>, StoreError>
     where
         W: FnOnce(&mut Txn<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
@@ -97,7 +97,7 @@ impl Committer {
     {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Write(Box::new(Write { work: Some(work), outcome: None, reply })))?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        Ok(answer)
     }
 
     /// The store at one moment between two groups of writes. Must not be called where asynchronous work runs.

@@ -29,11 +29,13 @@ pub enum Tree {
     Lists,
     /// What the store knows of itself: format, sequences.
     Meta,
+    /// id → entry of the audit log.
+    Audit,
 }
 
 impl Tree {
-    /// Every tree, in a fixed order.
-    pub const ALL: [Self; 10] = [
+    /// Every tree, in a fixed order; a new one comes last.
+    pub const ALL: [Self; 11] = [
         Self::Users,
         Self::UsersByUsername,
         Self::Configurations,
@@ -44,6 +46,7 @@ impl Tree {
         Self::SessionsByExpiry,
         Self::Lists,
         Self::Meta,
+        Self::Audit,
     ];
 
     /// The tree's name on disk and in messages.
@@ -60,6 +63,7 @@ impl Tree {
             Self::SessionsByExpiry => "sessions_by_expiry",
             Self::Lists => "lists",
             Self::Meta => "meta",
+            Self::Audit => "audit",
         }
     }
 }

@@ -11,7 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use super::{
     StoreError,
     engine::{Changes, KeyRange, Tree},
-    record::{self, Versioned},
+    record::{self, RecordError, Versioned},
     table::{Rows, corrupt},
 };
 use crate::secret::random_bytes;
@@ -32,7 +32,24 @@ pub struct Integrity {
     pub digest: u128,
 }
 
-impl Versioned for Integrity {}
+impl Versioned for Integrity {
+    const VERSION: u8 = 2;
+
+    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        let older: BeforeAudit = record::decode_shape(tree, bytes)?;
+        let mut rows = [0; Tree::ALL.len()];
+        rows[..older.rows.len()].copy_from_slice(&older.rows);
+        Ok(Self { commit: older.commit, rows, digest: older.digest })
+    }
+}
+
+/// Version 1, which knew no audit log.
+#[derive(Deserialize)]
+struct BeforeAudit {
+    commit: u64,
+    rows: [u64; 10],
+    digest: u128,
+}
 
 /// The values that rows had before a group of changes, in the order of the changes.
 pub(super) type Before = Vec<Option<Vec<u8>>>;

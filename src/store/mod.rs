@@ -4,6 +4,7 @@
 //! [`Store::write`] to the committer, which runs the waiting ones one after another and makes them durable together.
 //! A group is visible to readers as soon as the engine has it, a moment before it is durable and acknowledged.
 
+pub mod audit;
 mod commit;
 pub mod engine;
 pub mod integrity;
@@ -141,7 +142,19 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.committer.write(work).await
+        self.committer.write(work)?.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// As [`Store::write`], where no asynchronous work runs.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_blocking<T, E>(&self, work: impl FnOnce(&mut Txn<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.committer.write(work)?.blocking_recv().unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
     /// Becomes `Some` with the first failure of the storage, after which no write is accepted.

@@ -75,11 +75,7 @@ impl Store {
     pub async fn initialise(&self) -> Result<(), StoreError> {
         let store_id = self.witness.as_ref().map_or_else(random_uuid, |witness| witness.store());
         let digest_key = random_bytes();
-        self.write(move |txn| {
-            txn.initialise(store_id, digest_key);
-            Ok(())
-        })
-        .await
+        self.write(move |txn| txn.initialise(store_id, digest_key)).await
     }
 
     /// Reads every row and compares it all with the digest; tells what is lost. Takes seconds for a million rows.

@@ -23,7 +23,8 @@ use crate::{
 /// |---|---|---|
 /// | 1 | 0.1.0 | |
 /// | 2 | 0.2.0 | the store's identity, the digest and its key |
-pub const FORMAT: u32 = 2;
+/// | 3 | 0.3.0 | the audit log |
+pub const FORMAT: u32 = 3;
 
 const FORMAT_KEY: &[u8] = b"format";
 const STORE_ID_KEY: &[u8] = b"store_id";
@@ -205,11 +206,15 @@ impl Txn<'_> {
         self.set(Tree::Meta, INITIAL_ADMINISTRATOR_KEY.to_vec(), id.map(key::of_id));
     }
 
-    /// Makes the store one of the present format, with an identity and a key for its digest.
-    pub(super) fn initialise(&mut self, store_id: Uuid, digest_key: [u8; 16]) {
+    /// Makes the store one of the present format, with an identity and a key for its digest unless it has them.
+    pub(super) fn initialise(&mut self, store_id: Uuid, digest_key: [u8; 16]) -> Result<(), StoreError> {
         self.set(Tree::Meta, FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()));
-        self.set(Tree::Meta, STORE_ID_KEY.to_vec(), Some(store_id.as_bytes().to_vec()));
-        self.set(Tree::Meta, DIGEST_KEY_KEY.to_vec(), Some(digest_key.to_vec()));
+        for (key, value) in [(STORE_ID_KEY, store_id.as_bytes()), (DIGEST_KEY_KEY, &digest_key)] {
+            if self.get(Tree::Meta, key)?.is_none() {
+                self.set(Tree::Meta, key.to_vec(), Some(value.to_vec()));
+            }
+        }
+        Ok(())
     }
 
     /// Removes a user with everything that is theirs.

@@ -78,6 +78,12 @@ impl<'a> Txn<'a> {
         self.undo.clear();
     }
 
+    /// Whether anything has been changed by it.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.undo.is_empty()
+    }
+
     /// Writes the record with its index rows and its places in lists, in place of what its key had before.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError,
+    StoreError, audit,
     engine::{KeyRange, Tree},
     integrity::RowHasher,
     key,
@@ -19,7 +19,7 @@ use super::{
     table::{self, IndexRow, Record, Rows},
     txn::Sequence,
 };
-use crate::domain::{ApiKey, Configuration, Id, Session, User};
+use crate::domain::{ApiKey, AuditEntry, Configuration, Id, Session, User};
 
 /// What a sound store holds, or everything that is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,7 @@ pub fn verify(rows: &impl Rows, progress: &mut dyn FnMut(u64)) -> Result<Finding
     survey.indexes()?;
     survey.lists()?;
     survey.sequences()?;
+    survey.audit()?;
     Ok(survey.findings)
 }
 
@@ -162,6 +163,31 @@ impl<'a, R: Rows> Survey<'a, R> {
             if sequence.last(self.rows)? < highest {
                 self.fault(format!("the sequence of `{tree}` is behind the id {highest}"));
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the entries are there without a gap. What they say is verified by whoever has the key of the log.
+    fn audit(&mut self) -> Result<(), StoreError> {
+        let state = match audit::state(self.rows) {
+            Ok(state) => state.unwrap_or_default(),
+            Err(error) => {
+                self.fault(error.to_string());
+                return Ok(());
+            }
+        };
+        let mut last = state.pruned.id;
+        self.rows.scan(Tree::Audit, &KeyRange::all(), &mut |key, bytes| {
+            match record::decode::<AuditEntry>(Tree::Audit.name(), bytes) {
+                Ok(entry) if entry.key() == key && Some(entry.id) == last.checked_add(1) => {}
+                Ok(entry) => self.fault(format!("entry {} of `{}` is out of its place", entry.id, Tree::Audit)),
+                Err(error) => self.fault(error.to_string()),
+            }
+            last = last.saturating_add(1);
+            ControlFlow::Continue(())
+        })?;
+        if last != state.last.id {
+            self.fault(format!("`{}` ends with entry {last} instead of {}", Tree::Audit, state.last.id));
         }
         Ok(())
     }

@@ -9,8 +9,12 @@ use std::{
 
 use lodge::{
     clock::Timestamp,
-    domain::{ApiKey, ApiKeyName, Configuration, Email, KeyDigest, Scope, Scopes, Session, SystemId, User},
+    domain::{
+        Account, Action, Actor, ApiKey, ApiKeyName, AuditEntry, Configuration, Email, Event, KeyDigest, Means, Outcome,
+        Scope, Scopes, Session, Subject, SystemId, Target, User,
+    },
     store::{
+        audit::{AuditState, Place},
         record::{RecordError, decode, encode},
         table::Record,
     },
@@ -230,6 +234,30 @@ fn golden_session() -> Session {
     Session { number: 300, ..session(70_000, 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff, 1_795_454_520) }
 }
 
+fn audit_entry_with_everything() -> AuditEntry {
+    let account = Some(Account::Known(id(70_000), "Ann.B_c-d+e@f".to_owned()));
+    let means = Means::Session(Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
+    let actor = Actor { account, means, address: Some("2001:db8::7".parse().unwrap()) };
+    let subject = Subject::from(Target::Configuration(id(300), "thème/1".to_owned())).with(vec!["value".to_owned()]);
+    let at = Timestamp::from_millis(1_795_454_520_999);
+    let event = Event { at, actor, action: Action::UpdateConfiguration, outcome: Outcome::Done, subject, count: 1 };
+    AuditEntry { id: 70_000, event, link: [7; 32], mac: [8; 32] }
+}
+
+fn audit_entry_of_a_refusal() -> AuditEntry {
+    let account = Some(Account::Unknown([9; 16]));
+    let actor = Actor { account, means: Means::Password, address: Some("127.0.0.1".parse().unwrap()) };
+    let (at, subject) = (Timestamp::from_millis(1), Subject::default());
+    let event = Event { at, actor, action: Action::SignIn, outcome: Outcome::Refused, subject, count: 300 };
+    AuditEntry { id: 1, event, link: [7; 32], mac: [8; 32] }
+}
+
+fn audit_state() -> AuditState {
+    let place = |id, byte| Place { id, link: [byte; 32] };
+    let [last, exported, pruned, dropped] = [place(70_000, 4), place(69_999, 3), place(300, 2), place(0, 0)];
+    AuditState { last, exported, pruned, dropped, key_id: [5; 16], key_since: 300, seal: [6; 32] }
+}
+
 /// The bytes of one version of one record, by `tree, what it is`.
 fn golden(version: u8, name: &str) -> Vec<u8> {
     let golden: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(GOLDEN).unwrap();
@@ -255,6 +283,9 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));
     assert_eq!(decoded(&v1("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
     assert_eq!(decoded(&v1("sessions")), Ok(golden_session()));
+    assert_eq!(decoded(&v1("audit, with everything")), Ok(audit_entry_with_everything()));
+    assert_eq!(decoded(&v1("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
+    assert_eq!(decode("meta", &v1("meta, of the audit log")), Ok(audit_state()));
 }
 
 #[test]
@@ -266,6 +297,9 @@ fn records_are_written_as_the_newest_golden_ones() {
     assert_eq!(written(&api_key_with_every_attribute(), "api_keys, with every attribute"), None);
     assert_eq!(written(&api_key(1, 1, 7), "api_keys, without any optional attribute"), None);
     assert_eq!(written(&golden_session(), "sessions"), None);
+    assert_eq!(written(&audit_entry_with_everything(), "audit, with everything"), None);
+    assert_eq!(written(&audit_entry_of_a_refusal(), "audit, of a refusal"), None);
+    assert_eq!(hex(&encode(&audit_state())), hex(&golden(1, "meta, of the audit log")));
 }
 
 /// The bytes of the record in hex, unless they are the golden ones of its present version.

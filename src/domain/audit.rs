@@ -1,0 +1,223 @@
+//! What the audit log says of one event.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{ApiKey, Configuration, Id, Session, User};
+use crate::clock::Timestamp;
+
+/// One event in the audit log, with its place in the log's chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Counts the entries from 1 up, without gaps.
+    pub id: u64,
+    /// What happened.
+    pub event: Event,
+    /// SHA-256 of the entry before and this one: whoever knows it knows all that came before.
+    pub link: [u8; 32],
+    /// HMAC-SHA-256 of the link under a key of the server's.
+    pub mac: [u8; 32],
+}
+
+/// Who did what to whom, from where, with which credential, when, with what result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// Who, with what, from where.
+    pub actor: Actor,
+    /// What was done.
+    pub action: Action,
+    /// Whether it was done.
+    pub outcome: Outcome,
+    /// To what, and how; never with a secret or a configuration's value.
+    pub subject: Subject,
+    /// How often, where several alike are told as one.
+    pub count: u64,
+}
+
+/// Whether something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was.
+    Done,
+    /// It was not: the credential was wrong.
+    Refused,
+}
+
+/// Everything that the log tells of, each named as a scope is. What is once in this list keeps its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "their names say all")]
+pub enum Action {
+    SignIn,
+    SignOut,
+    CheckCredential,
+    CreateUser,
+    UpdateUser,
+    DestroyUser,
+    CreateConfiguration,
+    UpdateConfiguration,
+    DestroyConfiguration,
+    CreateApiKey,
+    UpdateApiKey,
+    DestroyApiKey,
+    StartServer,
+    StopServer,
+    CreateBackup,
+    RestoreBackup,
+    RotateSecret,
+    AcceptLoss,
+    UpgradeStore,
+    ContinueLog,
+}
+
+impl Action {
+    /// The name: for an operation its scope.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sessions / create",
+            Self::SignOut => "sessions / destroy",
+            Self::CheckCredential => "credentials / check",
+            Self::CreateUser => "users / create",
+            Self::UpdateUser => "users / update",
+            Self::DestroyUser => "users / destroy",
+            Self::CreateConfiguration => "configurations / create",
+            Self::UpdateConfiguration => "configurations / update",
+            Self::DestroyConfiguration => "configurations / destroy",
+            Self::CreateApiKey => "api_keys / create",
+            Self::UpdateApiKey => "api_keys / update",
+            Self::DestroyApiKey => "api_keys / destroy",
+            Self::StartServer => "server / start",
+            Self::StopServer => "server / stop",
+            Self::CreateBackup => "backups / create",
+            Self::RestoreBackup => "backups / restore",
+            Self::RotateSecret => "secret / rotate",
+            Self::AcceptLoss => "store / accept_loss",
+            Self::UpgradeStore => "store / upgrade",
+            Self::ContinueLog => "audit / continue",
+        }
+    }
+}
+
+/// Who did something.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// The account, if it is about one.
+    pub account: Option<Account>,
+    /// By what credential.
+    pub means: Means,
+    /// From where, if it came over the network.
+    pub address: Option<IpAddr>,
+}
+
+/// An account, as far as it is one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Account {
+    /// An account with its name at that time.
+    Known(Id, String),
+    /// A keyed hash of a name that no account has: people type passwords into the wrong field.
+    Unknown([u8; 16]),
+}
+
+/// By what somebody came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Means {
+    /// A user name and a password.
+    Password,
+    /// The token of that session.
+    Session(Uuid),
+    /// The API key of that id, `None` for one that does not exist.
+    ApiKey(Option<Id>),
+    /// A command or the local door, as that user of the operating system.
+    Local(u32),
+    /// Nobody: the server did it by itself.
+    Server,
+}
+
+/// What was done something to, and in a few words how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// A record.
+    pub target: Option<Target>,
+    /// Which members were changed, which settings were in force.
+    pub details: Vec<String>,
+}
+
+/// A record, as it can be told of once it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Target {
+    /// An account: id and name.
+    User(Id, String),
+    /// A configuration: id and key.
+    Configuration(Id, String),
+    /// An API key.
+    ApiKey(Id),
+    /// A session.
+    Session(Uuid),
+}
+
+impl Actor {
+    /// The server itself.
+    pub const SERVER: Self = Self { account: None, means: Means::Server, address: None };
+
+    /// A user of the operating system on this machine.
+    #[must_use]
+    pub fn local(uid: u32) -> Self {
+        Self { account: None, means: Means::Local(uid), address: None }
+    }
+}
+
+impl Account {
+    /// The account of that user.
+    #[must_use]
+    pub fn of(user: &User) -> Self {
+        Self::Known(user.id, user.username.as_str().to_owned())
+    }
+}
+
+impl Subject {
+    /// Nothing in particular, with these details.
+    #[must_use]
+    pub fn details(details: Vec<String>) -> Self {
+        Self { target: None, details }
+    }
+
+    /// The same with these details.
+    #[must_use]
+    pub fn with(self, details: Vec<String>) -> Self {
+        Self { details, ..self }
+    }
+}
+
+impl From<&User> for Subject {
+    fn from(user: &User) -> Self {
+        Target::User(user.id, user.username.as_str().to_owned()).into()
+    }
+}
+
+impl From<&Configuration> for Subject {
+    fn from(configuration: &Configuration) -> Self {
+        Target::Configuration(configuration.id, configuration.key.as_str().to_owned()).into()
+    }
+}
+
+impl From<&ApiKey> for Subject {
+    fn from(api_key: &ApiKey) -> Self {
+        Target::ApiKey(api_key.id).into()
+    }
+}
+
+impl From<&Session> for Subject {
+    fn from(session: &Session) -> Self {
+        Target::Session(session.jti).into()
+    }
+}
+
+impl From<Target> for Subject {
+    fn from(target: Target) -> Self {
+        Self { target: Some(target), details: Vec::new() }
+    }
+}

@@ -1,0 +1,131 @@
+//! The rows of the audit log: its newest entries, and what is known of the whole.
+//!
+//! Older entries are in files alone. What the entries say and how they are chained is the business of `audit`.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    StoreError,
+    engine::{KeyRange, Tree},
+    list::List,
+    record::{self, Versioned},
+    table::{self, IndexRow, Record, Rows},
+    txn::Txn,
+};
+use crate::domain::{AuditEntry, Id, Page};
+
+const STATE_KEY: &[u8] = b"audit";
+
+/// A place in the log: behind the entry of that id, 0 before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The entry's id.
+    pub id: u64,
+    /// The entry's link.
+    pub link: [u8; 32],
+}
+
+/// What is known of the log as a whole. All in it is sealed under the key of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditState {
+    /// The last entry.
+    pub last: Place,
+    /// The last entry that is durable in a file.
+    pub exported: Place,
+    /// The last entry that is no longer in the store.
+    pub pruned: Place,
+    /// The last entry that is no longer kept anywhere.
+    pub dropped: Place,
+    /// Tells under which key the log goes on.
+    pub key_id: [u8; 16],
+    /// The first entry under that key.
+    pub key_since: u64,
+    /// HMAC-SHA-256 of the rest.
+    pub seal: [u8; 32],
+}
+
+impl Versioned for AuditState {}
+impl Versioned for AuditEntry {}
+
+impl Record for AuditEntry {
+    const TREE: Tree = Tree::Audit;
+
+    fn key(&self) -> Vec<u8> {
+        self.id.to_be_bytes().to_vec()
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        Vec::new()
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<List>)> {
+        None
+    }
+}
+
+/// What is known of the log, `None` if there has never been an entry.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be read.
+pub fn state(rows: &(impl Rows + ?Sized)) -> Result<Option<AuditState>, StoreError> {
+    let bytes = rows.get(Tree::Meta, STATE_KEY)?;
+    bytes.map(|bytes| record::decode(Tree::Meta.name(), &bytes).map_err(StoreError::Record)).transpose()
+}
+
+/// Visits the entries in the store behind that id in their order, until told to stop.
+///
+/// # Errors
+/// [`StoreError`] if one cannot be read.
+pub fn visit_behind(
+    rows: &(impl Rows + ?Sized),
+    id: u64,
+    visit: &mut dyn FnMut(AuditEntry) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let Some(from) = id.checked_add(1) else { return Ok(()) };
+    let range = KeyRange { from: from.to_be_bytes().to_vec(), to: None };
+    let mut failure = None;
+    rows.scan(Tree::Audit, &range, &mut |_, bytes| {
+        table::decode(bytes).map_or_else(
+            |error| {
+                failure = Some(error);
+                ControlFlow::Break(())
+            },
+            &mut *visit,
+        )
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// At most so many entries in the store behind that id, in their order.
+///
+/// # Errors
+/// [`StoreError`] if one cannot be read.
+pub fn behind(rows: &(impl Rows + ?Sized), id: u64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    let mut entries = Vec::new();
+    if most > 0 {
+        visit_behind(rows, id, &mut |entry| {
+            entries.push(entry);
+            if entries.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+    }
+    Ok(entries)
+}
+
+/// A page of the entries in the store, and how many there are. Their ids have no gaps, so nothing before it is read.
+///
+/// # Errors
+/// [`StoreError`] if they cannot be read.
+pub fn page(rows: &(impl Rows + ?Sized), page: Page) -> Result<table::Slice<AuditEntry>, StoreError> {
+    let state = state(rows)?.unwrap_or_default();
+    let records = behind(rows, state.pruned.id.saturating_add(page.offset), page.limit)?;
+    Ok(table::Slice { records, count: state.last.id.saturating_sub(state.pruned.id) })
+}
+
+impl Txn<'_> {
+    /// Puts down what is known of the log.
+    pub fn set_audit_state(&mut self, state: &AuditState) {
+        self.set(Tree::Meta, STATE_KEY.to_vec(), Some(record::encode(state)));
+    }
+}
