@@ -13,10 +13,11 @@
 //! | store | [`store`] | reads on the spot; writes go through one committer that makes them durable in groups |
 //!
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
-//! are derived from it. Arrows point down: `commands → server → api → service → auth → store → domain`; [`clock`],
+//! are derived from it. Arrows point down: `commands → server → api → service → auth → audit → store → domain`; [`clock`],
 //! [`config`], [`logging`], [`secret`] and [`system`] may be used by all. `decisions.md` beside this file tells why.
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod clock;

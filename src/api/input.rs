@@ -141,6 +141,15 @@ fn number_in_query(query: &str, name: &'static str) -> Result<Option<u64>, ApiEr
     Ok(number)
 }
 
+/// The text that the query gives for a name; `None` if it does not name it.
+pub(super) fn text_in_query(query: &str, name: &'static str) -> Result<Option<String>, ApiError> {
+    let mut given = form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
+    match (given.next(), given.next()) {
+        (_, Some(_)) => Err(ApiError::Malformed(format!("The {name} is given more than once."))),
+        (text, None) => Ok(text.map(|(_, text)| text.into_owned())),
+    }
+}
+
 /// Something that is made of the members of a JSON body.
 pub(super) trait FromMembers: Sized {
     /// The body's schema among the document's components.

@@ -1,6 +1,7 @@
 //! The HTTP API: the only code that knows HTTP and JSON.
 
 mod api_keys;
+mod audit;
 mod configurations;
 mod documents;
 pub mod entry;

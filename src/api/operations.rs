@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::http::Method;
 
 use super::{
-    api_keys, configurations,
+    api_keys, audit, configurations,
     guard::Oneself,
     mount::{Mounted, mount},
     sessions, systems, users,
@@ -49,7 +49,7 @@ pub struct Operation {
 
 macro_rules! operations {
     ($( #[doc = $summary:literal] $id:ident $method:ident $path:literal $controller:ident / $action:ident $admits:ident $handler:path; )*) => {
-        /// Every operation, in the order of the reference.
+        /// Every operation, in the order of the reference; those that it does not have come last.
         pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| vec![$(
             Operation {
                 id: stringify!($id),
@@ -106,4 +106,6 @@ operations! {
     index_system_users GET "/users/-/systems" users / systems Administrator systems::users;
     /// List all system groups.
     index_system_groups GET "/groups/-/systems" groups / systems Administrator systems::groups;
+    /// Lists the newest entries of the audit log.
+    index_audit GET "/audit" audit / index Administrator audit::index;
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{AuthError, Challenge, Realm, Shrunk};
 use crate::{
-    domain::{ApiKey, User},
+    domain::{Action, ApiKey, Subject, User},
     store::{Store, StoreError, Tables, Txn},
 };
 
@@ -83,19 +83,22 @@ impl Caller {
 
     /// Writes, if the credential is still as good as when the request came; the write is given the account as it is now.
     ///
+    /// What it changes is told in the audit log as that action, done to the subject that the write names.
+    ///
     /// # Errors
     /// [`AuthError::Refused`] or [`AuthError::Shrunk`] if it is not, and whatever [`Store::write`] and the write itself say.
     pub async fn write<T, E>(
         &self,
-        work: impl FnOnce(&mut Txn<'_>, User) -> Result<T, E> + Send + 'static,
+        action: Action,
+        work: impl FnOnce(&mut Txn<'_>, User) -> Result<(T, Subject), E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + From<AuthError> + Send + 'static,
     {
         let standing = Standing { user: self.user.clone(), access: self.access.clone() };
-        self.store()
-            .write(move |txn| {
+        self.realm
+            .write(self.actor(), action, move |txn| {
                 let user = standing.confirm(txn)?;
                 work(txn, user)
             })

@@ -5,6 +5,7 @@ mod credential;
 mod key;
 mod password;
 mod realm;
+mod recorded;
 mod token;
 mod verified;
 

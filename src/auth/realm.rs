@@ -10,8 +10,9 @@ use super::{
     verified::VerifiedPasswords,
 };
 use crate::{
+    audit::Audit,
     clock::Clock,
-    domain::{ApiKey, Id, PresentedPassword, User, Username},
+    domain::{Account, Action, Actor, ApiKey, Id, Means, PresentedPassword, User, Username},
     secret::{RootSecret, random_uuid},
     store::{Store, Tables},
     system::NameService,
@@ -45,6 +46,8 @@ pub struct Realm {
     pub names: NameService,
     /// Signs and reads session tokens.
     pub tokens: SessionTokens,
+    /// Tells who did what.
+    pub audit: Arc<Audit>,
     pub(crate) secret: RootSecret,
     keys: KeyMaker,
     verified: VerifiedPasswords,
@@ -63,6 +66,7 @@ impl Realm {
             tokens: SessionTokens::new(&secret),
             keys: KeyMaker::new(&secret),
             verified: VerifiedPasswords::new(&secret),
+            audit: Arc::new(Audit::new(&secret)),
             secret,
         }
     }
@@ -77,7 +81,7 @@ impl Realm {
                 (self.by_password(&username, &password, address).await?, Access::Password)
             }
             Credential::SessionToken(token) => self.by_session(&token)?,
-            Credential::ApiKey(key) => self.by_api_key(&key)?,
+            Credential::ApiKey(key) => self.by_api_key(&key, address)?,
         };
         Ok(Caller::new(Arc::clone(self), user, access, address))
     }
@@ -114,6 +118,7 @@ impl Realm {
         let refused = AuthError::Refused(Challenge::Basic);
         let Some(user) = self.user_named(username)? else {
             self.hasher.verify(None, password).await?;
+            self.refused_password(Action::CheckCredential, username, None, address);
             return Err(refused);
         };
         let verify = async {
@@ -121,8 +126,18 @@ impl Realm {
             if is_right { Ok(()) } else { Err(refused) }
         };
         let checked = self.verified.check(&user, password, address, verify).await;
+        if checked.as_ref().is_err_and(|error| matches!(**error, AuthError::Refused(_))) {
+            self.refused_password(Action::CheckCredential, username, Some(&user), address);
+        }
         checked.map_err(|error| AuthError::clone(&error))?;
         Ok(user)
+    }
+
+    /// Has the audit log tell of a name and password that were refused; the text of a name that no account has is not kept.
+    pub fn refused_password(&self, action: Action, username: &str, user: Option<&User>, address: IpAddr) {
+        let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
+        let actor = Actor { account: Some(account), means: Means::Password, address: Some(address) };
+        self.audit.refused(self.clock.now(), actor, action);
     }
 
     fn by_session(&self, token: &str) -> Result<(User, Access), AuthError> {
@@ -134,9 +149,13 @@ impl Realm {
         Ok((self.owner(owner)?, Access::Session(session.jti)))
     }
 
-    fn by_api_key(&self, key: &PresentedKey) -> Result<(User, Access), AuthError> {
+    fn by_api_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(User, Access), AuthError> {
         let now = self.clock.now();
         let api_key = self.store.api_key_by_digest(key.digest())?;
+        if api_key.is_none() {
+            let actor = Actor { account: None, means: Means::ApiKey(None), address: Some(address) };
+            self.audit.refused(now, actor, Action::CheckCredential);
+        }
         let api_key = api_key.filter(|api_key| api_key.expires_at.is_none_or(|end| now < end));
         let api_key = api_key.ok_or(AuthError::Refused(Challenge::Bearer))?;
         Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key))))

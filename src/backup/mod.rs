@@ -24,7 +24,19 @@ pub use self::{
     file::{BackupFileError, check, save, save_in},
     rebuild::{Rebuild, RebuildError, Rebuilt},
 };
-use crate::auth::Realm;
+use crate::{
+    audit::done,
+    auth::Realm,
+    clock::Timestamp,
+    domain::{Action, Actor, Event, Subject},
+};
+
+/// What the audit log says of a backup; it is told before anything of it is handed out.
+#[must_use]
+pub fn event(now: Timestamp, actor: Actor, with_secret: bool) -> Event {
+    let details = if with_secret { vec!["with the server's secret".to_owned()] } else { Vec::new() };
+    done(now, actor, Action::CreateBackup, Subject::details(details))
+}
 
 /// Writes a backup of a realm's present moment. It must not be asked for where asynchronous work runs.
 ///

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::{Line, State};
 use crate::{
+    audit::AuditError,
     auth::is_sound_hash,
     domain::{
         ApiKey, ApiKeyName, Configuration, ConfigurationKey, ConfigurationValue, Email, Id, Scope, Scopes, SystemId,
@@ -34,6 +35,9 @@ pub enum RebuildError {
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log cannot go on in the new store.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// Builds an empty store up.

@@ -7,8 +7,8 @@ use std::{
 
 use serde::Serialize;
 
-use super::{BackupFileError, of, save_in};
-use crate::{auth::Realm, clock::Timestamp, config::BackupSchedule, logging::chain};
+use super::{BackupFileError, event, of, save_in};
+use crate::{auth::Realm, clock::Timestamp, config::BackupSchedule, domain::Actor, logging::chain};
 
 /// How the last backup went; a clone tells the same.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,9 @@ impl BackupLog {
 pub fn start(schedule: BackupSchedule, realm: Arc<Realm>, log: BackupLog) {
     let run = move || loop {
         let now = realm.clock.now();
+        if let Err(error) = realm.audit.chain.record(&realm.store, event(now, Actor::SERVER, false)) {
+            log::error!("the audit log cannot tell of a backup: {}", chain(&error));
+        }
         let made = make(&schedule, &realm, now);
         if let Err(error) = &made {
             log::error!("no backup was made: {}", chain(error));

@@ -1,15 +1,20 @@
 //! `lodge backup`: one consistent moment of the store in one file.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
-use super::{Failure, on_stopped_store};
+use super::{Failure, actor, chain, on_stopped_store};
 use crate::{
     backup::{self, BackupError, Summary},
     clock::Clock,
     door::{Door, Question},
+    logging,
     secret::RootSecret,
+    store::{Store, Tables, schema::FORMAT},
 };
 
 #[derive(Args, Debug)]
@@ -42,7 +47,7 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
 }
 
 fn ask(door: Door, with_secret: bool, out: &mut dyn Write) -> Result<(), BackupError> {
-    let answer = door.ask::<Summary>(Question::Backup { with_secret }, out, &mut |_| {});
+    let answer = door.ask::<Summary>(&Question::Backup { with_secret }, out, &mut |_| {});
     answer.map(|_| ()).map_err(|error| BackupError::Io(std::io::Error::other(error)))
 }
 
@@ -51,8 +56,20 @@ fn of_stopped_server(arguments: &BackupArguments) -> Result<Summary, Failure> {
         let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let secret = if arguments.with_secret { Some(RootSecret::open(&secret_file, false)?) } else { None };
         let secret = secret.map(|secret| secret.to_hexadecimal());
+        tell(store, &secret_file, arguments.with_secret)?;
         let snapshot = store.snapshot()?;
         let write = |out: &mut dyn Write| backup::write(&snapshot, secret, Clock::system().now(), out).map(|_| ());
         Ok(backup::save(&arguments.file, write)?)
     })
+}
+
+/// Has the audit log tell of it, unless the store is older than the log. A full disk must not keep anybody from a backup.
+fn tell(store: &Store, secret_file: &Path, with_secret: bool) -> Result<(), Failure> {
+    if store.format()? == Some(FORMAT) {
+        let event = backup::event(Clock::system().now(), actor(), with_secret);
+        if let Err(error) = chain(secret_file).record(store, event) {
+            log::warn!("the audit log cannot tell of this: {}", logging::chain(&error));
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::restore::RestoreError;
 use crate::{
+    audit::AuditError,
     backup::{BackupFileError, RebuildError},
     config::SettingsError,
     directory::DirectoryError,
@@ -57,6 +58,10 @@ pub(super) enum Failure {
     Restore(#[source] ReplaceError<RestoreError>),
     #[error("what is left of the store cannot be saved")]
     Salvage(#[source] ReplaceError<RebuildError>),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error("the audit log is not what was written: {0}")]
+    Tampered(String),
     #[error("{0}")]
     Refused(String),
 }
@@ -64,18 +69,20 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::NotReady { .. } | Self::Unsound(_) | Self::Refused(_) => 1,
+            Self::NotReady { .. } | Self::Unsound(_) | Self::Tampered(_) | Self::Refused(_) => 1,
             Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
             Self::Directory(DirectoryError::NotADirectory(_) | DirectoryError::Io { .. })
             | Self::Interrupted(_)
             | Self::Open(OpenError::Io { .. })
             | Self::Door(_)
             | Self::File(_)
+            | Self::Audit(AuditError::Io { .. } | AuditError::Out(_))
             | Self::FirstStart(FirstStartError::File { .. }) => 10,
             Self::Directory(DirectoryError::InUse(_)) | Self::Open(OpenError::InUse(_)) => 11,
             Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. } | OpenError::TooNew { .. })
             | Self::StorageFailed(EngineError::Lost(_))
             | Self::Store(_)
+            | Self::Audit(AuditError::Store(_))
             | Self::Salvage(_) => 12,
             Self::Secret(_) => 13,
             Self::Address { .. } => 14,

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod audit;
 mod backup;
 mod failure;
 mod health;
@@ -12,12 +13,16 @@ mod verify;
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use rustix::process::getuid;
 
 use self::failure::Failure;
 use crate::{
+    audit::Chain,
     config::{self, ServeArguments},
     directory::{DataDirectory, store_in},
+    domain::Actor,
     logging,
+    secret::RootSecret,
     service::replace::CACHE_BYTES,
     store::{Room, Store},
 };
@@ -46,6 +51,8 @@ enum Verb {
     Restore(restore::RestoreArguments),
     /// Reads the whole store, of a running server too, and tells whether it agrees with itself
     Verify(verify::VerifyArguments),
+    /// Tells who did what, of a running server too, or verifies that the audit log is what the server wrote
+    Audit(audit::AuditArguments),
     /// Replaces the server's secret
     #[command(subcommand)]
     Secret(SecretVerb),
@@ -61,7 +68,7 @@ enum SecretVerb {
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  `health`: the server is not ready; `verify`: the store does not agree with itself
+   1  `health`: the server is not ready; `verify`: the store does not agree with itself; `audit --verify`: the log was changed
    2  a flag, a setting or the first administrator's password is wrong
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory
@@ -86,6 +93,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Verb::Backup(arguments) => quietly(|| backup::backup(&arguments)),
         Verb::Restore(arguments) => quietly(|| restore::restore(&arguments)),
         Verb::Verify(arguments) => quietly(|| verify::verify(&arguments)),
+        Verb::Audit(arguments) => quietly(|| audit::audit(&arguments)),
         Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(|| rotate::rotate(&arguments)),
         Verb::Health(arguments) => health::health(&arguments),
     })
@@ -115,6 +123,17 @@ fn on_stopped_store<T>(
     });
     directory.give_to_owner(&path).map_err(Failure::File)?;
     done
+}
+
+/// Whoever runs this command, as the audit log names one.
+fn actor() -> Actor {
+    Actor::local(getuid().as_raw())
+}
+
+/// Chains the entries of a command under the server's secret. Where that is not at hand they are linked to the others all
+/// the same, and the log says that it goes on under another secret.
+fn chain(secret_file: &Path) -> Chain {
+    Chain::new(&RootSecret::open(secret_file, false).unwrap_or_else(|_| RootSecret::random()))
 }
 
 fn exit(done: Result<(), Failure>) -> ExitCode {

@@ -6,15 +6,16 @@ use actix_web::rt::System;
 use clap::Args;
 use thiserror::Error;
 
-use super::Failure;
+use super::{Failure, actor, chain};
 use crate::{
+    audit::{AuditError, Chain, Reading, directory_in, done, inherit},
     backup::{self, BackupError, Line, Reader, Rebuild, RebuildError, Rebuilt, State},
-    clock::Clock,
+    clock::{Clock, Timestamp},
     directory::{DataDirectory, store_in},
-    domain::ApiKey,
+    domain::{Action, ApiKey, Subject},
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
-    store::{Store, Tables, sequences, witness},
+    store::{Store, StoreError, Tables, sequences, witness},
 };
 
 #[derive(Args, Debug)]
@@ -38,6 +39,10 @@ pub(super) enum RestoreError {
     Backup(#[from] BackupError),
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("it cannot be read")]
     Io(#[from] std::io::Error),
 }
@@ -67,13 +72,14 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let could_be_read = replaced.store.is_some() || !store_in(directory.path()).exists();
     let file = arguments.file.clone();
     let now = Clock::system().now();
-    let build = |store: Store| async move { rebuild(&file, &store, replaced).await };
+    let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+    let log = Log { files: Reading::of(&directory_in(directory.path()))?, secret_file: secret_file.clone(), now };
+    let build = |store: Store| async move { rebuild(&file, &store, replaced, log).await };
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
     tell(&restored, could_be_read);
     if let Some(kept) = kept {
         println!("what was there is kept in {}", kept.display());
     }
-    let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
     keep_secret(&directory, restored.secret, &secret_file)
 }
 
@@ -94,7 +100,37 @@ impl Replaced {
     }
 }
 
-async fn rebuild(file: &std::path::Path, store: &Store, replaced: Replaced) -> Result<Restored, RestoreError> {
+/// What the audit log needs to go on in the new store.
+struct Log {
+    files: Reading,
+    secret_file: PathBuf,
+    now: Timestamp,
+}
+
+impl Log {
+    /// Lets the log go on where it was, and tells of the restore.
+    async fn go_on(
+        self,
+        replaced: Option<&Store>,
+        store: &Store,
+        restored: &Restored,
+        of: String,
+    ) -> Result<(), RestoreError> {
+        inherit(replaced, &self.files, store).await?;
+        // The secret of the backup is taken only where there is none.
+        let given = restored.secret.as_ref().filter(|_| !self.secret_file.exists());
+        let chain = given.map_or_else(|| chain(&self.secret_file), Chain::new);
+        let event = done(self.now, actor(), Action::RestoreBackup, Subject::details(vec![of]));
+        Ok(store.write(move |txn| chain.append(txn, event)).await?)
+    }
+}
+
+async fn rebuild(
+    file: &std::path::Path,
+    store: &Store,
+    replaced: Replaced,
+    log: Log,
+) -> Result<Restored, RestoreError> {
     let mut reader = Reader::open(BufReader::new(File::open(file)?))?;
     let state: State = reader.state.clone();
     let mut rebuild = Rebuild::of(store);
@@ -110,6 +146,8 @@ async fn rebuild(file: &std::path::Path, store: &Store, replaced: Replaced) -> R
         }
     }
     restored.rebuilt = rebuild.finish(state, replaced.sequences).await?;
+    let of = format!("a backup of {}, commit {}", reader.header.created_at, reader.header.commit);
+    log.go_on(replaced.store.as_ref(), store, &restored, of).await?;
     Ok(restored)
 }
 

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use actix_web::rt::System;
 use clap::Args;
 
-use super::{Failure, on_stopped_store};
+use super::{Failure, actor, chain, on_stopped_store, serve::upgrade};
 use crate::{
-    domain::{ApiKey, Id, Page, Session},
+    audit::{Chain, done},
+    clock::Clock,
+    domain::{Action, ApiKey, Event, Page, Session, Subject, Target, User},
     secret::RootSecret,
     store::{Slice, Store, StoreError, Tables, table},
 };
@@ -39,9 +41,14 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
             return Err(Failure::Refused("nothing was changed; add --yes to go on".to_owned()));
         }
         // The rows go first: a crash in between leaves the old secret with nothing that it is good for.
-        System::new().block_on(end(store, arguments.keep_keys))?;
+        upgrade(directory, store)?;
         let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
-        RootSecret::random().save(&path)?;
+        let secret = RootSecret::random();
+        let old = if path.exists() { chain(&path) } else { Chain::new(&secret) };
+        System::new().block_on(end(store, arguments.keep_keys, &old))?;
+        secret.save(&path)?;
+        let what = if arguments.keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
+        Chain::new(&secret).record(store, event(Subject::details(vec![what.to_owned()])))?;
         directory.give_to_owner(&path).map_err(Failure::File)?;
         println!("the new secret is in {}", path.display());
         Ok(())
@@ -61,26 +68,35 @@ fn tell(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn end(store: &Store, keep_keys: bool) -> Result<(), StoreError> {
-    for owner in owners(store)? {
+fn event(subject: Subject) -> Event {
+    done(Clock::system().now(), actor(), Action::RotateSecret, subject)
+}
+
+async fn end(store: &Store, keep_keys: bool, chain: &Chain) -> Result<(), StoreError> {
+    for User { id: owner, username, .. } in users(store)? {
+        let chain = chain.clone();
+        let event = event(Target::User(owner, username.as_str().to_owned()).into());
         store
             .write(move |txn| {
                 txn.remove_owned::<Session>(owner)?;
-                if keep_keys { Ok(()) } else { txn.remove_owned::<ApiKey>(owner) }
+                if !keep_keys {
+                    txn.remove_owned::<ApiKey>(owner)?;
+                }
+                if txn.has_changes() { chain.append(txn, event) } else { Ok(()) }
             })
             .await?;
     }
     Ok(())
 }
 
-fn owners(store: &Store) -> Result<Vec<Id>, StoreError> {
-    let mut owners = Vec::new();
+fn users(store: &Store) -> Result<Vec<User>, StoreError> {
+    let mut users = Vec::new();
     loop {
-        let page = Page { limit: Page::MOST, offset: owners.len() as u64 };
+        let page = Page { limit: Page::MOST, offset: users.len() as u64 };
         let Slice { records, .. } = store.users(page)?;
         if records.is_empty() {
-            return Ok(owners);
+            return Ok(users);
         }
-        owners.extend(records.iter().map(|user| user.id));
+        users.extend(records);
     }
 }

@@ -1,13 +1,16 @@
 //! `lodge serve --accept-loss`: going on with what is left of a damaged store.
 
+use std::path::Path;
+
 use actix_web::rt::System;
 
-use super::Failure;
+use super::{Failure, actor, chain};
 use crate::{
+    audit::{Chain, Reading, directory_in, done, inherit},
     backup::{Line, Rebuild, RebuildError, Rebuilt, State},
     clock::Clock,
     directory::{DataDirectory, store_in},
-    domain::{ApiKey, Configuration, User},
+    domain::{Action, ApiKey, Configuration, Event, Subject, User},
     service::replace::{CACHE_BYTES, replace_store},
     store::{
         List, Sequence, Store, StoreError, Tables,
@@ -20,13 +23,21 @@ use crate::{
 };
 
 /// Builds a new store of every record of the damaged one that can be read; what was there is kept beside it.
-pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError) -> Result<(), Failure> {
+pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: &Path) -> Result<(), Failure> {
     log::error!("{loss}; going on with what is left, as --accept-loss says");
     let path = store_in(directory.path());
     let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
     let damaged = Store::open_damaged(&path, CACHE_BYTES).map_err(|error| Failure::Salvage(error.into()))?;
-    let build = |store: Store| async move { rebuild(&damaged, &store, witnessed).await };
-    let replaced = replace_store(directory, Clock::system().now(), build);
+    let (now, chain, files) =
+        (Clock::system().now(), chain(secret_file), Reading::of(&directory_in(directory.path()))?);
+    let event = done(now, actor(), Action::AcceptLoss, Subject::details(vec![loss.to_string()]));
+    let build = |store: Store| async move {
+        let rebuilt = rebuild(&damaged, &store, witnessed).await?;
+        inherit(Some(&damaged), &files, &store).await?;
+        tell(&store, chain, event).await?;
+        Ok(rebuilt)
+    };
+    let replaced = replace_store(directory, now, build);
     let (rebuilt, kept) = System::new().block_on(replaced).map_err(Failure::Salvage)?;
     let Rebuilt { users, configurations, api_keys, left_out, .. } = rebuilt;
     log::warn!(
@@ -36,6 +47,10 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError) -> Result<(),
         log::warn!("the damaged store is kept in {}", kept.display());
     }
     Ok(())
+}
+
+async fn tell(store: &Store, chain: Chain, event: Event) -> Result<(), StoreError> {
+    store.write(move |txn| chain.append(txn, event)).await
 }
 
 async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<Rebuilt, RebuildError> {

@@ -11,6 +11,7 @@ use rustix::{
 use super::{Failure, salvage::salvage};
 use crate::{
     api::App,
+    audit::{Files, Keeper, directory_in, done},
     auth::{Cost, Hasher, Realm},
     backup::{
         self,
@@ -19,6 +20,7 @@ use crate::{
     clock::Clock,
     config::{ADMIN_PASSWORD, ServeArguments, Settings},
     directory::{DataDirectory, store_in},
+    domain::{Action, Actor, Subject},
     door, logging,
     secret::RootSecret,
     server::{self, Ended},
@@ -26,10 +28,11 @@ use crate::{
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
     },
-    store::{Store, Tables, engine::EngineError, schema::FORMAT, sled::OpenError},
+    store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
 };
 
 pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
+    let told = told(&arguments);
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
     keep_to_oneself();
@@ -38,8 +41,19 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
         return Err(Failure::Interrupted(kept));
     }
     let store = open(&directory, &settings)?;
-    upgrade(&directory, &store)?;
-    System::new().block_on(serve_from(&directory, store, settings))
+    let upgraded = upgrade(&directory, &store)?;
+    let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(told))];
+    let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
+    System::new().block_on(serve_from(&directory, store, settings, events))
+}
+
+/// The settings as they were written, a text each.
+fn told(arguments: &ServeArguments) -> Vec<String> {
+    let told = serde_json::to_value(arguments).unwrap_or_default();
+    let members = told.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    members
+        .map(|(name, value)| format!("{name} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect()
 }
 
 /// Files are the owner's alone from the moment they are made, and a crash leaves no memory on the disk.
@@ -54,16 +68,17 @@ fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure
     let open = || Store::open(&store_in(directory.path()), settings.cache_bytes, settings.room);
     match open() {
         Err(loss @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) if settings.accept_loss => {
-            salvage(directory, &loss)?;
+            salvage(directory, &loss, &settings.secret_file)?;
             Ok(open()?)
         }
         opened => Ok(opened?),
     }
 }
 
-/// Brings a store of an older format to the present one, after a backup; killed in between it does so again.
-fn upgrade(directory: &DataDirectory, store: &Store) -> Result<(), Failure> {
-    let Some(format) = store.format()?.filter(|format| *format < FORMAT) else { return Ok(()) };
+/// Brings a store of an older format to the present one, after a backup; killed in between it does so again. Tells what
+/// the audit log says of it, if it did.
+pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option<Vec<String>>, Failure> {
+    let Some(format) = store.format()?.filter(|format| *format < FORMAT) else { return Ok(None) };
     let now = Clock::system().now();
     let name = format!("before-format-{FORMAT}-{}.backup", now.in_file_name());
     let backups = directory.path().join("backups");
@@ -73,10 +88,18 @@ fn upgrade(directory: &DataDirectory, store: &Store) -> Result<(), Failure> {
     backup::save(&file, |out| backup::write(&snapshot, None, now, out).map(|_| ()))?;
     log::warn!("bringing the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
     System::new().block_on(store.initialise())?;
-    Ok(())
+    Ok(Some(vec![format!("from format {format} to {FORMAT}")]))
 }
 
-async fn serve_from(directory: &DataDirectory, store: Store, settings: Settings) -> Result<(), Failure> {
+/// What the audit log is to say before the server serves.
+type Events = Vec<(Action, Vec<String>)>;
+
+async fn serve_from(
+    directory: &DataDirectory,
+    store: Store,
+    settings: Settings,
+    events: Events,
+) -> Result<(), Failure> {
     let is_new = !store.is_initialised()?;
     let secret = RootSecret::open(&settings.secret_file, is_new)?;
     if is_new {
@@ -85,23 +108,44 @@ async fn serve_from(directory: &DataDirectory, store: Store, settings: Settings)
     let failure = store.failure();
     check_beside_serving(&store)?;
     let realm = Arc::new(realm(store.clone(), secret, &settings));
+    for (action, details) in events {
+        tell(&realm, action, details).await;
+    }
+    let keeper = keep_audit_log(directory, &realm, &settings)?;
     make_administrator(&realm, &settings).await?;
     door::open(directory.path(), Arc::clone(&realm)).map_err(Failure::Door)?;
     let log = BackupLog::default();
     if let Some(schedule) = settings.backups {
         schedule::start(schedule, Arc::clone(&realm), log.clone());
     }
-    let app = Arc::new(App { realm, body_limit_bytes: settings.body_limit_bytes, backups: log });
+    let app = Arc::new(App { realm: Arc::clone(&realm), body_limit_bytes: settings.body_limit_bytes, backups: log });
     let ready = |address| println!("lodge is listening on http://{address}");
     let served = server::serve(app, &settings.listen, failure, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         Ended::Stopped => {
+            tell(&realm, Action::StopServer, Vec::new()).await;
+            drop(keeper);
             store.settle();
             Ok(())
         }
         Ended::StorageFailed(error) => Err(Failure::StorageFailed(error)),
     }
+}
+
+/// Has the audit log tell what the server does. A disk without room for that keeps nobody from reading.
+async fn tell(realm: &Realm, action: Action, details: Vec<String>) {
+    let (chain, event) =
+        (realm.audit.chain.clone(), done(realm.clock.now(), Actor::SERVER, action, Subject::details(details)));
+    if let Err(error) = realm.store.write(move |txn| chain.append(txn, event)).await {
+        log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
+    }
+}
+
+fn keep_audit_log(directory: &DataDirectory, realm: &Realm, settings: &Settings) -> Result<Keeper, Failure> {
+    let exported = audit::state(&realm.store)?.unwrap_or_default().exported;
+    realm.audit.keep_in(Files::open(&directory_in(directory.path()), settings.audit, exported)?);
+    Keeper::start(Arc::clone(&realm.audit), realm.store.clone()).map_err(Failure::File)
 }
 
 /// A store that was too large to be read whole before serving is read now, and serves nothing more if it has lost anything.

@@ -25,7 +25,9 @@ pub(super) struct VerifyArguments {
 
 pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
     let findings = match Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))? {
-        Some(door) => door.ask::<Findings>(Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?,
+        Some(door) => {
+            door.ask::<Findings>(&Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?
+        }
         None => of_stopped_server(arguments)?,
     };
     if !findings.faults.is_empty() {

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::DEFAULT_LISTEN;
 
-/// The settings of `lodge serve` as they are written, not yet checked.
-#[derive(Args, Clone, Debug)]
+/// The settings of `lodge serve` as they are written, not yet checked. All are told in the audit log: none is a secret.
+#[derive(Args, Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ServeArguments {
     /// A file with settings in TOML, each under the name of its flag: `listen = "0.0.0.0:3000"`
     #[arg(long, env = "LODGE_CONFIG", value_name = "FILE")]
@@ -77,6 +79,18 @@ pub struct ServeArguments {
     /// How many backups are kept; the oldest go: 1 to 100000
     #[arg(long, env = "LODGE_BACKUP_KEEP", value_name = "NUMBER", default_value = "7")]
     pub(super) backup_keep: String,
+
+    /// How large a file of the audit log may become before the next is begun: 64KiB to 1GiB
+    #[arg(long, env = "LODGE_AUDIT_FILE_SIZE", value_name = "SIZE", default_value = "16MiB")]
+    pub(super) audit_file_size: String,
+
+    /// How old the first entry of such a file may become before the next is begun: 1s to 3650days
+    #[arg(long, env = "LODGE_AUDIT_FILE_AGE", value_name = "DURATION", default_value = "7days")]
+    pub(super) audit_file_age: String,
+
+    /// How many files of the audit log are kept; the oldest go: 2 to 100000
+    #[arg(long, env = "LODGE_AUDIT_KEEP", value_name = "NUMBER", default_value = "100")]
+    pub(super) audit_keep: String,
 
     /// Goes on with what is left of a store that has lost something, if an administrator is left; what was there is kept
     /// beside it

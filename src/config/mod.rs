@@ -11,6 +11,7 @@ use thiserror::Error;
 use self::values::{address, cost, duration, filter, number, password, size};
 pub use self::{arguments::ServeArguments, file::parse};
 use crate::{
+    audit::FileRules,
     auth::{Cost, Rules},
     secret::Secret,
     store::Room,
@@ -45,6 +46,8 @@ pub struct Settings {
     pub room: Room,
     /// When backups are made, if they are.
     pub backups: Option<BackupSchedule>,
+    /// When a file of the audit log ends, and how many are kept.
+    pub audit: FileRules,
     /// Whether to go on with what is left of a store that has lost something.
     pub accept_loss: bool,
     /// What is logged.
@@ -94,6 +97,9 @@ impl ServeArguments {
         let ballast_bytes = checks.note("ballast", size(&self.ballast, 0, 1 << 40));
         let every = checks.note("backup-every", duration(&self.backup_every));
         let keep = checks.note("backup-keep", number(&self.backup_keep, 1, 100_000));
+        let audit_size = checks.note("audit-file-size", size(&self.audit_file_size, 64 << 10, 1 << 30));
+        let audit_age = checks.note("audit-file-age", duration(&self.audit_file_age));
+        let audit_keep = checks.note("audit-keep", number(&self.audit_keep, 2, 100_000));
         let log = checks.note("log", filter(&self.log).map(|()| self.log));
 
         let (every, keep) = (every?, keep?);
@@ -113,6 +119,7 @@ impl ServeArguments {
             cache_bytes: cache_bytes?,
             room: Room { reserve_bytes: reserve_bytes?, ballast_bytes: ballast_bytes? },
             backups: self.backup_dir.map(|directory| BackupSchedule { directory, every, keep }),
+            audit: FileRules { size_bytes: audit_size?, age: audit_age?, keep: audit_keep? },
             accept_loss: self.accept_loss,
             log: log?,
             data_dir: self.data_dir,

@@ -53,11 +53,11 @@ impl Door {
     /// [`DoorError`] if the answer is a refusal or does not come to its end.
     pub fn ask<T: DeserializeOwned>(
         self,
-        question: Question,
+        question: &Question,
         data: &mut dyn Write,
         progress: &mut dyn FnMut(u64),
     ) -> Result<T, DoorError> {
-        let mut line = serde_json::to_vec(&question).map_err(io::Error::other)?;
+        let mut line = serde_json::to_vec(question).map_err(io::Error::other)?;
         line.push(b'\n');
         (&self.0).write_all(&line)?;
         let mut from = BufReader::new(self.0);

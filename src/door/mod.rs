@@ -16,13 +16,15 @@ mod server;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Filter;
+
 pub use self::{
     client::{Door, DoorError},
     server::open,
 };
 
 /// What can be asked at the door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// A backup of the present moment, piece by piece.
@@ -32,4 +34,8 @@ pub enum Question {
     },
     /// Whether the store agrees with itself.
     Verify,
+    /// The entries of the audit log that are wanted, a line each.
+    Audit(Filter),
+    /// Whether the audit log is what was written.
+    VerifyAudit,
 }

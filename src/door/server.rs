@@ -23,9 +23,12 @@ use super::{
     frame::{DataWriter, Frame},
 };
 use crate::{
+    audit::{self, AuditError, Filter},
     auth::Realm,
     backup,
     directory::door_in,
+    domain::{Actor, Event},
+    logging::chain,
     store::verify::{Findings, verify},
 };
 
@@ -112,8 +115,13 @@ fn serve(visitor: &UnixStream, realm: &Realm) -> io::Result<()> {
     BufReader::new(visitor).take(LONGEST_QUESTION).read_until(b'\n', &mut line)?;
     let mut out = BufWriter::new(visitor);
     let end = match serde_json::from_slice(&line) {
-        Ok(Question::Backup { with_secret }) => answer_backup(realm, with_secret, &mut out),
+        Ok(Question::Backup { with_secret }) => {
+            tell(realm, backup::event(realm.clock.now(), actor(visitor)?, with_secret));
+            answer_backup(realm, with_secret, &mut out)
+        }
         Ok(Question::Verify) => answer_verify(realm, &mut out),
+        Ok(Question::Audit(filter)) => answer_audit(realm, &filter, &mut out),
+        Ok(Question::VerifyAudit) => verify_audit(realm),
         Err(_) => Err("this server does not know that question; it may be older than this command".to_owned()),
     };
     end.unwrap_or_else(Frame::Failed).write(&mut out)?;
@@ -130,6 +138,34 @@ fn answer_backup(realm: &Realm, with_secret: bool, out: &mut impl Write) -> Resu
     }
     let summary = written?;
     flushed.map(|()| Frame::Done(json(&summary)))
+}
+
+/// Who is inside, as the audit log names one.
+fn actor(visitor: &UnixStream) -> io::Result<Actor> {
+    Ok(Actor::local(socket_peercred(visitor)?.uid.as_raw()))
+}
+
+/// Has the audit log tell of it. A disk without room for that must not keep anybody from a backup.
+fn tell(realm: &Realm, event: Event) {
+    if let Err(error) = realm.audit.chain.record(&realm.store, event) {
+        log::error!("the audit log cannot tell of a backup: {}", chain(&error));
+    }
+}
+
+fn answer_audit(realm: &Realm, filter: &Filter, out: &mut impl Write) -> Result<Frame, String> {
+    let said = |error: AuditError| chain(&error);
+    let (reading, snapshot) = realm.audit.reading(&realm.store).map_err(said)?;
+    let mut data = BufWriter::with_capacity(64 << 10, DataWriter(out));
+    reading.tell(&snapshot, filter, &mut |line| writeln!(data, "{line}")).map_err(said)?;
+    data.flush().map_err(|error| error.to_string())?;
+    Ok(Frame::Done(json(&())))
+}
+
+fn verify_audit(realm: &Realm) -> Result<Frame, String> {
+    let said = |error: AuditError| chain(&error);
+    let (reading, snapshot) = realm.audit.reading(&realm.store).map_err(said)?;
+    let report = audit::verify(&realm.audit.chain, &reading, &snapshot).map_err(said)?;
+    Ok(Frame::Done(json(&report)))
 }
 
 fn answer_verify(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {

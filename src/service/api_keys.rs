@@ -3,7 +3,7 @@
 use super::{Forbidden, ServiceError, never_taken, refuse_invalid};
 use crate::{
     auth::{Caller, KeyText},
-    domain::{ApiKey, ApiKeyName, Field, Id, Page, Problem, Scopes, Violations},
+    domain::{Action, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scopes, Subject, Violations},
     store::{List, Sequence, Slice, Tables, list},
 };
 
@@ -51,7 +51,7 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
     let maker = caller.api_key().cloned();
     let most = caller.realm.rules.most_api_keys;
     let api_key = caller
-        .write(move |txn, owner| {
+        .write(Action::CreateApiKey, move |txn, owner| {
             if list::count(txn, List::ApiKeys(owner.id))? >= most as u64 {
                 return Err(ServiceError::Invalid(Violations::too_many("API keys", most)));
             }
@@ -67,7 +67,8 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
                 expires_at: maker.and_then(|maker| maker.expires_at),
             };
             txn.put(&api_key).map_err(never_taken)?;
-            Ok::<_, ServiceError>(api_key)
+            let subject = Subject::from(&api_key);
+            Ok::<_, ServiceError>((api_key, subject))
         })
         .await?;
     Ok((api_key, key))
@@ -81,7 +82,7 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
 pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKey, ServiceError> {
     let narrow_key = caller.narrow_key().cloned();
     caller
-        .write(move |txn, owner| {
+        .write(Action::UpdateApiKey, move |txn, owner| {
             let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
             refuse_uncovered(narrow_key.as_ref(), &present)?;
             refuse_invalid(draft.violations_for(narrow_key.as_ref()))?;
@@ -93,7 +94,8 @@ pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKe
             if api_key != present {
                 txn.put(&api_key).map_err(never_taken)?;
             }
-            Ok(api_key)
+            let subject = told(&present, &api_key);
+            Ok((api_key, subject))
         })
         .await
 }
@@ -105,10 +107,11 @@ pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKe
 pub async fn destroy(caller: &Caller, id: Id) -> Result<(), ServiceError> {
     let narrow_key = caller.narrow_key().cloned();
     caller
-        .write(move |txn, owner| {
+        .write(Action::DestroyApiKey, move |txn, owner| {
             let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
             refuse_uncovered(narrow_key.as_ref(), &present)?;
-            Ok(txn.remove(&present)?)
+            txn.remove(&present)?;
+            Ok(((), Subject::from(&present)))
         })
         .await
 }
@@ -124,6 +127,13 @@ impl ApiKeyDraft {
         }
         violations
     }
+}
+
+/// What the audit log says of a change.
+fn told(before: &ApiKey, after: &ApiKey) -> Subject {
+    let members = [("name", before.name != after.name), ("api_key_scopes", before.scopes != after.scopes)];
+    Subject::from(before)
+        .with(members.iter().filter(|(_, is_new)| *is_new).map(|(name, _)| (*name).to_owned()).collect())
 }
 
 fn refuse_uncovered(narrow_key: Option<&ApiKey>, present: &ApiKey) -> Result<(), ServiceError> {

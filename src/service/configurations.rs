@@ -3,7 +3,9 @@
 use super::{ServiceError, refuse_invalid, taken};
 use crate::{
     auth::Caller,
-    domain::{Configuration, ConfigurationKey, ConfigurationValue, Field, Id, Page, Problem, Violations},
+    domain::{
+        Action, Configuration, ConfigurationKey, ConfigurationValue, Field, Id, Page, Problem, Subject, Violations,
+    },
     store::{List, Sequence, Slice, StoreError, Tables, list},
 };
 
@@ -50,7 +52,7 @@ pub fn show(caller: &Caller, name: &ConfigurationName) -> Result<Configuration, 
 pub async fn create(caller: &Caller, draft: ConfigurationDraft) -> Result<Configuration, ServiceError> {
     let most = caller.realm.rules.most_configurations;
     caller
-        .write(move |txn, owner| {
+        .write(Action::CreateConfiguration, move |txn, owner| {
             let Some(key) = draft.key.given().cloned() else {
                 return Err(ServiceError::Invalid(draft.violations_beside(txn, owner.id, None)?));
             };
@@ -62,7 +64,8 @@ pub async fn create(caller: &Caller, draft: ConfigurationDraft) -> Result<Config
             let value = draft.value.or(ConfigurationValue::default());
             let configuration = Configuration { id, owner: owner.id, key, value };
             txn.put(&configuration).map_err(taken("key", configuration.key.as_str()))?;
-            Ok(configuration)
+            let subject = Subject::from(&configuration);
+            Ok((configuration, subject))
         })
         .await
 }
@@ -77,7 +80,7 @@ pub async fn update(
     draft: ConfigurationDraft,
 ) -> Result<Configuration, ServiceError> {
     caller
-        .write(move |txn, owner| {
+        .write(Action::UpdateConfiguration, move |txn, owner| {
             let present = find(txn, owner.id, &name)?;
             refuse_invalid(draft.violations_beside(txn, owner.id, Some(present.id))?)?;
             let key = draft.key.or(present.key.clone());
@@ -86,7 +89,8 @@ pub async fn update(
             if configuration != present {
                 txn.put(&configuration).map_err(taken("key", configuration.key.as_str()))?;
             }
-            Ok(configuration)
+            let subject = told(&present, &configuration);
+            Ok((configuration, subject))
         })
         .await
 }
@@ -97,9 +101,10 @@ pub async fn update(
 /// [`ServiceError::NotFound`] if the caller has none of that name.
 pub async fn destroy(caller: &Caller, name: ConfigurationName) -> Result<(), ServiceError> {
     caller
-        .write(move |txn, owner| {
+        .write(Action::DestroyConfiguration, move |txn, owner| {
             let configuration = find(txn, owner.id, &name)?;
-            Ok(txn.remove(&configuration)?)
+            txn.remove(&configuration)?;
+            Ok(((), Subject::from(&configuration)))
         })
         .await
 }
@@ -119,6 +124,13 @@ impl ConfigurationDraft {
         }
         Ok(violations)
     }
+}
+
+/// What the audit log says of a change: both keys, but neither value.
+fn told(before: &Configuration, after: &Configuration) -> Subject {
+    let key = (before.key != after.key).then(|| format!("key = {}", after.key.as_str()));
+    let value = (before.value != after.value).then(|| "value".to_owned());
+    Subject::from(before).with(key.into_iter().chain(value).collect())
 }
 
 fn find(rows: &impl Tables, owner: Id, name: &ConfigurationName) -> Result<Configuration, ServiceError> {

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::ServiceError;
 use crate::{
     auth::Realm,
-    domain::{NewPassword, Page, Problem, User, Username},
+    domain::{Action, Actor, NewPassword, Page, Problem, Subject, User, Username},
     secret::{Secret, random_bytes, write_private},
     store::{List, Sequence, StoreError, Tables, list},
 };
@@ -119,10 +119,9 @@ async fn create(realm: &Realm, password: &NewPassword, is_random: bool) -> Resul
     let password = realm.hasher.hash(password.as_presented()).await?;
     let now = realm.clock.now();
     realm
-        .store
-        .write(move |txn| {
+        .write(Actor::SERVER, Action::CreateUser, move |txn| {
             if !txn.users(Page::new(Some(1), None))?.records.is_empty() {
-                return Ok(());
+                return Ok(((), Subject::default()));
             }
             let administrator = User {
                 id: txn.next_id(Sequence::Users)?,
@@ -137,7 +136,7 @@ async fn create(realm: &Realm, password: &NewPassword, is_random: bool) -> Resul
             };
             txn.put(&administrator).map_err(super::never_taken)?;
             txn.set_initial_administrator(is_random.then_some(administrator.id));
-            Ok(())
+            Ok(((), Subject::from(&administrator).with(vec!["is_admin = true".to_owned()])))
         })
         .await
 }

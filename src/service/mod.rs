@@ -1,6 +1,7 @@
 //! What may be done: use cases, ownership and the rules against escalation. No HTTP.
 
 pub mod api_keys;
+pub mod audit;
 pub mod configurations;
 pub mod first_start;
 pub mod replace;

@@ -6,7 +6,7 @@ use super::{ServiceError, never_taken};
 use crate::{
     auth::{Access, AuthError, Caller, Challenge, Realm, Visitor},
     clock::Timestamp,
-    domain::{Id, PasswordHash, PresentedPassword, Session, User},
+    domain::{Account, Action, Actor, Id, Means, PasswordHash, PresentedPassword, Session, Subject, Target, User},
     secret::{Secret, random_uuid},
     store::{Sequence, StoreError, Tables, Txn},
 };
@@ -31,11 +31,21 @@ pub async fn sign_in(
     let user = realm.user_named(username)?;
     let checked = user.as_ref().map(|user| user.password.clone());
     let is_right = realm.hasher.verify(checked, password).await?;
+    if !is_right {
+        realm.refused_password(Action::SignIn, username, user.as_ref(), visitor.address);
+    }
     let user = user.filter(|_| is_right).ok_or(REFUSED)?;
     let stronger = stronger_hash(realm, &user, password).await?;
     let (jti, now) = (random_uuid(), realm.clock.now());
     let expires_at = Timestamp::from_secs(now.as_secs() + realm.rules.session_lifetime.as_secs());
-    let (user, session) = realm.store.write(move |txn| open(txn, &user, stronger, jti, expires_at)).await?;
+    let account = Some(Account::of(&user));
+    let actor = Actor { account, means: Means::Password, address: Some(visitor.address) };
+    let open = move |txn: &mut Txn<'_>| {
+        let (user, session) = open(txn, &user, stronger, jti, expires_at)?;
+        let subject = Subject::from(&session);
+        Ok::<_, ServiceError>(((user, session), subject))
+    };
+    let (user, session) = realm.write(actor, Action::SignIn, open).await?;
     let token = realm.tokens.issue(&session, now);
     Ok((user, token))
 }
@@ -46,7 +56,7 @@ pub async fn sign_in(
 /// [`ServiceError::Store`].
 pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
     let Access::Session(jti) = caller.access else { return Ok(()) };
-    caller.write(move |txn, user| Ok(close(txn, user.id, jti)?)).await
+    caller.write(Action::SignOut, move |txn, user| Ok((close(txn, user.id, jti)?, Target::Session(jti).into()))).await
 }
 
 /// Removes the sessions that are over; tells how many they were.

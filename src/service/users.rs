@@ -5,7 +5,8 @@ use crate::{
     auth::{Administrator, Caller, Realm},
     clock::Timestamp,
     domain::{
-        Email, Field, Id, NewPassword, Page, PasswordHash, Problem, Session, SystemId, User, Username, Violations,
+        Action, Email, Field, Id, NewPassword, Page, PasswordHash, Problem, Session, Subject, SystemId, User, Username,
+        Violations,
     },
     store::{List, Sequence, Slice, StoreError, Tables, Txn, list},
 };
@@ -58,7 +59,14 @@ pub async fn create(administrator: &Administrator, draft: UserDraft) -> Result<U
     refuse_invalid(draft.violations_beside(caller.store(), None)?)?;
     let password = draft.hashed_password(&caller.realm).await?;
     let now = caller.realm.clock.now();
-    caller.write(move |txn, _| insert(txn, draft, password, now)).await
+    caller
+        .write(Action::CreateUser, move |txn, _| {
+            let user = insert(txn, draft, password, now)?;
+            let role = user.is_admin.then(|| "is_admin = true".to_owned());
+            let subject = Subject::from(&user).with(role.into_iter().collect());
+            Ok((user, subject))
+        })
+        .await
 }
 
 /// Changes an account.
@@ -77,11 +85,13 @@ pub async fn update(caller: &Caller, id: Id, draft: UserDraft) -> Result<User, S
     let password = draft.hashed_password(&caller.realm).await?;
     let now = caller.realm.clock.now();
     let (user, ended_initial_password) = caller
-        .write(move |txn, by| {
+        .write(Action::UpdateUser, move |txn, by| {
             let present = txn.user(id)?.ok_or(ServiceError::NotFound)?;
             rights.permit(&by, &present, &draft)?;
             refuse_invalid(draft.violations_beside(txn, Some(&present))?)?;
-            replace(txn, &present, draft, password, now)
+            let (user, ended_initial_password) = replace(txn, &present, draft, password, now)?;
+            let subject = told(&present, &user);
+            Ok::<_, ServiceError>(((user, ended_initial_password), subject))
         })
         .await?;
     if ended_initial_password {
@@ -99,14 +109,14 @@ pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), Servic
     let caller = &administrator.0;
     let rights = Rights::of(caller);
     let ended_initial_password = caller
-        .write(move |txn, _| {
+        .write(Action::DestroyUser, move |txn, _| {
             let user = txn.user(id)?.ok_or(ServiceError::NotFound)?;
             rights.touch(&user)?;
             if is_last_administrator(txn, &user)? {
                 return Err(ServiceError::Invalid(Violations::one("is_admin", Problem::Frozen, None)));
             }
             txn.remove_user(&user)?;
-            Ok(end_initial_password(txn, id)?)
+            Ok((end_initial_password(txn, id)?, Subject::from(&user)))
         })
         .await?;
     if ended_initial_password {
@@ -247,6 +257,21 @@ fn replace(
     txn.remove_owned::<Session>(user.id)?;
     let ended = end_initial_password(txn, user.id)?;
     Ok((user, ended))
+}
+
+/// What the audit log says of a change: which members, and of names and roles what they became.
+fn told(before: &User, after: &User) -> Subject {
+    let name = || format!("username = {}", after.username.as_str());
+    let role = || format!("is_admin = {}", after.is_admin);
+    let changes = [
+        (before.username != after.username).then(name),
+        (before.password != after.password).then(|| "password".to_owned()),
+        (before.email != after.email).then(|| "email".to_owned()),
+        (before.user_id != after.user_id).then(|| "user_id".to_owned()),
+        (before.group_id != after.group_id).then(|| "group_id".to_owned()),
+        (before.is_admin != after.is_admin).then(role),
+    ];
+    Subject::from(before).with(changes.into_iter().flatten().collect())
 }
 
 fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreError> {

@@ -45,7 +45,14 @@ fn after_every_kill_what_was_acknowledged_is_there_and_the_rest_is_whole_or_not_
     }
 
     assert!(server.stop().success());
-    assert_eq!(findings(&server), Findings { records: records(&writers), faults: Vec::new() });
+    let records = records(&writers);
+    for (controller, tree) in [("users", Tree::Users), ("api_keys", Tree::ApiKeys)] {
+        let [made, destroyed] = ["create", "destroy"].map(|action| told(&server, &format!("{controller} / {action}")));
+        assert_eq!(made - destroyed, records[&tree], "{made} {controller} were made and {destroyed} destroyed");
+    }
+    let verified = server.command(&["audit", "--verify"]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+    assert_eq!(findings(&server), Findings { records, faults: Vec::new() });
     assert_eq!(fs::read_dir(server.data_dir().join("store/blobs")).unwrap().count(), 0);
 }
 
@@ -71,6 +78,13 @@ fn write_until_killed(server: &Server, writers: &mut [Writer]) {
         }
     });
     assert!(acknowledged.into_inner() >= moment, "the server was killed by nobody: {}", server.log());
+}
+
+/// How many entries of that action are in the audit log: one for each change that is there, and none for any other.
+fn told(server: &Server, action: &str) -> u64 {
+    let output = server.command(&["audit", "--action", action]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout.split(|byte| *byte == b'\n').count() as u64 - 1
 }
 
 fn settle(server: &Server, writers: &mut [Writer]) {

@@ -9,6 +9,9 @@ use crate::harness::{Request, Server};
 const REFERENCE: &str = include_str!("../data/reference.json");
 const OPENAPI_SCHEMA: &str = include_str!("../data/openapi-3.0.schema.json");
 
+/// The operations that the reference does not have.
+const OWN: [&str; 1] = ["get /audit"];
+
 fn reference() -> Value {
     serde_json::from_str(REFERENCE).unwrap()
 }
@@ -83,7 +86,7 @@ fn statuses(operation: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_operation_of_the_reference_is_documented_with_all_that_it_has_there_and_there_is_no_other() {
+fn every_operation_of_the_reference_is_documented_with_all_that_it_has_there_and_there_are_few_others() {
     let served = operations(&served());
     let names =
         |operations: &[(String, Value)]| operations.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
@@ -98,8 +101,9 @@ fn every_operation_of_the_reference_is_documented_with_all_that_it_has_there_and
         .collect();
 
     assert_eq!(lacking, Vec::<String>::new());
-    assert_eq!(names(&served), names(&reference));
-    assert_eq!(served.len(), 20);
+    let own = OWN.map(str::to_owned).into();
+    assert_eq!(names(&served), &names(&reference) | &own);
+    assert_eq!(reference.len(), 20);
 }
 
 #[test]

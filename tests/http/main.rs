@@ -2,6 +2,7 @@
 
 mod answers;
 mod api_keys;
+mod audit;
 mod authorization;
 mod basic;
 mod bodies;

@@ -1,0 +1,203 @@
+//! How entries are chained, and what vouches for them.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{
+    digest::{Context, SHA256},
+    hmac,
+};
+
+use super::line::body;
+use crate::{
+    domain::{Action, Actor, AuditEntry, Event, Outcome, Subject},
+    secret::{Purpose, RootSecret},
+    store::{
+        PutError, StoreError, Txn,
+        audit::{self, AuditState, Place},
+        table,
+    },
+};
+
+/// Chains entries under the keys of one secret; a clone uses the same.
+#[derive(Clone)]
+pub struct Chain(Arc<Keys>);
+
+struct Keys {
+    entries: hmac::Key,
+    names: hmac::Key,
+    id: [u8; 16],
+}
+
+impl Chain {
+    /// A chain under the server's secret.
+    #[must_use]
+    pub fn new(secret: &RootSecret) -> Self {
+        let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, secret.derive(purpose).expose());
+        let (entries, names) = (key(Purpose::AuditLog), key(Purpose::AuditNames));
+        let id = first_half(&sign(&entries, b"key", &[]));
+        Self(Arc::new(Keys { entries, names, id }))
+    }
+
+    /// Writes an event behind all others. It is kept if the transaction is.
+    ///
+    /// # Errors
+    /// [`StoreError`] if what is known of the log cannot be read.
+    pub fn append(&self, txn: &mut Txn<'_>, event: Event) -> Result<(), StoreError> {
+        let mut state = audit::state(txn)?.unwrap_or_default();
+        let goes_on = self.is_own(&state);
+        // A state that somebody else has written must stay recognisable as such.
+        let is_sealed = !goes_on || self.has_sealed(&state);
+        if !goes_on {
+            (state.key_id, state.key_since) = (self.0.id, state.last.id + 1);
+            if state.last.id > 0 {
+                self.put_next(txn, &mut state, another_secret(&event))?;
+            }
+        }
+        self.put_next(txn, &mut state, event)?;
+        if is_sealed {
+            self.seal(&mut state);
+        }
+        txn.set_audit_state(&state);
+        Ok(())
+    }
+
+    /// Notes how far the log is in its files and what is no longer kept there, and removes the oldest entries beyond
+    /// `most_rows` from the store, some at a time.
+    pub(super) fn advance(
+        &self,
+        txn: &mut Txn<'_>,
+        exported: Place,
+        dropped: Option<Place>,
+        most_rows: u64,
+    ) -> Result<(), StoreError> {
+        // Few, because others wait for them.
+        const MOST_AT_ONCE: usize = 250;
+        let Some(mut state) = audit::state(txn)?.filter(|state| self.is_own(state)) else { return Ok(()) };
+        let is_sealed = self.has_sealed(&state);
+        if exported.id > state.exported.id {
+            state.exported = exported;
+        }
+        state.dropped = dropped.unwrap_or(state.dropped);
+        let last_to_go = state.last.id.saturating_sub(most_rows).min(state.exported.id);
+        for entry in audit::behind(txn, state.pruned.id, MOST_AT_ONCE)? {
+            if entry.id > last_to_go {
+                break;
+            }
+            state.pruned = place(&entry);
+            txn.remove(&entry)?;
+        }
+        if is_sealed {
+            self.seal(&mut state);
+        }
+        txn.set_audit_state(&state);
+        Ok(())
+    }
+
+    /// A keyed hash of a user name that no account has, without regard to case.
+    #[must_use]
+    pub fn name_hash(&self, username: &str) -> [u8; 16] {
+        first_half(&sign(&self.0.names, b"name", username.to_ascii_lowercase().as_bytes()))
+    }
+
+    /// Whether the log goes on under this key.
+    pub(super) fn is_own(&self, state: &AuditState) -> bool {
+        state.key_id == self.0.id
+    }
+
+    /// Whether the state is what was sealed under this key.
+    pub(super) fn has_sealed(&self, state: &AuditState) -> bool {
+        let tag = [b"state".as_slice(), &sealed_bytes(state)].concat();
+        hmac::verify(&self.0.entries, &tag, &state.seal).is_ok()
+    }
+
+    /// Whether that HMAC of a link was made under this key.
+    pub(super) fn vouches_for(&self, link: &[u8; 32], mac: &[u8; 32]) -> bool {
+        hmac::verify(&self.0.entries, &[b"entry".as_slice(), link].concat(), mac).is_ok()
+    }
+
+    fn seal(&self, state: &mut AuditState) {
+        state.seal = sign(&self.0.entries, b"state", &sealed_bytes(state));
+    }
+
+    fn put_next(&self, txn: &mut Txn<'_>, state: &mut AuditState, event: Event) -> Result<(), StoreError> {
+        let id = state.last.id + 1;
+        let link = link(&state.last.link, body(id, &event).as_bytes());
+        let mac = sign(&self.0.entries, b"entry", &link);
+        let entry = AuditEntry { id, event, link, mac };
+        state.last = place(&entry);
+        put(txn, &entry)
+    }
+}
+
+/// Puts an entry as it is.
+pub(super) fn put(txn: &mut Txn<'_>, entry: &AuditEntry) -> Result<(), StoreError> {
+    txn.put(entry).map_err(|error| match error {
+        PutError::Taken(tree) => table::corrupt(tree),
+        PutError::Store(error) => error,
+    })
+}
+
+/// The place behind an entry.
+pub(super) fn place(entry: &AuditEntry) -> Place {
+    Place { id: entry.id, link: entry.link }
+}
+
+/// The link of the entry with that text, behind the one with that link.
+pub(super) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    context.update(before);
+    context.update(body);
+    context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// The first entry under a key that is not the one of the entries before.
+fn another_secret(next: &Event) -> Event {
+    let subject = Subject::details(vec!["the server's secret is another one from here on".to_owned()]);
+    Event { at: next.at, actor: Actor::SERVER, action: Action::ContinueLog, outcome: Outcome::Done, subject, count: 1 }
+}
+
+fn sealed_bytes(state: &AuditState) -> Vec<u8> {
+    let places = [state.last, state.exported, state.pruned, state.dropped];
+    let mut bytes: Vec<u8> =
+        places.iter().flat_map(|place| [&place.id.to_be_bytes(), &place.link[..]].concat()).collect();
+    bytes.extend(state.key_id);
+    bytes.extend(state.key_since.to_be_bytes());
+    bytes
+}
+
+/// HMAC-SHA-256 of a message of one kind; kinds are never each other's beginnings.
+fn sign(key: &hmac::Key, kind: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
+    context.update(kind);
+    context.update(message);
+    context.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
+}
+
+fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
+    *bytes.first_chunk().expect("32 bytes have 16")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        store::{Store, memory::Memory},
+    };
+
+    #[test]
+    fn what_is_in_no_file_stays_in_the_store_however_little_is_to_stay() {
+        let (store, chain) = (Store::over(Arc::new(Memory::default())), Chain::new(&RootSecret::from_bytes([7; 32])));
+        for number in 1..=10 {
+            let event =
+                super::super::done(Timestamp::from_secs(number), Actor::SERVER, Action::SignIn, Subject::default());
+            chain.record(&store, event).unwrap();
+        }
+        let fifth = place(&audit::behind(&store, 4, 1).unwrap()[0]);
+
+        store.write_blocking(move |txn| chain.advance(txn, fifth, None, 2)).unwrap();
+
+        assert_eq!(audit::state(&store).unwrap().unwrap().pruned, fifth);
+        assert_eq!(audit::behind(&store, 0, 100).unwrap().len(), 5);
+    }
+}

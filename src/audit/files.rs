@@ -1,0 +1,228 @@
+//! The files that hold the log: JSON Lines, each file named by its first entry.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    AuditError,
+    line::{line, parts},
+    reading::Told,
+};
+use crate::{clock::Timestamp, domain::AuditEntry, logging::chain, store::audit::Place};
+
+/// What the files are called; the id of the first entry stands between.
+const NAMES: (&str, &str) = ("audit-", ".jsonl");
+/// Longer than any line: at most some texts of a few hundred characters and the settings.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// When a file is ended, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileRules {
+    /// A file of that size is ended.
+    pub size_bytes: u64,
+    /// A file whose first entry is that old is ended.
+    pub age: Duration,
+    /// How many files are kept; the oldest go.
+    pub keep: usize,
+}
+
+/// The files of one log, to be written.
+#[derive(Debug)]
+pub struct Files {
+    directory: PathBuf,
+    rules: FileRules,
+    current: Option<Current>,
+    last: Place,
+}
+
+#[derive(Debug)]
+struct Current {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    began: Timestamp,
+}
+
+/// Where the audit log's files are in a data directory.
+#[must_use]
+pub fn directory_in(data: &Path) -> PathBuf {
+    data.join("audit")
+}
+
+impl Files {
+    /// The files in that directory, which is made if it is not there and closed to others. Where they cannot tell their
+    /// last entry, they go on in a new file behind `exported`, the last that is known to be in them.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`] if they cannot be used.
+    pub fn open(directory: &Path, rules: FileRules, exported: Place) -> Result<Self, AuditError> {
+        let failed = |source| AuditError::Io { path: directory.to_owned(), source };
+        if !directory.exists() {
+            DirBuilder::new().mode(0o700).create(directory).map_err(failed)?;
+        }
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        let mut files = Self { directory: directory.to_owned(), rules, current: None, last: Place::default() };
+        let mut names = names(directory).map_err(failed)?;
+        while let Some(path) = names.pop() {
+            match last_in(&path) {
+                // A crash came before the first line was whole.
+                Ok(None) => fs::remove_file(&path).map_err(|source| AuditError::Io { path, source })?,
+                Ok(Some((last, length))) => {
+                    files.resume(path, last, length)?;
+                    break;
+                }
+                Err(error) => {
+                    log::error!("the audit log goes on in another file: {}", chain(&error));
+                    files.last = exported;
+                    break;
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The last entry in them, id 0 if there is none.
+    #[must_use]
+    pub fn last(&self) -> Place {
+        self.last
+    }
+
+    /// Writes the entries behind the others; they are durable when this returns.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`]; then those up to [`Files::last`] are written, and no piece of another one.
+    pub fn append(&mut self, entries: &[AuditEntry]) -> Result<(), AuditError> {
+        let mut waiting = String::new();
+        let mut last = self.last;
+        for entry in entries {
+            let length = self.current.as_ref().map_or(0, |current| current.length) + waiting.len() as u64;
+            if self.current.as_ref().is_some_and(|current| current.is_over(&self.rules, length, entry.event.at)) {
+                self.write(&waiting, last)?;
+                waiting.clear();
+                self.current = None;
+            }
+            if self.current.is_none() {
+                self.begin(entry)?;
+            }
+            waiting.push_str(&line(entry));
+            waiting.push('\n');
+            last = super::chain::place(entry);
+        }
+        self.write(&waiting, last)
+    }
+
+    /// The files beyond those that are kept, the oldest first, each with its last entry.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`] if they cannot be read.
+    pub fn excess(&self) -> Result<Vec<(PathBuf, Place)>, AuditError> {
+        let failed = |source| AuditError::Io { path: self.directory.clone(), source };
+        let names = names(&self.directory).map_err(failed)?;
+        let excess = names.len().saturating_sub(self.rules.keep);
+        let with_last = |path: PathBuf| last_in(&path).map(|last| (path, last.unwrap_or_default().0));
+        names.into_iter().take(excess).map(with_last).collect()
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`].
+    pub fn remove(&mut self, path: &Path) -> Result<(), AuditError> {
+        fs::remove_file(path).map_err(|source| AuditError::Io { path: path.to_owned(), source })
+    }
+
+    /// Goes on with a file, without what a crash has left half-written at its end.
+    fn resume(&mut self, path: PathBuf, last: Place, length: u64) -> Result<(), AuditError> {
+        let failed = |source| AuditError::Io { path: path.clone(), source };
+        let began = first_moment(&path).map_err(failed)?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600)).and_then(|()| file.set_len(length)).map_err(failed)?;
+        self.last = last;
+        self.current = Some(Current { path, file, length, began });
+        Ok(())
+    }
+
+    fn begin(&mut self, first: &AuditEntry) -> Result<(), AuditError> {
+        let path = self.directory.join(format!("{}{:012}{}", NAMES.0, first.id, NAMES.1));
+        let failed = |source| AuditError::Io { path: path.clone(), source };
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        self.current = Some(Current { path, file, length: 0, began: first.event.at });
+        Ok(())
+    }
+
+    fn write(&mut self, lines: &str, last: Place) -> Result<(), AuditError> {
+        let Some(current) = self.current.as_mut().filter(|_| !lines.is_empty()) else { return Ok(()) };
+        let written = current.file.write_all(lines.as_bytes()).and_then(|()| current.file.sync_data());
+        if let Err(source) = written {
+            let path = current.path.clone();
+            // What cannot be taken back is found and taken back when the file is gone on with.
+            if current.file.set_len(current.length).is_err() {
+                self.current = None;
+            }
+            return Err(AuditError::Io { path, source });
+        }
+        current.length += lines.len() as u64;
+        self.last = last;
+        Ok(())
+    }
+}
+
+impl Current {
+    fn is_over(&self, rules: &FileRules, length: u64, now: Timestamp) -> bool {
+        let age = now.as_millis().saturating_sub(self.began.as_millis());
+        length > 0 && (length >= rules.size_bytes || u128::from(age) >= rules.age.as_millis())
+    }
+}
+
+/// The files of a log, the oldest first.
+pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with(NAMES.0) && name.ends_with(NAMES.1) {
+            names.push(name);
+        }
+    }
+    // The number in the name sorts as a text.
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
+}
+
+/// The last entry of a file, and how long the file is up to there; `None` if there is none.
+pub(super) fn last_in(path: &Path) -> Result<Option<(Place, u64)>, AuditError> {
+    let read = || -> io::Result<Option<(Place, u64)>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        let from = length.saturating_sub(LONGEST_LINE);
+        file.seek(SeekFrom::Start(from))?;
+        let mut tail = Vec::new();
+        file.take(LONGEST_LINE).read_to_end(&mut tail)?;
+        let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
+        let begin = tail[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
+        let text = str::from_utf8(&tail[begin..end]).unwrap_or_default();
+        let told = parts(text).and_then(|parts| Some(Place { id: Told::read(&parts.body)?.id, link: parts.link }));
+        let told = told.ok_or_else(|| io::Error::other("its last line is not an entry"))?;
+        Ok(Some((told, from + end as u64 + 1)))
+    };
+    read().map_err(|source| AuditError::Io { path: path.to_owned(), source })
+}
+
+/// When the first entry of a file was made, as far as it can be read.
+fn first_moment(path: &Path) -> io::Result<Timestamp> {
+    let mut first = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(File::open(path)?.take(LONGEST_LINE)), &mut first)?;
+    let told = parts(first.trim_end_matches('\n')).and_then(|parts| Told::read(&parts.body));
+    Ok(told.map_or(Timestamp::from_millis(0), |told| told.at))
+}

@@ -1,0 +1,86 @@
+//! Which entries somebody wants to see.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::reading::Told;
+use crate::clock::Timestamp;
+
+/// Which entries are wanted: those that fit all that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// No earlier ones.
+    pub since: Option<Timestamp>,
+    /// Only earlier ones.
+    pub until: Option<Timestamp>,
+    /// By or about the account of that name or id.
+    pub user: Option<String>,
+    /// Of an action with that name, `*` standing for any controller or action.
+    pub action: Option<String>,
+}
+
+impl Filter {
+    /// Reads a moment: RFC 3339, or a duration that it is ago.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+        let ago = |ago: Duration| u64::try_from(ago.as_millis()).map_or(0, |ago| now.as_millis().saturating_sub(ago));
+        if let Ok(duration) = humantime::parse_duration(text) {
+            return Ok(Timestamp::from_millis(ago(duration)));
+        }
+        let since_1970 =
+            humantime::parse_rfc3339(text).ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let millis = since_1970.and_then(|since| u64::try_from(since.as_millis()).ok());
+        millis.map(Timestamp::from_millis).ok_or_else(|| {
+            format!("`{}` is not a time such as 2026-11-23T17:22:00Z or a duration such as 24h", text.escape_default())
+        })
+    }
+
+    /// Whether nothing is asked for in particular.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the entry is wanted.
+    pub(super) fn admits(&self, told: &Told) -> bool {
+        self.since.is_none_or(|since| since <= told.at)
+            && self.until.is_none_or(|until| told.at < until)
+            && self.user.as_deref().is_none_or(|user| told.is_about(user))
+            && self.action.as_deref().is_none_or(|action| names(action, &told.action))
+    }
+}
+
+fn names(wanted: &str, action: &str) -> bool {
+    let parts = |name: &str| name.split_once('/').map(|(a, b)| (a.trim().to_owned(), b.trim().to_owned()));
+    let (Some(wanted), Some(action)) = (parts(wanted), parts(action)) else { return false };
+    [(wanted.0, action.0), (wanted.1, action.1)].iter().all(|(wanted, part)| wanted == "*" || wanted == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_a_while_ago() {
+        let now = Timestamp::from_secs(1_000_000);
+        assert_eq!(Filter::moment("1970-01-02T00:00:00.007Z", now), Ok(Timestamp::from_millis(86_400_007)));
+        assert_eq!(Filter::moment("24h", now), Ok(Timestamp::from_secs(1_000_000 - 86_400)));
+        assert_eq!(Filter::moment("3650days", now), Ok(Timestamp::from_secs(0)));
+        for wrong in ["", "now", "1969-01-01T00:00:00Z", "2026-11-23", "-1h"] {
+            assert!(Filter::moment(wrong, now).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_action_may_be_given_by_halves() {
+        for wanted in ["users / create", "users/create", "users / *", "*/create", "* / *"] {
+            assert!(names(wanted, "users / create"), "{wanted}");
+        }
+        for other in ["users", "users / update", "api_keys / *", ""] {
+            assert!(!names(other, "users / create"), "{other}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Keeps the log in order while the server runs: writes what has been refused, copies entries to files, and removes the
+//! oldest from the store.
+
+use std::{
+    io,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{Audit, AuditError, Files};
+use crate::{
+    domain::Event,
+    logging::chain,
+    store::{
+        Store, StoreError,
+        audit::{self, AuditState, Place},
+    },
+};
+
+/// How often it looks after the log.
+const EVERY: Duration = Duration::from_secs(3);
+/// How many entries stay in the store, where they can be asked for; with them a small store stays small.
+pub const MOST_ROWS: u64 = 20_000;
+/// How many entries are copied at once.
+const BATCH: usize = 1000;
+
+/// Looks after the log on a thread of its own, until it is told to finish.
+pub struct Keeper {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Begins.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn start(audit: Arc<Audit>, store: Store) -> io::Result<Self> {
+        let (stop, stopped) = channel();
+        let run = move || {
+            let mut has_failed = false;
+            loop {
+                let is_over = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
+                has_failed = look_after(&audit, &store, has_failed);
+                if is_over {
+                    break;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    /// Ends once all that is in the store by now is in the files too.
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Does one round, and tells the log when failures begin and end; tells whether it failed.
+fn look_after(audit: &Audit, store: &Store, has_failed: bool) -> bool {
+    let Some(files) = audit.files.get() else { return false };
+    let done = round(audit, &mut files.lock().expect("no holder of the lock panics"), store);
+    match &done {
+        Err(error) if !has_failed => log::error!("the audit log stays in the store alone: {}", chain(error)),
+        Ok(()) if has_failed => log::warn!("the audit log is copied to its files again"),
+        Ok(()) | Err(_) => {}
+    }
+    done.is_err()
+}
+
+/// Writes what has been refused, copies what is durable to the files, removes what is too much.
+pub(super) fn round(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), AuditError> {
+    let written = write_refusals(audit, store);
+    export(files, store)?;
+    let excess = files.excess()?;
+    let dropped = excess.last().map(|(_, last)| *last);
+    while advance(audit, files, store, dropped)? {}
+    // The store knows first: a file that is there too long is no loss.
+    excess.iter().try_for_each(|(path, _)| files.remove(path))?;
+    Ok(written?)
+}
+
+/// Notes how far the files are and removes some of what is too much; tells whether there may be more of it.
+fn advance(audit: &Audit, files: &Files, store: &Store, dropped: Option<Place>) -> Result<bool, StoreError> {
+    let before = audit::state(store)?.unwrap_or_default();
+    let dropped = dropped.filter(|last| last.id > before.dropped.id);
+    let is_too_much = before.last.id.saturating_sub(before.pruned.id) > MOST_ROWS;
+    if files.last().id <= before.exported.id && dropped.is_none() && !is_too_much {
+        return Ok(false);
+    }
+    let (chain, exported) = (audit.chain.clone(), files.last());
+    store.write_blocking(move |txn| chain.advance(txn, exported, dropped, MOST_ROWS))?;
+    Ok(audit::state(store)?.unwrap_or_default().pruned.id > before.pruned.id)
+}
+
+fn write_refusals(audit: &Audit, store: &Store) -> Result<(), StoreError> {
+    let events = audit.failures.take();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let (chain, to_write): (_, Vec<Event>) = (audit.chain.clone(), events.clone());
+    let written = store.write_blocking(move |txn| to_write.into_iter().try_for_each(|event| chain.append(txn, event)));
+    written.inspect_err(|_| audit.failures.give_back(events))
+}
+
+fn export(files: &mut Files, store: &Store) -> Result<(), AuditError> {
+    let last = |state: Option<AuditState>| state.map_or(0, |state| state.last.id);
+    if last(audit::state(store)?) <= files.last().id {
+        return Ok(());
+    }
+    // A snapshot has what is durable; what can be read from the store itself may be gone after a power cut.
+    let snapshot = store.snapshot()?;
+    if store.failure().borrow().is_some() {
+        return Ok(());
+    }
+    let state = audit::state(&snapshot)?.unwrap_or_default();
+    if files.last().id < state.exported.id.max(state.pruned.id) {
+        log::error!(
+            "the audit log's files end with entry {}, and entries up to {} had been in them",
+            files.last().id,
+            state.exported.id
+        );
+    }
+    loop {
+        let from = files.last().id.max(state.pruned.id);
+        let entries = audit::behind(&snapshot, from, BATCH)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        files.append(&entries)?;
+    }
+}
+
+/// What a store knows of the log, if the entries that it should have are all there.
+pub(super) fn whole_state(store: &Store) -> Option<AuditState> {
+    let state = audit::state(store).ok()??;
+    let mut last = state.pruned.id;
+    let visited = audit::visit_behind(store, state.pruned.id, &mut |entry| {
+        let is_next = entry.id == last + 1;
+        last += u64::from(is_next);
+        if is_next { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    (visited.is_ok() && last == state.last.id).then_some(state)
+}

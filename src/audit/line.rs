@@ -1,0 +1,149 @@
+//! An entry as a line of JSON.
+//!
+//! The line is the entry's text with its link and HMAC behind it. Both are of that text as it is written, so whatever a
+//! later version adds to it, older lines stay what they are.
+
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::{Account, AuditEntry, Event, Means, Outcome, Target};
+
+/// An entry as it is told; members that it has nothing for are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EntryView<'a> {
+    id: u64,
+    at: String,
+    action: &'static str,
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username_hash: Option<String>,
+    credential: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_id: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_id: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_name: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    details: &'a [String],
+    count: u64,
+}
+
+impl<'a> EntryView<'a> {
+    /// The view of an event that has that id.
+    #[must_use]
+    pub fn of(id: u64, event: &'a Event) -> Self {
+        let mut view = Self {
+            id,
+            at: event.at.to_string(),
+            action: event.action.name(),
+            result: match event.outcome {
+                Outcome::Done => "done",
+                Outcome::Refused => "refused",
+            },
+            user_id: None,
+            username: None,
+            username_hash: None,
+            credential: "",
+            session: None,
+            api_key_id: None,
+            system_uid: None,
+            address: event.actor.address.map(|address| address.to_canonical().to_string()),
+            target: None,
+            target_id: None,
+            target_name: None,
+            details: &event.subject.details,
+            count: event.count,
+        };
+        view.tell_account(event.actor.account.as_ref());
+        view.tell_means(event.actor.means);
+        view.tell_target(event.subject.target.as_ref());
+        view
+    }
+
+    fn tell_account(&mut self, account: Option<&'a Account>) {
+        match account {
+            None => {}
+            Some(Account::Known(id, name)) => (self.user_id, self.username) = (Some(id.get()), Some(name.as_str())),
+            Some(Account::Unknown(hash)) => self.username_hash = Some(HEXLOWER.encode(hash)),
+        }
+    }
+
+    fn tell_means(&mut self, means: Means) {
+        self.credential = match means {
+            Means::Password => "password",
+            Means::Session(_) => "session",
+            Means::ApiKey(_) => "api_key",
+            Means::Local(_) => "local",
+            Means::Server => "server",
+        };
+        match means {
+            Means::Session(jti) => self.session = Some(jti),
+            Means::ApiKey(id) => self.api_key_id = id.map(crate::domain::Id::get),
+            Means::Local(uid) => self.system_uid = Some(uid),
+            Means::Password | Means::Server => {}
+        }
+    }
+
+    fn tell_target(&mut self, target: Option<&Target>) {
+        let Some(target) = target else { return };
+        let (kind, id, name) = match target {
+            Target::User(id, name) => ("user", Some(id), Some(name.clone())),
+            Target::Configuration(id, key) => ("configuration", Some(id), Some(key.clone())),
+            Target::ApiKey(id) => ("api_key", Some(id), None),
+            Target::Session(jti) => ("session", None, Some(jti.to_string())),
+        };
+        (self.target, self.target_id, self.target_name) = (Some(kind), id.map(|id| id.get()), name);
+    }
+}
+
+/// The text that an entry's link is made of.
+pub(super) fn body(id: u64, event: &Event) -> String {
+    serde_json::to_string(&EntryView::of(id, event)).expect("views have text keys and whole numbers")
+}
+
+/// The entry as a line, without the line break.
+pub(super) fn line(entry: &AuditEntry) -> String {
+    let mut line = body(entry.id, &entry.event);
+    line.pop();
+    line + &tail(&entry.link, &entry.mac)
+}
+
+/// A line, taken apart.
+pub(super) struct Parts {
+    /// The text that the link is made of.
+    pub(super) body: String,
+    pub(super) link: [u8; 32],
+    pub(super) mac: [u8; 32],
+}
+
+/// Takes a line apart; `None` if it has not the form of one.
+pub(super) fn parts(line: &str) -> Option<Parts> {
+    let (body, written) = line.split_at_checked(line.len().checked_sub(TAIL)?)?;
+    let hash = |from: usize| -> Option<[u8; 32]> {
+        HEXLOWER.decode(written.get(from..from + 64)?.as_bytes()).ok()?.try_into().ok()
+    };
+    let parts = Parts { body: format!("{body}}}"), link: hash(LINK_AT)?, mac: hash(MAC_AT)? };
+    (tail(&parts.link, &parts.mac) == written).then_some(parts)
+}
+
+const LINK_AT: usize = r#","link":""#.len();
+const MAC_AT: usize = LINK_AT + 64 + r#"","mac":""#.len();
+const TAIL: usize = MAC_AT + 64 + r#""}"#.len();
+
+fn tail(link: &[u8; 32], mac: &[u8; 32]) -> String {
+    format!(r#","link":"{}","mac":"{}"}}"#, HEXLOWER.encode(link), HEXLOWER.encode(mac))
+}

@@ -1,0 +1,166 @@
+//! The audit log: who did what to whom, from where, with which credential, when, with what result.
+//!
+//! The entry of a change is a row in the same transaction as the change, written by [`Chain::append`]. Credentials that are
+//! refused change nothing; they are counted in memory and written every few seconds. A thread of its own copies
+//! entries that are durable to files and then removes all but the newest from the store.
+//!
+//! Each entry has a link, the SHA-256 of the link before it and of the entry's own text, and an HMAC of the link under a key
+//! derived from the server's secret. The store holds the last link, the first that is still kept, and a seal over both. So
+//! an entry that is changed, moved, added or removed is noticed, by [`verify()`], and so is an end that was cut off.
+//!
+//! A new secret ends the keyed part for the entries before it, but not the links, which lead on into what the new key vouches for.
+
+mod chain;
+mod failures;
+mod files;
+mod filter;
+mod keeper;
+mod line;
+mod reading;
+mod verify;
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Mutex, OnceLock},
+};
+
+use thiserror::Error;
+
+pub use self::{
+    chain::Chain,
+    files::{FileRules, Files, directory_in},
+    filter::Filter,
+    keeper::{Keeper, MOST_ROWS},
+    line::EntryView,
+    reading::{Reading, page},
+    verify::{Report, verify},
+};
+use self::{failures::Failures, keeper::round};
+use crate::{
+    clock::Timestamp,
+    domain::{Action, Actor, Event, Outcome, Subject},
+    secret::RootSecret,
+    store::{Store, StoreError, Txn, audit},
+};
+
+/// The audit log of one installation.
+pub struct Audit {
+    /// Writes entries.
+    pub chain: Chain,
+    failures: Failures,
+    files: OnceLock<Mutex<Files>>,
+}
+
+/// An audit log that cannot be read, or copied to its files.
+#[derive(Debug, Error)]
+pub enum AuditError {
+    /// A file cannot be read or written.
+    #[error("the audit log's file {} cannot be read or written", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Whoever asked cannot take the answer.
+    #[error("the entries cannot be handed on")]
+    Out(#[source] io::Error),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Audit {
+    /// The log whose entries are chained under this secret.
+    #[must_use]
+    pub fn new(secret: &RootSecret) -> Self {
+        Self { chain: Chain::new(secret), failures: Failures::default(), files: OnceLock::new() }
+    }
+
+    /// Counts a credential that was refused; it is in the log a few seconds later.
+    pub fn refused(&self, now: Timestamp, actor: Actor, action: Action) {
+        self.failures.note(now, actor, action);
+    }
+
+    /// What an entry says of somebody who gave a name that no account has.
+    #[must_use]
+    pub fn unknown(&self, username: &str) -> crate::domain::Account {
+        crate::domain::Account::Unknown(self.chain.name_hash(username))
+    }
+
+    /// Lets entries be copied to these files, once.
+    pub fn keep_in(&self, files: Files) {
+        let _ = self.files.set(Mutex::new(files));
+    }
+
+    /// The whole log as it is now, to be read while it goes on. It must not be asked for where asynchronous work runs.
+    ///
+    /// # Errors
+    /// [`AuditError`] if its files cannot be opened or the store not be read.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the files in hand.
+    pub fn reading(&self, store: &Store) -> Result<(Reading, crate::store::Snapshot), AuditError> {
+        let Some(files) = self.files.get() else { return Ok((Reading::default(), store.snapshot()?)) };
+        let mut files = files.lock().expect("no holder of the lock panics");
+        // What cannot be written, as on a full disk, keeps nobody from reading the rest.
+        if let Err(error) = round(self, &mut files, store) {
+            log::warn!("the audit log is not up to date: {}", crate::logging::chain(&error));
+        }
+        Ok((Reading::of(files.directory())?, store.snapshot()?))
+    }
+}
+
+/// Something that was done, once, just now.
+#[must_use]
+pub fn done(at: Timestamp, actor: Actor, action: Action, subject: Subject) -> Event {
+    Event { at, actor, action, outcome: Outcome::Done, subject, count: 1 }
+}
+
+impl Chain {
+    /// Writes an event that stands for itself, where no asynchronous work runs.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub fn record(&self, store: &Store, event: Event) -> Result<(), StoreError> {
+        let chain = self.clone();
+        store.write_blocking(move |txn| chain.append(txn, event))
+    }
+}
+
+/// Takes the log of a store that is replaced over into the one that takes its place, as far as it is whole; else the log
+/// goes on behind the last entry that is known of, in that store or in the files.
+///
+/// # Errors
+/// [`AuditError`] if the new store cannot be written or the files not be read.
+pub async fn inherit(replaced: Option<&Store>, files: &Reading, store: &Store) -> Result<(), AuditError> {
+    const BATCH: usize = 1000;
+    let Some(state) = replaced.and_then(keeper::whole_state) else {
+        let told = replaced.and_then(|replaced| audit::state(replaced).ok().flatten()).unwrap_or_default();
+        let in_files = files.last()?.unwrap_or_default();
+        let last = if in_files.id > told.last.id { in_files } else { told.last };
+        let begin = move |txn: &mut Txn<'_>| {
+            if last.id > 0 {
+                let (exported, pruned, dropped) = (last, last, last);
+                txn.set_audit_state(&audit::AuditState { last, exported, pruned, dropped, ..Default::default() });
+            }
+            Ok::<_, StoreError>(())
+        };
+        return Ok(store.write(begin).await?);
+    };
+    let Some(replaced) = replaced else { return Ok(()) };
+    let mut last = state.pruned.id;
+    while last < state.last.id {
+        let entries = audit::behind(replaced, last, BATCH)?;
+        let Some(newest) = entries.last() else { break };
+        last = newest.id;
+        let put = move |txn: &mut Txn<'_>| entries.iter().try_for_each(|entry| chain::put(txn, entry));
+        store.write(put).await?;
+    }
+    let set = move |txn: &mut Txn<'_>| {
+        txn.set_audit_state(&state);
+        Ok::<_, StoreError>(())
+    };
+    Ok(store.write(set).await?)
+}

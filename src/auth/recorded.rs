@@ -1,0 +1,49 @@
+//! Writes that leave an entry in the audit log.
+
+use super::{Access, Caller, Realm};
+use crate::{
+    audit::done,
+    domain::{Account, Action, Actor, Means, Subject},
+    store::{StoreError, Txn},
+};
+
+impl Realm {
+    /// Writes, and if that changes anything leaves an entry in the same transaction: neither is there without the other.
+    ///
+    /// # Errors
+    /// Whatever [`crate::store::Store::write`] and the write itself say; then there is no entry.
+    pub(crate) async fn write<T, E>(
+        &self,
+        actor: Actor,
+        action: Action,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<(T, Subject), E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (chain, now) = (self.audit.chain.clone(), self.clock.now());
+        self.store
+            .write(move |txn| {
+                let (outcome, subject) = work(txn)?;
+                if txn.has_changes() {
+                    chain.append(txn, done(now, actor, action, subject))?;
+                }
+                Ok(outcome)
+            })
+            .await
+    }
+}
+
+impl Caller {
+    /// The caller as the audit log names one.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        let means = match &self.access {
+            Access::Password => Means::Password,
+            Access::Session(jti) => Means::Session(*jti),
+            Access::ApiKey(api_key) => Means::ApiKey(Some(api_key.id)),
+        };
+        Actor { account: Some(Account::of(&self.user)), means, address: Some(self.address) }
+    }
+}

@@ -1,0 +1,111 @@
+//! `lodge audit`: who did what, and whether the log still says so.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use clap::Args;
+
+use super::{Failure, on_stopped_store};
+use crate::{
+    audit::{self, AuditError, Chain, Filter, Reading, Report, directory_in},
+    clock::{Clock, Timestamp},
+    door::{Door, DoorError, Question},
+    secret::RootSecret,
+};
+
+#[derive(Args, Debug)]
+pub(super) struct AuditArguments {
+    /// The server's data directory
+    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// The file with the server's secret [default: `secret` in the data directory]
+    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// No entries before that time (RFC 3339) or longer ago than that (24h)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+
+    /// Only entries before that time, or longer ago than that
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Timestamp>,
+
+    /// Only entries by or about the user of that name or id
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+
+    /// Only entries of that action: `users / create`, `users / *`
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
+
+    /// Tells whether the log is what the server wrote, and the first entry that is not, instead of the entries
+    #[arg(long, conflicts_with_all = ["since", "until", "user", "action"])]
+    verify: bool,
+}
+
+pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
+    let door = Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    if !arguments.verify {
+        return ended(tell(arguments, door));
+    }
+    let Report { first, last, key_since, fault } = match door {
+        Some(door) => ask(door, &Question::VerifyAudit, &mut io::sink())?,
+        None => verify_stopped(arguments)?,
+    };
+    if let Some(fault) = fault {
+        return Err(Failure::Tampered(fault));
+    }
+    println!("the audit log is what was written: entries {first} to {last}");
+    if key_since > first {
+        println!("entries before {key_since} were written under another secret; those behind them vouch for them");
+    }
+    Ok(())
+}
+
+fn tell(arguments: &AuditArguments, door: Option<Door>) -> Result<(), Failure> {
+    let filter = Filter {
+        since: arguments.since,
+        until: arguments.until,
+        user: arguments.user.clone(),
+        action: arguments.action.clone(),
+    };
+    let mut out = BufWriter::new(io::stdout());
+    match door {
+        Some(door) => ask::<()>(door, &Question::Audit(filter), &mut out)?,
+        None => on_stopped_store(&arguments.data_dir, |directory, store| {
+            let reading = Reading::of(&directory_in(directory.path()))?;
+            Ok(reading.tell(store, &filter, &mut |line| writeln!(out, "{line}"))?)
+        })?,
+    }
+    out.flush().map_err(|error| AuditError::Out(error).into())
+}
+
+/// Whoever reads may have seen enough, as `head` does.
+fn ended(told: Result<(), Failure>) -> Result<(), Failure> {
+    let is_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match told {
+        Err(Failure::Audit(AuditError::Out(error)) | Failure::Asked(DoorError::Io(error))) if is_enough(&error) => {
+            Ok(())
+        }
+        told => told,
+    }
+}
+
+fn ask<T: serde::de::DeserializeOwned>(door: Door, question: &Question, out: &mut dyn Write) -> Result<T, Failure> {
+    door.ask(question, out, &mut |_| {}).map_err(Failure::Asked)
+}
+
+fn verify_stopped(arguments: &AuditArguments) -> Result<Report, Failure> {
+    on_stopped_store(&arguments.data_dir, |directory, store| {
+        let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+        let chain = Chain::new(&RootSecret::open(&secret_file, false)?);
+        Ok(audit::verify(&chain, &Reading::of(&directory_in(directory.path()))?, store)?)
+    })
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Filter::moment(text, Clock::system().now())
+}

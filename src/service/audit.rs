@@ -1,0 +1,24 @@
+//! The audit log, as administrators may see it.
+
+use super::ServiceError;
+use crate::{
+    audit::{self, Filter},
+    auth::Administrator,
+    domain::{AuditEntry, Page},
+    store::{Slice, StoreError},
+};
+
+/// A page of the wanted entries that are still in the store.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub async fn index(
+    administrator: &Administrator,
+    filter: Filter,
+    page: Page,
+) -> Result<Slice<AuditEntry>, ServiceError> {
+    let store = administrator.0.store().clone();
+    // To look at each entry takes longer than other requests of the same thread should wait.
+    let found = tokio::task::spawn_blocking(move || audit::page(&store, &filter, page)).await;
+    Ok(found.map_err(|_| StoreError::Panicked)??)
+}

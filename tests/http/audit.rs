@@ -1,0 +1,446 @@
+//! The audit log: who did what to whom, from where, with which credential, with what result.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    process::Output,
+    thread,
+    time::{Duration, Instant},
+};
+
+use actix_web::http::Method;
+use lodge::api::operations::{OPERATIONS, Operation};
+use rustix::process::geteuid;
+use serde_json::{Value, json};
+
+use crate::harness::{ADMIN_PASSWORD, Client, Request, Server, ServerBuilder, basic, password_of};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const STRANGE_NAME: &str = "my secret typed into the wrong field";
+
+/// All entries, as the server tells them.
+#[track_caller]
+fn entries(server: &Server) -> Vec<Value> {
+    page(server, "?limit=1000").0
+}
+
+#[track_caller]
+fn page(server: &Server, query: &str) -> (Vec<Value>, u64) {
+    let reply = server.admin().get(&format!("/audit{query}")).expect(200).json();
+    (reply["audit_entries"].as_array().unwrap().clone(), reply["count"].as_u64().unwrap())
+}
+
+/// The entries that are there once the work is done and were not before.
+#[track_caller]
+fn left_by(server: &Server, work: impl FnOnce()) -> Vec<Value> {
+    let before = entries(server).len();
+    work();
+    entries(server).split_off(before)
+}
+
+fn lodge(server: &Server, arguments: &[&str]) -> Output {
+    server.command(arguments).output().unwrap()
+}
+
+/// What `lodge audit` tells.
+#[track_caller]
+fn told(server: &Server, arguments: &[&str]) -> Vec<Value> {
+    let output = lodge(server, &[&["audit"], arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[track_caller]
+fn is_whole(server: &Server) {
+    let output = lodge(server, &["audit", "--verify"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// Waits until that many failures have been written, and tells their entries.
+#[track_caller]
+fn refusals(server: &Server, wanted: u64) -> Vec<Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut entries = entries(server);
+        entries.retain(|entry| entry["result"] == "refused");
+        if entries.iter().map(|entry| entry["count"].as_u64().unwrap()).sum::<u64>() >= wanted {
+            return entries;
+        }
+        assert!(Instant::now() < deadline, "{entries:?}");
+        thread::yield_now();
+    }
+}
+
+/// The entry without what is different each time.
+fn lasting(mut entry: Value) -> Value {
+    let members = entry.as_object_mut().unwrap();
+    assert!(members.remove("id").is_some_and(|id| id.is_u64()));
+    assert!(members.remove("at").is_some_and(|at| at.as_str().is_some_and(|at| at.ends_with('Z'))));
+    entry
+}
+
+/// A row's request by Ann, an administrator who has one of each, and what it is done to.
+fn change(server: &Server, ann: &Client, row: &Operation) -> (Request, Value) {
+    let guest = server.id_of("guest");
+    let id = if row.path.contains("{user_id}") { guest } else { 1 };
+    let path = row.path.split('/').map(|part| if part.starts_with('{') { id.to_string() } else { part.to_owned() });
+    let path = path.collect::<Vec<_>>().join("/");
+    let request = Request::new(row.method.as_str(), &path);
+    let next = |path: &str, list: &str| ann.get(path).json()[list].as_array().unwrap().len() + 1;
+    match row.id {
+        "sign_in" => (
+            request.json(&json!({"user": {"username": "ANN", "password": password_of("ann")}})),
+            json!({"target": "session"}),
+        ),
+        "sign_out" => (request, json!({"target": "session"})),
+        "create_configuration" => (
+            request.json(&json!({"key": "colour", "value": "a value"})),
+            json!({"target": "configuration", "target_id": next("/users/me/configurations", "configurations"), "target_name": "colour"}),
+        ),
+        "update_configuration" => (
+            request.json(&json!({"key": "renamed", "value": "a value"})),
+            json!({"target": "configuration", "target_id": 1, "target_name": "theme", "details": ["key = renamed", "value"]}),
+        ),
+        "destroy_configuration" => {
+            (request, json!({"target": "configuration", "target_id": 1, "target_name": "theme"}))
+        }
+        "create_api_key" => (
+            request.json(&json!({"name": "new", "api_key_scopes": []})),
+            json!({"target": "api_key", "target_id": next("/users/me/api_keys", "api_keys")}),
+        ),
+        "update_api_key" => {
+            (request.json(&json!({"name": "new"})), json!({"target": "api_key", "target_id": 1, "details": ["name"]}))
+        }
+        "destroy_api_key" => (request, json!({"target": "api_key", "target_id": 1})),
+        "create_user" => (
+            request.json(&json!({"username": "new", "password": password_of("new"), "is_admin": true})),
+            json!({"target": "user", "target_id": guest + 1, "target_name": "new", "details": ["is_admin = true"]}),
+        ),
+        "update_user" => (
+            request.json(&json!({"email": "a@b", "is_admin": true, "password": password_of("other")})),
+            json!({"target": "user", "target_id": guest, "target_name": "guest",
+                "details": ["password", "email", "is_admin = true"]}),
+        ),
+        "destroy_user" => (request, json!({"target": "user", "target_id": guest, "target_name": "guest"})),
+        other => panic!("a new operation that changes something: {other}"),
+    }
+}
+
+/// A server with the administrator Ann, who has one configuration and one API key.
+fn with_ann() -> (Server, u64) {
+    let server = Server::start();
+    let body = json!({"username": "ann", "password": password_of("ann"), "is_admin": true});
+    let id = server.admin().post("/users", &body).expect(201).id();
+    let ann = server.with(&basic("ann", &password_of("ann")));
+    ann.post("/users/me/configurations", &json!({"key": "theme", "value": "dark"})).expect(201);
+    ann.post("/users/me/api_keys", &json!({"api_key_scopes": [{"controller": "*", "action": "*"}]})).expect(201);
+    (server, id)
+}
+
+fn session_of_ann(server: &Server) -> Client {
+    let body = json!({"user": {"username": "ann", "password": password_of("ann")}});
+    let reply = server.anonymous().post("/users/sign_in", &body).expect(201);
+    server.with(reply.header("authorization").unwrap())
+}
+
+#[test]
+fn every_operation_that_changes_something_leaves_one_entry_and_no_other_does() {
+    for row in OPERATIONS.iter() {
+        let (server, id) = with_ann();
+        let ann = session_of_ann(&server);
+        if row.method == Method::GET {
+            let path =
+                row.path.replace("{user_id}", "1").replace("{configuration_id}", "1").replace("{api_key_id}", "1");
+            let left = left_by(&server, || drop(ann.get(&path).expect(200)));
+            assert_eq!(left, Vec::<Value>::new(), "{}", row.id);
+            continue;
+        }
+        let (request, target) = change(&server, &ann, row);
+        let left = left_by(&server, || assert!(ann.send(&request).status < 300, "{}", row.id));
+        let [entry] = <[Value; 1]>::try_from(left).unwrap();
+        let mut entry = lasting(entry);
+        let is_sign_in = row.id == "sign_in";
+        let mut wanted = json!({"action": format!("{} / {}", row.controller, row.action), "result": "done", "user_id": id,
+            "username": "ann", "credential": if is_sign_in { "password" } else { "session" }, "address": "127.0.0.1", "count": 1});
+        wanted.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
+        let members = entry.as_object_mut().unwrap();
+        assert_eq!(members.remove("session").is_some(), !is_sign_in, "{}", row.id);
+        if wanted["target"] == "session" {
+            assert!(members.remove("target_name").is_some_and(|jti| jti.as_str().unwrap().len() == 36), "{}", row.id);
+        }
+        assert_eq!(entry, wanted, "{}", row.id);
+    }
+}
+
+#[test]
+fn an_entry_tells_by_which_credential_it_came() {
+    let (server, id) = with_ann();
+    let key = server.with(&basic("ann", &password_of("ann"))).get("/users/me/api_keys/1").json()["key"].clone();
+    let session = session_of_ann(&server);
+    let callers =
+        [server.with(&basic("ann", &password_of("ann"))), server.with(key.as_str().unwrap()), session.clone()];
+
+    let left = left_by(&server, || {
+        for (number, caller) in callers.iter().enumerate() {
+            caller.post("/users/me/configurations", &json!({"key": format!("k{number}")})).expect(201);
+        }
+        session.delete("/users/sign_out").expect(204);
+    });
+
+    let told: Vec<_> =
+        left.iter().map(|entry| (&entry["credential"], &entry["api_key_id"], &entry["user_id"])).collect();
+    let (nothing, id) = (Value::Null, json!(id));
+    assert_eq!(told[..2], [(&json!("password"), &nothing, &id), (&json!("api_key"), &json!(1), &id)]);
+    assert_eq!([&left[2]["credential"], &left[3]["credential"]], ["session", "session"]);
+    assert_eq!(left[2]["session"], left[3]["target_name"]);
+    assert_eq!(left[0].get("session"), None);
+}
+
+#[test]
+fn what_is_refused_or_changes_nothing_leaves_no_entry() {
+    let (server, id) = with_ann();
+    let ann = session_of_ann(&server);
+    let (ben, reader) = (server.user("ben"), server.key("ben", &["users / index"]));
+
+    let left = left_by(&server, || {
+        ann.post("/users", &json!({"username": "ann", "password": "x"})).expect(422);
+        ann.delete(&format!("/users/{}", 2_147_483_647)).expect(404);
+        ben.post("/users", &json!({})).expect(403);
+        reader.post("/users/me/configurations", &json!({"key": "k"})).expect(403);
+        ann.put(&format!("/users/{id}"), &json!({"username": "ann", "is_admin": true})).expect(200);
+        ann.put("/users/me/configurations/theme", &json!({"value": "dark"})).expect(200);
+        ann.put("/users/me/api_keys/1", &json!({})).expect(200);
+        server.user("ben").delete("/users/sign_out").expect(204);
+        server.with("Bearer a.b.c").get("/users/me").expect(401);
+    });
+
+    assert_eq!(left, Vec::<Value>::new());
+}
+
+#[test]
+fn refused_credentials_are_told_of_once_with_their_number_and_without_what_was_typed() {
+    let (server, id) = with_ann();
+    let unknown_key = server.key("ben", &["* / *"]);
+    server.user("ben").delete("/users/me/api_keys/2").expect(204);
+    let sign_in = |name: &str, password: &str| {
+        let body = json!({"user": {"username": name, "password": password}});
+        server.anonymous().post("/users/sign_in", &body).expect(401);
+    };
+
+    for _ in 0..3 {
+        sign_in("Ann", "not the password");
+        sign_in(STRANGE_NAME, "not the password");
+        sign_in(&STRANGE_NAME.to_uppercase(), "not the password");
+        server.with(&basic("ann", "not the password")).get("/users/me").expect(401);
+        server.with(&basic("nobody", "not the password")).get("/users/me").expect(401);
+        unknown_key.get("/users/me").expect(401);
+    }
+
+    let refused = refusals(&server, 18);
+    let sum = |wanted: Value| {
+        let wanted = wanted.as_object().unwrap();
+        let fits = |entry: &&Value| wanted.iter().all(|(name, value)| entry[name] == *value);
+        refused.iter().filter(fits).map(|entry| entry["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert!(refused.iter().all(|entry| entry["address"] == "127.0.0.1"), "{refused:?}");
+    assert_eq!(
+        sum(json!({"action": "sessions / create", "user_id": id, "username": "ann", "credential": "password"})),
+        3
+    );
+    assert_eq!(sum(json!({"action": "credentials / check", "user_id": id, "credential": "password"})), 3);
+    assert_eq!(sum(json!({"action": "credentials / check", "credential": "api_key"})), 3);
+    let hashes: Vec<_> = refused.iter().filter_map(|entry| entry["username_hash"].as_str()).collect();
+    let of_strange =
+        refused.iter().find(|entry| entry["action"] == "sessions / create" && entry["username_hash"].is_string());
+    let of_strange = of_strange.unwrap()["username_hash"].clone();
+    assert_eq!(sum(json!({"action": "sessions / create", "username_hash": of_strange})), 6);
+    assert!(hashes.iter().all(|hash| hash.len() == 32));
+    assert!(hashes.iter().any(|hash| *hash != of_strange));
+    assert!(!format!("{refused:?}").contains("typed into"), "{refused:?}");
+}
+
+#[test]
+fn refusals_that_wait_are_written_when_the_server_stops() {
+    let mut server = Server::start();
+    let refuse = || drop(server.with(&basic("admin", "not the password")).get("/users/me").expect(401));
+    (0..50).for_each(|_| refuse());
+
+    assert!(server.stop().success());
+
+    let entries = told(&server, &["--action", "credentials / check"]);
+    assert_eq!(entries.iter().map(|entry| entry["count"].as_u64().unwrap()).sum::<u64>(), 50);
+    assert_eq!(told(&server, &["--action", "server/*"]).len(), 2);
+    is_whole(&server);
+    server.start_again();
+}
+
+#[test]
+fn no_secret_is_in_the_log_whatever_was_done() {
+    let (mut server, id) = with_ann();
+    let ann = session_of_ann(&server);
+    let token = ann.authorization.clone().unwrap();
+    let key = ann.get("/users/me/api_keys/1").json()["key"].as_str().unwrap().to_owned();
+    ann.put("/users/me/configurations/theme", &json!({"value": "the value of it"})).expect(200);
+    ann.put(&format!("/users/{id}"), &json!({"password": "something else again"})).expect(200);
+    for secret in [ADMIN_PASSWORD, &token, &key, STRANGE_NAME] {
+        server.with(&basic(secret, secret)).get("/users/me").expect(401);
+        let body = json!({"user": {"username": secret, "password": secret}});
+        server.anonymous().post("/users/sign_in", &body).expect(401);
+    }
+    assert!(server.stop().success());
+
+    let mut text = format!("{:?}", told(&server, &[]));
+    for file in server.files().into_iter().filter(|path| path.parent().is_some_and(|parent| parent.ends_with("audit")))
+    {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        text += &fs::read_to_string(file).unwrap();
+    }
+    assert_eq!(fs::metadata(server.data_dir().join("audit")).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(text.contains("sessions / create") && text.contains("listen = 127.0.0.1:0"), "{text}");
+    let secrets =
+        [ADMIN_PASSWORD, &token["Bearer ".len()..], &key, STRANGE_NAME, "the value of it", "something else again"];
+    for secret in secrets.into_iter().chain([password_of("ann").as_str(), "$scrypt$"]) {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn pages_and_filters_are_those_of_every_list() {
+    let (server, _) = with_ann();
+    server.user("ben").post("/users/me/configurations", &json!({"key": "k"})).expect(201);
+    let all = entries(&server);
+    let ids: Vec<_> = all.iter().map(|entry| entry["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (1..=all.len() as u64).collect::<Vec<_>>());
+    let count = all.len() as u64;
+
+    assert_eq!(page(&server, "?limit=2&offset=1"), (all[1..3].to_vec(), count));
+    assert_eq!(page(&server, "?limit=0"), (Vec::new(), count));
+    assert_eq!(page(&server, "?offset=1000"), (Vec::new(), count));
+    let actions = |query: &str| page(&server, query).0.iter().map(|entry| entry["action"].clone()).collect::<Vec<_>>();
+    assert_eq!(actions("?user=BEN"), ["users / create", "configurations / create"]);
+    assert_eq!(actions("?user=ben&action=configurations+/+*"), ["configurations / create"]);
+    assert_eq!(page(&server, "?user=ben&limit=1&offset=1"), (vec![all.last().unwrap().clone()], 2));
+    assert_eq!(page(&server, &format!("?since={}", all[0]["at"].as_str().unwrap())).1, count);
+    assert_eq!(page(&server, "?until=2001-01-01T00:00:00Z").1, 0);
+    assert_eq!(page(&server, "?since=24h").1, count);
+    assert_eq!(page(&server, "?since=2999-01-01T00:00:00Z").1, 0);
+    for wrong in ["since=yesterday", "until=", "user=a&user=b", "limit=-1", "since=1h&since=1h"] {
+        server.admin().get(&format!("/audit?{wrong}")).expect(400);
+    }
+}
+
+#[test]
+fn the_command_tells_the_same_of_a_running_and_of_a_stopped_server() {
+    let (mut server, _) = with_ann();
+    server.user("ben");
+    let running = told(&server, &[]);
+    assert_eq!(told(&server, &["--user", "ben"]).len(), 1);
+    assert_eq!(told(&server, &["--until", "1h"]).len(), 0);
+    is_whole(&server);
+    let without_chain = |entry: &Value| {
+        let mut entry = entry.clone();
+        let members = entry.as_object_mut().unwrap();
+        assert!(members.remove("link").is_some() && members.remove("mac").is_some());
+        entry
+    };
+    assert_eq!(running.iter().map(without_chain).collect::<Vec<_>>(), entries(&server));
+
+    assert!(server.stop().success());
+
+    let stopped = told(&server, &[]);
+    assert_eq!(stopped[..running.len()], running);
+    assert_eq!(stopped.last().unwrap()["action"], "server / stop");
+    assert_eq!(told(&server, &["--user", "ben"]).len(), 1);
+    is_whole(&server);
+    for wrong in [&["audit", "--since", "yesterday"][..], &["audit", "--verify", "--user", "ann"]] {
+        assert_eq!(lodge(&server, wrong).status.code(), Some(2));
+    }
+}
+
+#[test]
+fn a_file_that_was_changed_is_noticed_by_the_command_of_a_running_and_of_a_stopped_server() {
+    let (mut server, _) = with_ann();
+    is_whole(&server);
+    let file = server.files().into_iter().find(|path| path.extension().is_some_and(|end| end == "jsonl")).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("theme", "thyme", 1)).unwrap();
+
+    for _ in 0..2 {
+        let output = lodge(&server, &["audit", "--verify"]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("entry 4 in audit-000000000001.jsonl is not what was written"), "{said}");
+        server.kill();
+    }
+}
+
+#[test]
+fn commands_leave_entries_by_whoever_ran_them_and_the_log_stays_whole() {
+    let (mut server, _) = with_ann();
+    let file = server.directory().join("backup").to_str().unwrap().to_owned();
+    let run = |server: &Server, arguments: &[&str]| assert!(lodge(server, arguments).status.success(), "{arguments:?}");
+    run(&server, &["backup", "--with-secret", &file]);
+    assert!(server.stop().success());
+    run(&server, &["backup", &file]);
+    is_whole(&server);
+    run(&server, &["restore", &file]);
+    is_whole(&server);
+    run(&server, &["secret", "rotate", "--yes"]);
+    is_whole(&server);
+    server.start_again();
+    is_whole(&server);
+
+    let uid = geteuid().as_raw();
+    let told: Vec<_> = told(&server, &[]);
+    let by_command: Vec<_> = told.iter().filter(|entry| entry["credential"] == "local").collect();
+    let actions: Vec<_> = by_command.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(
+        actions,
+        ["backups / create", "backups / create", "backups / restore", "secret / rotate", "secret / rotate"]
+    );
+    assert!(by_command.iter().all(|entry| entry["system_uid"] == uid), "{by_command:?}");
+    assert_eq!(by_command[0]["details"], json!(["with the server's secret"]));
+    assert_eq!(by_command[1].get("details"), None);
+    assert_eq!(by_command[3]["target_name"], "ann", "her key ended");
+    let others = ["audit / continue", "users / create"];
+    for action in others {
+        assert!(told.iter().any(|entry| entry["action"] == action), "{action}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_accepted_is_told_and_the_log_goes_on() {
+    let (mut server, _) = with_ann();
+    let before = told(&server, &[]).len();
+    server.kill();
+    fs::remove_file(server.data_dir().join("store/witness")).unwrap();
+    // The address is taken, so that the server ends as soon as it has gone on.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    assert_eq!(lodge(&server, &["serve", "--accept-loss", "--listen", &listen]).status.code(), Some(14));
+
+    server.start_again();
+
+    let entries = told(&server, &[]);
+    assert!(entries.len() > before);
+    assert!(entries.iter().any(|entry| entry["action"] == "store / accept_loss"), "{entries:?}");
+    is_whole(&server);
+}
+
+#[test]
+fn the_settings_of_each_start_are_told() {
+    let mut server = ServerBuilder::new().flag("--session-lifetime", "7h").start();
+    server.restart();
+
+    let starts: Vec<_> = entries(&server).into_iter().filter(|entry| entry["action"] == "server / start").collect();
+
+    assert_eq!(starts.len(), 2);
+    for start in starts {
+        let details = start["details"].as_array().unwrap();
+        assert!(details.contains(&json!("session-lifetime = 7h")), "{details:?}");
+        assert!(details.contains(&json!("scrypt-cost = 10")), "{details:?}");
+        assert_eq!((&start["credential"], start.get("address")), (&json!("server"), None));
+    }
+}
