@@ -70,6 +70,7 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
         AuthError::Refused(Challenge::Bearer) => ("The credential is refused.", &[BEARER]),
         AuthError::Shrunk(Shrunk::Role) => return plain(403, &Forbidden::Role.to_string()),
         AuthError::Shrunk(Shrunk::Scopes) => return plain(403, "The scopes of this API key have just changed."),
+        AuthError::Throttled { retry_after_secs } => return throttled(retry_after_secs),
         AuthError::Busy => return plain(503, "Too many passwords are being checked; try again."),
         AuthError::Store(error) => return store(&error, id),
     };
@@ -77,6 +78,12 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
     for challenge in challenges {
         response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
+    response
+}
+
+fn throttled(retry_after_secs: u64) -> HttpResponse {
+    let mut response = plain(429, "Too many tries have failed; try again later.");
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_secs));
     response
 }
 

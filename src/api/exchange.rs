@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use actix_web::{HttpRequest, dev::Payload, http::header::HeaderName};
 
-use super::operations::Operation;
+use super::{forwarded::TrustedProxies, operations::Operation};
 use crate::{auth::Realm, backup::schedule::BackupLog, domain::Id};
 
 /// What all requests share.
@@ -13,6 +13,8 @@ pub struct App {
     pub realm: Arc<Realm>,
     /// How many bytes a request's body has at most.
     pub body_limit_bytes: usize,
+    /// The proxies whose word on a client's address counts.
+    pub proxies: TrustedProxies,
     /// How the scheduled backups go.
     pub backups: BackupLog,
 }
@@ -41,8 +43,9 @@ impl Exchange {
         self.http.headers().get_all(name).map(actix_web::http::header::HeaderValue::as_bytes)
     }
 
-    /// The address at the other end of the connection.
+    /// The client's address: the other end of the connection, or what trusted proxies say.
     pub(super) fn address(&self) -> IpAddr {
-        self.http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip())
+        let peer = self.http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+        self.app.proxies.client(peer, self.http.headers())
     }
 }

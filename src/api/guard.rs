@@ -22,6 +22,7 @@ pub(super) trait Guard: Sized {
     /// Adds the answers of a refusal.
     fn describe(description: &mut Description) {
         description.error(401, "The credential is missing, wrong or no longer good.");
+        description.throttled();
         description.error(403, "The API key lacks the scope, or the user may not do this.");
     }
 }
@@ -36,6 +37,7 @@ impl Guard for Visitor {
 
     fn describe(description: &mut Description) {
         description.error(401, "The user name or the password is wrong.");
+        description.throttled();
     }
 }
 

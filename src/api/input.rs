@@ -145,8 +145,9 @@ fn number_in_query(query: &str, name: &'static str) -> Result<Option<u64>, ApiEr
 pub(super) fn text_in_query(query: &str, name: &'static str) -> Result<Option<String>, ApiError> {
     let mut given = form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
     match (given.next(), given.next()) {
-        (_, Some(_)) => Err(ApiError::Malformed(format!("The {name} is given more than once."))),
-        (text, None) => Ok(text.map(|(_, text)| text.into_owned())),
+        (None, _) => Ok(None),
+        (Some((_, text)), None) if !text.is_empty() => Ok(Some(text.into_owned())),
+        (Some(_), _) => Err(ApiError::Malformed(format!("The {name} is empty or given more than once."))),
     }
 }
 

@@ -7,9 +7,11 @@ mod documents;
 pub mod entry;
 mod error;
 mod exchange;
+mod forwarded;
 mod guard;
 mod input;
 mod json;
+mod locks;
 mod mount;
 pub mod openapi;
 pub mod operations;
@@ -19,4 +21,4 @@ mod sessions;
 mod systems;
 mod users;
 
-pub use self::exchange::App;
+pub use self::{exchange::App, forwarded::TrustedProxies};

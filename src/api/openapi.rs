@@ -16,6 +16,8 @@ pub static DOCUMENT: LazyLock<Bytes> =
 
 const COMPONENTS: &str = include_str!("components.json");
 
+const RETRY_AFTER: &str = "After how many seconds another try is worth it.";
+
 /// What an operation takes and answers, as its guard, inputs and reply describe it.
 pub(super) struct Description {
     parameter_name: &'static str,
@@ -37,7 +39,7 @@ impl Description {
         description.error(431, "The headers are too large.");
         description.respond(500, "Something went wrong in the server.", Some("internal_error"));
         description.error(503, "The server cannot do this now.");
-        description.header(503, "Retry-After", "After how many seconds another try is worth it.", "integer");
+        description.header(503, "Retry-After", RETRY_AFTER, "integer");
         (operation.mounted.describe)(&mut description);
         description
     }
@@ -48,6 +50,11 @@ impl Description {
         self.parameters
             .push(json!({"name": name, "in": "path", "required": true, "description": text, "schema": schema}));
         self.error(404, "There is nothing under this id or key.");
+    }
+
+    /// A text in the query.
+    pub(super) fn query_parameter(&mut self, name: &str, text: &str) {
+        self.parameters.push(json!({"name": name, "in": "query", "description": text, "schema": {"type": "string"}}));
     }
 
     /// A parameter that several operations have.
@@ -73,6 +80,12 @@ impl Description {
     /// The answer to an invalid record.
     pub(super) fn invalid(&mut self) {
         self.respond(422, "The received resource was not correctly formatted.", Some("error"));
+    }
+
+    /// The answer to tries that have to wait.
+    pub(super) fn throttled(&mut self) {
+        self.error(429, "Too many tries have failed.");
+        self.header(429, "Retry-After", RETRY_AFTER, "integer");
     }
 
     /// An answer that says in a sentence what is wrong.

@@ -7,6 +7,7 @@ use actix_web::http::Method;
 use super::{
     api_keys, audit, configurations,
     guard::Oneself,
+    locks,
     mount::{Mounted, mount},
     sessions, systems, users,
 };
@@ -49,7 +50,7 @@ pub struct Operation {
 
 macro_rules! operations {
     ($( #[doc = $summary:literal] $id:ident $method:ident $path:literal $controller:ident / $action:ident $admits:ident $handler:path; )*) => {
-        /// Every operation, in the order of the reference; those that it does not have come last.
+        /// Every operation: those of the reference in its order, then our own.
         pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| vec![$(
             Operation {
                 id: stringify!($id),
@@ -108,4 +109,8 @@ operations! {
     index_system_groups GET "/groups/-/systems" groups / systems Administrator systems::groups;
     /// Lists the newest entries of the audit log.
     index_audit GET "/audit" audit / index Administrator audit::index;
+    /// Lists the accounts and addresses on which failed tries make further ones wait.
+    index_locks GET "/locks" locks / index Administrator locks::index;
+    /// Clears the locks of an account, of an address, of the one from the other, or all of them.
+    destroy_locks DELETE "/locks" locks / destroy Administrator locks::destroy;
 }

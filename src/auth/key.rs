@@ -47,21 +47,26 @@ impl KeyText {
 
 /// A key that somebody shows; its checksum is right.
 #[derive(Clone, Copy, Debug)]
-pub struct PresentedKey(KeyDigest);
+pub struct PresentedKey {
+    identifier: Uuid,
+    digest: KeyDigest,
+}
 
 impl PresentedKey {
     /// Reads a key; `None` if it has a wrong form or checksum.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
-        let (identified, checksum) = bytes.split_at_checked(IDENTIFIED)?;
-        (checksum == crc32fast::hash(identified).to_be_bytes()).then(|| Self(digest_of(text)))
+        let (both, checksum) = bytes.split_at_checked(IDENTIFIED)?;
+        let is_well_typed = checksum == crc32fast::hash(both).to_be_bytes();
+        let identifier = Uuid::from_bytes(*both.first_chunk()?);
+        is_well_typed.then(|| Self { identifier, digest: digest_of(text) })
     }
 
     /// By which the key is looked up.
     #[must_use]
     pub fn digest(&self) -> KeyDigest {
-        self.0
+        self.digest
     }
 }
 
@@ -79,6 +84,11 @@ impl KeyMaker {
         let mut bytes = [identifier.as_bytes().as_slice(), secret_part.as_ref()].concat();
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         KeyText(Secret::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))))
+    }
+
+    /// Whether the key was made here once, whatever has become of it.
+    pub(super) fn has_made(&self, key: &PresentedKey) -> bool {
+        self.key(key.identifier).digest() == key.digest
     }
 
     /// The stored key in the clear, unless it was made under another secret.

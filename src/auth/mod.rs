@@ -4,8 +4,10 @@ mod caller;
 mod credential;
 mod key;
 mod password;
+mod queue;
 mod realm;
 mod recorded;
+mod throttle;
 mod token;
 mod verified;
 
@@ -16,7 +18,9 @@ pub use self::{
     credential::Credential,
     key::{KeyText, PresentedKey},
     password::{Cost, Hasher, is_sound_hash},
+    queue::Asker,
     realm::{Realm, Rules},
+    throttle::{Account, Attempt, Throttle, Waiting},
     token::{Claims, SessionTokens},
 };
 use crate::store::StoreError;
@@ -50,6 +54,12 @@ pub enum AuthError {
     /// The credential is good, and was worth less by the time of the write than when the request came.
     #[error("the rights of the credential have shrunk")]
     Shrunk(Shrunk),
+    /// Too many tries have failed; one more is admitted later.
+    #[error("too many tries have failed")]
+    Throttled {
+        /// In how many seconds, rounded up.
+        retry_after_secs: u64,
+    },
     /// Too many passwords are being checked.
     #[error("too many passwords are being checked")]
     Busy,

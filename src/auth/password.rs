@@ -2,9 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
 };
@@ -17,13 +16,13 @@ use scrypt::{
 };
 use tokio::sync::oneshot;
 
-use super::AuthError;
+use super::{Asker, Attempt, AuthError, queue::HashQueue};
 use crate::{
     domain::{PasswordHash, PresentedPassword},
     secret::random_bytes,
 };
 
-/// How many checks may wait for each thread; one more is refused, which is better than to wait for seconds.
+/// How many checks may wait for each thread in each lane; one more is refused, which is better than to wait for seconds.
 const MOST_WAITING_PER_THREAD: usize = 8;
 
 /// The salt of the hash that is computed for nobody.
@@ -53,14 +52,11 @@ impl Cost {
 }
 
 /// Hashes passwords on threads of its own, as many as it was given: one hash uses a core and 128 MiB.
-#[derive(Debug)]
 pub struct Hasher {
-    jobs: SyncSender<Job>,
+    queue: Arc<HashQueue>,
     cost: Cost,
     computed: Arc<AtomicU64>,
 }
-
-type Job = Box<dyn FnOnce() + Send>;
 
 impl Hasher {
     /// Starts the threads.
@@ -69,36 +65,47 @@ impl Hasher {
     /// If no thread can be started.
     #[must_use]
     pub fn start(cost: Cost, threads: usize) -> Self {
-        let (jobs, waiting) = sync_channel::<Job>(threads * MOST_WAITING_PER_THREAD);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let queue = Arc::new(HashQueue::new(threads * MOST_WAITING_PER_THREAD));
         for _ in 0..threads {
-            let waiting = Arc::clone(&waiting);
-            let thread = thread::Builder::new().name("hasher".to_owned()).spawn(move || work(&waiting));
+            let queue = Arc::clone(&queue);
+            let work = move || while queue.pop().map(|job| job()).is_some() {};
+            let thread = thread::Builder::new().name("hasher".to_owned()).spawn(work);
             thread.expect("a thread can be started");
         }
-        Self { jobs, cost, computed: Arc::default() }
+        Self { queue, cost, computed: Arc::default() }
     }
 
     /// Hashes a password with a fresh salt.
     ///
     /// # Errors
     /// [`AuthError::Busy`] if too many hashes are waiting.
-    pub async fn hash(&self, password: &PresentedPassword) -> Result<PasswordHash, AuthError> {
+    pub async fn hash(&self, asker: Asker, password: &PresentedPassword) -> Result<PasswordHash, AuthError> {
         let (password, cost) = (password.clone(), self.cost);
         let computed = Arc::clone(&self.computed);
-        self.run(move || new_hash(&password, cost, &computed)).await
+        self.run(asker, move || new_hash(&password, cost, &computed)).await
     }
 
     /// Verifies a password in the time a right one takes, also for an unknown user (`None`).
     ///
-    /// A hash of lower cost is followed by further work up to the present cost, so that it does not stand out.
+    /// A hash of lower cost is followed by further work up to the present cost, so that it does not stand out. The attempt
+    /// ends with the hash, also when whoever asked has gone meanwhile.
     ///
     /// # Errors
     /// [`AuthError::Busy`] if too many hashes are waiting.
-    pub async fn verify(&self, stored: Option<PasswordHash>, password: &PresentedPassword) -> Result<bool, AuthError> {
+    pub async fn verify(
+        &self,
+        attempt: Attempt,
+        stored: Option<PasswordHash>,
+        password: &PresentedPassword,
+    ) -> Result<bool, AuthError> {
         let (password, cost) = (password.clone(), self.cost);
         let computed = Arc::clone(&self.computed);
-        self.run(move || matches(stored.as_ref(), &password, cost, &computed)).await
+        self.run(attempt.asker(), move || {
+            let is_right = matches(stored.as_ref(), &password, cost, &computed);
+            attempt.settle(is_right);
+            is_right
+        })
+        .await
     }
 
     /// Whether the hash was made at a lower cost than new ones are.
@@ -113,7 +120,11 @@ impl Hasher {
         self.computed.load(Ordering::Relaxed)
     }
 
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AuthError> {
         let (reply, answer) = oneshot::channel();
         // The job keeps its place among the running ones even when whoever asked has gone.
         let job = Box::new(move || {
@@ -121,16 +132,14 @@ impl Hasher {
                 drop(reply.send(job()));
             }
         });
-        self.jobs.try_send(job).map_err(|_| AuthError::Busy)?;
+        self.queue.push(asker, job)?;
         answer.await.map_err(|_| AuthError::Busy)
     }
 }
 
-fn work(waiting: &Mutex<Receiver<Job>>) {
-    loop {
-        let next = waiting.lock().expect("no holder of the lock panics").recv();
-        let Ok(job) = next else { return };
-        job();
+impl Drop for Hasher {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 
@@ -194,31 +203,43 @@ fn compute(password: &PresentedPassword, salt: &[u8], cost: Cost, computed: &Ato
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        net::IpAddr,
+        sync::{Mutex, mpsc::channel},
+    };
+
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::{auth::Throttle, clock::Clock};
 
     fn password(text: &str) -> PresentedPassword {
         PresentedPassword::parse(text).unwrap()
     }
 
+    async fn attempt() -> Attempt {
+        Throttle::new(Clock::system(), 0).begin("ann", None, IpAddr::from([127, 0, 0, 1])).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_hash_is_matched_by_its_password_alone() {
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let stored = hasher.hash(&password("open sesame")).await.unwrap();
+        let stored = hasher.hash(Asker::server(), &password("open sesame")).await.unwrap();
 
         assert!(stored.as_str().starts_with("$scrypt$ln=10,r=8,p=1$"));
-        assert!(hasher.verify(Some(stored.clone()), &password("open sesame")).await.unwrap());
-        assert!(!hasher.verify(Some(stored), &password("open barley")).await.unwrap());
+        assert!(hasher.verify(attempt().await, Some(stored.clone()), &password("open sesame")).await.unwrap());
+        assert!(!hasher.verify(attempt().await, Some(stored), &password("open barley")).await.unwrap());
     }
 
     #[tokio::test]
     async fn an_unknown_user_costs_exactly_one_hash_as_a_known_one_does() {
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let stored = hasher.hash(&password("open sesame")).await.unwrap();
+        let stored = hasher.hash(Asker::server(), &password("open sesame")).await.unwrap();
 
         let before = hasher.computed();
-        hasher.verify(None, &password("guess")).await.unwrap();
+        hasher.verify(attempt().await, None, &password("guess")).await.unwrap();
         let unknown = hasher.computed() - before;
-        hasher.verify(Some(stored), &password("guess")).await.unwrap();
+        hasher.verify(attempt().await, Some(stored), &password("guess")).await.unwrap();
         let known = hasher.computed() - before - unknown;
 
         assert_eq!((unknown, known), (1, 1));
@@ -226,11 +247,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_lower_cost_is_matched_and_outdated() {
-        let old = Hasher::start(Cost::LEAST, 1).hash(&password("open sesame")).await.unwrap();
+        let old = Hasher::start(Cost::LEAST, 1).hash(Asker::server(), &password("open sesame")).await.unwrap();
         let hasher = Hasher::start(Cost(12), 1);
 
         assert!(hasher.is_outdated(&old));
-        assert!(hasher.verify(Some(old), &password("open sesame")).await.unwrap());
+        assert!(hasher.verify(attempt().await, Some(old), &password("open sesame")).await.unwrap());
         // ln 10, and the padding of ln 10 and 11, which together cost what ln 12 does.
         assert_eq!(hasher.computed(), 3);
     }
@@ -239,6 +260,58 @@ mod tests {
     async fn parameters_out_of_bounds_match_nothing() {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let exhausting = "$scrypt$ln=40,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
-        assert!(!hasher.verify(Some(PasswordHash::new(exhausting.to_owned())), &password("password")).await.unwrap());
+        assert!(
+            !hasher
+                .verify(attempt().await, Some(PasswordHash::new(exhausting.to_owned())), &password("password"))
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hash_keeps_its_thread_when_whoever_asked_has_gone() {
+        let hasher = Hasher::start(Cost::LEAST, 2);
+        let (begun, begins) = channel();
+        let (end, ends) = channel::<()>();
+        let ends = Arc::new(Mutex::new(ends));
+        let ask = || {
+            let (begun, ends) = (begun.clone(), Arc::clone(&ends));
+            let job = move || {
+                begun.send(()).unwrap();
+                ends.lock().unwrap().recv().unwrap();
+            };
+            let mut asked = Box::pin(hasher.run(Asker::server(), job));
+            assert!(asked.as_mut().now_or_never().is_none());
+            asked
+        };
+        for _ in 0..2 {
+            let asked = ask();
+            begins.recv().unwrap();
+            drop(asked);
+        }
+
+        let third = ask();
+
+        assert!(begins.try_recv().is_err(), "both threads are busy with what nobody waits for");
+        (0..3).for_each(|_| end.send(()).unwrap());
+        third.await.unwrap();
+        begins.recv().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_try_that_was_not_checked_any_more_counts_for_nothing() {
+        let (hasher, throttle) = (Hasher::start(Cost::LEAST, 1), Throttle::new(Clock::system(), 1));
+        let begin = || throttle.begin("ann", None, IpAddr::from([127, 0, 0, 1]));
+        let (end, ends) = channel::<()>();
+        let mut first = Box::pin(hasher.run(Asker::server(), move || ends.recv()));
+        assert!(first.as_mut().now_or_never().is_none());
+
+        let guess = password("guess");
+        assert!(hasher.verify(begin().await.unwrap(), None, &guess).now_or_never().is_none());
+        end.send(()).unwrap();
+        first.await.unwrap().unwrap();
+
+        assert!(!hasher.verify(begin().await.unwrap(), None, &guess).await.unwrap());
+        assert!(matches!(begin().await, Err(AuthError::Throttled { retry_after_secs: 1 })));
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens,
+    Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens, Throttle,
     key::{KeyMaker, masked},
     verified::VerifiedPasswords,
 };
@@ -25,6 +25,8 @@ pub struct Rules {
     pub session_lifetime: Duration,
     /// How many bytes a new password has at least.
     pub password_shortest: usize,
+    /// How many tries may fail for an account from an address before the next one waits; 0 if none ever waits.
+    pub throttle_after: u32,
     /// How many configurations a user may have.
     pub most_configurations: usize,
     /// How many API keys a user may have.
@@ -48,6 +50,8 @@ pub struct Realm {
     pub tokens: SessionTokens,
     /// Tells who did what.
     pub audit: Arc<Audit>,
+    /// Slows guessing down.
+    pub throttle: Arc<Throttle>,
     pub(crate) secret: RootSecret,
     keys: KeyMaker,
     verified: VerifiedPasswords,
@@ -58,6 +62,7 @@ impl Realm {
     #[must_use]
     pub fn new(store: Store, secret: RootSecret, clock: Clock, rules: Rules, hasher: Hasher) -> Self {
         Self {
+            throttle: Throttle::new(clock.clone(), rules.throttle_after),
             store,
             clock,
             rules,
@@ -109,35 +114,64 @@ impl Realm {
         whole.map_or_else(|| masked(api_key), |key| key.expose().to_owned())
     }
 
+    /// The user of that name and password.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`] for an unknown user as for a wrong password, in the same time; [`AuthError::Throttled`] and
+    /// [`AuthError::Busy`] before any hash is computed.
+    pub async fn sign_in(
+        &self,
+        username: &str,
+        password: &PresentedPassword,
+        address: IpAddr,
+    ) -> Result<User, AuthError> {
+        self.throttle.check(username, address)?;
+        let user = self.user_named(username)?;
+        let is_right = self.is_right(Action::SignIn, username, user.as_ref(), password, address).await?;
+        user.filter(|_| is_right).ok_or(AuthError::Refused(Challenge::Bearer))
+    }
+
     async fn by_password(
         &self,
         username: &str,
         password: &PresentedPassword,
         address: IpAddr,
     ) -> Result<User, AuthError> {
-        let refused = AuthError::Refused(Challenge::Basic);
+        const REFUSED: AuthError = AuthError::Refused(Challenge::Basic);
+        // Before the passwords of lately: where tries wait these would tell a right guess from a wrong one.
+        self.throttle.check(username, address)?;
         let Some(user) = self.user_named(username)? else {
-            self.hasher.verify(None, password).await?;
-            self.refused_password(Action::CheckCredential, username, None, address);
-            return Err(refused);
+            self.is_right(Action::CheckCredential, username, None, password, address).await?;
+            return Err(REFUSED);
         };
         let verify = async {
-            let is_right = self.hasher.verify(Some(user.password.clone()), password).await?;
-            if is_right { Ok(()) } else { Err(refused) }
+            let is_right = self.is_right(Action::CheckCredential, username, Some(&user), password, address).await?;
+            if is_right { Ok(()) } else { Err(REFUSED) }
         };
         let checked = self.verified.check(&user, password, address, verify).await;
-        if checked.as_ref().is_err_and(|error| matches!(**error, AuthError::Refused(_))) {
-            self.refused_password(Action::CheckCredential, username, Some(&user), address);
-        }
         checked.map_err(|error| AuthError::clone(&error))?;
         Ok(user)
     }
 
-    /// Has the audit log tell of a name and password that were refused; the text of a name that no account has is not kept.
-    pub fn refused_password(&self, action: Action, username: &str, user: Option<&User>, address: IpAddr) {
-        let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
-        let actor = Actor { account: Some(account), means: Means::Password, address: Some(address) };
-        self.audit.refused(self.clock.now(), actor, action);
+    /// Whether the password is that of the user of that name, who may be none. Every password that is tried comes by here,
+    /// those of sign_in and of Basic alike; the audit log tells of those that are refused.
+    async fn is_right(
+        &self,
+        action: Action,
+        username: &str,
+        user: Option<&User>,
+        password: &PresentedPassword,
+        address: IpAddr,
+    ) -> Result<bool, AuthError> {
+        let attempt = self.throttle.begin(username, user.map(|user| user.id), address).await?;
+        let is_right = self.hasher.verify(attempt, user.map(|user| user.password.clone()), password).await?;
+        if !is_right {
+            // The text of a name that no account has is not kept.
+            let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
+            let actor = Actor { account: Some(account), means: Means::Password, address: Some(address) };
+            self.audit.refused(self.clock.now(), actor, action);
+        }
+        Ok(is_right)
     }
 
     fn by_session(&self, token: &str) -> Result<(User, Access), AuthError> {
@@ -150,14 +184,20 @@ impl Realm {
     }
 
     fn by_api_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(User, Access), AuthError> {
+        const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
-        let api_key = self.store.api_key_by_digest(key.digest())?;
-        if api_key.is_none() {
+        let Some(api_key) = self.store.api_key_by_digest(key.digest())? else {
             let actor = Actor { account: None, means: Means::ApiKey(None), address: Some(address) };
             self.audit.refused(now, actor, Action::CheckCredential);
+            // A program that goes on with a key that was good once does not guess.
+            if !self.keys.has_made(key) {
+                self.throttle.count_unknown_key(address)?;
+            }
+            return Err(REFUSED);
+        };
+        if api_key.expires_at.is_some_and(|end| end <= now) {
+            return Err(REFUSED);
         }
-        let api_key = api_key.filter(|api_key| api_key.expires_at.is_none_or(|end| now < end));
-        let api_key = api_key.ok_or(AuthError::Refused(Challenge::Bearer))?;
         Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key))))
     }
 

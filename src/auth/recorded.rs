@@ -4,6 +4,7 @@ use super::{Access, Caller, Realm};
 use crate::{
     audit::done,
     domain::{Account, Action, Actor, Means, Subject},
+    logging,
     store::{StoreError, Txn},
 };
 
@@ -36,6 +37,16 @@ impl Realm {
 }
 
 impl Caller {
+    /// Leaves an entry of what changes no row. A store that cannot take it keeps nobody from doing it.
+    pub(crate) async fn tell(&self, action: Action, subject: Subject) {
+        let (chain, event) =
+            (self.realm.audit.chain.clone(), done(self.realm.clock.now(), self.actor(), action, subject));
+        let told = self.realm.store.write(move |txn| chain.append(txn, event)).await;
+        if let Err(error) = told {
+            log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
+        }
+    }
+
     /// The caller as the audit log names one.
     #[must_use]
     pub fn actor(&self) -> Actor {

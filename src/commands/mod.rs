@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod failure;
 mod health;
+mod locks;
 mod restore;
 mod rotate;
 mod salvage;
@@ -56,6 +57,8 @@ enum Verb {
     /// Replaces the server's secret
     #[command(subcommand)]
     Secret(SecretVerb),
+    /// Lists the accounts and addresses on which failed tries make further ones wait, and clears them
+    Locks(locks::LocksArguments),
     /// Asks a running server whether it is ready; exits with 0 if it is, for the health check of a container
     Health(health::HealthArguments),
 }
@@ -68,7 +71,8 @@ enum SecretVerb {
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  `health`: the server is not ready; `verify`: the store does not agree with itself; `audit --verify`: the log was changed
+   1  `health`: the server is not ready; `locks`: none is running; `verify`: the store does not agree with itself;
+      `audit --verify`: the log was changed
    2  a flag, a setting or the first administrator's password is wrong
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory
@@ -95,6 +99,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Verb::Verify(arguments) => quietly(|| verify::verify(&arguments)),
         Verb::Audit(arguments) => quietly(|| audit::audit(&arguments)),
         Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(|| rotate::rotate(&arguments)),
+        Verb::Locks(arguments) => quietly(|| locks::locks(arguments)),
         Verb::Health(arguments) => health::health(&arguments),
     })
 }

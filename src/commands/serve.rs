@@ -10,7 +10,7 @@ use rustix::{
 
 use super::{Failure, salvage::salvage};
 use crate::{
-    api::App,
+    api::{App, TrustedProxies},
     audit::{Files, Keeper, directory_in, done},
     auth::{Cost, Hasher, Realm},
     backup::{
@@ -118,7 +118,9 @@ async fn serve_from(
     if let Some(schedule) = settings.backups {
         schedule::start(schedule, Arc::clone(&realm), log.clone());
     }
-    let app = Arc::new(App { realm: Arc::clone(&realm), body_limit_bytes: settings.body_limit_bytes, backups: log });
+    let proxies = TrustedProxies::new(settings.trusted_proxies, realm.clock.clone());
+    let body_limit_bytes = settings.body_limit_bytes;
+    let app = Arc::new(App { realm: Arc::clone(&realm), body_limit_bytes, proxies, backups: log });
     let ready = |address| println!("lodge is listening on http://{address}");
     let served = server::serve(app, &settings.listen, failure, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
@@ -166,6 +168,9 @@ fn check_beside_serving(store: &Store) -> Result<(), Failure> {
 fn realm(store: Store, secret: RootSecret, settings: &Settings) -> Realm {
     if settings.scrypt_cost < Cost::RECOMMENDED {
         log::warn!("the password hashes cost less than is recommended (--scrypt-cost); this is for tests");
+    }
+    if settings.rules.throttle_after == 0 {
+        log::warn!("guessing is not slowed down (--throttle-after); this is for tests");
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(settings.scrypt_cost, cores);

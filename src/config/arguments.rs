@@ -48,6 +48,16 @@ pub struct ServeArguments {
     #[arg(long, env = "LODGE_SCRYPT_COST", value_name = "LOG2_N", default_value = "17")]
     pub(super) scrypt_cost: String,
 
+    /// How many tries may fail for an account from an address before the next one waits, and ten times that for an address
+    /// over all accounts: 1 to 1000; 0 slows nobody down, which is for tests
+    #[arg(long, env = "LODGE_THROTTLE_AFTER", value_name = "NUMBER", default_value = "5")]
+    pub(super) throttle_after: String,
+
+    /// The networks of proxies whose word on the client's address counts (Forwarded, X-Forwarded-For), separated by commas:
+    /// `10.0.0.0/8,fd00::/8`
+    #[arg(long, env = "LODGE_TRUSTED_PROXY", value_name = "NETWORKS")]
+    pub(super) trusted_proxy: Option<String>,
+
     /// How many configurations a user may have: 1 to 100000
     #[arg(long, env = "LODGE_MAX_CONFIGURATIONS", value_name = "NUMBER", default_value = "1000")]
     pub(super) max_configurations: String,

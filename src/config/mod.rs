@@ -6,9 +6,10 @@ mod values;
 
 use std::{path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use thiserror::Error;
 
-use self::values::{address, cost, duration, filter, number, password, size};
+use self::values::{address, cost, duration, filter, networks, number, password, size};
 pub use self::{arguments::ServeArguments, file::parse};
 use crate::{
     audit::FileRules,
@@ -36,6 +37,8 @@ pub struct Settings {
     pub admin_password: Option<Secret<String>>,
     /// The bounds for users and their records.
     pub rules: Rules,
+    /// The proxies whose word on the client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// What a password hash costs.
     pub scrypt_cost: Cost,
     /// How large a body may be.
@@ -90,6 +93,8 @@ impl ServeArguments {
         let body_limit_bytes = checks.note("body-limit", size(&self.body_limit, 64 << 10, 64 << 20));
         let password_shortest = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
         let scrypt_cost = checks.note("scrypt-cost", cost(&self.scrypt_cost));
+        let throttle_after = checks.note("throttle-after", number(&self.throttle_after, 0, 1000));
+        let trusted_proxies = checks.note("trusted-proxy", networks(self.trusted_proxy.as_deref()));
         let most_configurations = checks.note("max-configurations", number(&self.max_configurations, 1, 100_000));
         let most_api_keys = checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000));
         let cache_bytes = checks.note("cache-size", size(&self.cache_size, 1 << 20, 64 << 30));
@@ -110,10 +115,12 @@ impl ServeArguments {
             rules: Rules {
                 session_lifetime: session_lifetime?,
                 password_shortest: password_shortest?,
+                throttle_after: throttle_after?,
                 most_configurations: most_configurations?,
                 most_api_keys: most_api_keys?,
                 initial_password_file: self.data_dir.join("initial-admin-password"),
             },
+            trusted_proxies: trusted_proxies?,
             scrypt_cost: scrypt_cost?,
             body_limit_bytes: usize::try_from(body_limit_bytes?).unwrap_or(usize::MAX),
             cache_bytes: cache_bytes?,
@@ -158,11 +165,17 @@ mod tests {
 
     #[test]
     fn every_wrong_setting_is_named_at_once() {
-        let wrong =
-            settings(&["--listen", "nowhere", "--scrypt-cost", "40", "--session-lifetime", "0s", "--body-limit", "1"]);
-        let said = wrong.unwrap_err().to_string();
-        assert_eq!(said.lines().count(), 4, "{said}");
-        for flag in ["--listen", "--scrypt-cost", "--session-lifetime", "--body-limit"] {
+        let wrong = [
+            ("--listen", "nowhere"),
+            ("--scrypt-cost", "40"),
+            ("--session-lifetime", "0s"),
+            ("--body-limit", "1"),
+            ("--throttle-after", "1001"),
+            ("--trusted-proxy", "10.0.0.0/8,0.0.0.0/0"),
+        ];
+        let said = settings(wrong.map(|(flag, value)| [flag, value]).as_flattened()).unwrap_err().to_string();
+        assert_eq!(said.lines().count(), wrong.len(), "{said}");
+        for (flag, _) in wrong {
             assert!(said.contains(flag), "{said}");
         }
     }
@@ -174,6 +187,17 @@ mod tests {
         assert_eq!(settings.rules.session_lifetime, Duration::from_hours(24));
         assert_eq!(settings.scrypt_cost, Cost::RECOMMENDED);
         assert_eq!(settings.secret_file, Path::new("data/secret"));
+        assert_eq!((settings.rules.throttle_after, settings.trusted_proxies), (5, Vec::new()));
+    }
+
+    #[test]
+    fn trusted_proxies_are_networks_or_addresses_separated_by_commas() {
+        let networks = |text| settings(&["--trusted-proxy", text]).map(|settings| settings.trusted_proxies);
+        let shown = |text| networks(text).map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(shown("10.0.0.0/8, fd00::/8,192.0.2.7").unwrap(), ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]);
+        for wrong in ["", ",", "10.0.0.0/33", "10.0.0.0/8,", "proxy.example.org", "::/0"] {
+            assert!(networks(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What each setting's text means, or why it means nothing.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{fmt::Display, fs, io, net::IpAddr, path::Path, str::FromStr, time::Duration};
 
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::{ADMIN_PASSWORD, DEFAULT_LISTEN};
@@ -14,8 +15,18 @@ pub(super) fn address(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("`{text}` is not an address with a port, such as {DEFAULT_LISTEN}"))
 }
 
-pub(super) fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+/// Networks separated by commas; an address is a network of its own. One of all addresses would trust strangers.
+pub(super) fn networks(text: Option<&str>) -> Result<Vec<IpNet>, String> {
+    let network = |text: &str| {
+        let address = || text.parse().ok().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+        let network = text.parse::<IpNet>().ok().or_else(address).filter(|network| network.prefix_len() > 0);
+        network.ok_or_else(|| format!("`{text}` is not a network, such as 10.0.0.0/8 or fd00::/8"))
+    };
+    text.map_or(Ok(Vec::new()), |text| text.split(',').map(|text| network(text.trim())).collect())
+}
+
+pub(super) fn number<N: Copy + FromStr + PartialOrd + Display>(text: &str, least: N, most: N) -> Result<N, String> {
+    let number = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
     number.ok_or_else(|| format!("`{text}` is not a number from {least} to {most}"))
 }
 

@@ -71,6 +71,7 @@ pub enum Action {
     AcceptLoss,
     UpgradeStore,
     ContinueLog,
+    DestroyLocks,
 }
 
 impl Action {
@@ -98,6 +99,7 @@ impl Action {
             Self::AcceptLoss => "store / accept_loss",
             Self::UpgradeStore => "store / upgrade",
             Self::ContinueLog => "audit / continue",
+            Self::DestroyLocks => "locks / destroy",
         }
     }
 }

@@ -22,6 +22,7 @@ pub use self::{
     client::{Door, DoorError},
     server::open,
 };
+use crate::service::locks::LockFilter;
 
 /// What can be asked at the door.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,4 +39,8 @@ pub enum Question {
     Audit(Filter),
     /// Whether the audit log is what was written.
     VerifyAudit,
+    /// On whom tries wait, an object of JSON each.
+    Locks,
+    /// To let them try again.
+    ClearLocks(LockFilter),
 }

@@ -23,12 +23,13 @@ use super::{
     frame::{DataWriter, Frame},
 };
 use crate::{
-    audit::{self, AuditError, Filter},
+    audit::{self, AuditError, Filter, done},
     auth::Realm,
     backup,
     directory::door_in,
-    domain::{Actor, Event},
+    domain::{Action, Actor, Event},
     logging::chain,
+    service::locks::{self, LockFilter},
     store::verify::{Findings, verify},
 };
 
@@ -122,6 +123,8 @@ fn serve(visitor: &UnixStream, realm: &Realm) -> io::Result<()> {
         Ok(Question::Verify) => answer_verify(realm, &mut out),
         Ok(Question::Audit(filter)) => answer_audit(realm, &filter, &mut out),
         Ok(Question::VerifyAudit) => verify_audit(realm),
+        Ok(Question::Locks) => answer_locks(realm, &mut out),
+        Ok(Question::ClearLocks(filter)) => clear_locks(realm, actor(visitor)?, &filter),
         Err(_) => Err("this server does not know that question; it may be older than this command".to_owned()),
     };
     end.unwrap_or_else(Frame::Failed).write(&mut out)?;
@@ -145,10 +148,18 @@ fn actor(visitor: &UnixStream) -> io::Result<Actor> {
     Ok(Actor::local(socket_peercred(visitor)?.uid.as_raw()))
 }
 
-/// Has the audit log tell of it. A disk without room for that must not keep anybody from a backup.
+fn clear_locks(realm: &Realm, actor: Actor, filter: &LockFilter) -> Result<Frame, String> {
+    locks::clear_all(realm, filter);
+    log::info!("locks were cleared through the local door");
+    let subject = locks::subject(realm, filter).map_err(|error| chain(&error))?;
+    tell(realm, done(realm.clock.now(), actor, Action::DestroyLocks, subject));
+    Ok(Frame::Done(json(&())))
+}
+
+/// Has the audit log tell of it. A disk without room for that must keep nobody from it.
 fn tell(realm: &Realm, event: Event) {
     if let Err(error) = realm.audit.chain.record(&realm.store, event) {
-        log::error!("the audit log cannot tell of a backup: {}", chain(&error));
+        log::error!("the audit log cannot tell of what was asked for at the local door: {}", chain(&error));
     }
 }
 
@@ -178,6 +189,15 @@ fn answer_verify(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
     })
     .map_err(|error| error.to_string())?;
     Ok(Frame::Done(json(&findings)))
+}
+
+fn answer_locks(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
+    let locks = locks::all(realm).map_err(|error| error.to_string())?;
+    let mut data = BufWriter::new(DataWriter(out));
+    let write = |lock| serde_json::to_writer(&mut data, lock).map_err(|error| error.to_string());
+    locks.iter().try_for_each(write)?;
+    data.flush().map_err(|error| error.to_string())?;
+    Ok(Frame::Done(json(&())))
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

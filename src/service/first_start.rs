@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::ServiceError;
 use crate::{
-    auth::Realm,
+    auth::{Asker, Realm},
     domain::{Action, Actor, NewPassword, Page, Problem, Subject, User, Username},
     secret::{Secret, random_bytes, write_private},
     store::{List, Sequence, StoreError, Tables, list},
@@ -116,7 +116,7 @@ fn write_initial_password(realm: &Realm, password: &Secret<String>) -> Result<()
 }
 
 async fn create(realm: &Realm, password: &NewPassword, is_random: bool) -> Result<(), ServiceError> {
-    let password = realm.hasher.hash(password.as_presented()).await?;
+    let password = realm.hasher.hash(Asker::server(), password.as_presented()).await?;
     let now = realm.clock.now();
     realm
         .write(Actor::SERVER, Action::CreateUser, move |txn| {

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod configurations;
 pub mod first_start;
+pub mod locks;
 pub mod replace;
 pub mod sessions;
 pub mod users;

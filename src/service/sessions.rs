@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{ServiceError, never_taken};
 use crate::{
-    auth::{Access, AuthError, Caller, Challenge, Realm, Visitor},
+    auth::{Access, Asker, AuthError, Caller, Challenge, Realm, Visitor},
     clock::Timestamp,
     domain::{Account, Action, Actor, Id, Means, PasswordHash, PresentedPassword, Session, Subject, Target, User},
     secret::{Secret, random_uuid},
@@ -21,21 +21,15 @@ const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 /// Opens a session; the token is the second part of the answer.
 ///
 /// # Errors
-/// [`AuthError::Refused`] for an unknown user as for a wrong password, in the same time.
+/// What [`Realm::sign_in`] says, and [`AuthError::Refused`] if the password was changed meanwhile.
 pub async fn sign_in(
     visitor: &Visitor,
     username: &str,
     password: &PresentedPassword,
 ) -> Result<(User, Secret<String>), ServiceError> {
     let realm = &visitor.realm;
-    let user = realm.user_named(username)?;
-    let checked = user.as_ref().map(|user| user.password.clone());
-    let is_right = realm.hasher.verify(checked, password).await?;
-    if !is_right {
-        realm.refused_password(Action::SignIn, username, user.as_ref(), visitor.address);
-    }
-    let user = user.filter(|_| is_right).ok_or(REFUSED)?;
-    let stronger = stronger_hash(realm, &user, password).await?;
+    let user = realm.sign_in(username, password, visitor.address).await?;
+    let stronger = stronger_hash(visitor, &user, password).await?;
     let (jti, now) = (random_uuid(), realm.clock.now());
     let expires_at = Timestamp::from_secs(now.as_secs() + realm.rules.session_lifetime.as_secs());
     let account = Some(Account::of(&user));
@@ -78,11 +72,15 @@ pub async fn sweep(realm: &Realm) -> Result<usize, StoreError> {
 
 /// The password hashed at the present cost, if the stored hash is of a lower one.
 async fn stronger_hash(
-    realm: &Realm,
+    visitor: &Visitor,
     user: &User,
     password: &PresentedPassword,
 ) -> Result<Option<PasswordHash>, ServiceError> {
-    if realm.hasher.is_outdated(&user.password) { Ok(Some(realm.hasher.hash(password).await?)) } else { Ok(None) }
+    let hasher = &visitor.realm.hasher;
+    if !hasher.is_outdated(&user.password) {
+        return Ok(None);
+    }
+    Ok(Some(hasher.hash(Asker::signed_in(visitor.address), password).await?))
 }
 
 /// Stores the session, unless the password that was checked is the user's no more.

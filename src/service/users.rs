@@ -2,7 +2,7 @@
 
 use super::{Forbidden, ServiceError, first_start, refuse_invalid, refuse_narrow_key, taken};
 use crate::{
-    auth::{Administrator, Caller, Realm},
+    auth::{Administrator, Asker, Caller},
     clock::Timestamp,
     domain::{
         Action, Email, Field, Id, NewPassword, Page, PasswordHash, Problem, Session, Subject, SystemId, User, Username,
@@ -57,7 +57,7 @@ pub async fn create(administrator: &Administrator, draft: UserDraft) -> Result<U
         draft.is_admin.given() == Some(&true) || is_root(&draft.user_id) || is_root(&draft.group_id);
     refuse_narrow_key(caller, is_beyond_a_narrow_key)?;
     refuse_invalid(draft.violations_beside(caller.store(), None)?)?;
-    let password = draft.hashed_password(&caller.realm).await?;
+    let password = draft.hashed_password(caller).await?;
     let now = caller.realm.clock.now();
     caller
         .write(Action::CreateUser, move |txn, _| {
@@ -82,7 +82,7 @@ pub async fn update(caller: &Caller, id: Id, draft: UserDraft) -> Result<User, S
         // Not worth a hash if it is refused anyway.
         refuse_invalid(draft.violations_beside(caller.store(), Some(&present))?)?;
     }
-    let password = draft.hashed_password(&caller.realm).await?;
+    let password = draft.hashed_password(caller).await?;
     let now = caller.realm.clock.now();
     let (user, ended_initial_password) = caller
         .write(Action::UpdateUser, move |txn, by| {
@@ -162,9 +162,10 @@ impl UserDraft {
         }
     }
 
-    async fn hashed_password(&self, realm: &Realm) -> Result<Option<PasswordHash>, ServiceError> {
+    async fn hashed_password(&self, caller: &Caller) -> Result<Option<PasswordHash>, ServiceError> {
+        let asker = Asker::signed_in(caller.address);
         match self.password.given() {
-            Some(password) => Ok(Some(realm.hasher.hash(password.as_presented()).await?)),
+            Some(password) => Ok(Some(caller.realm.hasher.hash(asker, password.as_presented()).await?)),
             None => Ok(None),
         }
     }

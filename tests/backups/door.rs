@@ -36,7 +36,14 @@ fn the_door_is_its_owners_alone() {
 #[test]
 fn a_question_that_is_not_known_gets_a_sentence() {
     let server = Server::start();
-    for question in [&b"\"dance\"\n"[..], b"\n", b"", b"{\"backup\":{}}\n", &[0xff; 4096]] {
+    for question in [
+        &b"\"dance\"\n"[..],
+        b"\n",
+        b"",
+        b"{\"backup\":{}}\n",
+        b"{\"clear_locks\":{\"address\":\"x\"}}\n",
+        &[0xff; 4096],
+    ] {
         let answer = asked(&server, question);
         let (head, sentence) = answer.split_at(5);
         assert_eq!(head[0], b'e');

@@ -9,6 +9,7 @@ mod damage;
 mod door;
 mod hostile;
 mod kills;
+mod locks;
 mod moment;
 mod restore;
 mod rotate;

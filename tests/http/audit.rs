@@ -123,14 +123,23 @@ fn change(server: &Server, ann: &Client, row: &Operation) -> (Request, Value) {
             json!({"target": "user", "target_id": guest, "target_name": "guest",
                 "details": ["password", "email", "is_admin = true"]}),
         ),
+        "destroy_locks" => (
+            Request::new("DELETE", "/locks?username=Guest&address=192.0.2.7"),
+            json!({"target": "user", "target_id": guest, "target_name": "guest", "details": ["address = 192.0.2.7"]}),
+        ),
         "destroy_user" => (request, json!({"target": "user", "target_id": guest, "target_name": "guest"})),
         other => panic!("a new operation that changes something: {other}"),
     }
 }
 
+/// A server on which guesses need not wait.
+fn untroubled() -> Server {
+    ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start()
+}
+
 /// A server with the administrator Ann, who has one configuration and one API key.
 fn with_ann() -> (Server, u64) {
-    let server = Server::start();
+    let server = untroubled();
     let body = json!({"username": "ann", "password": password_of("ann"), "is_admin": true});
     let id = server.admin().post("/users", &body).expect(201).id();
     let ann = server.with(&basic("ann", &password_of("ann")));
@@ -263,7 +272,7 @@ fn refused_credentials_are_told_of_once_with_their_number_and_without_what_was_t
 
 #[test]
 fn refusals_that_wait_are_written_when_the_server_stops() {
-    let mut server = Server::start();
+    let mut server = untroubled();
     let refuse = || drop(server.with(&basic("admin", "not the password")).get("/users/me").expect(401));
     (0..50).for_each(|_| refuse());
 

@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_PASSWORD, Request, Server, basic, password_of};
+use crate::harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder, basic, password_of};
 
 /// The `Authorization` header of these very bytes.
 fn encoded(bytes: &[u8]) -> String {
@@ -132,7 +132,7 @@ fn two_keyboards_write_the_same_password() {
 
 #[test]
 fn a_wrong_password_is_refused_also_right_behind_the_right_one() {
-    let server = Server::start();
+    let server = ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start();
     let right = password_of("ann");
     server.id_of("ann");
     let wrong = [format!("{right}x"), right[1..].to_owned(), right.to_uppercase(), ADMIN_PASSWORD.to_owned()];

@@ -11,6 +11,8 @@ mod conversation;
 mod crash;
 mod document;
 mod expectations;
+mod floods;
+mod guessing;
 #[allow(dead_code, reason = "each test binary uses its part of the harness")]
 mod harness;
 mod health;

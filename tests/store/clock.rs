@@ -11,7 +11,7 @@ use std::{
 };
 
 use lodge::{
-    auth::{Administrator, Caller, Cost, Credential, Hasher, Realm, Rules, Visitor},
+    auth::{Administrator, Asker, Caller, Cost, Credential, Hasher, Realm, Rules, Visitor},
     clock::{Clock, Timestamp},
     domain::{Email, Field, Id, NewPassword, PresentedPassword, User, Username, Violations},
     secret::RootSecret,
@@ -49,12 +49,13 @@ impl House {
         let rules = Rules {
             session_lifetime: HOUR,
             password_shortest: 8,
+            throttle_after: 5,
             most_configurations: 10,
             most_api_keys: 10,
             initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
         };
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let password = hasher.hash(&password()).await.unwrap();
+        let password = hasher.hash(Asker::server(), &password()).await.unwrap();
         let ann = User { password, ..administrator(1, "ann") };
         store
             .write(move |txn| {

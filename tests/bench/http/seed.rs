@@ -64,6 +64,7 @@ async fn fill(data: &Path, users: u32) -> Vec<String> {
         password_shortest: 8,
         most_configurations: 1000,
         most_api_keys: 100,
+        throttle_after: 0,
         initial_password_file: data.join("initial-admin-password"),
     };
     let realm = Arc::new(Realm::new(store.clone(), secret, Clock::system(), rules, Hasher::start(Cost::LEAST, 1)));

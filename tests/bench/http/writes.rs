@@ -11,7 +11,7 @@ use std::{
 };
 
 use lodge::{
-    auth::{Cost, Hasher},
+    auth::{Asker, Cost, Hasher},
     domain::{Configuration, ConfigurationKey, ConfigurationValue, Id, PresentedPassword},
     store::{Room, Sequence, Store, StoreError, Tables},
 };
@@ -176,7 +176,7 @@ fn hashers_hashes(threads: usize) -> f64 {
     let begun = Instant::now();
     runtime.block_on(async {
         let password = PresentedPassword::parse("a password").unwrap();
-        let hash = || async { hasher.hash(&password).await.map(|_| ()).unwrap() };
+        let hash = || async { hasher.hash(Asker::server(), &password).await.map(|_| ()).unwrap() };
         let all = (0..threads * HASHES_OF_A_THREAD as usize).map(|_| hash());
         futures_util::future::join_all(all).await;
     });

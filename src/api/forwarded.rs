@@ -1,0 +1,227 @@
+//! Which client a request comes from, where proxies stand in between.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
+use ipnet::IpNet;
+
+use crate::clock::Clock;
+
+/// How often a warning is worth a line in the log.
+const WARN_EVERY: Duration = Duration::from_hours(1);
+
+/// The proxies whose word counts.
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    clock: Clock,
+    /// When the next warning is due, in milliseconds.
+    next_warning: AtomicU64,
+}
+
+impl TrustedProxies {
+    /// The proxies in those networks.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>, clock: Clock) -> Self {
+        Self { networks, clock, next_warning: AtomicU64::new(0) }
+    }
+
+    /// The address of the client, for a request that came from that peer: the peer itself, unless it is a trusted proxy.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !headers.contains_key(FORWARDED) && !headers.contains_key(X_FORWARDED_FOR) {
+            return peer;
+        }
+        if !self.trusts(peer) {
+            self.warn(peer);
+            return peer;
+        }
+        let by_forwarded = self.first_stranger(peer, headers, FORWARDED, in_forwarded);
+        let by_x_forwarded_for = self.first_stranger(peer, headers, X_FORWARDED_FOR, in_x_forwarded_for);
+        match (by_forwarded, by_x_forwarded_for) {
+            (Some(client), None) | (None, Some(client)) => client,
+            (Some(client), Some(same)) if client == same => client,
+            // A proxy that writes the one hands on what the client wrote into the other: which is which cannot be told.
+            (Some(_), Some(_)) | (None, None) => peer,
+        }
+    }
+
+    /// The last hop before the trusted ones, which tell the truth about whom they were asked by; the last trusted hop if it
+    /// does not say, or if there are no others. `None` if the header is not there.
+    fn first_stranger(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        name: HeaderName,
+        address: fn(&str) -> Option<IpAddr>,
+    ) -> Option<IpAddr> {
+        if !headers.contains_key(&name) {
+            return None;
+        }
+        let values: Vec<_> = headers.get_all(name).map(HeaderValue::as_bytes).collect();
+        let mut hop = peer;
+        for element in values.join(&b',').rsplit(|byte| *byte == b',') {
+            let Some(before) = str::from_utf8(element).ok().and_then(address).map(|before| before.to_canonical())
+            else {
+                break;
+            };
+            hop = before;
+            if !self.trusts(hop) {
+                break;
+            }
+        }
+        Some(hop)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    fn warn(&self, peer: IpAddr) {
+        let (now, due) = (self.clock.now().as_millis(), self.next_warning.load(Ordering::Relaxed));
+        let next = now + u64::try_from(WARN_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let is_first = || self.next_warning.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if due <= now && is_first() {
+            log::warn!("{peer} is no trusted proxy (--trusted-proxy): what it says of other addresses is ignored");
+        }
+    }
+}
+
+/// The address in an element of `X-Forwarded-For`.
+fn in_x_forwarded_for(element: &str) -> Option<IpAddr> {
+    node(element.trim_matches([' ', '\t']))
+}
+
+/// The address in an element of `Forwarded` (RFC 7239), if all of the element is as it should be: one that is torn out of a
+/// quoted text is not.
+fn in_forwarded(element: &str) -> Option<IpAddr> {
+    let mut client = None;
+    for pair in element.trim_matches([' ', '\t']).split(';') {
+        let (name, value) = pair.split_once('=').filter(|(name, _)| is_token(name))?;
+        let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let value = match quoted {
+            Some(text) => Some(text).filter(|text| !text.contains(['"', '\\'])),
+            None => Some(value).filter(|value| is_token(value)),
+        }?;
+        if name.eq_ignore_ascii_case("for") && client.replace(value).is_some() {
+            return None;
+        }
+    }
+    node(client?)
+}
+
+fn is_token(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token)
+}
+
+/// An address, with or without a port; IPv6 in brackets if there is one.
+fn node(text: &str) -> Option<IpAddr> {
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    text.parse().ok().or_else(bracketed).or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn client(peer: &str, headers: &[(&str, &str)]) -> String {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
+        let proxies = TrustedProxies::new(networks, Clock::new(|| Timestamp::from_secs(1)));
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse().unwrap(), value.parse().unwrap());
+        }
+        proxies.client(peer.parse().unwrap(), &map).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        for peer in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            let own = peer.trim_start_matches("::ffff:");
+            assert_eq!(client(peer, &[("x-forwarded-for", "198.51.100.7")]), own);
+            assert_eq!(client(peer, &[("forwarded", "for=198.51.100.7")]), own);
+        }
+        for peer in ["10.1.2.3", "fd00::1", "::ffff:10.1.2.3"] {
+            assert_eq!(client(peer, &[("x-forwarded-for", "198.51.100.7")]), "198.51.100.7", "{peer}");
+            assert_eq!(client(peer, &[("forwarded", "for=198.51.100.7")]), "198.51.100.7", "{peer}");
+        }
+        assert_eq!(client("::ffff:10.1.2.3", &[]), "10.1.2.3");
+    }
+
+    #[test]
+    fn the_last_hop_before_the_trusted_ones_is_the_client() {
+        for (value, expected) in [
+            ("198.51.100.7", "198.51.100.7"),
+            ("6.6.6.6, 198.51.100.7", "198.51.100.7"),
+            ("6.6.6.6, 198.51.100.7, 10.0.0.2", "198.51.100.7"),
+            ("6.6.6.6,198.51.100.7 ,\t10.0.0.2 , fd00::7", "198.51.100.7"),
+            ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
+            ("198.51.100.7:4711", "198.51.100.7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("::ffff:198.51.100.7", "198.51.100.7"),
+            ("::ffff:10.0.0.4", "10.0.0.4"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[("x-forwarded-for", value)]), expected, "{value}");
+        }
+        let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "198.51.100.7")];
+        assert_eq!(client("10.0.0.1", &lines), "198.51.100.7");
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_at_the_last_trusted_hop() {
+        for (value, expected) in [
+            ("", "10.0.0.1"),
+            ("unknown", "10.0.0.1"),
+            ("198.51.100.7,", "10.0.0.1"),
+            ("198.51.100.7, x", "10.0.0.1"),
+            ("198.51.100.7, x, 10.0.0.2", "10.0.0.2"),
+            ("198.51.100.256", "10.0.0.1"),
+            ("198.51.100.7:99999", "10.0.0.1"),
+            ("[198.51.100.7]", "10.0.0.1"),
+            ("198.51.100.7 6.6.6.6", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[("x-forwarded-for", value)]), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_as_rfc_7239_writes_it_and_never_out_of_a_quoted_text() {
+        for (value, expected) in [
+            ("for=198.51.100.7", "198.51.100.7"),
+            ("For=\"198.51.100.7:4711\";proto=https;by=203.0.113.43", "198.51.100.7"),
+            ("for=6.6.6.6, for=\"[2001:db8::7]:4711\"", "2001:db8::7"),
+            ("proto=https;host=\"example.org:8443\";for=198.51.100.7, for=10.0.0.2", "198.51.100.7"),
+            ("for=unknown", "10.0.0.1"),
+            ("for=_hidden", "10.0.0.1"),
+            ("for=198.51.100.7, for=_hidden", "10.0.0.1"),
+            ("proto=https", "10.0.0.1"),
+            ("for=6.6.6.6;for=198.51.100.7", "10.0.0.1"),
+            ("for=198.51.100.7;host=\"evil, for=6.6.6.6\"", "10.0.0.1"),
+            ("for=198.51.100.7;host=\"evil, for=6.6.6.6;x=\\\"\"", "10.0.0.1"),
+            ("for=198.51.100.7;host=\"evil, for=6.6.6.6;x=y\"", "10.0.0.1"),
+            ("for=\"evil, for=198.51.100.7", "198.51.100.7"),
+            ("for = 198.51.100.7", "10.0.0.1"),
+            ("198.51.100.7", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[("forwarded", value)]), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn two_headers_count_only_if_they_agree() {
+        let both = |forwarded, x_forwarded_for| {
+            client("10.0.0.1", &[("forwarded", forwarded), ("x-forwarded-for", x_forwarded_for)])
+        };
+        assert_eq!(both("for=198.51.100.7", "198.51.100.7"), "198.51.100.7");
+        assert_eq!(both("for=6.6.6.6", "198.51.100.7"), "10.0.0.1");
+        assert_eq!(both("for=198.51.100.7", "6.6.6.6"), "10.0.0.1");
+    }
+}

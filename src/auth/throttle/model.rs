@@ -1,0 +1,138 @@
+//! The throttle against what its rules say, written down as plainly as they are told.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::tests::{House, Tried};
+
+const AFTER: u64 = 2;
+const NAMES: [&str; 2] = ["ann", "ben"];
+const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.2", "2001:db8::1"];
+const WEEK: u64 = 7 * 24 * 3_600_000;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Fail(usize, usize),
+    SignIn(usize, usize),
+    GiveUp(usize, usize),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let who = || (0..NAMES.len(), 0..ADDRESSES.len());
+    prop_oneof![
+        8 => who().prop_map(|(name, address)| Step::Fail(name, address)),
+        1 => who().prop_map(|(name, address)| Step::SignIn(name, address)),
+        1 => who().prop_map(|(name, address)| Step::GiveUp(name, address)),
+        3 => (0..5000_u64).prop_map(Step::Wait),
+        2 => (0..2_000_000_u64).prop_map(Step::Wait),
+        1 => prop_oneof![Just(WEEK - 1), Just(WEEK), Just(3_600_000), Just(300_000)].prop_map(Step::Wait),
+    ]
+}
+
+/// The moments of failures, of which the last decides.
+#[derive(Clone, Default)]
+struct Failures(Vec<u64>);
+
+impl Failures {
+    /// How many count at that moment: one less for each quiet time, and no more than make a difference.
+    fn count(&self, most: u64, every: u64, now: u64) -> u64 {
+        let (mut count, mut before) = (0_u64, 0);
+        for moment in &self.0 {
+            count = (count.saturating_sub((moment - before) / every) + 1).min(most);
+            before = *moment;
+        }
+        count.saturating_sub((now - before) / every)
+    }
+
+    fn ends(&self, after: u64, waits: &[u64], every: u64) -> u64 {
+        let Some(last) = self.0.last() else { return 0 };
+        let most = after + waits.len() as u64 - 1;
+        let count = self.count(most, every, *last);
+        count.checked_sub(after).map_or(0, |over| last + 1000 * waits[usize::try_from(over).unwrap()])
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    now: u64,
+    strangers: HashMap<(usize, usize), Failures>,
+    familiar: HashMap<(usize, usize), (u64, Failures)>,
+    addresses: HashMap<usize, Failures>,
+    accounts: HashMap<usize, Failures>,
+}
+
+impl Model {
+    const DOUBLING: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900];
+
+    fn is_familiar(&self, who: (usize, usize)) -> bool {
+        self.familiar.get(&who).is_some_and(|(since, failures)| {
+            self.now - since < WEEK || failures.count(AFTER + 10, 3_600_000, self.now) > 0
+        })
+    }
+
+    fn admits(&self, who: (usize, usize)) -> Tried {
+        let ends = if self.is_familiar(who) {
+            self.familiar[&who].1.ends(AFTER, &Self::DOUBLING, 3_600_000)
+        } else {
+            let of_pair = self.strangers.get(&who).map(|it| it.ends(AFTER, &Self::DOUBLING, 3_600_000));
+            let of_address = self.addresses.get(&who.1).map(|it| it.ends(10 * AFTER, &Self::DOUBLING, 300_000));
+            let of_account = self.accounts.get(&who.0).map(|it| it.ends(20 * AFTER, &[30], 300_000));
+            of_pair.max(of_address).max(of_account).unwrap_or(0)
+        };
+        if self.now < ends { Err((ends - self.now).div_ceil(1000)) } else { Ok(()) }
+    }
+
+    fn fail(&mut self, who: (usize, usize)) {
+        if self.is_familiar(who) {
+            self.familiar.get_mut(&who).unwrap().1.0.push(self.now);
+            return;
+        }
+        self.strangers.entry(who).or_default().0.push(self.now);
+        self.addresses.entry(who.1).or_default().0.push(self.now);
+        self.accounts.entry(who.0).or_default().0.push(self.now);
+    }
+
+    fn sign_in(&mut self, who: (usize, usize)) {
+        if !self.is_familiar(who) {
+            self.accounts.remove(&who.0);
+        }
+        self.strangers.remove(&who);
+        self.familiar.insert(who, (self.now, Failures::default()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_throttle_does_what_its_rules_say(steps in prop::collection::vec(step(), 1..400)) {
+        let (house, mut model) = (House::new(2), Model { now: 1_800_000_000_000, ..Model::default() });
+        for step in steps {
+            match step {
+                Step::Wait(millis) => {
+                    house.forward_millis(millis);
+                    model.now += millis;
+                }
+                Step::Fail(name, address) => {
+                    let expected = model.admits((name, address));
+                    prop_assert_eq!(house.check(NAMES[name], ADDRESSES[address]), expected);
+                    prop_assert_eq!(house.fail(NAMES[name], ADDRESSES[address]), expected);
+                    if expected.is_ok() {
+                        model.fail((name, address));
+                    }
+                }
+                Step::SignIn(name, address) => {
+                    let expected = model.admits((name, address));
+                    prop_assert_eq!(house.sign_in(NAMES[name], ADDRESSES[address]), expected);
+                    if expected.is_ok() {
+                        model.sign_in((name, address));
+                    }
+                }
+                Step::GiveUp(name, address) => {
+                    let begun = house.begin(NAMES[name], ADDRESSES[address]).expect("nothing else is running");
+                    prop_assert_eq!(begun.map(drop), model.admits((name, address)));
+                }
+            }
+        }
+    }
+}

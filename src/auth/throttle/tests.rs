@@ -1,0 +1,388 @@
+use std::sync::atomic::AtomicU64;
+
+use futures_util::FutureExt;
+
+use super::*;
+
+/// A throttle with a clock that is set by hand.
+pub(super) struct House {
+    pub(super) throttle: Arc<Throttle>,
+    millis: Arc<AtomicU64>,
+}
+
+/// How a try goes: after how many seconds another one is worth it, if it is not admitted.
+pub(super) type Tried = Result<(), u64>;
+
+impl House {
+    pub(super) fn new(after: u32) -> Self {
+        Self::with_room(after, MOST)
+    }
+
+    fn with_room(after: u32, most: usize) -> Self {
+        let millis = Arc::new(AtomicU64::new(1_800_000_000_000));
+        let hand = Arc::clone(&millis);
+        let clock = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::SeqCst)));
+        Self { throttle: Throttle::with_room(clock, after, most), millis }
+    }
+
+    pub(super) fn forward_millis(&self, millis: u64) {
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    fn forward(&self, secs: u64) {
+        self.forward_millis(secs * 1000);
+    }
+
+    /// A try that runs, `None` if it is held back until others have ended.
+    pub(super) fn begin(&self, username: &str, address: &str) -> Option<Result<Attempt, u64>> {
+        let begun = self.throttle.begin(username, None, address.parse().unwrap()).now_or_never();
+        begun.map(|begun| begun.map_err(|error| retry_after(&error)))
+    }
+
+    /// Tries a wrong password.
+    pub(super) fn fail(&self, username: &str, address: &str) -> Tried {
+        self.begin(username, address).expect("nothing else is running").map(|attempt| attempt.settle(false))
+    }
+
+    /// Tries the right password.
+    pub(super) fn sign_in(&self, username: &str, address: &str) -> Tried {
+        self.begin(username, address).expect("nothing else is running").map(|attempt| attempt.settle(true))
+    }
+
+    /// Fails that often, and waits as long as it has to in between.
+    fn fail_times(&self, times: usize, username: &str, address: &str) {
+        for _ in 0..times {
+            if let Err(secs) = self.fail(username, address) {
+                self.forward(secs);
+                assert_eq!(self.fail(username, address), Ok(()));
+            }
+        }
+    }
+
+    /// Fails for the account from more addresses than is good for it.
+    fn flood_account(&self, username: &str) {
+        for number in 0..120 {
+            let _ = self.fail(username, &format!("198.51.100.{number}"));
+        }
+    }
+
+    /// Fails from the address for more accounts than is good for it.
+    fn flood_address(&self, address: &str) {
+        for number in 0..60 {
+            let _ = self.fail(&format!("nobody{number}"), address);
+        }
+    }
+
+    /// Whether a password could be tried, without trying one.
+    pub(super) fn check(&self, username: &str, address: &str) -> Tried {
+        self.throttle.check(username, address.parse().unwrap()).map_err(|error| retry_after(&error))
+    }
+}
+
+fn retry_after(error: &AuthError) -> u64 {
+    match error {
+        AuthError::Throttled { retry_after_secs } => *retry_after_secs,
+        other => panic!("{other:?}"),
+    }
+}
+
+const HERE: &str = "192.0.2.1";
+const THERE: &str = "192.0.2.2";
+
+#[test]
+fn after_five_failures_each_further_try_waits_twice_as_long_up_to_a_quarter_of_an_hour() {
+    let house = House::new(5);
+    for _ in 0..5 {
+        assert_eq!(house.fail("ann", HERE), Ok(()));
+    }
+
+    for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
+        assert_eq!(house.sign_in("ann", HERE), Err(wait), "the right password waits too");
+        house.forward_millis(wait * 1000 - 1);
+        assert_eq!((house.check("ann", HERE), house.fail("ann", HERE)), (Err(1), Err(1)));
+        house.forward_millis(1);
+        assert_eq!((house.check("ann", HERE), house.fail("ann", HERE)), (Ok(()), Ok(())));
+    }
+}
+
+#[test]
+fn a_success_clears_the_account_from_that_address() {
+    let house = House::new(5);
+    for _ in 0..3 {
+        house.fail_times(4, "ann", HERE);
+        assert_eq!(house.sign_in("ann", HERE), Ok(()));
+    }
+    house.fail_times(5, "ann", HERE);
+    house.forward(1);
+    assert_eq!(house.sign_in("ann", HERE), Ok(()));
+    house.fail_times(5, "ann", HERE);
+    assert_eq!(house.fail("ann", HERE), Err(1), "and not a second one");
+}
+
+#[test]
+fn others_are_not_concerned_until_their_own_bounds() {
+    let house = House::new(5);
+    house.fail_times(5, "ann", HERE);
+
+    assert_eq!(house.fail("ann", HERE), Err(1));
+    assert_eq!(house.fail("ann", THERE), Ok(()));
+    assert_eq!(house.fail("ben", HERE), Ok(()));
+}
+
+#[test]
+fn an_address_waits_over_all_accounts_from_ten_times_as_many_failures_on() {
+    let house = House::new(5);
+    for number in 0..50 {
+        assert_eq!(house.fail(&format!("nobody{number}"), HERE), Ok(()));
+    }
+
+    for wait in [1, 2, 4] {
+        assert_eq!(house.fail("ann", HERE), Err(wait));
+        house.forward(wait);
+        assert_eq!(house.fail(&format!("ann{wait}"), HERE), Ok(()));
+    }
+    assert_eq!(house.fail("ann", THERE), Ok(()));
+}
+
+#[test]
+fn whoever_owns_an_account_gets_no_more_tries_at_others_by_signing_in() {
+    let house = House::new(5);
+    house.sign_in("eve", HERE).unwrap();
+    for number in 0..50 {
+        assert_eq!(house.fail(&format!("victim{number}"), HERE), Ok(()));
+        assert_eq!(house.sign_in("eve", HERE), Ok(()));
+    }
+    assert_eq!(house.fail("ann", HERE), Err(1));
+
+    house.forward(1);
+    assert_eq!(house.sign_in("mallory", HERE), Ok(()), "the first sign-in of another account of theirs");
+    assert_eq!(house.fail("ann", HERE), Ok(()));
+    assert_eq!(house.fail("ann", HERE), Err(2), "that gave them nothing");
+}
+
+#[test]
+fn an_account_gets_a_try_every_30_s_once_100_in_a_row_have_failed_from_everywhere() {
+    let house = House::new(5);
+    let address = |number: usize| format!("198.51.100.{number}");
+    for number in 0..100 {
+        assert_eq!(house.fail("ann", &address(number)), Ok(()));
+    }
+
+    for number in 100..105 {
+        assert_eq!(house.fail("ann", &address(number)), Err(30));
+        house.forward(29);
+        assert_eq!(house.fail("ann", &address(number)), Err(1));
+        house.forward(1);
+        assert_eq!(house.fail("ann", &address(number)), Ok(()));
+    }
+    house.forward(30);
+    assert_eq!(house.sign_in("ann", &address(200)), Ok(()));
+    assert_eq!(house.fail("ann", &address(201)), Ok(()), "the row was broken");
+}
+
+#[test]
+fn no_flood_takes_the_turns_of_an_address_that_signed_in_lately() {
+    let house = House::new(5);
+    house.sign_in("ann", HERE).unwrap();
+    house.flood_account("ann");
+    house.flood_address(HERE);
+    assert_eq!((house.check("ann", THERE), house.check("ben", HERE)), (Err(30), Err(1)));
+
+    assert_eq!((house.check("ann", HERE), house.sign_in("ann", HERE)), (Ok(()), Ok(())));
+
+    house.fail_times(5, "ann", HERE);
+    assert_eq!(house.sign_in("ann", HERE), Err(1), "its own failures count");
+    assert!(house.check("ann", THERE).is_err(), "its success did not end the row of the others");
+}
+
+#[test]
+fn lately_is_a_week() {
+    let house = House::new(5);
+    house.sign_in("ann", HERE).unwrap();
+    house.forward(7 * 24 * 3600 - 1);
+    house.flood_address(HERE);
+    assert_eq!(house.check("ann", HERE), Ok(()));
+    house.forward(1);
+    house.flood_address(HERE);
+    assert!(house.check("ann", HERE).is_err());
+}
+
+#[test]
+fn tries_at_the_same_time_cannot_slip_past_the_bound() {
+    let house = House::new(5);
+    let running: Vec<_> = (0..5).map(|_| house.begin("ann", HERE).unwrap().unwrap()).collect();
+
+    assert!(house.begin("ann", HERE).is_none(), "it is held back until one has ended");
+    assert_eq!(house.check("ann", HERE), Ok(()));
+
+    for attempt in running {
+        attempt.settle(false);
+    }
+    assert_eq!(house.fail("ann", HERE), Err(1));
+    house.forward(1);
+    let only = house.begin("ann", HERE).unwrap().unwrap();
+    assert!(matches!(house.begin("ann", HERE), Some(Err(2))), "one try a wait");
+    only.settle(true);
+    assert_eq!(house.fail("ann", HERE), Ok(()));
+}
+
+#[tokio::test]
+async fn what_is_held_back_goes_on_when_a_try_ends_well_and_is_refused_when_all_end_badly() {
+    for (ends_well, expected) in [(true, Ok(())), (false, Err(1))] {
+        let house = House::new(2);
+        let running: Vec<_> = (0..2).map(|_| house.begin("ann", HERE).unwrap().unwrap()).collect();
+        let held = house.throttle.begin("ann", None, HERE.parse().unwrap());
+
+        let (held, ()) = tokio::join!(held, async {
+            tokio::task::yield_now().await;
+            for attempt in running {
+                attempt.settle(ends_well);
+            }
+        });
+
+        assert_eq!(held.map(drop).map_err(|error| retry_after(&error)), expected);
+    }
+}
+
+#[test]
+fn a_try_whose_password_was_never_checked_counts_for_nothing() {
+    let house = House::new(5);
+    house.fail_times(4, "ann", HERE);
+    for _ in 0..20 {
+        drop(house.begin("ann", HERE).unwrap().unwrap());
+    }
+    assert_eq!(house.fail("ann", HERE), Ok(()));
+    house.forward(1);
+    drop(house.begin("ann", HERE).unwrap().unwrap());
+    assert_eq!(house.fail("ann", HERE), Ok(()), "it did not have to wait for the one that was none");
+    assert_eq!(house.fail("ann", HERE), Err(2));
+}
+
+#[test]
+fn names_count_without_their_case_and_addresses_as_networks() {
+    let house = House::new(5);
+    for name in ["ann", "Ann", "ANN", "aNN", "annA"] {
+        house.fail(name, "2001:db8::1").unwrap();
+    }
+    for address in ["2001:db8::2", "2001:db8::ffff:ffff:ffff:ffff"] {
+        assert_eq!(house.fail("ann", address), Ok(()), "four so far");
+        assert_eq!(house.fail("ann", address), Err(1));
+        house.throttle.clear(None, None);
+        house.fail_times(4, "ann", "2001:db8::1");
+    }
+    assert_eq!(house.fail("ann", "2001:db8:0:1::1"), Ok(()));
+    house.fail_times(5, "ben", "::ffff:192.0.2.1");
+    assert_eq!(house.fail("ben", HERE), Err(1));
+}
+
+#[test]
+fn unknown_keys_count_for_their_address() {
+    let house = House::new(5);
+    let try_key = || house.throttle.count_unknown_key(HERE.parse().unwrap()).map_err(|error| retry_after(&error));
+    for _ in 0..50 {
+        assert_eq!(try_key(), Ok(()));
+    }
+    assert_eq!((try_key(), house.fail("ann", HERE), house.fail("ann", THERE)), (Err(1), Err(1), Ok(())));
+}
+
+#[test]
+fn an_address_is_forgiven_a_failure_for_each_five_quiet_minutes() {
+    let house = House::new(5);
+    for number in 0..50 {
+        house.fail(&format!("nobody{number}"), HERE).unwrap();
+    }
+    house.forward(15 * 60);
+    for number in 0..3 {
+        assert_eq!(house.fail(&format!("somebody{number}"), HERE), Ok(()));
+    }
+    assert_eq!(house.fail("ann", HERE), Err(1));
+}
+
+#[test]
+fn when_memory_runs_out_the_coldest_go_and_never_one_that_waits() {
+    let house = House::with_room(2, 4);
+    let address = |number: u8| format!("192.0.2.{number}");
+    house.fail_times(4, "ann", &address(1));
+    for number in 2..=4 {
+        house.fail(&format!("ben{number}"), &address(number)).unwrap();
+        house.forward_millis(1);
+    }
+
+    house.fail("cid", &address(5)).unwrap();
+
+    assert_eq!(house.check("ann", &address(1)), Err(4), "the oldest of them waits");
+    assert_eq!(house.fail("ben3", &address(3)), Ok(()));
+    assert_eq!(house.fail("ben3", &address(3)), Err(1), "this one was kept");
+    assert_eq!(house.fail("ben2", &address(2)), Ok(()));
+    assert_eq!(house.fail("ben2", &address(2)), Ok(()), "this one was the coldest");
+}
+
+#[test]
+fn when_all_memory_waits_newcomers_wait_for_the_first_to_end_and_those_of_lately_do_not() {
+    let house = House::with_room(2, 2);
+    house.sign_in("ann", HERE).unwrap();
+    house.fail_times(3, "ben", "192.0.2.8");
+    house.fail_times(2, "ben", "192.0.2.9");
+
+    assert_eq!(house.fail("cid", THERE), Err(1));
+    assert_eq!(house.sign_in("ann", HERE), Ok(()));
+    house.forward(1);
+    assert_eq!(house.fail("cid", THERE), Ok(()));
+}
+
+#[test]
+fn a_throttle_that_is_off_slows_nobody() {
+    let house = House::new(0);
+    for _ in 0..1000 {
+        assert_eq!((house.check("ann", HERE), house.fail("ann", HERE)), (Ok(()), Ok(())));
+    }
+    house.throttle.count_unknown_key(HERE.parse().unwrap()).unwrap();
+    house.sign_in("ann", HERE).unwrap();
+    assert_eq!(house.throttle.waiting(), []);
+}
+
+#[test]
+fn an_account_has_32_familiar_addresses_the_coldest_goes() {
+    let house = House::new(5);
+    for number in 0..33 {
+        house.sign_in("eve", &format!("198.51.100.{number}")).unwrap();
+        house.forward(1);
+    }
+    let is_familiar =
+        |number| house.begin("eve", &format!("198.51.100.{number}")).unwrap().unwrap().asker().is_familiar;
+    assert_eq!((0..33).filter(|number| !is_familiar(*number)).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn what_waits_is_listed_and_cleared_by_account_by_address_or_both() {
+    let lock = |house: &House| {
+        for (name, address) in [("ann", HERE), ("ann", THERE), ("ben", HERE), ("ben", THERE)] {
+            house.fail_times(2, name, address);
+        }
+        house.sign_in("cid", HERE).unwrap();
+        house.fail_times(2, "cid", HERE);
+    };
+    let waiting = |house: &House| {
+        let (names, waiting) = (["ann", "ben", "cid"], house.throttle.waiting());
+        let name =
+            |waiting: &Waiting| names.into_iter().find(|name| Some(house.throttle.account(name)) == waiting.account);
+        let mut shown: Vec<_> =
+            waiting.iter().map(|it| format!("{} {}", name(it).unwrap_or("-"), it.network.unwrap())).collect();
+        shown.sort();
+        shown
+    };
+    for (username, address, left) in [
+        (None, None, &[][..]),
+        (Some("ANN"), None, &["ben 192.0.2.1", "ben 192.0.2.2", "cid 192.0.2.1"]),
+        (None, Some(HERE), &["ann 192.0.2.2", "ben 192.0.2.2"]),
+        (Some("cid"), Some(HERE), &["ann 192.0.2.1", "ann 192.0.2.2", "ben 192.0.2.1", "ben 192.0.2.2"]),
+    ] {
+        let house = House::new(2);
+        lock(&house);
+        assert_eq!(waiting(&house).len(), 5);
+
+        house.throttle.clear(username, address.and_then(Network::parse));
+
+        assert_eq!(waiting(&house), left, "{username:?} {address:?}");
+    }
+}

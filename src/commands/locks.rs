@@ -1,0 +1,75 @@
+//! `lodge locks`: accounts and addresses on which tries wait, in the memory of a running server.
+
+use std::{io, path::PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use crate::{
+    domain::Network,
+    door::{Door, DoorError, Question},
+    service::locks::{Lock, LockFilter, LockKind},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct LocksArguments {
+    #[command(subcommand)]
+    verb: Option<LocksVerb>,
+
+    /// The server's data directory
+    #[arg(long, global = true, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum LocksVerb {
+    /// Clears all locks, or those of a user, of an address, or of the one from the other
+    Clear {
+        /// Only those of this user
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        user: Option<String>,
+
+        /// Only those of this IP address, or of the /64 that it is in
+        #[arg(long, value_name = "ADDRESS", value_parser = address)]
+        address: Option<Network>,
+    },
+}
+
+pub(super) fn locks(arguments: LocksArguments) -> Result<(), Failure> {
+    let door = Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let nobody =
+        || format!("no server is running on {}, and locks live no longer than it", arguments.data_dir.display());
+    let door = door.ok_or_else(|| Failure::Refused(nobody()))?;
+    match arguments.verb {
+        None => list(door).map_err(Failure::Asked),
+        Some(LocksVerb::Clear { user, address }) => {
+            let question = Question::ClearLocks(LockFilter { username: user, address });
+            door.ask::<()>(&question, &mut io::sink(), &mut |_| {}).map_err(Failure::Asked)
+        }
+    }
+}
+
+/// Prints a line for each lock.
+fn list(door: Door) -> Result<(), DoorError> {
+    let mut lines = Vec::new();
+    let () = door.ask(&Question::Locks, &mut lines, &mut |_| {})?;
+    for lock in serde_json::Deserializer::from_slice(&lines).into_iter::<Lock>() {
+        println!("{}", line(&lock.map_err(io::Error::from)?));
+    }
+    Ok(())
+}
+
+fn line(lock: &Lock) -> String {
+    let address = lock.address.map(|address| address.to_string()).unwrap_or_default();
+    let username = lock.username.as_ref().map_or("a name that nobody has", |username| username.as_str());
+    let what = match lock.kind {
+        LockKind::AccountFromAddress => format!("{username} from {address}"),
+        LockKind::Address => format!("{address}, on accounts that are new to it"),
+        LockKind::Account => format!("{username}, from addresses that are new to it"),
+    };
+    format!("{what}: {} failures, waits until {}", lock.failures, lock.waits_until)
+}
+
+fn address(text: &str) -> Result<Network, String> {
+    Network::parse(text).ok_or_else(|| "not an IP address".to_owned())
+}

@@ -1,0 +1,466 @@
+//! Guessing passwords and keys: what it costs, whom it concerns, and whom it does not.
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::{
+    conversation::Conversation,
+    expectations::at_once,
+    harness::{ADMIN_PASSWORD, Reply, Request, Server, ServerBuilder, basic, password_of},
+};
+
+const WRONG: &str = "not the keys to the house";
+
+/// A server behind a trusted proxy, which tells where each request comes from.
+fn behind_a_proxy(throttle_after: &str) -> Server {
+    ServerBuilder::new().flag("--trusted-proxy", "127.0.0.1").flag("--throttle-after", throttle_after).start()
+}
+
+fn sign_in(username: &str, password: &str) -> Request {
+    let body = json!({"user": {"username": username, "password": password}});
+    Request::new("POST", "/users/sign_in").json(&body)
+}
+
+fn by_basic(username: &str, password: &str) -> Request {
+    Request::new("GET", "/users/me").header("Authorization", basic(username, password))
+}
+
+fn by_key(key: &str) -> Request {
+    Request::new("GET", "/users/me").header("Authorization", key)
+}
+
+fn from(address: &str, request: Request) -> Request {
+    request.header("X-Forwarded-For", address)
+}
+
+/// The answers to requests that are sent all at once on one connection, so that no time passes in between.
+fn in_a_row(server: &Server, requests: impl IntoIterator<Item = Request>) -> Vec<Reply> {
+    let requests: Vec<_> = requests.into_iter().collect();
+    let mut conversation = Conversation::with(server.address);
+    let lines = |request: &Request| {
+        let headers =
+            request.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", String::from_utf8_lossy(value)));
+        let (headers, body) = (headers.collect::<String>(), String::from_utf8_lossy(&request.body));
+        let start = format!("{} {} HTTP/1.1\r\nHost: lodge\r\n", request.method, request.path);
+        format!("{start}Content-Length: {}\r\n{headers}\r\n{body}", body.len())
+    };
+    conversation.say(requests.iter().map(lines).collect::<String>());
+    requests.iter().map(|_| conversation.hear()).collect()
+}
+
+fn statuses(replies: &[Reply]) -> Vec<u16> {
+    replies.iter().map(|reply| reply.status).collect()
+}
+
+/// A key that has the right checksum and was never made.
+fn forged_key(number: u8) -> String {
+    let mut bytes = vec![number; 48];
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    format!("lodge_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Fails for the account from so many addresses that it waits over all of them, for 30 s; the throttle is set to 1.
+fn flood(server: &Server, username: &str) {
+    let request = |number| from(&format!("198.51.100.{number}"), sign_in(username, WRONG));
+    let replies = in_a_row(server, (0..20).map(request));
+    assert_eq!(statuses(&replies), [401; 20]);
+}
+
+fn status_from(server: &Server, address: &str, username: &str, password: &str) -> u16 {
+    server.anonymous().send(&from(address, sign_in(username, password))).status
+}
+
+#[test]
+fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
+    let server = Server::start();
+    let (wrong, right) = (|| sign_in("admin", WRONG), || sign_in("admin", ADMIN_PASSWORD));
+
+    let replies = in_a_row(
+        &server,
+        [
+            by_basic("ADMIN", "x"),
+            wrong(),
+            by_basic("admin", WRONG),
+            wrong(),
+            wrong(),
+            right(),
+            by_basic("admin", ADMIN_PASSWORD),
+            wrong(),
+        ],
+    );
+
+    assert_eq!(statuses(&replies), [401, 401, 401, 401, 401, 429, 429, 429]);
+    for reply in &replies[5..] {
+        assert_eq!((reply.header("retry-after"), reply.header("authorization")), (Some("1"), None));
+        assert_eq!(reply.json(), json!({"error": "Too many tries have failed; try again later."}));
+    }
+}
+
+#[test]
+fn an_unknown_account_waits_as_a_known_one_does() {
+    let server = behind_a_proxy("5");
+    let told = |reply: &Reply| {
+        let names: BTreeSet<_> = reply.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        (reply.status, names, reply.text(), reply.header("retry-after").map(str::to_owned))
+    };
+    let tries = |username, address| {
+        let requests = [sign_in(username, WRONG), by_basic(username, WRONG)].map(|request| from(address, request));
+        let replies = in_a_row(&server, requests.into_iter().cycle().take(12));
+        replies.iter().map(told).collect::<Vec<_>>()
+    };
+
+    let known = tries("admin", "192.0.2.1");
+
+    assert_eq!(known.iter().filter(|told| told.0 == 429).count(), 7);
+    assert_eq!(tries("nobody", "192.0.2.2"), known);
+    assert_eq!(tries("no such name: \u{1f511}", "192.0.2.3").len(), 12);
+}
+
+#[test]
+fn another_address_and_another_account_still_answer() {
+    let server = behind_a_proxy("5");
+    server.user("ann");
+    let wrong = std::iter::repeat_n(from("192.0.2.1", sign_in("admin", WRONG)), 6);
+    let others = [
+        from("192.0.2.2", sign_in("admin", ADMIN_PASSWORD)),
+        from("192.0.2.1", sign_in("ann", &password_of("ann"))),
+        from("192.0.2.1", sign_in("admin", ADMIN_PASSWORD)),
+    ];
+
+    let replies = in_a_row(&server, wrong.chain(others));
+
+    assert_eq!(statuses(&replies)[4..], [401, 429, 201, 201, 429]);
+}
+
+#[test]
+fn an_address_waits_on_accounts_that_are_new_to_it_and_on_no_others() {
+    let server = behind_a_proxy("1");
+    server.user("ann");
+    let here = |request| from("192.0.2.1", request);
+    let familiar = here(sign_in("admin", ADMIN_PASSWORD));
+    let guesses = (0..10).map(|number| here(sign_in(&format!("nobody{number}"), WRONG)));
+    let then = [sign_in("ann", &password_of("ann")), sign_in("admin", ADMIN_PASSWORD)].map(here);
+
+    let replies = in_a_row(&server, [familiar].into_iter().chain(guesses).chain(then));
+
+    assert_eq!(statuses(&replies), [&[201][..], &[401; 10], &[429, 201]].concat());
+}
+
+#[test]
+fn an_attack_from_everywhere_slows_the_account_for_new_addresses_alone() {
+    let server = behind_a_proxy("1");
+    assert_eq!(status_from(&server, "192.0.2.1", "admin", ADMIN_PASSWORD), 201);
+    let session = server.session("admin");
+
+    flood(&server, "admin");
+
+    let elsewhere = server.anonymous().send(&from("192.0.2.2", sign_in("admin", ADMIN_PASSWORD)));
+    let retry_after: u64 = elsewhere.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(elsewhere.status, 429);
+    assert!((1..=30).contains(&retry_after), "{retry_after}");
+    assert_eq!(status_from(&server, "192.0.2.1", "admin", ADMIN_PASSWORD), 201);
+    session.get("/users/me").expect(200);
+    assert!(server.log().contains("sign-ins to an account from new addresses wait: user_id=1 failures=20"));
+}
+
+#[test]
+fn a_password_of_lately_is_no_oracle_where_tries_wait() {
+    let server = Server::start();
+    let right = || by_basic("admin", ADMIN_PASSWORD);
+    let wrong = std::iter::repeat_n(by_basic("admin", WRONG), 5);
+
+    let replies = in_a_row(&server, [right(), right()].into_iter().chain(wrong).chain([right()]));
+
+    assert_eq!(statuses(&replies), [200, 200, 401, 401, 401, 401, 401, 429]);
+}
+
+#[test]
+fn a_success_clears_the_failures_of_its_account() {
+    let server = Server::start();
+    let four_and_the_right_one =
+        || std::iter::repeat_n(sign_in("admin", WRONG), 4).chain([sign_in("admin", ADMIN_PASSWORD)]);
+
+    let replies = in_a_row(&server, (0..5).flat_map(|_| four_and_the_right_one()));
+
+    assert_eq!(statuses(&replies), [401, 401, 401, 401, 201].repeat(5));
+}
+
+#[test]
+fn a_hundred_wrong_passwords_in_a_row_are_worth_five_or_so() {
+    let server = Server::start();
+    let guess = |number| by_basic("admin", &format!("{WRONG}{number}"));
+
+    let replies = in_a_row(&server, (0..100).map(guess));
+
+    let (checked, waited): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 401);
+    assert!(waited.iter().all(|reply| reply.status == 429 && reply.header("retry-after").is_some()));
+    assert_eq!(statuses(&replies)[..5], [401; 5]);
+    // One more for each wait that is over before the last of them: 1, 2 and 4 s.
+    assert!(checked.len() <= 8, "{}", checked.len());
+}
+
+#[test]
+fn passwords_tried_at_the_same_time_are_worth_no_more() {
+    let server = Server::start();
+
+    let replies = at_once(40, |number| {
+        let password = format!("{WRONG}{number}");
+        let request = if number % 2 == 0 { by_basic("admin", &password) } else { sign_in("admin", &password) };
+        server.anonymous().send(&request)
+    });
+
+    let checked = replies.iter().filter(|reply| reply.status == 401).count();
+    assert!(replies.iter().all(|reply| [401, 429].contains(&reply.status)));
+    assert!((5..=8).contains(&checked), "{checked}");
+}
+
+#[test]
+fn right_passwords_at_the_same_time_hinder_nobody() {
+    let server = Server::start();
+    server.user("ann");
+
+    let replies = at_once(12, |_| server.anonymous().send(&sign_in("ann", &password_of("ann"))));
+
+    assert_eq!(statuses(&replies), [201; 12]);
+}
+
+#[test]
+fn what_was_good_once_and_what_is_mistyped_never_counts() {
+    let server = ServerBuilder::new().flag("--throttle-after", "1").start();
+    let ended = server.session("admin");
+    ended.delete("/users/sign_out").expect(204);
+    let destroyed = server.key("admin", &["* / *"]);
+    server.admin().delete("/users/me/api_keys/1").expect(204);
+    let owned = server.key("ann", &["* / *"]);
+    server.admin().delete(&format!("/users/{}", server.id_of("ann"))).expect(204);
+    server.user("ben");
+
+    for stale in
+        [&ended, &destroyed, &owned, &server.with("lodge_mistyped"), &server.with("a.b.c"), &server.anonymous()]
+    {
+        for _ in 0..25 {
+            assert_eq!(stale.get("/users/me").status, 401);
+        }
+    }
+    for _ in 0..25 {
+        server.anonymous().post("/users/sign_in", &json!({"user": {"username": "ben"}})).expect(401);
+    }
+
+    assert_eq!(server.admin().get("/locks").expect(200).json(), json!({"locks": [], "count": 0}));
+    assert_eq!(in_a_row(&server, [sign_in("nobody", WRONG), sign_in("ben", &password_of("ben"))])[1].status, 201);
+}
+
+#[test]
+fn keys_that_nobody_made_count_for_their_address_and_right_ones_pass_all_the_same() {
+    let server = ServerBuilder::new().flag("--throttle-after", "1").start();
+    server.user("ann");
+    let key = server.key("admin", &["users / show"]).authorization.unwrap();
+    let guesses = (0..10).map(|number| by_key(&forged_key(number)));
+    let then = [by_key(&forged_key(10)), sign_in("ann", &password_of("ann")), by_key(&key)];
+
+    let replies = in_a_row(&server, guesses.chain(then));
+
+    assert_eq!(statuses(&replies), [&[401; 10][..], &[429, 429, 200]].concat());
+    assert_eq!(replies[10].header("retry-after"), Some("1"));
+}
+
+#[test]
+fn what_a_stranger_says_of_addresses_is_ignored_and_noted_once() {
+    let server = Server::start();
+    let headers = [("X-Forwarded-For", ""), ("Forwarded", "for=")];
+    let guess = |number: usize| {
+        let (name, prefix) = headers[number % 2];
+        sign_in("admin", WRONG).header(name, format!("{prefix}198.51.100.{number}"))
+    };
+
+    let replies = in_a_row(&server, (0..6).map(guess));
+
+    assert_eq!(statuses(&replies), [401, 401, 401, 401, 401, 429]);
+    let log = server.log();
+    let notes: Vec<_> = log.lines().filter(|line| line.contains("is no trusted proxy")).collect();
+    assert!(notes.len() == 1 && notes[0].contains("WARN") && notes[0].contains("127.0.0.1"), "{notes:?}");
+    assert!(!log.contains("198.51.100."), "{log}");
+}
+
+#[test]
+fn what_a_trusted_proxy_says_is_believed_up_to_the_first_stranger() {
+    let server = behind_a_proxy("5");
+    let guess = |value: String| sign_in("admin", WRONG).header("X-Forwarded-For", value);
+
+    // Whatever the client itself has written comes before what the proxy adds.
+    let forged = in_a_row(&server, (0..6).map(|number| guess(format!("198.51.100.{number}, 192.0.2.1"))));
+    let of_one_network = in_a_row(&server, (0..6).map(|number| guess(format!("2001:db8::{number}"))));
+    let unreadable = in_a_row(&server, (0..6).map(|number| guess(format!("198.51.100.{number}, unknown"))));
+
+    for replies in [forged, of_one_network, unreadable] {
+        assert_eq!(statuses(&replies), [401, 401, 401, 401, 401, 429]);
+    }
+    assert!(!server.log().contains("is no trusted proxy"));
+}
+
+#[test]
+fn the_log_tells_when_tries_begin_to_wait_and_never_a_name() {
+    let server = behind_a_proxy("1");
+    let secret = "typed into the wrong field";
+
+    in_a_row(&server, [from("192.0.2.1", sign_in("admin", WRONG)), from("192.0.2.2", sign_in(secret, WRONG))]);
+    in_a_row(&server, (0..12).map(|number| from("192.0.2.3", sign_in(&format!("{secret} {number}"), WRONG))));
+
+    let log = server.log();
+    for said in [
+        "sign-ins to an account from one address wait: user_id=1 address=192.0.2.1 failures=1",
+        "sign-ins to an account from one address wait: user_id=- address=192.0.2.2 failures=1",
+        "sign-ins from an address to accounts that are new to it wait: address=192.0.2.3 failures=10",
+    ] {
+        assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
+    }
+    assert!(!log.contains(secret) && log.contains(" WARN "));
+}
+
+/// The locks, each without its moment.
+fn locks(reply: &Reply) -> Value {
+    let mut locks = reply.json();
+    for lock in locks["locks"].as_array_mut().unwrap() {
+        let until = lock.as_object_mut().unwrap().remove("waits_until").unwrap();
+        assert_eq!(until.as_str().unwrap().len(), "2026-11-23T17:22:00.000Z".len());
+    }
+    locks
+}
+
+fn listing(authorization: &str) -> Request {
+    Request::new("GET", "/locks").header("Authorization", authorization)
+}
+
+#[test]
+fn an_administrator_sees_what_waits_and_the_names_of_those_who_exist() {
+    let server = behind_a_proxy("1");
+    let session = server.sign_in("admin");
+    let guesses =
+        [from("192.0.2.1", sign_in("Admin", WRONG)), from("2001:db8::7", sign_in("nobody", WRONG)), listing(&session)];
+
+    let replies = in_a_row(&server, guesses);
+
+    let expected = json!({"locks": [
+        {"kind": "account_from_address", "username": "admin", "address": "192.0.2.1", "failures": 1},
+        {"kind": "account_from_address", "address": "2001:db8::/64", "failures": 1},
+    ], "count": 2});
+    assert_eq!(locks(&replies[2]), expected);
+    server.with(&session).delete("/locks").expect(204);
+    flood(&server, "admin");
+    let all = server.with(&session).get("/locks").expect(200).json();
+    let account: Vec<_> = all["locks"].as_array().unwrap().iter().filter(|lock| lock["kind"] == "account").collect();
+    assert_eq!((account.len(), &account[0]["username"], &account[0]["address"]), (1, &json!("admin"), &Value::Null));
+    let count = |page: &str| {
+        let page = server.with(&session).get(page).expect(200).json();
+        page["locks"].as_array().unwrap().len()
+    };
+    assert_eq!(["/locks?limit=0", "/locks?offset=1000"].map(count), [0, 0]);
+    server.with(&session).get("/locks?limit=-1").expect(400);
+}
+
+#[test]
+fn a_user_who_has_another_name_by_now_is_not_named() {
+    let server = behind_a_proxy("1");
+    let ann = server.id_of("ann");
+    flood(&server, "ann");
+
+    server.admin().put(&format!("/users/{ann}"), &json!({"username": "anna"})).expect(200);
+
+    let locks = server.admin().get("/locks").expect(200).json();
+    let account = locks["locks"].as_array().unwrap().iter().find(|lock| lock["kind"] == "account").unwrap().clone();
+    assert_eq!(account["username"], Value::Null);
+}
+
+#[test]
+fn an_administrator_clears_what_waits() {
+    let server = behind_a_proxy("1");
+    for (query, status) in [
+        ("?username=ben", 429),
+        ("?address=192.0.2.9", 429),
+        ("?username=ADMIN&address=192.0.2.9", 429),
+        ("?username=ADMIN", 201),
+        ("", 201),
+    ] {
+        server.admin().delete("/locks").expect(204);
+        flood(&server, "admin");
+
+        server.admin().delete(&format!("/locks{query}")).expect(204);
+
+        assert_eq!(
+            status_from(&server, &format!("203.0.113.{}", query.len()), "admin", ADMIN_PASSWORD),
+            status,
+            "{query}"
+        );
+    }
+    assert!(server.log().contains("locks were cleared: user_id=1"));
+}
+
+#[test]
+fn which_locks_to_clear_is_said_once_and_right() {
+    let server = behind_a_proxy("1");
+    flood(&server, "ann");
+    for query in [
+        "username=",
+        "address=",
+        "address=x",
+        "address=192.0.2.0/24",
+        "address=192.0.2.1:80",
+        "username=a&username=b",
+        "address=192.0.2.1&address=192.0.2.1",
+        "username=ann&address=",
+    ] {
+        server.admin().delete(&format!("/locks?{query}")).expect(400);
+    }
+    let locks = server.admin().get("/locks").expect(200).json();
+    assert!(locks["locks"].as_array().unwrap().iter().any(|lock| lock["kind"] == "account"));
+}
+
+#[test]
+fn a_narrow_key_clears_what_is_no_administrators() {
+    let server = behind_a_proxy("1");
+    let (narrow, whole) = (server.key("admin", &["locks / *"]), server.key("admin", &["* / *"]));
+    server.user("ann");
+    flood(&server, "ann");
+    let lacks = json!({"error": "This API key lacks the scope * / *."});
+
+    for query in ["", "?username=admin", "?username=Admin&address=192.0.2.1", "?address=192.0.2.1"] {
+        assert_eq!(narrow.delete(&format!("/locks{query}")).expect(403).json(), lacks, "{query}");
+        whole.delete(&format!("/locks{query}").replace("=admin", "=nobody")).expect(204);
+        flood_again(&server);
+    }
+    assert_eq!(status_from(&server, "203.0.113.1", "ann", &password_of("ann")), 429);
+    narrow.delete("/locks?username=ann").expect(204);
+    narrow.delete("/locks?username=nobody").expect(204);
+
+    assert_eq!(status_from(&server, "203.0.113.2", "ann", &password_of("ann")), 201);
+    narrow.get("/locks").expect(200);
+}
+
+/// Clears everything and floods `ann` anew.
+fn flood_again(server: &Server) {
+    server.admin().delete("/locks").expect(204);
+    flood(server, "ann");
+}
+
+#[test]
+fn nothing_that_was_counted_survives_a_restart() {
+    let mut server = behind_a_proxy("1");
+    flood(&server, "admin");
+    assert_eq!(status_from(&server, "203.0.113.1", "admin", ADMIN_PASSWORD), 429);
+
+    server.restart();
+
+    assert_eq!(status_from(&server, "203.0.113.1", "admin", ADMIN_PASSWORD), 201);
+}
+
+#[test]
+fn a_throttle_of_0_slows_nobody_and_says_so() {
+    let server = ServerBuilder::new().flag("--throttle-after", "0").start();
+
+    let replies = in_a_row(&server, (0..60).map(|_| sign_in("admin", WRONG)));
+
+    assert_eq!(statuses(&replies), [401; 60]);
+    assert!(server.log().contains("guessing is not slowed down (--throttle-after)"));
+}
