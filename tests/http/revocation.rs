@@ -31,6 +31,11 @@ fn races() -> usize {
     env::var("LODGE_TEST_RACES").map_or(RACES, |races| races.parse().expect("LODGE_TEST_RACES is a number"))
 }
 
+/// A server that refuses whoever comes with what was good, and never makes them wait.
+fn start() -> Server {
+    ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start()
+}
+
 /// Uses the right all the time while `revoke` takes it away; tells how many late requests were not refused.
 fn race(right: &Right, revoke: impl FnOnce()) -> usize {
     let is_gone = AtomicBool::new(false);
@@ -75,7 +80,7 @@ fn race_often<T>(server: &mut Server, grant: impl Fn(&Server) -> (Right, T), rev
 
 #[test]
 fn a_session_that_is_closed_admits_nobody() {
-    let mut server = Server::start();
+    let mut server = start();
     server.user("ann");
     let grant = |server: &Server| {
         let client = server.session("ann");
@@ -86,7 +91,7 @@ fn a_session_that_is_closed_admits_nobody() {
 
 #[test]
 fn a_user_who_is_deleted_is_not_admitted() {
-    let mut server = Server::start();
+    let mut server = start();
     let grant = |server: &Server| {
         let ann = json!({"username": "ann", "password": password_of("ann")});
         let id = server.admin().post("/users", &ann).expect(201).id();
@@ -98,7 +103,7 @@ fn a_user_who_is_deleted_is_not_admitted() {
 
 #[test]
 fn an_administrator_who_is_demoted_is_one_no_more() {
-    let mut server = Server::start();
+    let mut server = start();
     let ann = server.id_of("ann");
     let as_administrator = move |server: &Server, is_admin: bool| {
         server.admin().put(&format!("/users/{ann}"), &json!({"is_admin": is_admin})).expect(200);
@@ -112,7 +117,7 @@ fn an_administrator_who_is_demoted_is_one_no_more() {
 
 #[test]
 fn a_key_that_lost_a_scope_may_no_more() {
-    let mut server = Server::start();
+    let mut server = start();
     let key = server.key("ann", &[]);
     let with_scopes = |server: &Server, scopes: serde_json::Value| {
         server.user("ann").put("/users/me/api_keys/1", &json!({"api_key_scopes": scopes})).expect(200);
@@ -127,7 +132,7 @@ fn a_key_that_lost_a_scope_may_no_more() {
 
 #[test]
 fn a_key_that_is_destroyed_admits_nobody() {
-    let mut server = Server::start();
+    let mut server = start();
     server.user("ann");
     let grant = |server: &Server| {
         let scopes = json!([{"controller": "users", "action": "show"}]);
@@ -142,8 +147,7 @@ fn a_key_that_is_destroyed_admits_nobody() {
 
 #[test]
 fn a_password_that_was_changed_admits_nobody_and_ends_sessions() {
-    // Whoever comes with the old password is not to wait, but to be refused.
-    let mut server = ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start();
+    let mut server = start();
     let ann = server.id_of("ann");
     let with_password = move |server: &Server, password: &str| {
         server.admin().put(&format!("/users/{ann}"), &json!({"password": password})).expect(200);
