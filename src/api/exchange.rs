@@ -39,7 +39,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// The values of all headers of that name.
-    pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> + Clone {
         self.http.headers().get_all(name).map(actix_web::http::header::HeaderValue::as_bytes)
     }
 

@@ -11,7 +11,7 @@ use super::{
     openapi::Description,
 };
 use crate::{
-    auth::{Administrator, Caller, Credential, Visitor},
+    auth::{Administrator, Caller, Visitor},
     service::{Forbidden, users::is_oneself_or_administrator},
 };
 
@@ -43,8 +43,8 @@ impl Guard for Visitor {
 
 impl Guard for Caller {
     async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let credential = Credential::parse(exchange.headers(header::AUTHORIZATION))?;
-        let caller = exchange.app.realm.authenticate(credential, exchange.address()).await?;
+        let headers = exchange.headers(header::AUTHORIZATION);
+        let caller = exchange.app.realm.authenticate(headers, exchange.address()).await?;
         exchange.who = Who { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
         let (controller, action) = (exchange.operation.controller, exchange.operation.action);
         if caller.permits(controller, action) {

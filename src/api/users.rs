@@ -1,6 +1,8 @@
 //! Users over HTTP.
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     error::ApiError,
@@ -10,38 +12,38 @@ use super::{
 };
 use crate::{
     auth::{Administrator, Caller, Rules},
-    domain::{Email, Id, NewPassword, Page, SystemId, User, Username},
+    domain::{Email, NewPassword, Page, SystemId, User, Username},
     service::users::{self, UserDraft},
 };
 
 /// A user as clients see one: never with the password or what it is checked against.
-#[derive(Serialize)]
-pub(super) struct UserView {
-    id: Id,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<SystemId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group_id: Option<SystemId>,
-    username: Username,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<Email>,
-    is_admin: bool,
-    created_at: String,
-    updated_at: String,
+pub(super) struct UserView(Arc<User>);
+
+impl Serialize for UserView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let user = &self.0;
+        let mut members = serializer.serialize_struct("user", 8)?;
+        members.serialize_field("id", &user.id)?;
+        if let Some(id) = &user.user_id {
+            members.serialize_field("user_id", id)?;
+        }
+        if let Some(id) = &user.group_id {
+            members.serialize_field("group_id", id)?;
+        }
+        members.serialize_field("username", &user.username)?;
+        if let Some(email) = &user.email {
+            members.serialize_field("email", email)?;
+        }
+        members.serialize_field("is_admin", &user.is_admin)?;
+        members.serialize_field("created_at", &format_args!("{}", user.created_at))?;
+        members.serialize_field("updated_at", &format_args!("{}", user.updated_at))?;
+        members.end()
+    }
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        Self {
-            id: user.id,
-            user_id: user.user_id,
-            group_id: user.group_id,
-            username: user.username,
-            email: user.email,
-            is_admin: user.is_admin,
-            created_at: user.created_at.to_string(),
-            updated_at: user.updated_at.to_string(),
-        }
+        Self(Arc::new(user))
     }
 }
 
@@ -71,7 +73,7 @@ impl FromMembers for UserDraft {
 }
 
 pub(super) async fn show_current(caller: Caller) -> Result<Shown<UserView>, ApiError> {
-    Ok(Shown(caller.user.into()))
+    Ok(Shown(UserView(caller.user)))
 }
 
 pub(super) async fn index(administrator: Administrator, page: Page) -> Result<Listing<UserView>, ApiError> {

@@ -26,7 +26,7 @@ pub struct Caller {
     /// What the caller works on.
     pub realm: Arc<Realm>,
     /// The account, as it was when the request came.
-    pub user: User,
+    pub user: Arc<User>,
     /// By what the caller came in.
     pub access: Access,
     /// Where the caller is.
@@ -47,7 +47,7 @@ pub struct Visitor {
 impl Caller {
     /// A caller whose credential was found good.
     #[must_use]
-    pub fn new(realm: Arc<Realm>, user: User, access: Access, address: IpAddr) -> Self {
+    pub fn new(realm: Arc<Realm>, user: Arc<User>, access: Access, address: IpAddr) -> Self {
         Self { realm, user, access, address }
     }
 
@@ -96,7 +96,7 @@ impl Caller {
         T: Send + 'static,
         E: From<StoreError> + From<AuthError> + Send + 'static,
     {
-        let standing = Standing { user: self.user.clone(), access: self.access.clone() };
+        let standing = Standing { user: Arc::clone(&self.user), access: self.access.clone() };
         self.realm
             .write(self.actor(), action, move |txn| {
                 let user = standing.confirm(txn)?;
@@ -108,7 +108,7 @@ impl Caller {
 
 /// What a caller's rights rest on.
 struct Standing {
-    user: User,
+    user: Arc<User>,
     access: Access,
 }
 

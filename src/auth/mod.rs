@@ -6,6 +6,7 @@ mod key;
 mod password;
 mod queue;
 mod realm;
+mod recognised;
 mod recorded;
 mod throttle;
 mod token;

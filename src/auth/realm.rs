@@ -1,17 +1,23 @@
 //! Everything that is needed to tell who is asking.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 
 use super::{
     Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens, Throttle,
     key::{KeyMaker, masked},
+    recognised::{self, Entry, Recognised},
     verified::VerifiedPasswords,
 };
 use crate::{
     audit::Audit,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     domain::{Account, Action, Actor, ApiKey, Id, Means, PresentedPassword, User, Username},
     secret::{RootSecret, random_uuid},
     store::{Store, Tables},
@@ -55,6 +61,7 @@ pub struct Realm {
     pub(crate) secret: RootSecret,
     keys: KeyMaker,
     verified: VerifiedPasswords,
+    recognised: Recognised,
 }
 
 impl Realm {
@@ -71,24 +78,55 @@ impl Realm {
             tokens: SessionTokens::new(&secret),
             keys: KeyMaker::new(&secret),
             verified: VerifiedPasswords::new(&secret),
+            recognised: Recognised::new(),
             audit: Arc::new(Audit::new(&secret)),
             secret,
         }
     }
 
-    /// Finds out who shows this credential.
+    /// Finds out who shows these `Authorization` headers.
     ///
     /// # Errors
-    /// [`AuthError`] if it is not good, or cannot be checked now.
-    pub async fn authenticate(self: &Arc<Self>, shown: Credential, address: IpAddr) -> Result<Caller, AuthError> {
-        let (user, access) = match shown {
-            Credential::Basic(username, password) => {
-                (self.by_password(&username, &password, address).await?, Access::Password)
+    /// [`AuthError`] if there is not one of them, if it is not good, or cannot be checked now.
+    pub async fn authenticate<'a>(
+        self: &Arc<Self>,
+        headers: impl Iterator<Item = &'a [u8]> + Clone,
+        address: IpAddr,
+    ) -> Result<Caller, AuthError> {
+        let mut all = headers.clone();
+        let only = all.next().filter(|_| all.next().is_none());
+        let fingerprint = only.map(|header| self.recognised.fingerprint(header, address));
+        if let Some(entry) = fingerprint.and_then(recognised::entry)
+            && entry.is_good(self.store.mark_of_owner(entry.user.id), self.clock.now())
+        {
+            if matches!(entry.access, Access::Password) {
+                self.throttle.check(entry.user.username.as_str(), address)?;
             }
-            Credential::SessionToken(token) => self.by_session(&token)?,
-            Credential::ApiKey(key) => self.by_api_key(&key, address)?,
-        };
+            return Ok(Caller::new(Arc::clone(self), entry.user, entry.access, address));
+        }
+        let (watch, since) = (self.store.watch(), Instant::now());
+        let (user, access, ends) = self.identify(Credential::parse(headers)?, address).await?;
+        let user = Arc::new(user);
+        if let Some((fingerprint, mark)) = fingerprint.zip(watch.mark(user.id)) {
+            let entry = Entry { mark, user: Arc::clone(&user), access: access.clone(), ends, since };
+            recognised::keep(fingerprint, entry);
+        }
         Ok(Caller::new(Arc::clone(self), user, access, address))
+    }
+
+    /// Whose the credential is, and when it ends by itself.
+    async fn identify(
+        &self,
+        shown: Credential,
+        address: IpAddr,
+    ) -> Result<(User, Access, Option<Timestamp>), AuthError> {
+        match shown {
+            Credential::Basic(username, password) => {
+                Ok((self.by_password(&username, &password, address).await?, Access::Password, None))
+            }
+            Credential::SessionToken(token) => self.by_session(&token),
+            Credential::ApiKey(key) => self.by_api_key(&key, address),
+        }
     }
 
     /// The user of that name, in whatever case it is written.
@@ -174,16 +212,16 @@ impl Realm {
         Ok(is_right)
     }
 
-    fn by_session(&self, token: &str) -> Result<(User, Access), AuthError> {
+    fn by_session(&self, token: &str) -> Result<(User, Access, Option<Timestamp>), AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
         let (owner, jti) = self.tokens.read(token, now).ok_or(REFUSED)?;
         let session = self.store.session(owner, jti)?.filter(|session| now.as_secs() < session.expires_at.as_secs());
         let session = session.ok_or(REFUSED)?;
-        Ok((self.owner(owner)?, Access::Session(session.jti)))
+        Ok((self.owner(owner)?, Access::Session(session.jti), Some(session.expires_at)))
     }
 
-    fn by_api_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(User, Access), AuthError> {
+    fn by_api_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(User, Access, Option<Timestamp>), AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
         let Some(api_key) = self.store.api_key_by_digest(key.digest())? else {
@@ -198,7 +236,8 @@ impl Realm {
         if api_key.expires_at.is_some_and(|end| end <= now) {
             return Err(REFUSED);
         }
-        Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key))))
+        let ends = api_key.expires_at;
+        Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key)), ends))
     }
 
     fn owner(&self, id: Id) -> Result<User, AuthError> {

@@ -15,6 +15,7 @@ use super::{
     StoreError,
     engine::{Changes, Engine, EngineError},
     keeper::Keeper,
+    marks::{Marks, Moved},
     snapshot::Snapshot,
     txn::Txn,
 };
@@ -80,10 +81,10 @@ where
 
 impl Committer {
     /// Starts the committer of an engine.
-    pub(super) fn start(engine: Arc<dyn Engine>, keeper: Keeper) -> Self {
+    pub(super) fn start(engine: Arc<dyn Engine>, keeper: Keeper, marks: Arc<Marks>) -> Self {
         let (orders, waiting) = sync_channel(MOST_WAITING);
         let (failed, _) = watch::channel(None);
-        let run = Run { engine, keeper, waiting, failed: failed.clone() };
+        let run = Run { engine, keeper, marks, waiting, failed: failed.clone() };
         let thread = thread::Builder::new().name("committer".to_owned()).spawn(move || run.until_closed());
         Self { orders: Some(orders), thread: Some(thread.expect("a thread can be started")), failed }
     }
@@ -139,6 +140,7 @@ impl Drop for Committer {
 struct Run {
     engine: Arc<dyn Engine>,
     keeper: Keeper,
+    marks: Arc<Marks>,
     waiting: Receiver<Order>,
     failed: watch::Sender<Option<EngineError>>,
 }
@@ -192,7 +194,10 @@ impl Run {
         if changes.is_empty() {
             return Ok(());
         }
+        let moved = Moved::by(&changes);
         let committed = self.keeper.commit(&*self.engine, changes);
+        // Whatever became of it: a commit that failed may be visible.
+        self.marks.move_on(&moved);
         if let Err(StoreError::Failed(error)) = &committed {
             fail(&self.failed, error);
         }

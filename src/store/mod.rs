@@ -11,6 +11,7 @@ pub mod integrity;
 mod keeper;
 pub mod key;
 pub mod list;
+mod marks;
 pub mod memory;
 pub mod record;
 pub mod schema;
@@ -34,6 +35,7 @@ use self::{
     commit::Committer,
     engine::{Engine, EngineError, KeyRange, Tree, Visit},
     keeper::Keeper,
+    marks::Marks,
     record::RecordError,
     table::Rows,
     witness::Witness,
@@ -41,6 +43,7 @@ use self::{
 pub use self::{
     keeper::sequences,
     list::List,
+    marks::{Mark, Watch},
     open::Loss,
     schema::Tables,
     snapshot::Snapshot,
@@ -49,11 +52,14 @@ pub use self::{
     txn::{PutError, Sequence, Txn},
 };
 
+use crate::domain::Id;
+
 /// The store; a clone is the same store.
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<dyn Engine>,
     committer: Arc<Committer>,
+    marks: Arc<Marks>,
     witness: Option<Arc<Witness>>,
 }
 
@@ -98,8 +104,9 @@ impl Store {
     }
 
     fn kept_by(keeper: Keeper, engine: Arc<dyn Engine>, witness: Option<Arc<Witness>>) -> Self {
-        let committer = Arc::new(Committer::start(Arc::clone(&engine), keeper));
-        Self { engine, committer, witness }
+        let marks = Arc::new(Marks::new());
+        let committer = Arc::new(Committer::start(Arc::clone(&engine), keeper, Arc::clone(&marks)));
+        Self { engine, committer, marks, witness }
     }
 
     /// Whether the store has been used before; one that has not been is empty.
@@ -116,6 +123,25 @@ impl Store {
     /// [`StoreError::Busy`] or [`StoreError::Closed`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.committer.snapshot()
+    }
+
+    /// The mark of who that user is and what admits them: it moves when the account, a key or a session of theirs changes,
+    /// before that write is answered.
+    #[must_use]
+    pub fn mark_of_owner(&self, owner: Id) -> Mark {
+        self.marks.of_owner(owner)
+    }
+
+    /// The mark of all accounts.
+    #[must_use]
+    pub fn mark_of_users(&self) -> Mark {
+        self.marks.of_users()
+    }
+
+    /// Begins to look out for changes of owners' marks.
+    #[must_use]
+    pub fn watch(&self) -> Watch<'_> {
+        self.marks.watch()
     }
 
     /// Accepts no more writes, because of damage that was found while reading.

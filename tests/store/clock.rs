@@ -11,7 +11,7 @@ use std::{
 };
 
 use lodge::{
-    auth::{Administrator, Asker, Caller, Cost, Credential, Hasher, Realm, Rules, Visitor},
+    auth::{Administrator, Asker, Caller, Cost, Hasher, Realm, Rules, Visitor},
     clock::{Clock, Timestamp},
     domain::{Email, Field, Id, NewPassword, PresentedPassword, User, Username, Violations},
     secret::RootSecret,
@@ -82,7 +82,7 @@ impl House {
     }
 
     async fn caller(&self, token: &str) -> Option<Caller> {
-        self.realm.authenticate(Credential::SessionToken(token.to_owned()), ADDRESS).await.ok()
+        self.realm.authenticate([token.as_bytes()].into_iter(), ADDRESS).await.ok()
     }
 
     /// The numbers of Ann's sessions, in order.

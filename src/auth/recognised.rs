@@ -1,0 +1,111 @@
+//! Callers found out lately, so that the next request of theirs need not find out again who is asking.
+//!
+//! An entry is good while nothing has changed that it rests on, which the store's mark of its owner tells: a request that
+//! begins after the answer to a sign-out, a deletion or any loss of rights finds the mark moved and the entry worth
+//! nothing. Each thread has entries of its own, so that reading one takes no lock. They are found by a keyed hash of the
+//! `Authorization` header and the address: no credential is kept.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::Hasher,
+    mem,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::Access;
+use crate::{clock::Timestamp, domain::User, secret::random_bytes, store::Mark};
+
+/// How many entries a thread has at most are twice as many: those of lately, and those of before.
+const MOST_OF_LATELY: usize = 2048;
+/// How long an entry lasts at most, so that a password is verified again some time.
+const LIFETIME: Duration = Duration::from_mins(1);
+
+/// Finds entries of one realm.
+pub(super) struct Recognised {
+    key: [u8; 16],
+}
+
+/// By what an entry is found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint(u128);
+
+/// Somebody whose credential was good.
+#[derive(Clone)]
+pub(super) struct Entry {
+    /// The mark of the owner's rows before they were read.
+    pub(super) mark: Mark,
+    /// The account.
+    pub(super) user: Arc<User>,
+    /// By what they came in.
+    pub(super) access: Access,
+    /// When the session or the key ends, if it does.
+    pub(super) ends: Option<Timestamp>,
+    /// When this was found out.
+    pub(super) since: Instant,
+}
+
+#[derive(Default)]
+struct Entries {
+    of_lately: HashMap<Fingerprint, Entry>,
+    of_before: HashMap<Fingerprint, Entry>,
+}
+
+thread_local! {
+    static ENTRIES: RefCell<Entries> = RefCell::default();
+}
+
+impl Recognised {
+    pub(super) fn new() -> Self {
+        Self { key: random_bytes() }
+    }
+
+    /// By what an entry for this header from that address is found.
+    pub(super) fn fingerprint(&self, authorization: &[u8], address: IpAddr) -> Fingerprint {
+        let address = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write(&address.octets());
+        hasher.write(authorization);
+        Fingerprint(hasher.finish128().as_u128())
+    }
+}
+
+impl Entry {
+    /// Whether it is still good, `mark` being the mark of its owner now.
+    pub(super) fn is_good(&self, mark: Mark, now: Timestamp) -> bool {
+        self.mark == mark && self.ends.is_none_or(|ends| now < ends) && self.since.elapsed() < LIFETIME
+    }
+}
+
+/// The entry of that fingerprint, good or not.
+pub(super) fn entry(fingerprint: Fingerprint) -> Option<Entry> {
+    ENTRIES.with_borrow_mut(|entries| {
+        if let Some(entry) = entries.of_lately.get(&fingerprint) {
+            return Some(entry.clone());
+        }
+        let entry = entries.of_before.remove(&fingerprint)?;
+        entries.insert(fingerprint, entry.clone());
+        Some(entry)
+    })
+}
+
+/// Keeps an entry.
+pub(super) fn keep(fingerprint: Fingerprint, entry: Entry) {
+    ENTRIES.with_borrow_mut(|entries| entries.insert(fingerprint, entry));
+}
+
+impl Entries {
+    fn insert(&mut self, fingerprint: Fingerprint, entry: Entry) {
+        if self.of_lately.len() >= MOST_OF_LATELY {
+            self.of_before = mem::take(&mut self.of_lately);
+        }
+        self.of_lately.insert(fingerprint, entry);
+    }
+}

@@ -1,0 +1,99 @@
+//! Marks by which whoever has read something knows whether it may have changed since.
+//!
+//! Read the mark first and the rows afterwards. As long as the mark is the same, so are the rows, as far as any write that
+//! has been answered is concerned: the committer moves the marks before it answers.
+
+use std::{
+    array,
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::engine::{Changes, Tree};
+use crate::domain::Id;
+
+/// How many users share a mark at most, as a part of all: a change of one moves the mark of those that share it.
+const SLOTS: usize = 4096;
+
+/// A value that changes with what it marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
+/// The marks of a store.
+pub(super) struct Marks {
+    /// Of who users are and what admits them: account, keys and sessions.
+    owners: Box<[AtomicU64; SLOTS]>,
+    /// Of all accounts.
+    users: AtomicU64,
+    /// Of all that is marked by owner; it moves before any of these does.
+    any_owner: AtomicU64,
+}
+
+/// Looks out for changes while rows are read whose owner is not known yet.
+pub struct Watch<'a> {
+    marks: &'a Marks,
+    before: u64,
+}
+
+/// Which marks some changes move.
+pub(super) struct Moved {
+    owners: BTreeSet<usize>,
+    users: bool,
+}
+
+impl Marks {
+    pub(super) fn new() -> Self {
+        Self {
+            owners: Box::new(array::from_fn(|_| AtomicU64::new(0))),
+            users: AtomicU64::new(0),
+            any_owner: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn watch(&self) -> Watch<'_> {
+        Watch { marks: self, before: self.any_owner.load(Ordering::SeqCst) }
+    }
+
+    pub(super) fn of_owner(&self, owner: Id) -> Mark {
+        Mark(self.owners[slot(owner.get())].load(Ordering::SeqCst))
+    }
+
+    pub(super) fn of_users(&self) -> Mark {
+        Mark(self.users.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn move_on(&self, moved: &Moved) {
+        if !moved.owners.is_empty() {
+            self.any_owner.fetch_add(1, Ordering::SeqCst);
+        }
+        for slot in &moved.owners {
+            self.owners[*slot].fetch_add(1, Ordering::SeqCst);
+        }
+        if moved.users {
+            self.users.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Watch<'_> {
+    /// The mark that the owner's rows had when they were read since this watch began; `None` if that is not certain.
+    #[must_use]
+    pub fn mark(&self, owner: Id) -> Option<Mark> {
+        let mark = self.marks.of_owner(owner);
+        // Had it moved meanwhile, then this one before it.
+        (self.marks.any_owner.load(Ordering::SeqCst) == self.before).then_some(mark)
+    }
+}
+
+impl Moved {
+    pub(super) fn by(changes: &Changes) -> Self {
+        let of_owners = |tree: &Tree| matches!(tree, Tree::Users | Tree::ApiKeys | Tree::Sessions);
+        let keys = changes.keys().filter(|(tree, _)| of_owners(tree));
+        let owners = keys.filter_map(|(_, key)| key.first_chunk()).map(|owner| slot(u32::from_be_bytes(*owner)));
+        Self { owners: owners.collect(), users: changes.keys().any(|(tree, _)| *tree == Tree::Users) }
+    }
+}
+
+fn slot(owner: u32) -> usize {
+    owner as usize % SLOTS
+}
