@@ -14,7 +14,7 @@
 //!
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
 //! are derived from it. Arrows point down: `commands → server → api → service → auth → audit → store → domain`; [`clock`],
-//! [`config`], [`logging`], [`secret`] and [`system`] may be used by all. `decisions.md` beside this file tells why.
+//! [`config`], [`logging`], [`secret`], [`system`] and [`tls`] may be used by all. `decisions.md` beside this file tells why.
 
 pub mod api;
 pub mod audit;
@@ -32,3 +32,4 @@ pub mod server;
 pub mod service;
 pub mod store;
 pub mod system;
+pub mod tls;

@@ -9,7 +9,7 @@ use std::{
 /// Each may use those behind it, and the leaves.
 const LAYERS: [&str; 10] =
     ["commands", "server", "door", "api", "backup", "service", "auth", "audit", "store", "domain"];
-const LEAVES: [&str; 6] = ["clock", "config", "directory", "logging", "secret", "system"];
+const LEAVES: [&str; 7] = ["clock", "config", "directory", "logging", "secret", "system", "tls"];
 
 #[test]
 fn no_arrow_points_upwards() {

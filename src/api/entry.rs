@@ -2,6 +2,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    rc::Rc,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -22,31 +23,31 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
+    connection::Connection,
     documents::{Document, options},
     error::ApiError,
-    exchange::{App, Exchange, Who},
+    exchange::{App, Exchange, Who, is_encrypted},
     operations::PREFIX,
     routes::{Routed, route},
+    transfer::in_pieces,
 };
-use crate::secret::random_bytes;
-
-/// How many bytes the headers of a request have at most.
-const MOST_HEADER_BYTES: usize = 16 * 1024;
-/// How many bytes path and query have at most.
-const MOST_PATH_BYTES: usize = 8 * 1024;
+use crate::{config::Limits, secret::random_bytes};
 
 /// Answers one request, whatever it is.
 pub async fn respond(http: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
+    let _answering = http.conn_data::<Rc<Connection>>().cloned().map(Connection::begin);
     let mut line = LogLine::begin(http.method());
     let answering = answer(&http, payload.into_inner(), &app, &mut line);
     // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
     let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
+    let answered = answered.and_then(|response| in_pieces(response, &app.transfers));
     let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
     // Whoever signs in is known only by the answer.
     if let Some(who) = response.extensions().get::<Who>() {
         line.who = *who;
     }
-    complete(response.headers_mut(), line.request_id);
+    complete(response.headers_mut(), line.request_id, is_encrypted(&http));
+    app.origins.complete(http.method(), http.headers(), response.headers_mut());
     line.end(response.status().as_u16());
     response
 }
@@ -57,7 +58,7 @@ async fn answer(
     app: &Arc<App>,
     line: &mut LogLine,
 ) -> Result<HttpResponse, ApiError> {
-    check_head(http)?;
+    check_head(http, &app.limits)?;
     let path = http.uri().path();
     if let Some(document) = Document::at(path) {
         line.route = ("", document.path());
@@ -85,20 +86,20 @@ async fn answer(
 }
 
 /// Refuses a request whose head is too large. That it names its host once, the framework has seen to.
-fn check_head(http: &HttpRequest) -> Result<(), ApiError> {
+fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     let headers = http.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if bytes > MOST_HEADER_BYTES {
+    if bytes > limits.head_bytes {
         return Err(ApiError::HeadersTooLarge);
     }
-    if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > MOST_PATH_BYTES) {
+    if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > limits.path_bytes) {
         return Err(ApiError::PathTooLong);
     }
     Ok(())
 }
 
 /// Adds the headers that every answer has.
-fn complete(headers: &mut HeaderMap, request_id: Uuid) {
+fn complete(headers: &mut HeaderMap, request_id: Uuid, is_encrypted: bool) {
     const FIXED: [(HeaderName, HeaderValue); 4] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -107,6 +108,9 @@ fn complete(headers: &mut HeaderMap, request_id: Uuid) {
     ];
     for (name, value) in FIXED {
         headers.insert(name, value);
+    }
+    if is_encrypted {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     let mut buffer = Uuid::encode_buffer();
     let id = HeaderValue::from_str(request_id.hyphenated().encode_lower(&mut buffer));

@@ -34,6 +34,8 @@ pub(super) enum ApiError {
     Service(ServiceError),
     NameService(NameServiceError),
     NotReady,
+    Unencrypted,
+    Crowded,
     Panicked,
 }
 
@@ -54,6 +56,8 @@ impl ApiError {
             Self::HeadersTooLarge => plain(431, "The headers are too large."),
             Self::NameService(error) => logged(503, "The system's name service does not answer.", &error, id),
             Self::NotReady => plain(503, "The store has failed; nothing can be changed any more."),
+            Self::Unencrypted => plain(403, "Credentials are taken over TLS alone."),
+            Self::Crowded => plain(503, "Too many large requests and answers are under way; try again."),
             Self::Panicked => internal(id),
             Self::Service(ServiceError::Auth(error)) => refused(error, id),
             Self::Service(ServiceError::Forbidden(forbidden)) => plain(403, &forbidden.to_string()),

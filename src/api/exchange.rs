@@ -1,18 +1,27 @@
 //! One request on its way to an answer.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use actix_web::{HttpRequest, dev::Payload, http::header::HeaderName};
 
-use super::{forwarded::TrustedProxies, operations::Operation};
-use crate::{auth::Realm, backup::schedule::BackupLog, domain::Id};
+use super::{
+    connection::Connection, cors::Origins, forwarded::TrustedProxies, operations::Operation, privacy::Privacy,
+    transfer::TransferMemory,
+};
+use crate::{auth::Realm, backup::schedule::BackupLog, config::Limits, domain::Id};
 
 /// What all requests share.
 pub struct App {
     /// Who may ask, and what for.
     pub realm: Arc<Realm>,
-    /// How many bytes a request's body has at most.
-    pub body_limit_bytes: usize,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// The memory for large bodies and answers.
+    pub transfers: TransferMemory,
+    /// The origins whose pages may use the API.
+    pub origins: Origins,
+    /// How credentials may come.
+    pub privacy: Privacy,
     /// The proxies whose word on a client's address counts.
     pub proxies: TrustedProxies,
     /// How the scheduled backups go.
@@ -43,9 +52,19 @@ impl Exchange {
         self.http.headers().get_all(name).map(actix_web::http::header::HeaderValue::as_bytes)
     }
 
+    /// Whether nobody between the client and this server can read along.
+    pub(super) fn is_encrypted(&self) -> bool {
+        is_encrypted(&self.http)
+    }
+
     /// The client's address: the other end of the connection, or what trusted proxies say.
     pub(super) fn address(&self) -> IpAddr {
         let peer = self.http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
         self.app.proxies.client(peer, self.http.headers())
     }
+}
+
+/// Whether the request came over TLS.
+pub(super) fn is_encrypted(http: &HttpRequest) -> bool {
+    http.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_encrypted())
 }

@@ -11,7 +11,7 @@ use super::{
     openapi::Description,
 };
 use crate::{
-    auth::{Administrator, Caller, Visitor},
+    auth::{Administrator, Caller, Credential, Visitor},
     service::{Forbidden, users::is_oneself_or_administrator},
 };
 
@@ -32,18 +32,24 @@ pub(super) struct Oneself(pub(super) Caller);
 
 impl Guard for Visitor {
     async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        // Whoever signs in shows a password in the body.
+        exchange.app.privacy.check(exchange, true)?;
         Ok(Self { realm: Arc::clone(&exchange.app.realm), address: exchange.address() })
     }
 
     fn describe(description: &mut Description) {
         description.error(401, "The user name or the password is wrong.");
         description.throttled();
+        description.error(403, "The server takes credentials over TLS alone.");
     }
 }
 
 impl Guard for Caller {
     async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
         let headers = exchange.headers(header::AUTHORIZATION);
+        if let Some(header) = headers.clone().next() {
+            exchange.app.privacy.check(exchange, Credential::is_basic(header))?;
+        }
         let caller = exchange.app.realm.authenticate(headers, exchange.address()).await?;
         exchange.who = Who { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
         let (controller, action) = (exchange.operation.controller, exchange.operation.action);

@@ -1,20 +1,23 @@
 //! What handlers take of a request: path parameters, pages, bodies.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use actix_web::{dev::Payload, http::header, web::BytesMut};
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 
-use super::{error::ApiError, exchange::Exchange, json, openapi::Description};
+use super::{
+    error::ApiError,
+    exchange::Exchange,
+    json,
+    openapi::Description,
+    transfer::{SMALL, Share},
+};
 use crate::{
     auth::Rules,
     domain::{Field, Id, Page, Parsed, Problem, Violations},
     service::configurations::ConfigurationName,
 };
-
-/// How long a body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The longest value that a violation repeats.
 const LONGEST_REPEATED: usize = 255;
@@ -159,6 +162,9 @@ pub(super) trait FromMembers: Sized {
     /// Whether a body may be refused as an invalid record; a body that never is has its own way of refusing.
     const MAY_BE_INVALID: bool = true;
 
+    /// Whether anybody may send it; then it is small, because it is read before the sender is known.
+    const IS_FROM_STRANGERS: bool = false;
+
     fn from_members(members: Members, rules: &Rules) -> Self;
 }
 
@@ -167,8 +173,10 @@ pub(super) struct Body<T>(pub(super) T);
 
 impl<T: FromMembers> Input for Body<T> {
     async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let bytes = read_body(exchange).await?;
-        let members = json::object(&bytes).map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
+        let most = exchange.app.limits.body_bytes;
+        let (bytes, _share) = read_body(exchange, if T::IS_FROM_STRANGERS { most.min(SMALL) } else { most }).await?;
+        let members = json::object(&bytes, exchange.app.limits.json_depth);
+        let members = members.map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
         let members = Members { members, violations: Violations::none() };
         Ok(Self(T::from_members(members, &exchange.app.realm.rules)))
     }
@@ -185,8 +193,8 @@ impl<T: FromMembers> Input for Body<T> {
     }
 }
 
-async fn read_body(exchange: &mut Exchange) -> Result<BytesMut, ApiError> {
-    let limit = exchange.app.body_limit_bytes;
+/// The body, with the memory that it takes.
+async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<(BytesMut, Share), ApiError> {
     let length = exchange.headers(header::CONTENT_LENGTH).next();
     let length = length.and_then(|length| str::from_utf8(length).ok()).and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
@@ -198,17 +206,20 @@ async fn read_body(exchange: &mut Exchange) -> Result<BytesMut, ApiError> {
     if !is_json(exchange) {
         return Err(ApiError::UnsupportedMediaType("The body must be application/json in UTF-8."));
     }
-    let received = tokio::time::timeout(BODY_DEADLINE, receive(&mut exchange.payload, limit)).await;
-    received.unwrap_or(Err(ApiError::BodyTooSlow))
+    let mut share = exchange.app.transfers.share();
+    let receiving = receive(&mut exchange.payload, limit, &mut share);
+    let received = tokio::time::timeout(exchange.app.limits.body_deadline, receiving).await;
+    Ok((received.unwrap_or(Err(ApiError::BodyTooSlow))?, share))
 }
 
-async fn receive(payload: &mut Payload, limit: usize) -> Result<BytesMut, ApiError> {
+async fn receive(payload: &mut Payload, limit: usize, share: &mut Share) -> Result<BytesMut, ApiError> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| ApiError::Malformed("The body broke off.".to_owned()))?;
         if body.len() + chunk.len() > limit {
             return Err(ApiError::BodyTooLarge(limit));
         }
+        share.grow_to(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body)

@@ -3,37 +3,52 @@
 use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
 
-/// Reads a JSON text that is one object, without a member given twice anywhere in it.
+/// Reads a JSON text that is one object, without a member given twice anywhere in it, nested at most `depth` levels deep.
 ///
 /// # Errors
 /// A sentence that says what is wrong; nothing of the text is in it.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, &'static str> {
-    match serde_json::from_slice::<Strict>(bytes) {
-        Ok(Strict(Value::Object(members))) => Ok(members),
+pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &'static str> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let read = Strict { depth }.deserialize(&mut text).and_then(|value| text.end().map(|()| value));
+    match read {
+        Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err("The body is not a JSON object."),
         Err(error) if error.to_string().starts_with(TWICE) => Err("A member is given twice in one JSON object."),
+        Err(error) if error.to_string().starts_with(TOO_DEEP) => Err("The body is nested too deep."),
         Err(_) => Err("The body is not valid JSON."),
     }
 }
 
 const TWICE: &str = "a member is given twice";
+const TOO_DEEP: &str = "the text is nested too deep";
 
-struct Strict(Value);
+/// Reads a value that is nested at most `depth` levels deep.
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
+impl Strict {
+    /// What reads the values in a list or an object.
+    fn inner<E: Error>(self) -> Result<Self, E> {
+        self.depth.checked_sub(1).map(|depth| Self { depth }).ok_or_else(|| E::custom(TOO_DEEP))
     }
 }
 
-struct StrictVisitor;
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
 
-impl<'de> Visitor<'de> for StrictVisitor {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,16 +84,19 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(inner)? {
             list.push(item);
         }
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inner = self.inner()?;
         let mut object = Map::new();
-        while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
+        while let Some(name) = members.next_key::<String>()? {
+            let value = members.next_value_seed(inner)?;
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom(TWICE));
             }
@@ -93,9 +111,8 @@ mod tests {
 
     #[test]
     fn what_two_parsers_might_read_differently_is_refused() {
-        let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
         let digits = format!("{{\"a\":{}}}", "9".repeat(100_000));
-        let malformed: [&[u8]; 12] = [
+        let malformed: [&[u8]; 11] = [
             b"",
             b"{",
             b"{\"a\":1}x",
@@ -106,18 +123,29 @@ mod tests {
             b"{\"a\":\"\xff\"}",
             b"{'a':1}",
             b"{\"a\":1,}",
-            deep.as_bytes(),
             digits.as_bytes(),
         ];
         for text in malformed {
-            assert_eq!(object(text), Err("The body is not valid JSON."), "{:?}", text.get(..20));
+            assert_eq!(object(text, 32), Err("The body is not valid JSON."), "{:?}", text.get(..20));
         }
         for text in [b"[]".as_slice(), b"7", b"null", b"\"a\""] {
-            assert_eq!(object(text), Err("The body is not a JSON object."));
+            assert_eq!(object(text, 32), Err("The body is not a JSON object."));
         }
         for text in [br#"{"a":1,"a":1}"#.as_slice(), br#"{"b":{"a":1,"\u0061":2}}"#, br#"{"b":[{"a":1,"a":2}]}"#] {
-            assert_eq!(object(text), Err("A member is given twice in one JSON object."));
+            assert_eq!(object(text, 32), Err("A member is given twice in one JSON object."));
         }
-        assert_eq!(object(b" {\"a\": [1, null]} ").unwrap().len(), 1);
+        assert_eq!(object(b" {\"a\": [1, null]} ", 2).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_text_is_nested_as_deep_as_is_permitted_and_no_deeper() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert!(object(nested(32).as_bytes(), 32).is_ok());
+        for levels in [33, 127, 10_000] {
+            let read = object(nested(levels).as_bytes(), 32);
+            assert_eq!(read, Err("The body is nested too deep."), "{levels}");
+        }
+        let objects = format!("{}1{}", "{\"a\":".repeat(33), "}".repeat(33));
+        assert_eq!(object(objects.as_bytes(), 32), Err("The body is nested too deep."));
     }
 }

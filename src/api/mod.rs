@@ -3,6 +3,8 @@
 mod api_keys;
 mod audit;
 mod configurations;
+mod connection;
+mod cors;
 mod documents;
 pub mod entry;
 mod error;
@@ -15,10 +17,15 @@ mod locks;
 mod mount;
 pub mod openapi;
 pub mod operations;
+mod privacy;
 mod reply;
 mod routes;
 mod sessions;
 mod systems;
+mod transfer;
 mod users;
 
-pub use self::{exchange::App, forwarded::TrustedProxies};
+pub use self::{
+    connection::Connection, cors::Origins, exchange::App, forwarded::TrustedProxies, privacy::Privacy,
+    transfer::TransferMemory,
+};

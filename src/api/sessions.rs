@@ -18,6 +18,7 @@ pub(super) struct SignIn(Option<(String, PresentedPassword)>);
 impl FromMembers for SignIn {
     const SCHEMA: &'static str = "sign_in";
     const MAY_BE_INVALID: bool = false;
+    const IS_FROM_STRANGERS: bool = true;
 
     fn from_members(members: Members, _: &Rules) -> Self {
         Self(members.nested("user").and_then(|user| {

@@ -30,6 +30,12 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// Whether the header says that a user name and a password come with it.
+    #[must_use]
+    pub fn is_basic(header: &[u8]) -> bool {
+        split_scheme(header).0.eq_ignore_ascii_case(b"basic")
+    }
+
     /// Reads all `Authorization` headers of a request.
     ///
     /// # Errors
@@ -37,7 +43,7 @@ impl Credential {
     pub fn parse<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Result<Self, AuthError> {
         let Some(header) = headers.next() else { return Err(AuthError::Refused(Challenge::Any)) };
         let (scheme, rest) = split_scheme(header);
-        let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+        let is_basic = Self::is_basic(header);
         let credential = if is_basic { basic(rest) } else { token(scheme, rest) };
         let challenge = if is_basic { Challenge::Basic } else { Challenge::Bearer };
         credential.filter(|_| headers.next().is_none()).ok_or(AuthError::Refused(challenge))

@@ -15,6 +15,7 @@ use crate::{
     secret::SecretError,
     service::{first_start::FirstStartError, replace::ReplaceError},
     store::{StoreError, engine::EngineError, sled::OpenError},
+    tls::{SelfSignedError, TlsError},
 };
 
 /// Why a command ended early.
@@ -32,6 +33,10 @@ pub(super) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("TLS cannot be served")]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    SelfSigned(#[from] SelfSignedError),
     #[error("the first administrator cannot be made")]
     FirstStart(#[from] FirstStartError),
     #[error("the address {address} cannot be listened on")]
@@ -77,6 +82,7 @@ impl Failure {
             | Self::Door(_)
             | Self::File(_)
             | Self::Audit(AuditError::Io { .. } | AuditError::Out(_))
+            | Self::SelfSigned(_)
             | Self::FirstStart(FirstStartError::File { .. }) => 10,
             Self::Directory(DirectoryError::InUse(_)) | Self::Open(OpenError::InUse(_)) => 11,
             Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. } | OpenError::TooNew { .. })
@@ -84,7 +90,7 @@ impl Failure {
             | Self::Store(_)
             | Self::Audit(AuditError::Store(_))
             | Self::Salvage(_) => 12,
-            Self::Secret(_) => 13,
+            Self::Secret(_) | Self::Tls(_) => 13,
             Self::Address { .. } => 14,
             Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
             Self::Directory(DirectoryError::Foreign(_)) => 16,

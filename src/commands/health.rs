@@ -1,15 +1,20 @@
 //! `lodge health`: whether a running server is ready.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
+    path::PathBuf,
     time::Duration,
 };
 
 use clap::Args;
+use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 
 use super::Failure;
-use crate::config::DEFAULT_LISTEN;
+use crate::{
+    config::DEFAULT_LISTEN,
+    tls::{self, Files},
+};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -18,12 +23,35 @@ pub(super) struct HealthArguments {
     /// The address that the server listens on
     #[arg(long, env = "LODGE_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
     listen: String,
+
+    /// The certificate that the server serves TLS with; no other is taken, whoever signed it
+    #[arg(long, env = "LODGE_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The server serves TLS with the certificate that it keeps in its data directory, for whatever names
+    #[arg(long, env = "LODGE_TLS_SELF_SIGNED", value_name = "NAME,...")]
+    tls_self_signed: Option<String>,
+
+    /// The server's data directory
+    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
+    data_dir: PathBuf,
+}
+
+impl HealthArguments {
+    /// The files of the server's certificate, if it serves TLS.
+    fn files(&self) -> Option<Files> {
+        match (&self.tls_cert, &self.tls_self_signed) {
+            (Some(certificate), _) => Some(Files { certificate: certificate.clone(), key: PathBuf::new() }),
+            (None, Some(_)) => Some(tls::in_data_dir(&self.data_dir)),
+            (None, None) => None,
+        }
+    }
 }
 
 pub(super) fn health(arguments: &HealthArguments) -> Result<(), Failure> {
     let address = reachable(&arguments.listen);
     let not_ready = |why: String| Failure::NotReady { address: address.clone(), why };
-    let status = ask(&address).map_err(|error| not_ready(error.to_string()))?;
+    let status = ask(&address, arguments.files()).map_err(|error| not_ready(error.to_string()))?;
     if status.contains(" 200 ") { Ok(()) } else { Err(not_ready(status)) }
 }
 
@@ -35,11 +63,26 @@ fn reachable(listen: &str) -> String {
 }
 
 /// The status line of the server's answer.
-fn ask(address: &str) -> std::io::Result<String> {
-    let address = address.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    let mut connection = TcpStream::connect_timeout(&address, DEADLINE)?;
+fn ask(address: &str, files: Option<Files>) -> io::Result<String> {
+    let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let connection = TcpStream::connect_timeout(&address, DEADLINE)?;
     connection.set_read_timeout(Some(DEADLINE))?;
     connection.set_write_timeout(Some(DEADLINE))?;
+    match files {
+        None => converse(connection),
+        Some(files) => converse(encrypted(connection, &files)?),
+    }
+}
+
+/// The connection with TLS, to the server that has the certificate in that file.
+fn encrypted(connection: TcpStream, files: &Files) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let certificate = files.read_certificates().map_err(|error| io::Error::other(error.told()))?.swap_remove(0);
+    let name = ServerName::IpAddress(connection.peer_addr()?.ip().into());
+    let client = ClientConnection::new(tls::client(certificate), name).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(client, connection))
+}
+
+fn converse(mut connection: impl Read + Write) -> io::Result<String> {
     connection.write_all(b"GET /readyz HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     connection.take(4096).read_to_end(&mut answer)?;

@@ -77,7 +77,7 @@ const EXIT_CODES: &str = "Exit codes:
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory
   12  the store is damaged, has lost something, or is from a newer lodge
-  13  the secret is missing or not safe
+  13  the secret, or the key of the certificate, is missing or not safe
   14  the address cannot be listened on
   15  the storage failed while serving; start again once it is sound
   16  the data directory belongs to another user

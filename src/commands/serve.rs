@@ -1,16 +1,16 @@
 //! `lodge serve`: opens everything in order, serves, and closes it again.
 
-use std::{env, sync::Arc, thread};
+use std::{env, path::Path, sync::Arc, thread};
 
 use actix_web::rt::System;
 use rustix::{
     fs::Mode,
-    process::{Resource, Rlimit, setrlimit, umask},
+    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 
 use super::{Failure, salvage::salvage};
 use crate::{
-    api::{App, TrustedProxies},
+    api::{App, Origins, Privacy, TransferMemory, TrustedProxies},
     audit::{Files, Keeper, directory_in, done},
     auth::{Cost, Hasher, Realm},
     backup::{
@@ -18,7 +18,7 @@ use crate::{
         schedule::{self, BackupLog},
     },
     clock::Clock,
-    config::{ADMIN_PASSWORD, ServeArguments, Settings},
+    config::{ADMIN_PASSWORD, Limits, ServeArguments, Settings, TlsSettings},
     directory::{DataDirectory, store_in},
     domain::{Action, Actor, Subject},
     door, logging,
@@ -29,6 +29,7 @@ use crate::{
         replace::interrupted,
     },
     store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
+    tls::{self, Certificate},
 };
 
 pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
@@ -36,15 +37,17 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
     keep_to_oneself();
+    let settings = Settings { limits: within_descriptors(settings.limits), ..settings };
     let directory = DataDirectory::take(&settings.data_dir)?;
     if let Some(kept) = interrupted(directory.path()) {
         return Err(Failure::Interrupted(kept));
     }
+    let certificate = certificate(directory.path(), &settings.tls)?;
     let store = open(&directory, &settings)?;
     let upgraded = upgrade(&directory, &store)?;
     let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(told))];
     let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
-    System::new().block_on(serve_from(&directory, store, settings, events))
+    System::new().block_on(serve_from(&directory, store, settings, certificate, events))
 }
 
 /// The settings as they were written, a text each.
@@ -62,6 +65,22 @@ pub(super) fn keep_to_oneself() {
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
         log::warn!("core dumps cannot be forbidden: {error}");
     }
+}
+
+/// Takes all file descriptors that may be had; the limits with as many connections as there are descriptors for.
+fn within_descriptors(limits: Limits) -> Limits {
+    /// What the store, backups and the door need.
+    const OTHERS: u64 = 128;
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        log::warn!("the limit of file descriptors cannot be raised: {error}");
+    }
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return limits };
+    let most = usize::try_from(descriptors.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(1);
+    if limits.connections > most {
+        log::warn!("{most} connections are served at once, because there are {descriptors} file descriptors");
+    }
+    Limits { connections: limits.connections.min(most), ..limits }
 }
 
 fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure> {
@@ -94,10 +113,26 @@ pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option
 /// What the audit log is to say before the server serves.
 type Events = Vec<(Action, Vec<String>)>;
 
+/// The certificate to serve with, if TLS is served; one that is made here is told by its fingerprint.
+fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Certificate>>, Failure> {
+    let files = match settings {
+        TlsSettings::Off => return Ok(None),
+        TlsSettings::Files(files) => files.clone(),
+        TlsSettings::SelfSigned(names) => {
+            let files = tls::keep(data_dir, names, Clock::system().now())?;
+            let fingerprint = tls::fingerprint(&files.read_certificates()?[0]);
+            println!("the certificate for {names} has the SHA-256 fingerprint {fingerprint}");
+            files
+        }
+    };
+    Ok(Some(Certificate::open(files)?))
+}
+
 async fn serve_from(
     directory: &DataDirectory,
     store: Store,
     settings: Settings,
+    certificate: Option<Arc<Certificate>>,
     events: Events,
 ) -> Result<(), Failure> {
     let is_new = !store.is_initialised()?;
@@ -118,11 +153,18 @@ async fn serve_from(
     if let Some(schedule) = settings.backups {
         schedule::start(schedule, Arc::clone(&realm), log.clone());
     }
-    let proxies = TrustedProxies::new(settings.trusted_proxies, realm.clock.clone());
-    let body_limit_bytes = settings.body_limit_bytes;
-    let app = Arc::new(App { realm: Arc::clone(&realm), body_limit_bytes, proxies, backups: log });
-    let ready = |address| println!("lodge is listening on http://{address}");
-    let served = server::serve(app, &settings.listen, failure, ready).await;
+    let app = Arc::new(App {
+        proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
+        realm: Arc::clone(&realm),
+        transfers: TransferMemory::new(settings.limits.transfer_bytes),
+        limits: settings.limits,
+        origins: Origins::new(&settings.origins),
+        privacy: Privacy::new(settings.require_tls),
+        backups: log,
+    });
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let ready = |address| println!("lodge is listening on {scheme}://{address}");
+    let served = server::serve(app, &settings.listen, certificate, failure, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         Ended::Stopped => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::DEFAULT_LISTEN;
+use super::{DEFAULT_LISTEN, connections::ConnectionArguments, tls::TlsArguments};
 
 /// The settings of `lodge serve` as they are written, not yet checked. All are told in the audit log: none is a secret.
 #[derive(Args, Clone, Debug, Serialize)]
@@ -18,6 +18,14 @@ pub struct ServeArguments {
     /// The address and port to serve on; port 0 takes a free one
     #[arg(long, env = "LODGE_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
     pub(super) listen: String,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) tls: TlsArguments,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(super) connections: ConnectionArguments,
 
     /// The directory that everything is kept in; made if it does not exist, and readable by its owner alone
     #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
@@ -35,10 +43,6 @@ pub struct ServeArguments {
     /// How long a session lasts: 1s to 3650days
     #[arg(long, env = "LODGE_SESSION_LIFETIME", value_name = "DURATION", default_value = "24h")]
     pub(super) session_lifetime: String,
-
-    /// How large a request's body may be: 64KiB to 64MiB
-    #[arg(long, env = "LODGE_BODY_LIMIT", value_name = "SIZE", default_value = "512KiB")]
-    pub(super) body_limit: String,
 
     /// How many bytes a new password has at least: 8 to 128
     #[arg(long, env = "LODGE_PASSWORD_MIN_LENGTH", value_name = "BYTES", default_value = "8")]

@@ -33,7 +33,9 @@ fn with_file(mut command: clap::Command, file: &Path) -> Result<clap::Command, c
     let mut wrong = Vec::new();
     for (name, value) in table {
         let id = name.replace('-', "_");
-        let is_setting = id != "config" && command.get_arguments().any(|argument| argument.get_id() == id.as_str());
+        // A loss is accepted once, by who has seen it.
+        let may_be_in_file = !["config", "accept_loss"].contains(&id.as_str());
+        let is_setting = may_be_in_file && command.get_arguments().any(|argument| argument.get_id() == id.as_str());
         match setting(&value).filter(|_| is_setting) {
             Some(text) => command = with_default(command, &id, &text),
             None => wrong.push(format!("`{name}` is not a setting with a value")),
@@ -52,6 +54,7 @@ fn setting(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
         _ => None,
     }
 }

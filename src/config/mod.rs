@@ -1,7 +1,9 @@
 //! Settings: flags over environment (`LODGE_*`) over a file over defaults.
 
 mod arguments;
+mod connections;
 mod file;
+mod tls;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -10,7 +12,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use self::values::{address, cost, duration, filter, networks, number, password, size};
-pub use self::{arguments::ServeArguments, file::parse};
+pub use self::{arguments::ServeArguments, connections::Limits, file::parse, tls::TlsSettings};
 use crate::{
     audit::FileRules,
     auth::{Cost, Rules},
@@ -41,8 +43,14 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// What a password hash costs.
     pub scrypt_cost: Cost,
-    /// How large a body may be.
-    pub body_limit_bytes: usize,
+    /// Whether and how TLS is served.
+    pub tls: TlsSettings,
+    /// Whether credentials are refused that come over plain HTTP from another machine.
+    pub require_tls: bool,
+    /// What connections may cost.
+    pub limits: Limits,
+    /// The origins whose pages may use the API.
+    pub origins: Vec<String>,
     /// How large the store's cache may be.
     pub cache_bytes: u64,
     /// How much room is kept on the disk.
@@ -87,10 +95,11 @@ impl ServeArguments {
     fn checked(self, admin_password: Option<String>, checks: &mut Checks) -> Option<Settings> {
         // All are looked at before the first that is wrong ends this.
         let listen = checks.note("listen", address(&self.listen));
+        let tls = self.tls.checked(checks);
+        let connections = self.connections.checked(checks);
         let admin_password =
             checks.note("admin-password-file", password(self.admin_password_file.as_deref(), admin_password));
         let session_lifetime = checks.note("session-lifetime", duration(&self.session_lifetime));
-        let body_limit_bytes = checks.note("body-limit", size(&self.body_limit, 64 << 10, 64 << 20));
         let password_shortest = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
         let scrypt_cost = checks.note("scrypt-cost", cost(&self.scrypt_cost));
         let throttle_after = checks.note("throttle-after", number(&self.throttle_after, 0, 1000));
@@ -108,6 +117,7 @@ impl ServeArguments {
         let log = checks.note("log", filter(&self.log).map(|()| self.log));
 
         let (every, keep) = (every?, keep?);
+        let (limits, origins) = connections?;
         Some(Settings {
             listen: listen?,
             secret_file: self.secret_file.unwrap_or_else(|| self.data_dir.join("secret")),
@@ -122,7 +132,10 @@ impl ServeArguments {
             },
             trusted_proxies: trusted_proxies?,
             scrypt_cost: scrypt_cost?,
-            body_limit_bytes: usize::try_from(body_limit_bytes?).unwrap_or(usize::MAX),
+            tls: tls?,
+            require_tls: self.tls.require_tls,
+            limits,
+            origins,
             cache_bytes: cache_bytes?,
             room: Room { reserve_bytes: reserve_bytes?, ballast_bytes: ballast_bytes? },
             backups: self.backup_dir.map(|directory| BackupSchedule { directory, every, keep }),
@@ -141,6 +154,10 @@ struct Checks(Vec<String>);
 impl Checks {
     fn note<T>(&mut self, flag: &str, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|why| self.0.push(format!("--{flag}: {why}"))).ok()
+    }
+
+    fn refuse<T>(&mut self, flag: &str, why: &str) -> Option<T> {
+        self.note(flag, Err(why.to_owned()))
     }
 }
 
@@ -183,7 +200,7 @@ mod tests {
     #[test]
     fn the_defaults_are_right() {
         let settings = settings(&[]).unwrap();
-        assert_eq!(settings.body_limit_bytes, 524_288);
+        assert_eq!(settings.limits.body_bytes, 524_288);
         assert_eq!(settings.rules.session_lifetime, Duration::from_hours(24));
         assert_eq!(settings.scrypt_cost, Cost::RECOMMENDED);
         assert_eq!(settings.secret_file, Path::new("data/secret"));

@@ -1,6 +1,6 @@
 //! What each setting's text means, or why it means nothing.
 
-use std::{fmt::Display, fs, io, net::IpAddr, path::Path, str::FromStr, time::Duration};
+use std::{fmt::Display, fs, io, net::IpAddr, ops::RangeInclusive, path::Path, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
 use zeroize::Zeroizing;
@@ -44,9 +44,62 @@ pub(super) fn cost(text: &str) -> Result<Cost, String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let bounds = Duration::from_secs(1)..=Duration::from_hours(3650 * 24);
+    duration_within(text, Duration::from_secs(1)..=Duration::from_hours(3650 * 24), "3650days", "24h")
+}
+
+/// A duration from one second to `most`.
+pub(super) fn duration_within(
+    text: &str,
+    bounds: RangeInclusive<Duration>,
+    most: &str,
+    example: &str,
+) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).ok().filter(|duration| bounds.contains(duration));
-    duration.ok_or_else(|| format!("`{text}` is not a duration from 1s to 3650days, such as 24h"))
+    duration.ok_or_else(|| format!("`{text}` is not a duration from 1s to {most}, such as {example}"))
+}
+
+/// A size that is within the bounds of this machine's addresses, because its setting is.
+pub(super) fn usize_of(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// Origins, separated by commas, each as a browser sends it.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).map(origin).collect()
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let refuse = |why: &str| Err(format!("`{}` {why}", text.escape_default()));
+    if text == "*" || text == "null" {
+        return refuse("would let in every page; name the origins");
+    }
+    let (default_port, authority) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(authority), _) => (":443", authority),
+        (None, Some(authority)) => (":80", authority),
+        (None, None) => return refuse("is not an origin, such as https://console.example.org"),
+    };
+    if authority.contains(['/', '?', '#']) {
+        return refuse("is more than an origin: leave out what comes behind the host and the port, a last slash too");
+    }
+    if authority.ends_with(default_port) {
+        return refuse("has the port that browsers leave out");
+    }
+    let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let is_host = |host: &str| {
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_address = address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+        is_address || (!host.is_empty() && host.bytes().all(is_name))
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
+    if is_host(host) && port.is_none_or(is_port) {
+        Ok(text.to_owned())
+    } else {
+        refuse("is not an origin as browsers send it: a scheme, a host in small letters and perhaps a port")
+    }
 }
 
 pub(super) fn filter(text: &str) -> Result<(), String> {
@@ -69,4 +122,39 @@ fn read_password(file: &Path) -> io::Result<Secret<String>> {
     let text = Zeroizing::new(fs::read_to_string(file)?);
     let line = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends_and_nothing_else() {
+        let several = "https://console.example.org, http://10.0.0.7:8080,http://[::1]:3000,https://[2001:db8::1]";
+        assert_eq!(origins(several).unwrap().len(), 4);
+        for wrong in [
+            "",
+            "*",
+            "null",
+            "https://*.example.org",
+            "https://example.org/",
+            "https://example.org/app",
+            "https://example.org?x",
+            "https://Example.org",
+            "https://example.org:443",
+            "http://example.org:80",
+            "https://example.org:",
+            "https://example.org:+1",
+            "https://example.org:99999",
+            "https://ann@example.org",
+            "https://",
+            "example.org",
+            "ftp://example.org",
+            "https://example.org,",
+            "https://[::1",
+            "https://::1",
+        ] {
+            assert!(origins(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -56,6 +56,12 @@ impl ServerBuilder {
         }
     }
 
+    /// With this flag, which takes no value.
+    pub fn switch(mut self, name: &str) -> Self {
+        self.arguments.push(name.to_owned());
+        self
+    }
+
     /// With this flag and value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.arguments.extend([name.to_owned(), value.to_owned()]);
@@ -88,6 +94,14 @@ impl ServerBuilder {
         command
     }
 
+    /// A server that is not asked for its document, because it does not speak plain HTTP or shall not be spoken to yet;
+    /// replies are not checked against the document.
+    pub fn start_unasked(self) -> Server {
+        let (child, address) = self.spawn();
+        let document = Arc::new(Document::new(json!({})));
+        Server { builder: self, child, address, document, known: Mutex::default() }
+    }
+
     pub fn start(self) -> Server {
         let (child, address) = self.spawn();
         let document = fetch_document(address);
@@ -98,12 +112,14 @@ impl ServerBuilder {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = self.command(&["serve"]);
         let mut child = command.args(&self.arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("//").and_then(|(_, address)| address.parse().ok());
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.map_while(Result::ok).find_map(|line| {
+            let (_, address) = line.strip_prefix("lodge is listening on ")?.split_once("//")?;
+            address.parse().ok()
+        });
         let Some(address) = address else {
             let status = child.wait().unwrap();
-            panic!("the server did not start ({status}): {line}{}", fs::read_to_string(self.log_path()).unwrap())
+            panic!("the server did not start ({status}): {}", fs::read_to_string(self.log_path()).unwrap())
         };
         (child, address)
     }

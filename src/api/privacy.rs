@@ -1,0 +1,76 @@
+//! What becomes of credentials that anybody on the way could read.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{error::ApiError, exchange::Exchange};
+
+const WARN_EVERY_SECS: u64 = 3600;
+
+/// Whether credentials are taken over plain HTTP from another machine.
+#[derive(Debug)]
+pub struct Privacy {
+    is_required: bool,
+    warned_at_secs: AtomicU64,
+}
+
+impl Privacy {
+    /// Refuses them if it `is_required`, or else warns of passwords.
+    #[must_use]
+    pub fn new(is_required: bool) -> Self {
+        Self { is_required, warned_at_secs: AtomicU64::new(0) }
+    }
+
+    /// Judges how a credential came.
+    ///
+    /// # Errors
+    /// [`ApiError::Unencrypted`] if others could read it and that is not permitted.
+    pub(super) fn check(&self, exchange: &Exchange, is_password: bool) -> Result<(), ApiError> {
+        let peer = exchange.http.peer_addr();
+        if exchange.is_encrypted() || peer.is_some_and(is_this_machine) {
+            return Ok(());
+        }
+        if self.is_required {
+            return Err(ApiError::Unencrypted);
+        }
+        if is_password && self.is_time_to_warn(exchange.app.realm.clock.now().as_secs()) {
+            let from = peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
+            log::warn!(
+                "a password came over plain HTTP from {from}, where others may read it: serve TLS (--tls-cert or \
+                 --tls-self-signed), and refuse such (--require-tls)"
+            );
+        }
+        Ok(())
+    }
+
+    fn is_time_to_warn(&self, now_secs: u64) -> bool {
+        let warned = self.warned_at_secs.load(Ordering::Relaxed);
+        now_secs >= warned.saturating_add(WARN_EVERY_SECS)
+            && self.warned_at_secs.compare_exchange(warned, now_secs, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+fn is_this_machine(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_comes_once_an_hour() {
+        let privacy = Privacy::new(false);
+        let warns = [10_000, 10_001, 13_599, 13_600, 13_601].map(|now| privacy.is_time_to_warn(now));
+        assert_eq!(warns, [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn this_machine_is_known_in_both_families() {
+        let is_own = |text: &str| is_this_machine(text.parse().unwrap());
+        assert!(is_own("127.0.0.1:1") && is_own("127.9.9.9:1") && is_own("[::1]:1") && is_own("[::ffff:127.0.0.1]:1"));
+        assert!(!is_own("192.0.2.1:1") && !is_own("[2001:db8::1]:1") && !is_own("[::ffff:192.0.2.1]:1"));
+    }
+}

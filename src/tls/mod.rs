@@ -1,0 +1,215 @@
+//! TLS: the certificate that is served, kept up to date with its files.
+
+mod pinned;
+mod self_signed;
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use thiserror::Error;
+use tokio::time;
+use zeroize::Zeroizing;
+
+pub use self::{
+    pinned::client,
+    self_signed::{Names, SelfSignedError, fingerprint, in_data_dir, keep},
+};
+use crate::logging::chain;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The files of a certificate and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The certificate, followed by those it is signed by.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Files that cannot be served with.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else may have read the key.
+    #[error("{} can be read by others (mode {mode:03o}); make it yours alone: chmod 600", path.display())]
+    Exposed {
+        /// The key's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// There is no certificate in the file.
+    #[error("{} holds no certificate in PEM", .0.display())]
+    NoCertificate(PathBuf),
+    /// There is no key in the file.
+    #[error("{} holds no private key in PEM without a password", .0.display())]
+    NoKey(PathBuf),
+    /// The key or the certificate is not of a kind that can be used, or the one does not belong to the other.
+    #[error("{} and {} cannot be used together", certificate.display(), key.display())]
+    Unusable {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+impl TlsError {
+    /// The error and its causes in one sentence.
+    #[must_use]
+    pub fn told(&self) -> String {
+        chain(self)
+    }
+}
+
+impl Files {
+    /// The certificates in their file, the served one first.
+    ///
+    /// # Errors
+    /// [`TlsError::Unreadable`], [`TlsError::NoCertificate`].
+    pub fn read_certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let text = read(&self.certificate)?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty());
+        chain.ok_or_else(|| TlsError::NoCertificate(self.certificate.clone()))
+    }
+
+    /// The key in its file, which only its owner may read.
+    ///
+    /// # Errors
+    /// [`TlsError::Unreadable`], [`TlsError::Exposed`], [`TlsError::NoKey`].
+    pub fn read_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        let path = &self.key;
+        let text = read(path)?;
+        let metadata = fs::metadata(path).map_err(|source| TlsError::Unreadable { path: path.clone(), source })?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(TlsError::Exposed { path: path.clone(), mode });
+        }
+        PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::NoKey(path.clone()))
+    }
+
+    /// The certificate with its key, if they belong together.
+    ///
+    /// # Errors
+    /// [`TlsError::Unusable`].
+    pub fn pair(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<CertifiedKey, TlsError> {
+        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|source| TlsError::Unusable {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            source,
+        })
+    }
+
+    fn load(&self) -> Result<CertifiedKey, TlsError> {
+        self.pair(self.read_certificates()?, self.read_key()?)
+    }
+
+    /// What tells the present files from those that take their place; `None` for one that is not there.
+    fn stamps(&self) -> [Option<Stamp>; 2] {
+        [&self.certificate, &self.key].map(|path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.ino(), metadata.size()))
+        })
+    }
+}
+
+type Stamp = (SystemTime, u64, u64);
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let bytes = fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    Ok(Zeroizing::new(bytes))
+}
+
+/// The certificate that is served now.
+#[derive(Debug)]
+pub struct Certificate {
+    files: Files,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// The certificate in those files.
+    ///
+    /// # Errors
+    /// [`TlsError`] if it cannot be served.
+    pub fn open(files: Files) -> Result<Arc<Self>, TlsError> {
+        let current = RwLock::new(Arc::new(files.load()?));
+        Ok(Arc::new(Self { files, current }))
+    }
+
+    /// What a server needs to speak TLS 1.2 and 1.3 with it; HTTP/1.1 is all that is spoken inside.
+    ///
+    /// # Panics
+    /// Never: the versions are ones that the provider has.
+    #[must_use]
+    pub fn server(self: &Arc<Self>) -> ServerConfig {
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the versions that are the default");
+        let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(self) as _);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config
+    }
+
+    /// Takes over what is put in place of the files, for ever; what cannot be served is logged and not taken.
+    pub async fn follow(self: Arc<Self>) {
+        let mut seen = self.files.stamps();
+        let mut ticks = time::interval(LOOK_EVERY);
+        loop {
+            ticks.tick().await;
+            let present = self.files.stamps();
+            if present != seen {
+                seen = present;
+                self.take_over();
+            }
+        }
+    }
+
+    fn take_over(&self) {
+        match self.files.load() {
+            Ok(loaded) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+                log::info!("the certificate was read again: {}", self.files.certificate.display());
+            }
+            Err(error) => log::error!("the certificate is served as it was: {}", error.told()),
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}

@@ -1,0 +1,113 @@
+//! Floods of passwords to check: bounded work, bounded memory, and nobody else is disturbed.
+
+use std::{
+    fs,
+    io::Write,
+    net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use serde_json::json;
+
+use crate::{
+    expectations::at_once,
+    harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder},
+};
+
+/// The base-2 logarithm of scrypt's N, and what a hash of that cost takes.
+const COST: &str = "15";
+const HASH_KIB: u64 = 32 << 10;
+/// What the flood may take beside the hashes.
+const SPARE_KIB: u64 = 64 << 10;
+
+fn server() -> Server {
+    ServerBuilder::new().variable("LODGE_SCRYPT_COST", COST).variable("LODGE_THROTTLE_AFTER", "0").start()
+}
+
+/// What the kernel says of the server's memory, in KiB.
+fn memory_kib(server: &Server, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Fails if the server has ever held more than so many hashes as there are cores.
+fn assert_bounded(server: &Server, base_kib: u64) {
+    let cores = thread::available_parallelism().unwrap().get() as u64;
+    let most = memory_kib(server, "VmHWM");
+    assert!(most <= base_kib + cores * HASH_KIB + SPARE_KIB, "{most} KiB, {base_kib} KiB before");
+}
+
+#[test]
+fn two_hundred_sign_ins_at_once_take_no_more_memory_than_the_cores_can_use_and_readers_read_on() {
+    let server = server();
+    let session = server.session("ann");
+    let base = memory_kib(&server, "VmRSS");
+    let is_over = AtomicBool::new(false);
+
+    let (replies, reads) = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                session.get("/users/me").expect(200);
+                reads += 1;
+            }
+            reads
+        });
+        let body = json!({"user": {"username": "admin", "password": "not the keys to the house"}});
+        let replies = at_once(200, |_| server.anonymous().post("/users/sign_in", &body));
+        is_over.store(true, Ordering::Relaxed);
+        (replies, reader.join().unwrap())
+    });
+
+    let (busy, checked): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 503);
+    assert!(checked.iter().all(|reply| reply.status == 401) && !checked.is_empty());
+    assert!(busy.len() > 100, "{}", busy.len());
+    assert!(busy.iter().all(|reply| reply.header("retry-after") == Some("1")));
+    assert!(reads > 0);
+    assert_bounded(&server, base);
+}
+
+#[test]
+fn clients_that_leave_while_their_password_is_checked_leave_the_bound_as_it_is() {
+    let server = server();
+    let base = memory_kib(&server, "VmRSS");
+    let body = json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}}).to_string();
+    let head =
+        "POST /api/v2/users/sign_in HTTP/1.1\r\nHost: lodge\r\nContent-Type: application/json\r\nContent-Length:";
+    let request = format!("{head} {}\r\n\r\n{body}", body.len());
+
+    for _ in 0..1000 {
+        TcpStream::connect(server.address).unwrap().write_all(request.as_bytes()).unwrap();
+    }
+    // Those that nobody waits for any more take their turns all the same.
+    let sign_in = || server.anonymous().send(&Request::new("POST", "/users/sign_in").json_bytes(&body)).status;
+    while sign_in() == 503 {
+        thread::yield_now();
+    }
+
+    assert_eq!(sign_in(), 201);
+    assert_bounded(&server, base);
+}
+
+#[test]
+fn a_flood_from_one_address_leaves_turns_to_others() {
+    let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", COST).variable("LODGE_THROTTLE_AFTER", "0");
+    let server = builder.flag("--trusted-proxy", "127.0.0.1").start();
+    let sign_in = |address: &str, password: &str| {
+        let body = json!({"user": {"username": "admin", "password": password}});
+        let request = Request::new("POST", "/users/sign_in").header("X-Forwarded-For", address).json(&body);
+        server.anonymous().send(&request).status
+    };
+    assert_eq!(sign_in("192.0.2.1", ADMIN_PASSWORD), 201);
+
+    let statuses = at_once(102, |number| match number {
+        0 => sign_in("192.0.2.1", ADMIN_PASSWORD),
+        1 => sign_in("192.0.2.2", ADMIN_PASSWORD),
+        _ => sign_in("198.51.100.1", "not the keys to the house"),
+    });
+
+    assert_eq!(statuses[..2], [201, 201], "one of lately and a stranger");
+    assert!(statuses[2..].contains(&503));
+}
