@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -215,6 +216,7 @@ fn settings_of_tls_that_cannot_be_served_are_named_before_anything_is_opened() {
     fs::write(beside("open"), &key).unwrap();
     fs::set_permissions(beside("open"), fs::Permissions::from_mode(0o640)).unwrap();
     let (cert, key) = (beside("cert.pem"), beside("key.pem"));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let (nowhere, foreign, empty, open) = (beside("nowhere"), beside("foreign"), beside("empty"), beside("open"));
 
     for (flags, said) in [
@@ -229,7 +231,10 @@ fn settings_of_tls_that_cannot_be_served_are_named_before_anything_is_opened() {
         (vec!["--tls-self-signed", "a", "--tls-cert", &cert], vec!["--tls-self-signed: it cannot be given together"]),
         (vec!["--tls-cert", &nowhere, "--tls-key", &key, "--head-limit", "1"], vec!["--tls-cert:", "--head-limit:"]),
     ] {
-        let output = builder.command(&["serve"]).args(&flags).output().unwrap();
+        // A server that takes them ends too, because its address is in use.
+        let mut command = builder.command(&["serve"]);
+        let output =
+            command.args(&flags).env("LODGE_LISTEN", taken.local_addr().unwrap().to_string()).output().unwrap();
 
         let told = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
