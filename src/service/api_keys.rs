@@ -3,7 +3,7 @@
 use super::{Forbidden, ServiceError, never_taken, refuse_invalid};
 use crate::{
     auth::{Caller, KeyText},
-    domain::{Action, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scopes, Subject, Violations},
+    domain::{Action, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scope, Scopes, Subject, Violations},
     store::{List, Sequence, Slice, Tables, list},
 };
 
@@ -45,7 +45,7 @@ pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
 /// # Errors
 /// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
 pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyText), ServiceError> {
-    refuse_invalid(draft.violations_for(caller.narrow_key()))?;
+    refuse_invalid(draft.violations_beside(None, caller.narrow_key()))?;
     let (identifier, key) = caller.realm.new_key();
     let (digest, last_four) = (key.digest(), key.last_four());
     let maker = caller.api_key().cloned();
@@ -78,14 +78,15 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
 ///
 /// # Errors
 /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if a narrow key does not cover that key,
-/// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
+/// [`ServiceError::Invalid`] with all violations; among them scopes beyond those of a narrow key, and new ones for a key
+/// that outlives it.
 pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKey, ServiceError> {
     let narrow_key = caller.narrow_key().cloned();
     caller
         .write(Action::UpdateApiKey, move |txn, owner| {
             let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
             refuse_uncovered(narrow_key.as_ref(), &present)?;
-            refuse_invalid(draft.violations_for(narrow_key.as_ref()))?;
+            refuse_invalid(draft.violations_beside(Some(&present), narrow_key.as_ref()))?;
             let api_key = ApiKey {
                 name: draft.name.or(present.name.clone()),
                 scopes: draft.scopes.or(present.scopes.clone()),
@@ -117,12 +118,18 @@ pub async fn destroy(caller: &Caller, id: Id) -> Result<(), ServiceError> {
 }
 
 impl ApiKeyDraft {
-    /// Everything that is wrong with the draft when that narrow key asks for it.
-    fn violations_for(&self, narrow_key: Option<&ApiKey>) -> Violations {
+    /// Everything that is wrong with the draft, for a new key or as a change of the present one, when that narrow key asks
+    /// for it.
+    fn violations_beside(&self, present: Option<&ApiKey>, narrow_key: Option<&ApiKey>) -> Violations {
         let mut violations = self.violations.clone();
-        if let (Some(own), Some(wanted)) = (narrow_key, self.scopes.given())
-            && let Some(beyond) = wanted.iter().find(|scope| !own.scopes.permit(scope.controller(), scope.action()))
-        {
+        let (Some(own), Some(wanted)) = (narrow_key, self.scopes.given()) else { return violations };
+        // A key that outlives this one would keep what it is given beyond this one's end.
+        let outliving = present.filter(|present| outlives(present, own));
+        let may_be_given = |scope: &Scope| {
+            let permits = |key: &ApiKey| key.scopes.permit(scope.controller(), scope.action());
+            permits(own) && outliving.is_none_or(permits)
+        };
+        if let Some(beyond) = wanted.iter().find(|scope| !may_be_given(scope)) {
             violations.add("api_key_scopes", Problem::Invalid, Some(beyond.to_string()));
         }
         violations
@@ -134,6 +141,10 @@ fn told(before: &ApiKey, after: &ApiKey) -> Subject {
     let members = [("name", before.name != after.name), ("api_key_scopes", before.scopes != after.scopes)];
     Subject::from(before)
         .with(members.iter().filter(|(_, is_new)| *is_new).map(|(name, _)| (*name).to_owned()).collect())
+}
+
+fn outlives(key: &ApiKey, other: &ApiKey) -> bool {
+    other.expires_at.is_some_and(|end| key.expires_at.is_none_or(|later| end < later))
 }
 
 fn refuse_uncovered(narrow_key: Option<&ApiKey>, present: &ApiKey) -> Result<(), ServiceError> {

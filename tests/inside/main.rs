@@ -1,0 +1,5 @@
+//! The API over a store in memory and without sockets: what cannot be seen from outside, or not often enough.
+
+mod escalation;
+mod hashes;
+mod house;
