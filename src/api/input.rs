@@ -175,10 +175,7 @@ impl<T: FromMembers> Input for Body<T> {
     async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
         let most = exchange.app.limits.body_bytes;
         let (bytes, _share) = read_body(exchange, if T::IS_FROM_STRANGERS { most.min(SMALL) } else { most }).await?;
-        let members = json::object(&bytes, exchange.app.limits.json_depth);
-        let members = members.map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
-        let members = Members { members, violations: Violations::none() };
-        Ok(Self(T::from_members(members, &exchange.app.realm.rules)))
+        draft_of(&bytes, exchange.app.limits.json_depth, &exchange.app.realm.rules).map(Self)
     }
 
     fn describe(description: &mut Description) {
@@ -191,6 +188,12 @@ impl<T: FromMembers> Input for Body<T> {
             description.invalid();
         }
     }
+}
+
+/// What the bytes of a body say, whose JSON is nested that deep at most.
+pub(super) fn draft_of<T: FromMembers>(bytes: &[u8], depth: usize, rules: &Rules) -> Result<T, ApiError> {
+    let members = json::object(bytes, depth).map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
+    Ok(T::from_members(Members { members, violations: Violations::none() }, rules))
 }
 
 /// The body, with the memory that it takes.

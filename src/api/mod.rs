@@ -10,6 +10,8 @@ pub mod entry;
 mod error;
 mod exchange;
 mod forwarded;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod input;
 mod json;
