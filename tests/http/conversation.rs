@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use crate::harness::Reply;
+use crate::harness::{Reply, witness};
 
 /// How long an answer may take before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One connection, on which answers are read one by one.
 pub struct Conversation {
+    address: SocketAddr,
     connection: TcpStream,
     heard: Vec<u8>,
 }
@@ -22,11 +23,12 @@ impl Conversation {
         let connection = TcpStream::connect(address).unwrap();
         connection.set_read_timeout(Some(PATIENCE)).unwrap();
         connection.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { connection, heard: Vec::new() }
+        Self { address, connection, heard: Vec::new() }
     }
 
     /// Sends these bytes; a server that has hung up is found out by the next [`Conversation::hear`].
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        witness(self.address, bytes.as_ref());
         let _ = self.connection.write_all(bytes.as_ref());
     }
 
@@ -56,6 +58,7 @@ impl Conversation {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
             Err(error) => panic!("{error}"),
         };
+        witness(self.address, &buffer[..length]);
         self.heard.extend(&buffer[..length]);
         length > 0
     }

@@ -1,6 +1,6 @@
 //! What the log and the data directory tell to those who should not know.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt, panic::catch_unwind, path::Path};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::process::geteuid;
@@ -67,6 +67,40 @@ fn the_log_has_no_password_token_or_key_wherever_it_was_sent_and_however_much_is
     }
 }
 
+/// Every test's server is checked like this when it ends.
+#[test]
+fn a_server_that_writes_a_secret_down_fails_its_test() {
+    let written: [fn(&Server) -> String; 6] = [
+        |server| server.sign_in("ann"),
+        |server| server.key("ann", &[]).authorization.unwrap(),
+        |server| server.admin().authorization.unwrap()["Basic ".len()..].to_owned(),
+        |_| password_of("ann"),
+        |_| ADMIN_PASSWORD.to_owned(),
+        |_| "$scrypt$ln=10,r=8,p=1$".to_owned(),
+    ];
+    for secret in written {
+        for file in ["log", "data/audit/2026.jsonl"] {
+            let ended = catch_unwind(|| {
+                let server = Server::start();
+                server.user("ann");
+                let path = server.directory().join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let text = format!("before {} behind\n", secret(&server));
+                fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .unwrap()
+                    .write_all(text.as_bytes())
+                    .unwrap();
+            });
+            let panic = ended.expect_err("the end of the server is the test's failure");
+            let told = panic.downcast_ref::<String>().unwrap();
+            assert!(told.contains(file) && told.contains(" has the secret "), "{told}");
+        }
+    }
+}
+
 #[test]
 fn nothing_that_is_sent_can_forge_or_colour_a_line_of_the_log() {
     let server = Server::start();
@@ -95,6 +129,16 @@ fn a_long_method_is_cut_in_the_log() {
 
     let (id, log) = (reply.header("x-request-id").unwrap(), server.whole_log());
     assert!(log.contains(id) && !log.contains(&"X".repeat(50)), "{log}");
+}
+
+#[test]
+fn a_crash_of_the_server_leaves_no_memory_on_the_disk() {
+    let server = Server::start();
+
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_ascii_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
-use super::document::Document;
+use super::{document::Document, secrets::witness};
 
 /// How long a reply may take before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -203,9 +203,11 @@ pub fn exchange_raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8
     let mut connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
+    witness(address, bytes);
     // A server that refuses early may close before it has read everything; what it said counts.
     let sent = connection.write_all(bytes);
     let mut reply = Vec::new();
     let read = connection.read_to_end(&mut reply);
+    witness(address, &reply);
     if reply.is_empty() { sent.and(read).map(|_| reply) } else { Ok(reply) }
 }

@@ -16,7 +16,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Client, Request, basic, document::Document};
+use super::{
+    Client, Request, basic,
+    document::Document,
+    secrets::{Witnessed, files_below},
+};
 
 /// How long the log may take to say something before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -43,6 +47,7 @@ pub struct Server {
     pub address: SocketAddr,
     document: Arc<Document>,
     known: Mutex<HashSet<String>>,
+    witnessed: Witnessed,
 }
 
 impl ServerBuilder {
@@ -105,7 +110,11 @@ impl ServerBuilder {
     pub fn start(self) -> Server {
         let (child, address) = self.spawn();
         let document = fetch_document(address);
-        Server { builder: self, child, address, document, known: Mutex::default() }
+        let witnessed = Witnessed::default();
+        witnessed.listens_on(address);
+        let initial_password = fs::read_to_string(self.data_dir().join("initial-admin-password"));
+        witnessed.add(initial_password.as_deref().unwrap_or(ADMIN_PASSWORD).trim());
+        Server { builder: self, child, address, document, known: Mutex::default(), witnessed }
     }
 
     fn spawn(&self) -> (Child, SocketAddr) {
@@ -215,6 +224,7 @@ impl Server {
     /// Starts the server again, after it has ended; its address is another one.
     pub fn start_again(&mut self) {
         (self.child, self.address) = self.builder.spawn();
+        self.witnessed.listens_on(self.address);
     }
 
     /// Gives the server another environment variable when it is started next.
@@ -290,6 +300,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            let audit = files_below(&self.data_dir().join("audit"));
+            self.witnessed.assert_not_in(&[vec![self.builder.log_path()], audit].concat());
+        }
     }
 }
 
