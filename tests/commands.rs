@@ -57,6 +57,27 @@ fn the_first_start_writes_a_random_password_to_a_private_file_and_only_its_name_
 }
 
 #[test]
+fn the_random_password_is_not_to_be_seen_in_the_list_of_processes() {
+    let server = server_with_random_password();
+    let password = initial_password(&server);
+
+    for file in ["cmdline", "environ"] {
+        let seen = fs::read(format!("/proc/{}/{file}", server.pid())).unwrap();
+        assert!(!String::from_utf8_lossy(&seen).contains(&password), "{file}");
+    }
+}
+
+#[test]
+fn it_listens_on_loopback_unless_told_otherwise() {
+    let help = ServerBuilder::new().command(&["serve", "--help"]).env_remove("LODGE_LISTEN").output().unwrap();
+
+    let help = String::from_utf8(help.stdout).unwrap();
+
+    let listen = help.split("--listen").nth(1).unwrap().split("--").next().unwrap();
+    assert!(listen.contains("127.0.0.1:3000"), "{listen}");
+}
+
+#[test]
 fn two_installations_have_different_random_passwords() {
     let (one, other) = (server_with_random_password(), server_with_random_password());
     assert_ne!(initial_password(&one), initial_password(&other));

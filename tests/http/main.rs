@@ -26,6 +26,7 @@ mod revocation;
 mod secrecy;
 mod sessions;
 mod systems;
+mod timing;
 mod tls;
 mod tokens;
 mod user_roles;

@@ -19,12 +19,12 @@ use lodge::{
         sessions::{sign_in, sign_out, sweep},
         users::{self, UserDraft},
     },
-    store::{Store, Tables, memory::Memory},
+    store::{Store, Tables, integrity::Integrity, memory::Memory},
 };
 
 use crate::{
     histories::runtime,
-    values::{administrator, findings_beside_sequences},
+    values::{administrator, findings_beside_sequences, session},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -167,6 +167,24 @@ fn sessions_after_a_clock_was_set_back_are_new_ones_and_last_as_long() {
         house.forward(DAY);
         assert_eq!(sweep(&house.realm).await.unwrap(), 1);
         assert_eq!(house.numbers(), [0; 0]);
+    });
+}
+
+#[test]
+fn however_many_sessions_are_over_no_write_waits_for_more_than_500_of_them() {
+    runtime().block_on(async {
+        let house = House::build().await;
+        let commits = || Integrity::stored(&house.store).unwrap().unwrap().commit;
+        let over = (0..1201).map(|jti| session(1, jti, 100)).collect::<Vec<_>>();
+        let live = house.sign_in().await;
+        house.store.write(move |txn| over.iter().try_for_each(|session| txn.put(session))).await.unwrap();
+        let before = commits();
+
+        assert_eq!(sweep(&house.realm).await.unwrap(), 1201);
+
+        assert_eq!(commits() - before, 3);
+        assert_eq!(house.numbers(), [1]);
+        assert!(house.caller(&live).await.is_some());
     });
 }
 
