@@ -70,8 +70,11 @@ fn signed(header: &[u8], claims: &[u8]) {
     let token = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
     let Some((owner, jti)) = KEYS.tokens.read(&token, NOW) else { return };
 
-    let header: Value = serde_json::from_slice(header).expect("the header of a believed token is JSON");
-    let claims: Value = serde_json::from_slice(claims).expect("the claims of a believed token are JSON");
+    // Members that nobody reads are skipped without a look at their characters.
+    let (Ok(header), Ok(claims)) = (serde_json::from_slice::<Value>(header), serde_json::from_slice::<Value>(claims))
+    else {
+        return;
+    };
     assert_eq!(header["alg"], "HS256");
     assert!(header["crit"].is_null());
     assert_eq!(claims["sub"], owner.to_string());

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sends what the served document allows, and what it doesn't, as each kind of caller; wants what the document describes.
 
-Usage: schemathesis.py <st> <lodge>: the two programs. The server runs in a temporary directory and is ended by its pid.
+Usage: conformance.py <st> <lodge>: the two programs. The server runs in a temporary directory and is ended by its pid.
 """
 
 import base64
@@ -95,7 +95,7 @@ CALLERS = {
 def run(st, server, authorization, user, key):
     own = {"LODGE_CALLER": authorization or "", "LODGE_OWN_USER": str(user), "LODGE_OWN_KEY": str(key)}
     hooks = {
-        "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+        "SCHEMATHESIS_HOOKS": "conformance_hooks",
         "PYTHONPATH": str(Path(__file__).resolve().parent),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
