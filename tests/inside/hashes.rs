@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 
 use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lodge::domain::{Email, Id, PresentedPassword, User, Username};
+use lodge::{
+    auth::Asker,
+    domain::{Email, Id, PresentedPassword, User, Username},
+};
 use serde_json::{Value, json};
 
 use crate::house::{House, NOW};
@@ -20,7 +23,8 @@ struct Home(House);
 impl Home {
     async fn build() -> Self {
         let house = House::build().await;
-        let password = house.realm.hasher.hash(&PresentedPassword::parse(PASSWORD).unwrap()).await.unwrap();
+        let password =
+            house.realm.hasher.hash(Asker::server(), &PresentedPassword::parse(PASSWORD).unwrap()).await.unwrap();
         let ann = User {
             id: Id::new(1).unwrap(),
             username: Username::parse("ann").unwrap(),

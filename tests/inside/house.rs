@@ -1,12 +1,8 @@
 //! A server without sockets over a store in memory.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use actix_web::{
@@ -15,11 +11,13 @@ use actix_web::{
     test::{TestRequest, call_service, init_service},
     web,
 };
+use clap::Parser;
 use lodge::{
-    api::{App, entry::respond},
-    auth::{Cost, Hasher, Realm, Rules},
+    api::{App, Origins, Privacy, TransferMemory, TrustedProxies, entry::respond},
+    auth::{Cost, Hasher, Realm},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
+    config::ServeArguments,
     secret::RootSecret,
     store::{
         Store,
@@ -33,6 +31,12 @@ pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// Method, path below `/api/v2`, and body.
 pub type Asked = (&'static str, String, Value);
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    serve: ServeArguments,
+}
 
 /// The server, with nobody in it.
 pub struct House {
@@ -48,17 +52,20 @@ impl House {
         let reads = Arc::default();
         let store = Store::over(Arc::new(Counting { memory: Memory::default(), reads: Arc::clone(&reads) }));
         store.initialise().await.unwrap();
-        let rules = Rules {
-            session_lifetime: Duration::from_hours(1),
-            password_shortest: 8,
-            most_configurations: 100,
-            most_api_keys: 100,
-            initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
-        };
+        let settings = Command::parse_from(["lodge", "--throttle-after", "0", "--data-dir", "/nonexistent"]);
+        let settings = settings.serve.settings(None).unwrap();
         let secret = RootSecret::from_bytes([7; 32]);
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let realm = Arc::new(Realm::new(store.clone(), secret, Clock::new(|| NOW), rules, hasher));
-        let app = App { realm: Arc::clone(&realm), body_limit_bytes: 1 << 20, backups: BackupLog::default() };
+        let realm = Arc::new(Realm::new(store.clone(), secret, Clock::new(|| NOW), settings.rules, hasher));
+        let app = App {
+            realm: Arc::clone(&realm),
+            transfers: TransferMemory::new(settings.limits.transfer_bytes),
+            limits: settings.limits,
+            origins: Origins::new(&settings.origins),
+            privacy: Privacy::new(settings.require_tls),
+            proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
+            backups: BackupLog::default(),
+        };
         Self { realm, store, reads, app: web::Data::new(app) }
     }
 

@@ -103,13 +103,15 @@ impl ServerBuilder {
     /// replies are not checked against the document.
     pub fn start_unasked(self) -> Server {
         let (child, address) = self.spawn();
-        let document = Arc::new(Document::new(json!({})));
-        Server { builder: self, child, address, document, known: Mutex::default() }
+        self.of(child, address, Arc::new(Document::new(json!({}))))
     }
 
     pub fn start(self) -> Server {
         let (child, address) = self.spawn();
-        let document = fetch_document(address);
+        self.of(child, address, fetch_document(address))
+    }
+
+    fn of(self, child: Child, address: SocketAddr, document: Arc<Document>) -> Server {
         let witnessed = Witnessed::default();
         witnessed.listens_on(address);
         let initial_password = fs::read_to_string(self.data_dir().join("initial-admin-password"));
@@ -169,6 +171,16 @@ impl Server {
         let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz")).unwrap();
         self.wait_for_log(reply.header("x-request-id").unwrap());
         self.log()
+    }
+
+    /// Waits for what the server has said up to now, if it runs, speaks plain HTTP and tells of requests.
+    fn let_the_log_come(&self) {
+        let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz"));
+        let id = reply.ok().and_then(|reply| reply.header("x-request-id").map(str::to_owned));
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while id.as_ref().is_some_and(|id| !self.log().contains(id)) && Instant::now() < deadline {
+            thread::yield_now();
+        }
     }
 
     /// Waits until the log holds that text.
@@ -298,6 +310,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.let_the_log_come();
         let _ = self.child.kill();
         let _ = self.child.wait();
         if !thread::panicking() {
