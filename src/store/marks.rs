@@ -23,8 +23,6 @@ pub struct Mark(u64);
 pub(super) struct Marks {
     /// Of who users are and what admits them: account, keys and sessions.
     owners: Box<[AtomicU64; SLOTS]>,
-    /// Of all accounts.
-    users: AtomicU64,
     /// Of all that is marked by owner; it moves before any of these does.
     any_owner: AtomicU64,
 }
@@ -36,16 +34,13 @@ pub struct Watch<'a> {
 }
 
 /// Which marks some changes move.
-pub(super) struct Moved {
-    owners: BTreeSet<usize>,
-    users: bool,
-}
+pub(super) struct Moved(BTreeSet<usize>);
 
 impl Marks {
     pub(super) fn new() -> Self {
         Self {
             owners: Box::new(array::from_fn(|_| AtomicU64::new(0))),
-            users: AtomicU64::new(0),
+           
             any_owner: AtomicU64::new(0),
         }
     }
@@ -58,19 +53,12 @@ impl Marks {
         Mark(self.owners[slot(owner.get())].load(Ordering::SeqCst))
     }
 
-    pub(super) fn of_users(&self) -> Mark {
-        Mark(self.users.load(Ordering::SeqCst))
-    }
-
     pub(super) fn move_on(&self, moved: &Moved) {
-        if !moved.owners.is_empty() {
+        if !moved.0.is_empty() {
             self.any_owner.fetch_add(1, Ordering::SeqCst);
         }
-        for slot in &moved.owners {
+        for slot in &moved.0 {
             self.owners[*slot].fetch_add(1, Ordering::SeqCst);
-        }
-        if moved.users {
-            self.users.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -90,10 +78,46 @@ impl Moved {
         let of_owners = |tree: &Tree| matches!(tree, Tree::Users | Tree::ApiKeys | Tree::Sessions);
         let keys = changes.keys().filter(|(tree, _)| of_owners(tree));
         let owners = keys.filter_map(|(_, key)| key.first_chunk()).map(|owner| slot(u32::from_be_bytes(*owner)));
-        Self { owners: owners.collect(), users: changes.keys().any(|(tree, _)| *tree == Tree::Users) }
+        Self(owners.collect())
     }
 }
 
 fn slot(owner: u32) -> usize {
     owner as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(tree: Tree, owner: u32) -> Moved {
+        let key = [owner.to_be_bytes().as_slice(), b"whatever"].concat();
+        Moved::by(&Changes::from([((tree, key), None)]))
+    }
+
+    #[test]
+    fn a_mark_moves_with_the_account_the_keys_and_the_sessions_of_its_owner_alone() {
+        let (marks, ann, bob) = (Marks::new(), Id::new(1).unwrap(), Id::new(2).unwrap());
+        for tree in Tree::ALL {
+            let before = [ann, bob].map(|owner| marks.of_owner(owner));
+
+            marks.move_on(&moved(tree, 1));
+
+            let is_marked = [Tree::Users, Tree::ApiKeys, Tree::Sessions].contains(&tree);
+            assert_eq!(marks.of_owner(ann) != before[0], is_marked, "{tree}");
+            assert_eq!(marks.of_owner(bob), before[1], "{tree}");
+        }
+    }
+
+    #[test]
+    fn a_watch_is_certain_of_no_mark_once_any_has_moved() {
+        let (marks, ann) = (Marks::new(), Id::new(1).unwrap());
+        assert_eq!(marks.watch().mark(ann), Some(marks.of_owner(ann)));
+
+        let watch = marks.watch();
+        marks.move_on(&moved(Tree::Configurations, 1));
+        assert!(watch.mark(ann).is_some());
+        marks.move_on(&moved(Tree::Sessions, 2));
+        assert!(watch.mark(ann).is_none());
+    }
 }

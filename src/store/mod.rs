@@ -132,12 +132,6 @@ impl Store {
         self.marks.of_owner(owner)
     }
 
-    /// The mark of all accounts.
-    #[must_use]
-    pub fn mark_of_users(&self) -> Mark {
-        self.marks.of_users()
-    }
-
     /// Begins to look out for changes of owners' marks.
     #[must_use]
     pub fn watch(&self) -> Watch<'_> {
