@@ -38,11 +38,7 @@ pub(super) struct Moved(BTreeSet<usize>);
 
 impl Marks {
     pub(super) fn new() -> Self {
-        Self {
-            owners: Box::new(array::from_fn(|_| AtomicU64::new(0))),
-           
-            any_owner: AtomicU64::new(0),
-        }
+        Self { owners: Box::new(array::from_fn(|_| AtomicU64::new(0))), any_owner: AtomicU64::new(0) }
     }
 
     pub(super) fn watch(&self) -> Watch<'_> {
