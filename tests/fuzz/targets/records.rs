@@ -5,7 +5,7 @@ use std::{fmt::Debug, ops::ControlFlow};
 
 use libfuzzer_sys::fuzz_target;
 use lodge::{
-    domain::{ApiKey, Configuration, Id, Page, Session, User},
+    domain::{ApiKey, AuditEntry, Configuration, Id, Page, Session, User},
     store::{
         List, StoreError,
         engine::{KeyRange, Tree, Visit},
@@ -22,6 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         b'c' => record::<Configuration>(row),
         b'k' => record::<ApiKey>(row),
         b's' => record::<Session>(row),
+        b'a' => record::<AuditEntry>(row),
         _ => chunk(row),
     }
 });
@@ -36,8 +37,12 @@ fn record<R: Record + PartialEq + Debug>(row: &[u8]) {
 fn chunk(row: &[u8]) {
     let first = Id::new(1).expect("1 is an id");
     let one = One(Tree::Lists, List::Users.chunk_key(first), row);
-    if let Ok(members) = list::members(&one) {
-        let ids = &members[&List::Users];
+    let mut ids = Vec::new();
+    let read = list::for_each_member(&one, &mut |list, id| {
+        assert_eq!(list, List::Users);
+        ids.push(id);
+    });
+    if read.is_ok() {
         assert_eq!(list::count(&one, List::Users).expect("a sound chunk is counted"), ids.len() as u64);
         let page = Page { limit: 3, offset: ids.len().saturating_sub(2) as u64 };
         let (tail, _) = list::page(&one, List::Users, page).expect("a sound chunk is read");
