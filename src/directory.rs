@@ -62,6 +62,24 @@ pub fn door_in(path: &Path) -> PathBuf {
     path.join("door")
 }
 
+/// The paths of what is in that directory under names that begin and end so, in the order of their names.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn named_in(directory: &Path, begin: &str, end: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(begin) && name.ends_with(end) {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
 impl DataDirectory {
     /// Takes the directory for this process; makes it if it does not exist, and closes it to others.
     ///

@@ -1,32 +1,25 @@
 //! Which client a request comes from, where proxies stand in between.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
 use ipnet::IpNet;
 
+use super::hourly::Hourly;
 use crate::clock::Clock;
-
-/// How often a warning is worth a line in the log.
-const WARN_EVERY: Duration = Duration::from_hours(1);
 
 /// The proxies whose word counts.
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     clock: Clock,
-    /// When the next warning is due, in milliseconds.
-    next_warning: AtomicU64,
+    warning: Hourly,
 }
 
 impl TrustedProxies {
     /// The proxies in those networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, clock: Clock) -> Self {
-        Self { networks, clock, next_warning: AtomicU64::new(0) }
+        Self { networks, clock, warning: Hourly::default() }
     }
 
     /// The address of the client, for a request that came from that peer: the peer itself, unless it is a trusted proxy.
@@ -81,10 +74,7 @@ impl TrustedProxies {
     }
 
     fn warn(&self, peer: IpAddr) {
-        let (now, due) = (self.clock.now().as_millis(), self.next_warning.load(Ordering::Relaxed));
-        let next = now + u64::try_from(WARN_EVERY.as_millis()).unwrap_or(u64::MAX);
-        let is_first = || self.next_warning.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if due <= now && is_first() {
+        if self.warning.is_due(self.clock.now()) {
             log::warn!("{peer} is no trusted proxy (--trusted-proxy): what it says of other addresses is ignored");
         }
     }

@@ -13,6 +13,7 @@ mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
+mod hourly;
 mod input;
 mod json;
 mod locks;

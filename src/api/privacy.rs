@@ -1,26 +1,21 @@
 //! What becomes of credentials that anybody on the way could read.
 
-use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::net::SocketAddr;
 
-use super::{error::ApiError, exchange::Exchange};
-
-const WARN_EVERY_SECS: u64 = 3600;
+use super::{error::ApiError, exchange::Exchange, hourly::Hourly};
 
 /// Whether credentials are taken over plain HTTP from another machine.
 #[derive(Debug)]
 pub struct Privacy {
     is_required: bool,
-    warned_at_secs: AtomicU64,
+    warning: Hourly,
 }
 
 impl Privacy {
     /// Refuses them if it `is_required`, or else warns of passwords.
     #[must_use]
     pub fn new(is_required: bool) -> Self {
-        Self { is_required, warned_at_secs: AtomicU64::new(0) }
+        Self { is_required, warning: Hourly::default() }
     }
 
     /// Judges how a credential came.
@@ -35,7 +30,7 @@ impl Privacy {
         if self.is_required {
             return Err(ApiError::Unencrypted);
         }
-        if is_password && self.is_time_to_warn(exchange.app.realm.clock.now().as_secs()) {
+        if is_password && self.warning.is_due(exchange.app.realm.clock.now()) {
             let from = peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
             log::warn!(
                 "a password came over plain HTTP from {from}, where others may read it: serve TLS (--tls-cert or \
@@ -43,12 +38,6 @@ impl Privacy {
             );
         }
         Ok(())
-    }
-
-    fn is_time_to_warn(&self, now_secs: u64) -> bool {
-        let warned = self.warned_at_secs.load(Ordering::Relaxed);
-        now_secs >= warned.saturating_add(WARN_EVERY_SECS)
-            && self.warned_at_secs.compare_exchange(warned, now_secs, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -59,13 +48,6 @@ fn is_this_machine(peer: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_warning_comes_once_an_hour() {
-        let privacy = Privacy::new(false);
-        let warns = [10_000, 10_001, 13_599, 13_600, 13_601].map(|now| privacy.is_time_to_warn(now));
-        assert_eq!(warns, [true, false, false, true, false]);
-    }
 
     #[test]
     fn this_machine_is_known_in_both_families() {

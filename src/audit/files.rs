@@ -13,7 +13,7 @@ use super::{
     line::{line, parts},
     reading::Told,
 };
-use crate::{clock::Timestamp, domain::AuditEntry, logging::chain, store::audit::Place};
+use crate::{clock::Timestamp, directory::named_in, domain::AuditEntry, logging::chain, store::audit::Place};
 
 /// What the files are called; the id of the first entry stands between.
 const NAMES: (&str, &str) = ("audit-", ".jsonl");
@@ -188,16 +188,8 @@ impl Current {
 
 /// The files of a log, the oldest first.
 pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(NAMES.0) && name.ends_with(NAMES.1) {
-            names.push(name);
-        }
-    }
     // The number in the name sorts as a text.
-    names.sort_unstable();
-    Ok(names.into_iter().map(|name| directory.join(name)).collect())
+    named_in(directory, NAMES.0, NAMES.1)
 }
 
 /// The last entry of a file, and how long the file is up to there; `None` if there is none.

@@ -18,7 +18,12 @@ use std::{
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::Access;
-use crate::{clock::Timestamp, domain::User, secret::random_bytes, store::Mark};
+use crate::{
+    clock::Timestamp,
+    domain::{User, octets},
+    secret::random_bytes,
+    store::Mark,
+};
 
 /// How many entries a thread has at most are twice as many: those of lately, and those of before.
 const MOST_OF_LATELY: usize = 2048;
@@ -66,12 +71,8 @@ impl Recognised {
 
     /// By what an entry for this header from that address is found.
     pub(super) fn fingerprint(&self, authorization: &[u8], address: IpAddr) -> Fingerprint {
-        let address = match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write(&address.octets());
+        hasher.write(&octets(address));
         hasher.write(authorization);
         Fingerprint(hasher.finish128().as_u128())
     }

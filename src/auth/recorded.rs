@@ -34,17 +34,20 @@ impl Realm {
             })
             .await
     }
+
+    /// Leaves an entry of what changes no row. A store that cannot take it keeps nobody from doing it.
+    pub(crate) async fn tell(&self, actor: Actor, action: Action, subject: Subject) {
+        let (chain, event) = (self.audit.chain.clone(), done(self.clock.now(), actor, action, subject));
+        if let Err(error) = self.store.write(move |txn| chain.append(txn, event)).await {
+            log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
+        }
+    }
 }
 
 impl Caller {
-    /// Leaves an entry of what changes no row. A store that cannot take it keeps nobody from doing it.
+    /// As [`Realm::tell`], of what the caller does.
     pub(crate) async fn tell(&self, action: Action, subject: Subject) {
-        let (chain, event) =
-            (self.realm.audit.chain.clone(), done(self.realm.clock.now(), self.actor(), action, subject));
-        let told = self.realm.store.write(move |txn| chain.append(txn, event)).await;
-        if let Err(error) = told {
-            log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
-        }
+        self.realm.tell(self.actor(), action, subject).await;
     }
 
     /// The caller as the audit log names one.

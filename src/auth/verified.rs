@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use moka::future::Cache;
 
 use crate::{
-    domain::{PresentedPassword, User},
+    domain::{PresentedPassword, User, octets},
     secret::{Purpose, RootSecret},
 };
 
@@ -50,11 +50,7 @@ impl VerifiedPasswords {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&user.id.get().to_be_bytes());
         // Each part is of a fixed length or says it, so that no two different lists of parts read the same.
-        let address = match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        context.update(&address.octets());
+        context.update(&octets(address));
         context.update(&user.password.as_str().len().to_be_bytes());
         context.update(user.password.as_str().as_bytes());
         context.update(password.as_bytes());

@@ -10,7 +10,7 @@ use std::{
 use thiserror::Error;
 
 use super::{BackupError, Reader, Summary};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, directory::named_in};
 
 /// What scheduled backups are called; the time of their making stands between.
 const NAMES: (&str, &str) = ("lodge-", ".backup");
@@ -98,26 +98,11 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 
 /// Removes what a server that was killed has left behind.
 fn remove_unfinished(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(NAMES.0) && name.ends_with(UNFINISHED) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+    named_in(directory, NAMES.0, UNFINISHED)?.iter().try_for_each(fs::remove_file)
 }
 
 fn remove_oldest(directory: &Path, keep: usize) -> io::Result<()> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(NAMES.0) && name.ends_with(NAMES.1) {
-            names.push(name);
-        }
-    }
     // The time in the name sorts as a text.
-    names.sort_unstable();
-    let excess = names.len().saturating_sub(keep);
-    names.iter().take(excess).try_for_each(|name| fs::remove_file(directory.join(name)))
+    let made = named_in(directory, NAMES.0, NAMES.1)?;
+    made.iter().take(made.len().saturating_sub(keep)).try_for_each(fs::remove_file)
 }

@@ -11,7 +11,7 @@ use rustix::{
 use super::{Failure, salvage::salvage};
 use crate::{
     api::{App, Origins, Privacy, TransferMemory, TrustedProxies},
-    audit::{Files, Keeper, directory_in, done},
+    audit::{Files, Keeper, directory_in},
     auth::{Cost, Hasher, Realm},
     backup::{
         self,
@@ -144,7 +144,7 @@ async fn serve_from(
     check_beside_serving(&store)?;
     let realm = Arc::new(realm(store.clone(), secret, &settings));
     for (action, details) in events {
-        tell(&realm, action, details).await;
+        realm.tell(Actor::SERVER, action, Subject::details(details)).await;
     }
     let keeper = keep_audit_log(directory, &realm, &settings)?;
     make_administrator(&realm, &settings).await?;
@@ -168,21 +168,12 @@ async fn serve_from(
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         Ended::Stopped => {
-            tell(&realm, Action::StopServer, Vec::new()).await;
+            realm.tell(Actor::SERVER, Action::StopServer, Subject::default()).await;
             drop(keeper);
             store.settle();
             Ok(())
         }
         Ended::StorageFailed(error) => Err(Failure::StorageFailed(error)),
-    }
-}
-
-/// Has the audit log tell what the server does. A disk without room for that keeps nobody from reading.
-async fn tell(realm: &Realm, action: Action, details: Vec<String>) {
-    let (chain, event) =
-        (realm.audit.chain.clone(), done(realm.clock.now(), Actor::SERVER, action, Subject::details(details)));
-    if let Err(error) = realm.store.write(move |txn| chain.append(txn, event)).await {
-        log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
     }
 }
 

@@ -18,7 +18,7 @@ pub use audit::{Account, Action, Actor, AuditEntry, Event, Means, Outcome, Subje
 pub use configuration::{Configuration, ConfigurationKey, ConfigurationValue};
 pub use field::Field;
 pub use id::Id;
-pub use network::Network;
+pub use network::{Network, octets};
 pub use page::Page;
 pub use password::{NewPassword, PresentedPassword};
 pub use scope::{Scope, Scopes};

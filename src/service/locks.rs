@@ -93,7 +93,7 @@ pub fn clear_all(realm: &Realm, filter: &LockFilter) {
 /// What the audit log says of these locks; the text of a name that no account has is not kept.
 ///
 /// # Errors
-/// [`StoreError`] if the store cannot be read.
+/// [`AuthError::Store`] if the store cannot be read.
 pub fn subject(realm: &Realm, filter: &LockFilter) -> Result<Subject, AuthError> {
     let address = filter.address.map(|address| format!("address = {address}"));
     let Some(username) = &filter.username else { return Ok(Subject::details(address.into_iter().collect())) };

@@ -19,15 +19,13 @@ mod upgrade;
 
 use std::{
     collections::BTreeMap,
-    fs,
-    hash::{BuildHasher, RandomState},
-    hint,
+    fs, hint,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
 };
 
-use harness::{Server, ServerBuilder};
+use harness::{Server, ServerBuilder, random_below};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -129,14 +127,10 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn random_below(bound: u64) -> u64 {
-    RandomState::new().hash_one(0) % bound
-}
-
 /// Starts the command and kills it within `most`, at a random moment.
 fn run_and_kill(command: &mut Command, most: Duration) {
-    let micros = u64::try_from(most.as_micros()).unwrap().max(1);
-    let moment = Duration::from_micros(random_below(micros));
+    let micros = usize::try_from(most.as_micros()).unwrap().max(1);
+    let moment = Duration::from_micros(random_below(micros) as u64);
     let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
     while begun.elapsed() < moment {

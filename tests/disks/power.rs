@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     disk::{Disk, Kind, is_equipped, remove},
-    harness::{Server, ServerBuilder},
-    writer::{Fate, Writer, random_below, stored},
+    harness::{Server, ServerBuilder, random_below},
+    writer::{Fate, Writer, stored},
 };
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];

@@ -1,13 +1,10 @@
 //! Somebody who writes configurations and knows what was acknowledged.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Client, Reply, Request};
+use crate::harness::{Client, Reply, Request, random_below};
 
 const CONFIGURATIONS: &str = "/users/me/configurations";
 /// How many configurations a writer has at most.
@@ -35,12 +32,6 @@ pub enum Fate {
     Acknowledged,
     Refused(Reply),
     Unanswered,
-}
-
-/// A random number below that one.
-pub fn random_below(bound: usize) -> usize {
-    let number = RandomState::new().hash_one(0);
-    usize::try_from(number % bound as u64).unwrap()
 }
 
 impl Writer {

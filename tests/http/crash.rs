@@ -18,11 +18,8 @@ use lodge::store::{
 };
 use rustix::process::Signal;
 
-use self::{
-    holdings::Holdings,
-    writer::{Writer, random_below},
-};
-use crate::harness::{Server, ServerBuilder};
+use self::{holdings::Holdings, writer::Writer};
+use crate::harness::{Server, ServerBuilder, random_below};
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 /// How often the server is killed, unless `LODGE_TEST_KILLS` says otherwise.

@@ -2,13 +2,8 @@
 
 use std::{
     future::Future,
-    io,
     panic::resume_unwind,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
 };
 
 use futures_util::{
@@ -17,17 +12,15 @@ use futures_util::{
 };
 use lodge::{
     domain::{Id, Page},
-    store::{
-        Sequence, Store, StoreError, Tables, Txn,
-        engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
-        memory::Memory,
-        sled::Sled,
-    },
+    store::{Sequence, Store, StoreError, Tables, Txn, engine::Engine, memory::Memory, sled::Sled},
 };
 use tempfile::TempDir;
 use tokio::{runtime::Builder, task::unconstrained};
 
-use crate::values::{findings_beside_sequences, id, user};
+use crate::{
+    counting::Counting,
+    values::{findings_beside_sequences, id, user},
+};
 
 /// How many writes may wait for the store beside the one that is being run.
 const MOST_WAITING: u32 = 4096;
@@ -50,38 +43,6 @@ impl From<StoreError> for Undone {
             StoreError::Busy => Self::Busy,
             other => Self::Other(other.to_string()),
         }
-    }
-}
-
-/// Memory that counts commits, and refuses the one of that number.
-#[derive(Default)]
-struct Counting {
-    memory: Memory,
-    commits: AtomicUsize,
-    refused: Option<usize>,
-}
-
-impl Counting {
-    fn commits(&self) -> usize {
-        self.commits.load(Ordering::SeqCst)
-    }
-}
-
-impl Engine for Counting {
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.memory.get(tree, key)
-    }
-
-    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError> {
-        self.memory.scan(tree, range, visit)
-    }
-
-    fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
-        let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.refused == Some(number) {
-            return Err(io::Error::other("the disk is on fire").into());
-        }
-        self.memory.commit(changes)
     }
 }
 
@@ -205,7 +166,7 @@ fn a_write_that_changes_nothing_is_no_commit() {
 
 #[test]
 fn once_a_commit_has_failed_nothing_is_acknowledged_any_more() {
-    let engine = Arc::new(Counting { refused: Some(3), ..Counting::default() });
+    let engine = Arc::new(Counting::refusing(3));
     let store = Store::over(Arc::clone(&engine) as Arc<dyn Engine>);
     let failure = store.failure();
     assert_eq!(run(add(&store, 1)), Ok(1));
@@ -226,7 +187,7 @@ fn once_a_commit_has_failed_nothing_is_acknowledged_any_more() {
 
 #[test]
 fn reads_go_on_after_a_failed_commit() {
-    let store = Store::over(Arc::new(Counting { refused: Some(2), ..Counting::default() }));
+    let store = Store::over(Arc::new(Counting::refusing(2)));
     assert_eq!(run(add(&store, 1)), Ok(1));
     assert_eq!(run(add(&store, 2)), Err(Undone::Failed));
 

@@ -19,9 +19,8 @@ use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use crate::{
-    model::{DIFFERENT, ENDS, IDS, KEYS, Model, Probe, Seen, Step, USERNAMES, Undone, perform, seen},
-    values::findings_beside_sequences,
-    values::{api_key, configuration, id, session, user},
+    model::{DIFFERENT, ENDS, IDS, KEYS, Model, Probe, Seen, Step, USERNAMES, Undone, one_case_in, perform, seen},
+    values::{api_key, configuration, findings_beside_sequences, id, session, user},
 };
 
 const CACHE_BYTES: u64 = 1 << 20;
@@ -140,11 +139,7 @@ async fn write(store: &Store, transactions: &[Transaction], probe: &Probe) -> Ve
 
 proptest! {
     // A history is a hundred or so looks at everything: an eighth of the usual number of cases.
-    #![proptest_config(ProptestConfig {
-        cases: ProptestConfig::default().cases / 8,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(one_case_in(8))]
 
     #[test]
     fn after_any_history_disk_memory_and_model_agree(events in vec(any_event(), 1..16), probe in any_probe()) {

@@ -1,17 +1,10 @@
 //! What the store knows of itself: it follows every history, and a loss contradicts it.
 
-use std::{
-    fs,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fs, path::Path, sync::Arc};
 
 use lodge::store::{
     Loss, Room, Store,
-    engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
+    engine::{Changes, Engine, KeyRange, Tree},
     integrity::{Integrity, RowHasher},
     memory::Memory,
     sled::{OpenError, Sled},
@@ -21,34 +14,13 @@ use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
 
 use crate::{
+    counting::Counting,
     histories::{any_step, runtime},
-    model::{Step, Undone, perform},
+    model::{Step, Undone, one_case_in, perform},
     values::{configuration, user},
 };
 
 const CACHE_BYTES: u64 = 1 << 20;
-
-/// Memory that counts commits.
-#[derive(Default)]
-struct Counting {
-    memory: Memory,
-    commits: AtomicU64,
-}
-
-impl Engine for Counting {
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.memory.get(tree, key)
-    }
-
-    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError> {
-        self.memory.scan(tree, range, visit)
-    }
-
-    fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        self.memory.commit(changes)
-    }
-}
 
 fn open(directory: &Path) -> Store {
     Store::open(directory, CACHE_BYTES, Room::NONE).unwrap()
@@ -75,11 +47,7 @@ fn surveyed(rows: &dyn Rows) -> Integrity {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: ProptestConfig::default().cases / 4,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(one_case_in(4))]
 
     #[test]
     fn after_any_history_the_store_knows_its_rows_and_has_counted_its_commits(
@@ -91,7 +59,7 @@ proptest! {
 
         for steps in history {
             write(&store, steps);
-            prop_assert_eq!(stored(&store).commit, engine.commits.load(Ordering::SeqCst));
+            prop_assert_eq!(stored(&store).commit, engine.commits());
             prop_assert_eq!(stored(&store), surveyed(&store));
         }
         prop_assert_eq!(store.loss().unwrap(), Loss::new());

@@ -2,6 +2,7 @@
 
 mod audit;
 mod clock;
+mod counting;
 mod groups;
 mod histories;
 mod integrity;

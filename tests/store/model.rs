@@ -7,6 +7,7 @@ use lodge::{
     domain::{ApiKey, Configuration, Id, KeyDigest, Page, Session, User},
     store::{List, PutError, Sequence, Slice, StoreError, Tables, Txn, engine::Tree, list},
 };
+use proptest::prelude::ProptestConfig;
 use uuid::Uuid;
 
 use crate::values;
@@ -332,4 +333,9 @@ fn name(sequence: Sequence) -> &'static str {
         Sequence::ApiKeys => "api keys",
         Sequence::Sessions => "sessions",
     }
+}
+
+/// So many times fewer cases than usual, because each is long.
+pub fn one_case_in(number: u32) -> ProptestConfig {
+    ProptestConfig { cases: ProptestConfig::default().cases / number, failure_persistence: None, ..Default::default() }
 }

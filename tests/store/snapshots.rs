@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::{
     histories::{any_step, runtime},
-    model::{Step, Undone, perform},
+    model::{Step, Undone, one_case_in, perform},
     values::{configuration, id, user},
 };
 
@@ -212,11 +212,7 @@ fn a_range_of_a_snapshot_ends_where_it_is_told_to() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: ProptestConfig::default().cases / 4,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(one_case_in(4))]
 
     #[test]
     fn after_any_history_every_snapshot_of_it_is_its_moment(

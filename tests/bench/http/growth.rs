@@ -77,11 +77,8 @@ fn report_latencies(latencies: &Latencies, report: &mut Report) {
         });
     }
     let line = |value: fn(f64) -> f64| {
-        move |kind: &&str| {
-            let points = SIZES.map(|users| {
-                let middle = median(latencies[&(KINDS[KINDS.iter().position(|k| k == kind).unwrap()], users)].clone());
-                (f64::from(users), value(middle))
-            });
+        move |kind: &&'static str| {
+            let points = SIZES.map(|users| (f64::from(users), value(median(latencies[&(*kind, users)].clone()))));
             Line { name: (*kind).to_owned(), points: points.to_vec() }
         }
     };

@@ -1,14 +1,11 @@
 //! Somebody who writes until the server is killed, and knows what was acknowledged.
 
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
 use super::holdings::{Action, Holdings, Person, Value};
-use crate::harness::{Client, Reply, Request, Server, basic, password_of};
+use crate::harness::{Client, Reply, Request, Server, basic, password_of, random_below};
 
 /// How many of each a writer keeps; beyond that it removes.
 const MOST_CONFIGURATIONS: usize = 20;
@@ -33,12 +30,6 @@ pub struct Writer {
     ended: Vec<String>,
     last_ids: BTreeMap<&'static str, u64>,
     written: u64,
-}
-
-/// A random number below that one.
-pub fn random_below(bound: usize) -> usize {
-    let number = RandomState::new().hash_one(0);
-    usize::try_from(number % bound as u64).unwrap()
 }
 
 fn one_of<K: Clone, V>(held: &BTreeMap<K, V>) -> Option<K> {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -31,6 +32,12 @@ pub const ADMIN_PASSWORD: &str = "the keys to the house";
 /// The password of a user that [`Server::user`] makes.
 pub fn password_of(username: &str) -> String {
     format!("{username} lives here")
+}
+
+/// A random number below that one.
+pub fn random_below(bound: usize) -> usize {
+    let number = RandomState::new().hash_one(0);
+    usize::try_from(number % bound as u64).unwrap()
 }
 
 /// How a server is started.
@@ -168,15 +175,19 @@ impl Server {
 
     /// What a running server has said up to now: its lines come a moment later, but in their order.
     pub fn whole_log(&self) -> String {
-        let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz")).unwrap();
-        self.wait_for_log(reply.header("x-request-id").unwrap());
+        self.wait_for_log(&self.id_of_a_request().unwrap());
         self.log()
+    }
+
+    /// The id of a request that has just been answered, if the server runs and speaks plain HTTP.
+    fn id_of_a_request(&self) -> Option<String> {
+        let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz")).ok()?;
+        reply.header("x-request-id").map(str::to_owned)
     }
 
     /// Waits for what the server has said up to now, if it runs, speaks plain HTTP and tells of requests.
     fn let_the_log_come(&self) {
-        let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz"));
-        let id = reply.ok().and_then(|reply| reply.header("x-request-id").map(str::to_owned));
+        let id = self.id_of_a_request();
         let deadline = Instant::now() + Duration::from_secs(1);
         while id.as_ref().is_some_and(|id| !self.log().contains(id)) && Instant::now() < deadline {
             thread::yield_now();

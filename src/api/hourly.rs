@@ -1,0 +1,37 @@
+//! What is worth a line in the log once an hour at most.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::clock::Timestamp;
+
+/// Is due once an hour, for one of those who ask.
+#[derive(Debug, Default)]
+pub(super) struct Hourly {
+    next_millis: AtomicU64,
+}
+
+impl Hourly {
+    /// Whether it is due; who is told so is the only one.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        const HOUR_MILLIS: u64 = Duration::from_hours(1).as_secs() * 1000;
+        let (now, due) = (now.as_millis(), self.next_millis.load(Ordering::Relaxed));
+        let is_first =
+            || self.next_millis.compare_exchange(due, now + HOUR_MILLIS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        due <= now && is_first()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_comes_once_an_hour() {
+        let hourly = Hourly::default();
+        let warns = [10_000, 10_001, 13_599, 13_600, 13_601].map(|now| hourly.is_due(Timestamp::from_secs(now)));
+        assert_eq!(warns, [true, false, false, true, false]);
+    }
+}
