@@ -53,10 +53,41 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T17:22:00.000Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // RFC 3339 ends with the year 9999; humantime refuses what lies beyond.
+        const DAY: u64 = 86_400_000;
+        // RFC 3339 ends with the year 9999.
         let millis = self.0.min(253_402_300_799_999);
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        humantime::format_rfc3339_millis(time).fmt(f)
+        let (day, of_day) = (millis / DAY, millis % DAY);
+        let (year, month, date) = date(day);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        put(&mut text[..4], year);
+        put(&mut text[5..7], month);
+        put(&mut text[8..10], date);
+        put(&mut text[11..13], of_day / 3_600_000);
+        put(&mut text[14..16], of_day / 60_000 % 60);
+        put(&mut text[17..19], of_day / 1000 % 60);
+        put(&mut text[20..23], of_day % 1000);
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Year, month and day of the month, that many days after 1970-01-01: `civil_from_days` of Howard Hinnant's
+/// "chrono-Compatible Low-Level Date Algorithms", whose years begin with March.
+fn date(day: u64) -> (u64, u64, u64) {
+    let day = day + 719_468;
+    let (era, day_of_era) = (day / 146_097, day % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let date = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, date)
+}
+
+/// Writes the number's last digits over these.
+fn put(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
     }
 }
 
@@ -123,6 +154,17 @@ mod tests {
     fn a_moment_reads_as_rfc_3339_with_milliseconds() {
         assert_eq!(Timestamp::from_millis(1_763_918_520_007).to_string(), "2025-11-23T17:22:00.007Z");
         assert_eq!(Timestamp::from_millis(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn every_day_until_the_year_9999_reads_as_the_calendar_has_it() {
+        for day in 0..=2_932_896 {
+            // Another time of day each day.
+            let millis = day * 86_400_000 + day * 7_654_321 % 86_400_000;
+            let expected = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            let expected = humantime::format_rfc3339_millis(expected).to_string();
+            assert_eq!(Timestamp::from_millis(millis).to_string(), expected);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::{hkdf, rand};
+use aws_lc_rs::hkdf;
 use data_encoding::HEXLOWER;
 use thiserror::Error;
 use uuid::Uuid;
@@ -43,7 +43,7 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).expect("the system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
     bytes
 }
 

@@ -1,6 +1,7 @@
 //! Where every request comes in and every answer goes out.
 
 use std::{
+    fmt::{self, Display, Formatter},
     panic::AssertUnwindSafe,
     rc::Rc,
     sync::{
@@ -160,14 +161,26 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         let method = self.method.as_str().get(..16).unwrap_or(self.method.as_str());
         let (prefix, path) = self.route;
-        let status = self.status.map_or_else(|| "gone".to_owned(), |status| status.to_string());
-        let milliseconds = self.began.elapsed().as_secs_f64() * 1000.0;
-        let user = self.who.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let api_key = self.who.api_key.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        let (status, user, api_key) = (Or(self.status, "gone"), Or(self.who.user, "-"), Or(self.who.api_key, "-"));
+        let micros = self.began.elapsed().as_micros();
         log::info!(
             target: "lodge::request",
-            "method={method} route={prefix}{path} status={status} time_ms={milliseconds:.3} request_id={} user_id={user} api_key_id={api_key}",
+            "method={method} route={prefix}{path} status={status} time_ms={}.{:03} request_id={} user_id={user} api_key_id={api_key}",
+            micros / 1000,
+            micros % 1000,
             self.request_id,
         );
+    }
+}
+
+/// A value, or what stands for none.
+struct Or<T>(Option<T>, &'static str);
+
+impl<T: Display> Display for Or<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str(self.1),
+        }
     }
 }

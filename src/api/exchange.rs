@@ -5,8 +5,8 @@ use std::{net::IpAddr, rc::Rc, sync::Arc};
 use actix_web::{HttpRequest, dev::Payload, http::header::HeaderName};
 
 use super::{
-    connection::Connection, cors::Origins, forwarded::TrustedProxies, operations::Operation, privacy::Privacy,
-    transfer::TransferMemory,
+    connection::Connection, cors::Origins, forwarded::TrustedProxies, operations::Operation, pages::UserPages,
+    privacy::Privacy, transfer::TransferMemory,
 };
 use crate::{auth::Realm, backup::schedule::BackupLog, config::Limits, domain::Id};
 
@@ -24,6 +24,8 @@ pub struct App {
     pub privacy: Privacy,
     /// The proxies whose word on a client's address counts.
     pub proxies: TrustedProxies,
+    /// The list of users, as it was answered lately.
+    pub user_pages: Arc<UserPages>,
     /// How the scheduled backups go.
     pub backups: BackupLog,
 }

@@ -1,6 +1,6 @@
 //! What handlers take of a request: path parameters, pages, bodies.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use actix_web::{dev::Payload, http::header, web::BytesMut};
 use futures_util::StreamExt;
@@ -11,6 +11,7 @@ use super::{
     exchange::Exchange,
     json,
     openapi::Description,
+    pages::UserPages,
     transfer::{SMALL, Share},
 };
 use crate::{
@@ -124,6 +125,14 @@ impl Input for Page {
         description.shared_parameter("offset");
         description.error(400, "The limit or the offset is not a number from 0 up.");
     }
+}
+
+impl Input for Arc<UserPages> {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        Ok(Self::clone(&exchange.app.user_pages))
+    }
+
+    fn describe(_: &mut Description) {}
 }
 
 /// The number that the query gives for a name; `None` if it does not name it.

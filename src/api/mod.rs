@@ -20,6 +20,7 @@ mod locks;
 mod mount;
 pub mod openapi;
 pub mod operations;
+mod pages;
 mod privacy;
 mod reply;
 mod routes;
@@ -29,6 +30,6 @@ mod transfer;
 mod users;
 
 pub use self::{
-    connection::Connection, cors::Origins, exchange::App, forwarded::TrustedProxies, privacy::Privacy,
-    transfer::TransferMemory,
+    connection::Connection, cors::Origins, exchange::App, forwarded::TrustedProxies, pages::UserPages,
+    privacy::Privacy, transfer::TransferMemory,
 };

@@ -1,8 +1,12 @@
 //! What handlers answer: the type is the status.
 
+use std::marker::PhantomData;
+
 use actix_web::{
     HttpResponse,
+    body::MessageBody,
     http::{StatusCode, header},
+    web::Bytes,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -49,6 +53,19 @@ pub(super) struct NoContent;
 /// An answer in whose place a 422 may come although there is no body that could be wrong.
 pub(super) struct Permitted<R>(pub(super) R);
 
+/// 200 with a list that is JSON already.
+pub(super) struct EncodedListing<V> {
+    body: Bytes,
+    of: PhantomData<V>,
+}
+
+impl<V> EncodedListing<V> {
+    /// What [`Listing::encode`] gave.
+    pub(super) fn new(body: Bytes) -> Self {
+        Self { body, of: PhantomData }
+    }
+}
+
 /// 200 with a list and its count.
 pub(super) struct Listing<V> {
     items: Vec<V>,
@@ -65,6 +82,14 @@ impl<V> Listing<V> {
     pub(super) fn whole(items: Vec<V>) -> Self {
         let count = items.len() as u64;
         Self { items, count }
+    }
+
+    /// The list as JSON.
+    pub(super) fn encode(&self) -> Vec<u8>
+    where
+        V: Listed,
+    {
+        encode(self)
     }
 }
 
@@ -144,8 +169,25 @@ impl<V: Listed> Reply for Listing<V> {
     }
 }
 
+impl<V: Listed> Reply for EncodedListing<V> {
+    fn into_response(self) -> HttpResponse {
+        encoded(StatusCode::OK, self.body)
+    }
+
+    fn describe(description: &mut Description) {
+        Listing::<V>::describe(description);
+    }
+}
+
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    let body = serde_json::to_vec(body).expect("views have text keys and finite numbers");
+    encoded(status, encode(body))
+}
+
+fn encode(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("views have text keys and finite numbers")
+}
+
+fn encoded(status: StatusCode, body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::build(status).insert_header(header::ContentType::json()).body(body)
 }

@@ -8,7 +8,8 @@ use super::{
     error::ApiError,
     guard::Oneself,
     input::{Body, FromMembers, Members, PathId},
-    reply::{Created, Listed, Listing, NoContent, Permitted, Shown, View},
+    pages::UserPages,
+    reply::{Created, EncodedListing, Listed, Listing, NoContent, Permitted, Shown, View},
 };
 use crate::{
     auth::{Administrator, Caller, Rules},
@@ -76,8 +77,14 @@ pub(super) async fn show_current(caller: Caller) -> Result<Shown<UserView>, ApiE
     Ok(Shown(UserView(caller.user)))
 }
 
-pub(super) async fn index(administrator: Administrator, page: Page) -> Result<Listing<UserView>, ApiError> {
-    Ok(Listing::of(users::index(&administrator, page)?, UserView::from))
+pub(super) async fn index(
+    administrator: Administrator,
+    page: Page,
+    pages: Arc<UserPages>,
+) -> Result<EncodedListing<UserView>, ApiError> {
+    let mark = administrator.0.store().mark_of_users();
+    let make = || Ok(Listing::of(users::index(&administrator, page)?, UserView::from).encode());
+    Ok(EncodedListing::new(pages.page(page, mark, make)?))
 }
 
 pub(super) async fn create(

@@ -160,6 +160,7 @@ async fn serve_from(
         limits: settings.limits,
         origins: Origins::new(&settings.origins),
         privacy: Privacy::new(settings.require_tls),
+        user_pages: Arc::default(),
         backups: log,
     });
     let scheme = if certificate.is_some() { "https" } else { "http" };

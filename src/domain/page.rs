@@ -1,7 +1,7 @@
 //! Which part of a list is wanted.
 
 /// A window on a list in ascending order of id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
     /// How many items at most, 0 to [`Page::MOST`].
     pub limit: usize,

@@ -23,6 +23,8 @@ pub struct Mark(u64);
 pub(super) struct Marks {
     /// Of who users are and what admits them: account, keys and sessions.
     owners: Box<[AtomicU64; SLOTS]>,
+    /// Of all accounts.
+    users: AtomicU64,
     /// Of all that is marked by owner; it moves before any of these does.
     any_owner: AtomicU64,
 }
@@ -34,11 +36,18 @@ pub struct Watch<'a> {
 }
 
 /// Which marks some changes move.
-pub(super) struct Moved(BTreeSet<usize>);
+pub(super) struct Moved {
+    owners: BTreeSet<usize>,
+    users: bool,
+}
 
 impl Marks {
     pub(super) fn new() -> Self {
-        Self { owners: Box::new(array::from_fn(|_| AtomicU64::new(0))), any_owner: AtomicU64::new(0) }
+        Self {
+            owners: Box::new(array::from_fn(|_| AtomicU64::new(0))),
+            users: AtomicU64::new(0),
+            any_owner: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn watch(&self) -> Watch<'_> {
@@ -49,13 +58,27 @@ impl Marks {
         Mark(self.owners[slot(owner.get())].load(Ordering::SeqCst))
     }
 
+    pub(super) fn of_users(&self) -> Mark {
+        Mark(self.users.load(Ordering::SeqCst))
+    }
+
     pub(super) fn move_on(&self, moved: &Moved) {
-        if !moved.0.is_empty() {
+        if moved.users {
+            self.users.fetch_add(1, Ordering::SeqCst);
+        }
+        if !moved.owners.is_empty() {
             self.any_owner.fetch_add(1, Ordering::SeqCst);
         }
-        for slot in &moved.0 {
+        for slot in &moved.owners {
             self.owners[*slot].fetch_add(1, Ordering::SeqCst);
         }
+    }
+}
+
+#[cfg(test)]
+impl Mark {
+    pub(crate) const fn of(number: u64) -> Self {
+        Self(number)
     }
 }
 
@@ -74,7 +97,7 @@ impl Moved {
         let of_owners = |tree: &Tree| matches!(tree, Tree::Users | Tree::ApiKeys | Tree::Sessions);
         let keys = changes.keys().filter(|(tree, _)| of_owners(tree));
         let owners = keys.filter_map(|(_, key)| key.first_chunk()).map(|owner| slot(u32::from_be_bytes(*owner)));
-        Self(owners.collect())
+        Self { owners: owners.collect(), users: changes.keys().any(|(tree, _)| *tree == Tree::Users) }
     }
 }
 
@@ -96,12 +119,14 @@ mod tests {
         let (marks, ann, bob) = (Marks::new(), Id::new(1).unwrap(), Id::new(2).unwrap());
         for tree in Tree::ALL {
             let before = [ann, bob].map(|owner| marks.of_owner(owner));
+            let users_before = marks.of_users();
 
             marks.move_on(&moved(tree, 1));
 
             let is_marked = [Tree::Users, Tree::ApiKeys, Tree::Sessions].contains(&tree);
             assert_eq!(marks.of_owner(ann) != before[0], is_marked, "{tree}");
             assert_eq!(marks.of_owner(bob), before[1], "{tree}");
+            assert_eq!(marks.of_users() != users_before, tree == Tree::Users, "{tree}");
         }
     }
 

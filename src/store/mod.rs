@@ -132,6 +132,12 @@ impl Store {
         self.marks.of_owner(owner)
     }
 
+    /// The mark of all accounts: it moves when one is made, changed or removed, before that write is answered.
+    #[must_use]
+    pub fn mark_of_users(&self) -> Mark {
+        self.marks.of_users()
+    }
+
     /// Begins to look out for changes of owners' marks.
     #[must_use]
     pub fn watch(&self) -> Watch<'_> {

@@ -64,6 +64,7 @@ impl House {
             origins: Origins::new(&settings.origins),
             privacy: Privacy::new(settings.require_tls),
             proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
+            user_pages: Arc::default(),
             backups: BackupLog::default(),
         };
         Self { realm, store, reads, app: web::Data::new(app) }
