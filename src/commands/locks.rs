@@ -73,3 +73,27 @@ fn line(lock: &Lock) -> String {
 fn address(text: &str) -> Result<Network, String> {
     Network::parse(text).ok_or_else(|| "not an IP address".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, domain::Username};
+
+    #[test]
+    fn a_line_tells_what_waits_and_a_name_only_where_somebody_has_it() {
+        let said = |kind, username, address: Option<&str>| {
+            let username = Option::map(username, |username| Username::parse(username).unwrap());
+            let address = address.and_then(Network::parse);
+            line(&Lock { kind, username, address, failures: 7, waits_until: Timestamp::from_secs(0) })
+        };
+        let end = "7 failures, waits until 1970-01-01T00:00:00.000Z";
+        for (said, what) in [
+            (said(LockKind::AccountFromAddress, Some("ann"), Some("192.0.2.1")), "ann from 192.0.2.1"),
+            (said(LockKind::AccountFromAddress, None, Some("::1")), "a name that nobody has from ::/64"),
+            (said(LockKind::Address, None, Some("192.0.2.1")), "192.0.2.1, on accounts that are new to it"),
+            (said(LockKind::Account, Some("ann"), None), "ann, from addresses that are new to it"),
+        ] {
+            assert_eq!(said, format!("{what}: {end}"));
+        }
+    }
+}

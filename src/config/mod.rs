@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn files_of_the_audit_log_end_and_go_as_they_are_told_to_within_bounds() {
+        let said = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
+        let audit = settings(said.as_flattened()).unwrap().audit;
+        assert_eq!(audit, FileRules { size_bytes: 128 << 10, age: Duration::from_hours(72), keep: 4 });
+
+        let wrong = [["--audit-file-size", "63KiB"], ["--audit-file-age", "0s"], ["--audit-keep", "1"]];
+        let said = settings(wrong.as_flattened()).unwrap_err().to_string();
+        assert_eq!(said.lines().count(), wrong.len(), "{said}");
+    }
+
+    #[test]
     fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("lodge.toml");

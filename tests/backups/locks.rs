@@ -58,6 +58,19 @@ fn what_waits_is_cleared_by_user_by_address_or_all() {
 }
 
 #[test]
+fn what_does_not_wait_yet_is_forgotten_as_well() {
+    let server = ServerBuilder::new().flag("--trusted-proxy", "127.0.0.1").start();
+    let both = ["--user", "admin", "--address", "192.0.2.1"];
+    for arguments in [&both[..2], &both[2..], &both, &[]] {
+        for _ in 0..4 {
+            assert_eq!(sign_in(&server, "192.0.2.1", "not the keys to the house"), 401, "{arguments:?}");
+        }
+        lodge(&server, &[&["locks", "clear"], arguments].concat()).expect(0);
+    }
+    assert_eq!(sign_in(&server, "192.0.2.1", "not the keys to the house"), 401);
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     let mut server = Server::start();
     for wrong in [&["--address", "here"][..], &["--address", "192.0.2.0/24"], &["--user", ""]] {

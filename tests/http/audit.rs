@@ -317,7 +317,7 @@ fn no_secret_is_in_the_log_whatever_was_done() {
 
 #[test]
 fn pages_and_filters_are_those_of_every_list() {
-    let (server, _) = with_ann();
+    let (server, ann) = with_ann();
     server.user("ben").post("/users/me/configurations", &json!({"key": "k"})).expect(201);
     let all = entries(&server);
     let ids: Vec<_> = all.iter().map(|entry| entry["id"].as_u64().unwrap()).collect();
@@ -329,6 +329,7 @@ fn pages_and_filters_are_those_of_every_list() {
     assert_eq!(page(&server, "?offset=1000"), (Vec::new(), count));
     let actions = |query: &str| page(&server, query).0.iter().map(|entry| entry["action"].clone()).collect::<Vec<_>>();
     assert_eq!(actions("?user=BEN"), ["users / create", "configurations / create"]);
+    assert_eq!(actions(&format!("?user={ann}")), ["users / create", "configurations / create", "api_keys / create"]);
     assert_eq!(actions("?user=ben&action=configurations+/+*"), ["configurations / create"]);
     assert_eq!(page(&server, "?user=ben&limit=1&offset=1"), (vec![all.last().unwrap().clone()], 2));
     assert_eq!(page(&server, &format!("?since={}", all[0]["at"].as_str().unwrap())).1, count);
@@ -342,11 +343,19 @@ fn pages_and_filters_are_those_of_every_list() {
 
 #[test]
 fn the_command_tells_the_same_of_a_running_and_of_a_stopped_server() {
-    let (mut server, _) = with_ann();
-    server.user("ben");
+    let (mut server, ann) = with_ann();
+    // Ben's configuration has the number that Ann has among the users.
+    assert_eq!(server.user("ben").post("/users/me/configurations", &json!({"key": "k"})).expect(201).id(), ann);
     let running = told(&server, &[]);
-    assert_eq!(told(&server, &["--user", "ben"]).len(), 1);
-    assert_eq!(told(&server, &["--until", "1h"]).len(), 0);
+    let numbers = |server: &Server| {
+        let ann = ann.to_string();
+        let filters =
+            [["--user", "BEN"], ["--user", &ann], ["--action", "users/*"], ["--since", "24h"], ["--until", "24h"]];
+        let never = [["--since", "2999-01-01T00:00:00Z"], ["--until", "2001-01-01T00:00:00Z"]];
+        assert_eq!(never.map(|filter| told(server, &filter).len()), [0, 0]);
+        filters.map(|filter| told(server, &filter).len())
+    };
+    assert_eq!(numbers(&server), [2, 3, 3, running.len(), 0]);
     is_whole(&server);
     let without_chain = |entry: &Value| {
         let mut entry = entry.clone();
@@ -361,7 +370,7 @@ fn the_command_tells_the_same_of_a_running_and_of_a_stopped_server() {
     let stopped = told(&server, &[]);
     assert_eq!(stopped[..running.len()], running);
     assert_eq!(stopped.last().unwrap()["action"], "server / stop");
-    assert_eq!(told(&server, &["--user", "ben"]).len(), 1);
+    assert_eq!(numbers(&server), [2, 3, 3, stopped.len(), 0]);
     is_whole(&server);
     for wrong in [&["audit", "--since", "yesterday"][..], &["audit", "--verify", "--user", "ann"]] {
         assert_eq!(lodge(&server, wrong).status.code(), Some(2));
@@ -417,6 +426,19 @@ fn commands_leave_entries_by_whoever_ran_them_and_the_log_stays_whole() {
     for action in others {
         assert!(told.iter().any(|entry| entry["action"] == action), "{action}");
     }
+}
+
+#[test]
+fn locks_that_are_cleared_at_the_door_are_told_with_whose_they_were() {
+    let (server, id) = with_ann();
+
+    let left = left_by(&server, || {
+        assert!(lodge(&server, &["locks", "clear", "--user", "Ann", "--address", "192.0.2.7"]).status.success());
+    });
+
+    let wanted = json!({"action": "locks / destroy", "result": "done", "credential": "local", "system_uid": geteuid().as_raw(),
+        "target": "user", "target_id": id, "target_name": "ann", "details": ["address = 192.0.2.7"], "count": 1});
+    assert_eq!(left.into_iter().map(lasting).collect::<Vec<_>>(), [wanted]);
 }
 
 #[test]

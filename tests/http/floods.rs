@@ -321,3 +321,22 @@ fn the_bounds_of_a_head_and_of_json_are_settings() {
     let refused = admin.send(&body(5)).expect(400);
     assert_eq!(refused.json(), json!({"error": "The body is nested too deep."}));
 }
+
+#[test]
+fn heads_with_the_longest_paths_come_through_however_many_are_under_way() {
+    let server = ServerBuilder::new().flag("--path-limit", "32KiB").flag("--head-deadline", "1h").start();
+    let (path, header) = ("x".repeat(32_000), "x".repeat(8_000));
+    let head = format!("GET /healthz?{path} HTTP/1.1\r\nHost: lodge\r\nX-Large: {header}");
+    let begin = |_| {
+        let mut conversation = Conversation::with(server.address);
+        conversation.say(&head);
+        conversation
+    };
+    let mut conversations: Vec<_> = (0..600).map(begin).collect();
+
+    // The last first, while the others still are under way.
+    while let Some(mut conversation) = conversations.pop() {
+        conversation.say("\r\n\r\n");
+        assert_eq!(conversation.hear().status, 200);
+    }
+}

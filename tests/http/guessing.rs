@@ -398,6 +398,19 @@ fn an_administrator_clears_what_waits() {
 }
 
 #[test]
+fn an_administrator_clears_what_does_not_wait_yet_as_well() {
+    let server = behind_a_proxy("5");
+    let query = "?username=admin&address=192.0.2.1";
+    for query in ["?username=admin", "?address=192.0.2.1", query, ""] {
+        for _ in 0..4 {
+            assert_eq!(status_from(&server, "192.0.2.1", "admin", WRONG), 401, "{query}");
+        }
+        server.admin().delete(&format!("/locks{query}")).expect(204);
+    }
+    assert_eq!(status_from(&server, "192.0.2.1", "admin", WRONG), 401);
+}
+
+#[test]
 fn which_locks_to_clear_is_said_once_and_right() {
     let server = behind_a_proxy("1");
     flood(&server, "ann");

@@ -3,6 +3,7 @@
 use std::{
     fs,
     ops::ControlFlow,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,6 +22,7 @@ use lodge::{
         record,
     },
 };
+use rustix::{fs::Mode, process::umask};
 use tempfile::TempDir;
 
 use crate::{
@@ -402,4 +404,23 @@ fn the_log_goes_on_in_another_store_and_where_it_cannot_it_begins_behind_what_is
     assert_eq!(goes_on(None), Report { first: 31, last: 32, key_since: 31, fault: None });
     replaced.put(35, None);
     assert_eq!(goes_on(Some(&replaced.store)), Report { first: 41, last: 42, key_since: 41, fault: None });
+}
+
+#[test]
+fn the_files_are_the_owners_alone_whatever_was_permitted_before() {
+    // As it is on most machines; the server's own is stricter.
+    umask(Mode::from_raw_mode(0o022));
+    let modes = |log: &Log| {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        (mode(&log.directory.path().join("audit")), mode(log.files().last().unwrap()))
+    };
+    let log = Log::with(40);
+    let made = modes(&log);
+    for (path, mode) in [(log.directory.path().join("audit"), 0o755), (log.files().pop().unwrap(), 0o644)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    Files::open(&log.directory.path().join("audit"), RULES, log.state().exported).unwrap();
+
+    assert_eq!((made, modes(&log)), ((0o700, 0o600), (0o700, 0o600)));
 }

@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU64;
+use std::{pin::pin, sync::atomic::AtomicU64};
 
 use futures_util::FutureExt;
 
@@ -226,21 +226,20 @@ fn tries_at_the_same_time_cannot_slip_past_the_bound() {
     assert_eq!(house.fail("ann", HERE), Ok(()));
 }
 
-#[tokio::test]
-async fn what_is_held_back_goes_on_when_a_try_ends_well_and_is_refused_when_all_end_badly() {
-    for (ends_well, expected) in [(true, Ok(())), (false, Err(1))] {
+#[test]
+fn what_is_held_back_goes_on_when_a_try_ends_well_or_unchecked_and_is_refused_when_all_end_badly() {
+    let ends: [(fn(Attempt), Tried); 3] =
+        [(|attempt| attempt.settle(true), Ok(())), (drop, Ok(())), (|attempt| attempt.settle(false), Err(1))];
+    for (end, expected) in ends {
         let house = House::new(2);
         let running: Vec<_> = (0..2).map(|_| house.begin("ann", HERE).unwrap().unwrap()).collect();
-        let held = house.throttle.begin("ann", None, HERE.parse().unwrap());
+        let mut held = pin!(house.throttle.begin("ann", None, HERE.parse().unwrap()));
+        assert!(held.as_mut().now_or_never().is_none());
 
-        let (held, ()) = tokio::join!(held, async {
-            tokio::task::yield_now().await;
-            for attempt in running {
-                attempt.settle(ends_well);
-            }
-        });
+        running.into_iter().for_each(end);
 
-        assert_eq!(held.map(drop).map_err(|error| retry_after(&error)), expected);
+        let begun = held.now_or_never().expect("it is told that they have ended");
+        assert_eq!(begun.map(drop).map_err(|error| retry_after(&error)), expected);
     }
 }
 
@@ -384,5 +383,27 @@ fn what_waits_is_listed_and_cleared_by_account_by_address_or_both() {
         house.throttle.clear(username, address.and_then(Network::parse));
 
         assert_eq!(waiting(&house), left, "{username:?} {address:?}");
+    }
+}
+
+#[test]
+fn an_address_on_all_accounts_and_an_account_from_all_addresses_are_cleared_each_by_itself() {
+    let waits = |house: &House| (house.check("new", HERE).is_err(), house.check("ann", THERE).is_err());
+    for (username, address, left) in [
+        (None, Some(HERE), (false, true)),
+        (Some("ann"), None, (true, false)),
+        (None, Some(THERE), (true, true)),
+        (Some("ben"), None, (true, true)),
+        (Some("ann"), Some(HERE), (true, true)),
+        (None, None, (false, false)),
+    ] {
+        let house = House::new(5);
+        house.flood_account("ann");
+        house.flood_address(HERE);
+        assert_eq!(waits(&house), (true, true));
+
+        house.throttle.clear(username, address.and_then(Network::parse));
+
+        assert_eq!(waits(&house), left, "{username:?} {address:?}");
     }
 }
