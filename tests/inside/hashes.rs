@@ -4,13 +4,9 @@ use std::sync::atomic::Ordering;
 
 use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use lodge::{
-    auth::Asker,
-    domain::{Email, Id, PresentedPassword, User, Username},
-};
 use serde_json::{Value, json};
 
-use crate::house::{House, NOW};
+use crate::house::House;
 
 const PASSWORD: &str = "a house with a view";
 
@@ -23,20 +19,7 @@ struct Home(House);
 impl Home {
     async fn build() -> Self {
         let house = House::build().await;
-        let password =
-            house.realm.hasher.hash(Asker::server(), &PresentedPassword::parse(PASSWORD).unwrap()).await.unwrap();
-        let ann = User {
-            id: Id::new(1).unwrap(),
-            username: Username::parse("ann").unwrap(),
-            password,
-            email: Email::parse("ann@home").ok(),
-            user_id: None,
-            group_id: None,
-            is_admin: true,
-            created_at: NOW,
-            updated_at: NOW,
-        };
-        house.store.write(move |txn| txn.put(&ann)).await.unwrap();
+        house.take_in(1, "ann", PASSWORD).await;
         Self(house)
     }
 

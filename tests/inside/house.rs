@@ -8,16 +8,18 @@ use std::sync::{
 use actix_web::{
     App as Web,
     body::to_bytes,
+    http::header::HeaderMap,
     test::{TestRequest, call_service, init_service},
     web,
 };
 use clap::Parser;
 use lodge::{
     api::{App, Origins, Privacy, TransferMemory, TrustedProxies, entry::respond},
-    auth::{Cost, Hasher, Realm},
+    auth::{Asker, Cost, Hasher, Realm},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
     config::ServeArguments,
+    domain::{Id, PresentedPassword, User, Username},
     secret::RootSecret,
     store::{
         Store,
@@ -32,6 +34,21 @@ pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 /// Method, path below `/api/v2`, and body.
 pub type Asked = (&'static str, String, Value);
 
+/// Name and value.
+pub type Header = (&'static str, String);
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
@@ -44,15 +61,23 @@ pub struct House {
     pub store: Store,
     /// How often the store has been read.
     pub reads: Arc<AtomicU64>,
+    /// How often it has been written.
+    pub writes: Arc<AtomicU64>,
     app: web::Data<App>,
 }
 
 impl House {
+    /// One in which guesses need not wait.
     pub async fn build() -> Self {
-        let reads = Arc::default();
-        let store = Store::over(Arc::new(Counting { memory: Memory::default(), reads: Arc::clone(&reads) }));
+        Self::with(&["--throttle-after", "0"]).await
+    }
+
+    pub async fn with(flags: &[&str]) -> Self {
+        let (reads, writes) = (Arc::default(), Arc::default());
+        let counting = Counting { memory: Memory::default(), reads: Arc::clone(&reads), writes: Arc::clone(&writes) };
+        let store = Store::over(Arc::new(counting));
         store.initialise().await.unwrap();
-        let settings = Command::parse_from(["lodge", "--throttle-after", "0", "--data-dir", "/nonexistent"]);
+        let settings = Command::parse_from([&["lodge", "--data-dir", "/nonexistent"], flags].concat());
         let settings = settings.serve.settings(None).unwrap();
         let secret = RootSecret::from_bytes([7; 32]);
         let hasher = Hasher::start(Cost::LEAST, 1);
@@ -67,11 +92,34 @@ impl House {
             user_pages: Arc::default(),
             backups: BackupLog::default(),
         };
-        Self { realm, store, reads, app: web::Data::new(app) }
+        Self { realm, store, reads, writes, app: web::Data::new(app) }
+    }
+
+    /// Makes an administrator.
+    pub async fn take_in(&self, number: u32, username: &str, password: &str) {
+        let password = PresentedPassword::parse(password).unwrap();
+        let user = User {
+            id: Id::new(number).unwrap(),
+            username: Username::parse(username).unwrap(),
+            password: self.realm.hasher.hash(Asker::server(), &password).await.unwrap(),
+            email: None,
+            user_id: None,
+            group_id: None,
+            is_admin: true,
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        self.store.write(move |txn| txn.put(&user)).await.unwrap();
     }
 
     /// The status and the body of the answer.
-    pub async fn send(&self, authorization: Option<&str>, (method, path, body): &Asked) -> (u16, Value) {
+    pub async fn send(&self, authorization: Option<&str>, asked: &Asked) -> (u16, Value) {
+        let headers: Vec<_> = authorization.map(|value| ("Authorization", value.to_owned())).into_iter().collect();
+        let Answer { status, body, .. } = self.answer(&headers, asked).await;
+        (status, body)
+    }
+
+    pub async fn answer(&self, headers: &[Header], (method, path, body): &Asked) -> Answer {
         let service = Web::new().app_data(web::Data::clone(&self.app)).default_service(web::to(respond));
         let service = init_service(service).await;
         let mut request = TestRequest::with_uri(&format!("/api/v2{path}"))
@@ -79,20 +127,21 @@ impl House {
             .peer_addr(([127, 0, 0, 1], 7).into())
             .insert_header(("Content-Type", "application/json"))
             .set_payload(body.to_string());
-        if let Some(authorization) = authorization {
-            request = request.insert_header(("Authorization", authorization));
+        for (name, value) in headers {
+            request = request.insert_header((*name, value.as_str()));
         }
         let response = call_service(&service, request.to_request()).await;
-        let status = response.status().as_u16();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = to_bytes(response.into_body()).await.unwrap_or_default();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 }
 
-/// Memory that counts how often it is read.
+/// Memory that counts how often it is read and written.
 struct Counting {
     memory: Memory,
     reads: Arc<AtomicU64>,
+    writes: Arc<AtomicU64>,
 }
 
 impl Engine for Counting {
@@ -107,6 +156,7 @@ impl Engine for Counting {
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
         self.memory.commit(changes)
     }
 }

@@ -1,0 +1,209 @@
+//! Guessing while the clock stands still: what has to wait, and what does not.
+
+use std::{collections::BTreeMap, ops::Range, sync::atomic::Ordering};
+
+use actix_web::rt::System;
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use serde_json::{Value, json};
+
+use crate::house::{Answer, Asked, Header, House};
+
+const PASSWORD: &str = "a house with a view";
+const WRONG: &str = "not the keys to the house";
+
+type Request = (Vec<Header>, Asked);
+
+/// A house behind a trusted proxy, with `ann` and `ben` in it.
+async fn house(throttle_after: &str) -> House {
+    let house = House::with(&["--trusted-proxy", "127.0.0.1", "--throttle-after", throttle_after]).await;
+    house.take_in(1, "ann", PASSWORD).await;
+    house.take_in(2, "ben", PASSWORD).await;
+    house
+}
+
+fn sign_in(username: &str, password: &str) -> Request {
+    let body = json!({"user": {"username": username, "password": password}});
+    (Vec::new(), ("POST", "/users/sign_in".to_owned(), body))
+}
+
+fn asking(method: &'static str, path: &str, authorization: String) -> Request {
+    (vec![("Authorization", authorization)], (method, path.to_owned(), Value::Null))
+}
+
+fn by_basic(username: &str, password: &str) -> Request {
+    let credential = BASE64_STANDARD.encode(format!("{username}:{password}"));
+    asking("GET", "/users/me", format!("Basic {credential}"))
+}
+
+fn from(address: &str, (mut headers, asked): Request) -> Request {
+    headers.push(("X-Forwarded-For", address.to_owned()));
+    (headers, asked)
+}
+
+/// A key that has the right checksum and was never made.
+fn forged_key(number: u8) -> Request {
+    let mut bytes = vec![number; 48];
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    asking("GET", "/users/me", format!("lodge_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+async fn answers(house: &House, requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for (headers, asked) in requests {
+        answers.push(house.answer(&headers, &asked).await);
+    }
+    answers
+}
+
+async fn statuses(house: &House, requests: impl IntoIterator<Item = Request>) -> Vec<u16> {
+    answers(house, requests).await.iter().map(|answer| answer.status).collect()
+}
+
+#[test]
+fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
+    System::new().block_on(async {
+        let house = house("5").await;
+        let failures = [
+            by_basic("ANN", "x"),
+            sign_in("ann", WRONG),
+            by_basic("ann", WRONG),
+            sign_in("ann", WRONG),
+            sign_in("Ann", "x"),
+        ];
+        assert_eq!(statuses(&house, failures).await, [401; 5]);
+
+        let waiting = [sign_in("ann", PASSWORD), by_basic("ann", PASSWORD), sign_in("ann", WRONG)];
+        for answer in answers(&house, waiting).await {
+            assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
+            assert_eq!(answer.header("authorization"), None);
+            assert_eq!(answer.body, json!({"error": "Too many tries have failed; try again later."}));
+        }
+    });
+}
+
+#[test]
+fn an_unknown_account_waits_as_a_known_one_does() {
+    System::new().block_on(async {
+        let house = house("5").await;
+        let told = |answer: Answer| {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+            let mut headers: BTreeMap<_, _> = headers.collect();
+            headers.remove("x-request-id");
+            (answer.status, headers, answer.body)
+        };
+        let mut seen = Vec::new();
+        for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
+            let tries = (0..6).flat_map(|_| [sign_in(username, WRONG), by_basic(username, WRONG)]);
+            let answers = answers(&house, tries.map(|request| from(address, request))).await;
+            seen.push(answers.into_iter().map(told).collect::<Vec<_>>());
+        }
+
+        assert_eq!(seen[0].iter().map(|told| told.0).collect::<Vec<_>>(), [&[401; 5][..], &[429; 7]].concat());
+        assert_eq!(seen[1], seen[0]);
+        assert_eq!(seen[2], seen[0]);
+    });
+}
+
+#[test]
+fn a_try_that_waits_costs_no_hash_no_look_into_the_store_and_no_write_whoever_it_is_for() {
+    System::new().block_on(async {
+        let house = house("1").await;
+        for username in ["ann", "nobody"] {
+            assert_eq!(statuses(&house, [sign_in(username, WRONG)]).await, [401]);
+            let (hashes, reads, writes) = (
+                house.realm.hasher.computed(),
+                house.reads.load(Ordering::Relaxed),
+                house.writes.load(Ordering::Relaxed),
+            );
+
+            let waiting = [sign_in(username, PASSWORD), by_basic(username, PASSWORD)];
+            assert_eq!(statuses(&house, waiting).await, [429; 2]);
+
+            assert_eq!(house.realm.hasher.computed(), hashes, "{username}");
+            assert_eq!(house.reads.load(Ordering::Relaxed), reads, "{username}");
+            assert_eq!(house.writes.load(Ordering::Relaxed), writes, "{username}");
+        }
+    });
+}
+
+#[test]
+fn another_address_and_another_account_still_answer() {
+    System::new().block_on(async {
+        let house = house("5").await;
+        let wrong = std::iter::repeat_n(from("192.0.2.1", sign_in("ann", WRONG)), 6);
+        assert_eq!(statuses(&house, wrong).await, [401, 401, 401, 401, 401, 429]);
+
+        let others = [
+            from("192.0.2.2", sign_in("ann", PASSWORD)),
+            from("192.0.2.1", sign_in("ben", PASSWORD)),
+            from("192.0.2.1", sign_in("ann", PASSWORD)),
+        ];
+        assert_eq!(statuses(&house, others).await, [201, 201, 429]);
+    });
+}
+
+#[test]
+fn an_address_waits_on_accounts_that_are_new_to_it_and_on_no_others() {
+    System::new().block_on(async {
+        let house = house("1").await;
+        assert_eq!(statuses(&house, [sign_in("ann", PASSWORD)]).await, [201]);
+        let guesses = (0..10).map(|number| sign_in(&format!("nobody{number}"), WRONG));
+        assert_eq!(statuses(&house, guesses).await, [401; 10]);
+
+        assert_eq!(statuses(&house, [sign_in("ben", PASSWORD), sign_in("ann", PASSWORD)]).await, [429, 201]);
+    });
+}
+
+#[test]
+fn a_password_of_lately_is_no_oracle_where_tries_wait() {
+    System::new().block_on(async {
+        let house = house("5").await;
+        let right = || by_basic("ann", PASSWORD);
+        assert_eq!(statuses(&house, [right(), right()]).await, [200; 2]);
+        assert_eq!(statuses(&house, std::iter::repeat_n(by_basic("ann", WRONG), 5)).await, [401; 5]);
+
+        assert_eq!(statuses(&house, [right()]).await, [429]);
+    });
+}
+
+#[test]
+fn keys_that_nobody_made_count_for_their_address_and_right_ones_pass_all_the_same() {
+    System::new().block_on(async {
+        let house = house("1").await;
+        let (headers, _) = by_basic("ann", PASSWORD);
+        let scopes = json!({"api_key_scopes": [{"controller": "users", "action": "show"}]});
+        let made = house.answer(&headers, &("POST", "/users/me/api_keys".to_owned(), scopes)).await;
+        let key = made.body["key"].as_str().unwrap().to_owned();
+        let forged = |numbers: Range<u8>| numbers.map(forged_key);
+        assert_eq!(statuses(&house, forged(0..10)).await, [401; 10]);
+
+        let then = forged(10..11).chain([sign_in("ben", PASSWORD), asking("GET", "/users/me", key)]);
+        let answers = answers(&house, then).await;
+
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [429, 429, 200]);
+        assert_eq!(answers[0].header("retry-after"), Some("1"));
+    });
+}
+
+#[test]
+fn an_administrator_sees_what_waits_and_the_names_of_those_who_exist() {
+    System::new().block_on(async {
+        let house = house("1").await;
+        let guesses = [from("192.0.2.1", sign_in("Ann", WRONG)), from("2001:db8::7", sign_in("nobody", WRONG))];
+        assert_eq!(statuses(&house, guesses).await, [401; 2]);
+
+        let (headers, _) = by_basic("ben", PASSWORD);
+        let seen = house.answer(&headers, &("GET", "/locks".to_owned(), Value::Null)).await;
+
+        let until = "2027-01-15T08:00:01.000Z";
+        let expected = json!({"locks": [
+            {"kind": "account_from_address", "username": "ann", "address": "192.0.2.1", "failures": 1, "waits_until": until},
+            {"kind": "account_from_address", "address": "2001:db8::/64", "failures": 1, "waits_until": until},
+        ], "count": 2});
+        assert_eq!((seen.status, seen.body), (200, expected));
+    });
+}
