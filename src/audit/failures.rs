@@ -1,17 +1,19 @@
 //! Credentials that were refused: counted in memory, so that a flood of them is no flood of commits.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, MutexGuard},
 };
 
 use crate::{
     clock::Timestamp,
-    domain::{Action, Actor, Event, Means, Outcome, Subject},
+    domain::{Account, Action, Actor, Event, Means, Outcome, Subject, Username},
 };
 
 /// How many different ones are told apart between two writes, at most.
 const MOST: usize = 100;
+/// Tries that had to wait are told apart only while there are fewer: they cost next to nothing, and must not push out others.
+const MOST_WITH_WAITS: usize = 50;
 /// By how many that number recovers with each write, so that a flood that lasts fills no disk.
 const RECOVERS: usize = 1;
 
@@ -21,38 +23,46 @@ pub(super) struct Failures(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    counted: HashMap<(Actor, Action), Counted>,
+    counted: HashMap<(Actor, Kind), Counted>,
     /// By what is left of them once they cannot be told apart any more.
-    others: HashMap<(Means, Action), Counted>,
+    others: HashMap<(Means, Kind), Counted>,
     spent: usize,
 }
 
-#[derive(Clone, Copy)]
+/// What was refused, and how.
+pub(super) type Kind = (Action, Outcome);
+
 struct Counted {
     count: u64,
     first: Timestamp,
     last: Timestamp,
+    /// The name that was given, if it is not known yet whether an account has it.
+    name: Option<Username>,
 }
 
 impl Failures {
-    pub(super) fn note(&self, now: Timestamp, actor: Actor, action: Action) {
-        self.waiting().add(actor, action, Counted { count: 1, first: now, last: now });
+    /// Counts one; with a name, of which it is found out later whose it is.
+    pub(super) fn note(&self, now: Timestamp, actor: Actor, kind: Kind, name: Option<Username>) {
+        self.waiting().add(actor, kind, Counted { count: 1, first: now, last: now, name });
     }
 
     /// What is to be written, the first to come first.
-    pub(super) fn take(&self) -> Vec<Event> {
+    pub(super) fn take(&self, account_of: impl Fn(&Username) -> Option<Account>) -> Vec<Event> {
         let mut waiting = self.waiting();
         let counted = std::mem::take(&mut waiting.counted);
         waiting.spent = (waiting.spent + counted.len()).saturating_sub(RECOVERS);
         let others = std::mem::take(&mut waiting.others);
         drop(waiting);
-        let others = others.into_iter().map(|((means, action), counted)| {
-            let event = event(Actor { account: None, means, address: None }, action, counted);
+        let others = others.into_iter().map(|((means, kind), counted)| {
+            let event = event(Actor { account: None, means, address: None }, kind, &counted);
             let details = [event.subject.details, vec!["from several addresses or for several names".to_owned()]];
             Event { subject: Subject::details(details.concat()), ..event }
         });
-        let mut events: Vec<_> =
-            counted.into_iter().map(|((actor, action), counted)| event(actor, action, counted)).chain(others).collect();
+        let counted = counted.into_iter().map(|((actor, kind), counted)| {
+            let account = counted.name.as_ref().and_then(&account_of).or(actor.account);
+            event(Actor { account, ..actor }, kind, &counted)
+        });
+        let mut events: Vec<_> = counted.chain(others).collect();
         events.sort_by_key(|event| event.at);
         events
     }
@@ -60,8 +70,8 @@ impl Failures {
     /// Takes back what could not be written.
     pub(super) fn give_back(&self, events: Vec<Event>) {
         let mut waiting = self.waiting();
-        for Event { at, actor, action, count, .. } in events {
-            waiting.add(actor, action, Counted { count, first: at, last: at });
+        for Event { at, actor, action, outcome, count, .. } in events {
+            waiting.add(actor, (action, outcome), Counted { count, first: at, last: at, name: None });
         }
     }
 
@@ -71,30 +81,37 @@ impl Failures {
 }
 
 impl Waiting {
-    fn add(&mut self, actor: Actor, action: Action, more: Counted) {
-        let has_room = self.counted.len() + self.spent < MOST;
-        let key = (actor, action);
+    fn add(&mut self, actor: Actor, kind: Kind, more: Counted) {
+        let most = if kind.1 == Outcome::HadToWait { MOST_WITH_WAITS } else { MOST };
+        let has_room = self.counted.len() + self.spent < most;
+        let key = (actor, kind);
         if has_room || self.counted.contains_key(&key) {
-            self.counted.entry(key).and_modify(|counted| counted.add(more)).or_insert(more);
+            join(self.counted.entry(key), more);
         } else {
-            let key = (key.0.means, key.1);
-            self.others.entry(key).and_modify(|counted| counted.add(more)).or_insert(more);
+            join(self.others.entry((key.0.means, kind)), more);
         }
     }
 }
 
 impl Counted {
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, more: &Self) {
         self.count = self.count.saturating_add(more.count);
         self.first = self.first.min(more.first);
         self.last = self.last.max(more.last);
     }
 }
 
-fn event(actor: Actor, action: Action, counted: Counted) -> Event {
-    let Counted { count, first, last } = counted;
+fn join<K>(entry: Entry<'_, K, Counted>, more: Counted) {
+    match entry {
+        Entry::Occupied(mut counted) => counted.get_mut().add(&more),
+        Entry::Vacant(place) => drop(place.insert(more)),
+    }
+}
+
+fn event(actor: Actor, (action, outcome): Kind, counted: &Counted) -> Event {
+    let Counted { count, first, last, .. } = *counted;
     let details = if count > 1 { vec![format!("since {first}")] } else { Vec::new() };
-    Event { at: last, actor, action, outcome: Outcome::Refused, subject: Subject::details(details), count }
+    Event { at: last, actor, action, outcome, subject: Subject::details(details), count }
 }
 
 #[cfg(test)]
@@ -102,6 +119,11 @@ mod tests {
     use std::net::{IpAddr, Ipv6Addr};
 
     use super::*;
+    use crate::domain::Id;
+
+    const SIGN_IN: Kind = (Action::SignIn, Outcome::Refused);
+    const CHECK: Kind = (Action::CheckCredential, Outcome::Refused);
+    const WAIT: Kind = (Action::SignIn, Outcome::HadToWait);
 
     fn from(number: u128) -> Actor {
         Actor { account: None, means: Means::Password, address: Some(IpAddr::V6(Ipv6Addr::from_bits(number))) }
@@ -111,46 +133,80 @@ mod tests {
         Timestamp::from_secs(secs)
     }
 
+    fn take(failures: &Failures) -> Vec<Event> {
+        failures.take(|_| None)
+    }
+
+    /// How many events ten thousand different failures of a kind become, and how many they tell of.
+    fn flood(failures: &Failures, kind: Kind, round: u128) -> (usize, u64) {
+        (0..10_000).for_each(|number| failures.note(at(1), from(round << 64 | number), kind, None));
+        let events = take(failures);
+        (events.len(), events.iter().map(|event| event.count).sum())
+    }
+
     #[test]
     fn the_same_failures_are_one_event_with_their_number() {
         let failures = Failures::default();
-        (1..=500).for_each(|second| failures.note(at(second), from(1), Action::SignIn));
-        failures.note(at(7), from(1), Action::CheckCredential);
+        (1..=500).for_each(|second| failures.note(at(second), from(1), SIGN_IN, None));
+        failures.note(at(7), from(1), CHECK, None);
+        (8..=9).for_each(|second| failures.note(at(second), from(1), WAIT, None));
 
-        let events = failures.take();
+        let events = take(&failures);
 
-        let told: Vec<_> = events.iter().map(|event| (event.action, event.count, event.at)).collect();
-        assert_eq!(told, [(Action::CheckCredential, 1, at(7)), (Action::SignIn, 500, at(500))]);
-        assert_eq!(events[1].subject.details, ["since 1970-01-01T00:00:01.000Z"]);
-        assert_eq!(failures.take(), []);
+        let told: Vec<_> = events.iter().map(|event| ((event.action, event.outcome), event.count, event.at)).collect();
+        assert_eq!(told, [(CHECK, 1, at(7)), (WAIT, 2, at(9)), (SIGN_IN, 500, at(500))]);
+        assert_eq!(events[2].subject.details, ["since 1970-01-01T00:00:01.000Z"]);
+        assert_eq!(take(&failures), []);
     }
 
     #[test]
     fn a_flood_of_different_failures_is_a_few_events_and_goes_on_as_fewer() {
+        for (kind, most) in [(SIGN_IN, MOST), (WAIT, MOST_WITH_WAITS)] {
+            let failures = Failures::default();
+
+            let rounds: Vec<_> = (0..3).map(|round| flood(&failures, kind, round)).collect();
+
+            assert_eq!(rounds, [(most + 1, 10_000), (RECOVERS + 1, 10_000), (RECOVERS + 1, 10_000)]);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_tries_that_wait_leaves_room_to_tell_others_apart() {
         let failures = Failures::default();
-        let flood = |round: u128| {
-            (0..10_000).for_each(|number| failures.note(at(1), from(round << 64 | number), Action::SignIn));
-            let events = failures.take();
-            (events.len(), events.iter().map(|event| event.count).sum::<u64>())
-        };
+        assert_eq!((0..100).map(|round| flood(&failures, WAIT, round).1).sum::<u64>(), 1_000_000);
 
-        let rounds: Vec<_> = (0..4).map(flood).collect();
+        (1..=40).for_each(|number| failures.note(at(1), from(number), SIGN_IN, None));
 
-        assert_eq!(
-            rounds,
-            [(MOST + 1, 10_000), (RECOVERS + 1, 10_000), (RECOVERS + 1, 10_000), (RECOVERS + 1, 10_000)]
-        );
+        assert_eq!(take(&failures).len(), 40);
+    }
+
+    #[test]
+    fn a_name_becomes_an_account_when_it_is_written_if_somebody_has_it() {
+        let failures = Failures::default();
+        let account = |number: u64| Some(Account::Unknown(u128::from(number).to_be_bytes()));
+        let ann = Account::Known(Id::new(7).unwrap(), "ann".to_owned());
+        for (number, name) in [(1, Some("Ann")), (2, Some("ben")), (3, None)] {
+            let name = name.map(|name| Username::parse(name).unwrap());
+            failures.note(at(number), Actor { account: account(number), ..from(1) }, WAIT, name);
+        }
+
+        let events = failures.take(|name| (name.folded() == "ann").then(|| ann.clone()));
+
+        let told: Vec<_> = events.into_iter().map(|event| event.actor.account).collect();
+        assert_eq!(told, [Some(ann), account(2), account(3)]);
     }
 
     #[test]
     fn what_could_not_be_written_is_counted_on() {
         let failures = Failures::default();
-        failures.note(at(1), from(1), Action::SignIn);
-        failures.note(at(2), from(1), Action::SignIn);
+        for kind in [SIGN_IN, WAIT, SIGN_IN] {
+            failures.note(at(1), from(1), kind, None);
+        }
 
-        failures.give_back(failures.take());
-        failures.note(at(3), from(1), Action::SignIn);
+        failures.give_back(take(&failures));
+        failures.note(at(3), from(1), SIGN_IN, None);
 
-        assert_eq!(failures.take().iter().map(|event| event.count).collect::<Vec<_>>(), [3]);
+        let told: Vec<_> = take(&failures).iter().map(|event| (event.outcome, event.count)).collect();
+        assert_eq!(told, [(Outcome::HadToWait, 1), (Outcome::Refused, 3)]);
     }
 }

@@ -14,10 +14,10 @@ use std::{
 
 use super::{Audit, AuditError, Files};
 use crate::{
-    domain::Event,
+    domain::{Account, Event, Username},
     logging::chain,
     store::{
-        Store, StoreError,
+        Store, StoreError, Tables,
         audit::{self, AuditState, Place},
     },
 };
@@ -105,7 +105,8 @@ fn advance(audit: &Audit, files: &Files, store: &Store, dropped: Option<Place>) 
 }
 
 fn write_refusals(audit: &Audit, store: &Store) -> Result<(), StoreError> {
-    let events = audit.failures.take();
+    let user_of = |name: &Username| store.user_by_username(&name.folded()).ok().flatten();
+    let events = audit.failures.take(|name| user_of(name).as_ref().map(Account::of));
     if events.is_empty() {
         return Ok(());
     }

@@ -53,6 +53,7 @@ impl<'a> EntryView<'a> {
             result: match event.outcome {
                 Outcome::Done => "done",
                 Outcome::Refused => "refused",
+                Outcome::HadToWait => "had_to_wait",
             },
             user_id: None,
             username: None,

@@ -1,7 +1,7 @@
 //! The audit log: who did what to whom, from where, with which credential, when, with what result.
 //!
 //! The entry of a change is a row in the same transaction as the change, written by [`Chain::append`]. Credentials that are
-//! refused change nothing; they are counted in memory and written every few seconds. A thread of its own copies
+//! refused or have to wait change nothing; they are counted in memory and written every few seconds. A thread of its own copies
 //! entries that are durable to files and then removes all but the newest from the store.
 //!
 //! Each entry has a link, the SHA-256 of the link before it and of the entry's own text, and an HMAC of the link under a key
@@ -39,7 +39,7 @@ pub use self::{
 use self::{failures::Failures, keeper::round};
 use crate::{
     clock::Timestamp,
-    domain::{Action, Actor, Event, Outcome, Subject},
+    domain::{Action, Actor, Event, Outcome, Subject, Username},
     secret::RootSecret,
     store::{Store, StoreError, Txn, audit},
 };
@@ -80,7 +80,13 @@ impl Audit {
 
     /// Counts a credential that was refused; it is in the log a few seconds later.
     pub fn refused(&self, now: Timestamp, actor: Actor, action: Action) {
-        self.failures.note(now, actor, action);
+        self.failures.note(now, actor, (action, Outcome::Refused), None);
+    }
+
+    /// Counts a try that had to wait, likewise. Whose account has that name is found out when the entry is written: a
+    /// request in which it is looked up would take longer where there is one.
+    pub fn had_to_wait(&self, now: Timestamp, actor: Actor, action: Action, name: Option<Username>) {
+        self.failures.note(now, actor, (action, Outcome::HadToWait), name);
     }
 
     /// What an entry says of somebody who gave a name that no account has.

@@ -100,7 +100,7 @@ impl Realm {
             && entry.is_good(self.store.mark_of_owner(entry.user.id), self.clock.now())
         {
             if matches!(entry.access, Access::Password) {
-                self.throttle.check(entry.user.username.as_str(), address)?;
+                self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
             }
             return Ok(Caller::new(Arc::clone(self), entry.user, entry.access, address));
         }
@@ -163,7 +163,7 @@ impl Realm {
         password: &PresentedPassword,
         address: IpAddr,
     ) -> Result<User, AuthError> {
-        self.throttle.check(username, address)?;
+        self.check(Action::SignIn, username, address)?;
         let user = self.user_named(username)?;
         let is_right = self.is_right(Action::SignIn, username, user.as_ref(), password, address).await?;
         user.filter(|_| is_right).ok_or(AuthError::Refused(Challenge::Bearer))
@@ -177,7 +177,7 @@ impl Realm {
     ) -> Result<User, AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Basic);
         // Before the passwords of lately: where tries wait these would tell a right guess from a wrong one.
-        self.throttle.check(username, address)?;
+        self.check(Action::CheckCredential, username, address)?;
         let Some(user) = self.user_named(username)? else {
             self.is_right(Action::CheckCredential, username, None, password, address).await?;
             return Err(REFUSED);
@@ -191,6 +191,18 @@ impl Realm {
         Ok(user)
     }
 
+    /// Passes unless tries of a password for that account from there have to wait.
+    fn check(&self, action: Action, username: &str, address: IpAddr) -> Result<(), AuthError> {
+        self.throttle.check(username, address).inspect_err(|_| self.tell_wait(action, username, address))
+    }
+
+    /// Has the audit log tell of a password that is not looked at, because its try has to wait.
+    fn tell_wait(&self, action: Action, username: &str, address: IpAddr) {
+        let account = Some(self.audit.unknown(username));
+        let actor = Actor { account, means: Means::Password, address: Some(address) };
+        self.audit.had_to_wait(self.clock.now(), actor, action, Username::parse(username).ok());
+    }
+
     /// Whether the password is that of the user of that name, who may be none. Every password that is tried comes by here,
     /// those of sign_in and of Basic alike; the audit log tells of those that are refused.
     async fn is_right(
@@ -201,7 +213,8 @@ impl Realm {
         password: &PresentedPassword,
         address: IpAddr,
     ) -> Result<bool, AuthError> {
-        let attempt = self.throttle.begin(username, user.map(|user| user.id), address).await?;
+        let begun = self.throttle.begin(username, user.map(|user| user.id), address).await;
+        let attempt = begun.inspect_err(|_| self.tell_wait(action, username, address))?;
         let is_right = self.hasher.verify(attempt, user.map(|user| user.password.clone()), password).await?;
         if !is_right {
             // The text of a name that no account has is not kept.
@@ -225,12 +238,7 @@ impl Realm {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
         let Some(api_key) = self.store.api_key_by_digest(key.digest())? else {
-            let actor = Actor { account: None, means: Means::ApiKey(None), address: Some(address) };
-            self.audit.refused(now, actor, Action::CheckCredential);
-            // A program that goes on with a key that was good once does not guess.
-            if !self.keys.has_made(key) {
-                self.throttle.count_unknown_key(address)?;
-            }
+            self.count_unknown_key(key, address)?;
             return Err(REFUSED);
         };
         if api_key.expires_at.is_some_and(|end| end <= now) {
@@ -238,6 +246,19 @@ impl Realm {
         }
         let ends = api_key.expires_at;
         Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key)), ends))
+    }
+
+    /// Counts a key that nobody has, and has the audit log tell of it.
+    fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
+        let (now, action) = (self.clock.now(), Action::CheckCredential);
+        let actor = Actor { account: None, means: Means::ApiKey(None), address: Some(address) };
+        // A program that goes on with a key that was good once does not guess.
+        let counted = if self.keys.has_made(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
+        match &counted {
+            Ok(()) => self.audit.refused(now, actor, action),
+            Err(_) => self.audit.had_to_wait(now, actor, action, None),
+        }
+        counted
     }
 
     fn owner(&self, id: Id) -> Result<User, AuthError> {

@@ -38,13 +38,15 @@ pub struct Event {
     pub count: u64,
 }
 
-/// Whether something was done.
+/// Whether something was done. What is once in this list keeps its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// It was.
     Done,
     /// It was not: the credential was wrong.
     Refused,
+    /// It was not: so many tries had failed that the credential was not even looked at.
+    HadToWait,
 }
 
 /// Everything that the log tells of, each named as a scope is. What is once in this list keeps its place.

@@ -45,7 +45,7 @@ fn lodge(server: &Server, arguments: &[&str]) -> Output {
 
 /// What `lodge audit` tells.
 #[track_caller]
-fn told(server: &Server, arguments: &[&str]) -> Vec<Value> {
+pub fn told(server: &Server, arguments: &[&str]) -> Vec<Value> {
     let output = lodge(server, &[&["audit"], arguments].concat());
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -53,7 +53,7 @@ fn told(server: &Server, arguments: &[&str]) -> Vec<Value> {
 }
 
 #[track_caller]
-fn is_whole(server: &Server) {
+pub fn is_whole(server: &Server) {
     let output = lodge(server, &["audit", "--verify"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

@@ -1,8 +1,12 @@
 //! Guessing passwords and keys: what it costs, whom it concerns, and whom it does not.
 
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
+    audit::{is_whole, told},
     conversation::Conversation,
     expectations::at_once,
     harness::{ADMIN_PASSWORD, Reply, Request, Server, ServerBuilder, basic, password_of},
@@ -26,6 +30,10 @@ fn by_basic(username: &str, password: &str) -> Request {
     Request::new("GET", "/users/me").header("Authorization", basic(username, password))
 }
 
+fn by_key(key: &str) -> Request {
+    Request::new("GET", "/users/me").header("Authorization", key)
+}
+
 fn from(address: &str, request: Request) -> Request {
     request.header("X-Forwarded-For", address)
 }
@@ -47,6 +55,13 @@ fn in_a_row(server: &Server, requests: impl IntoIterator<Item = Request>) -> Vec
 
 fn statuses(replies: &[Reply]) -> Vec<u16> {
     replies.iter().map(|reply| reply.status).collect()
+}
+
+/// A key that has the right checksum and was never made.
+fn forged_key(number: u8) -> String {
+    let mut bytes = vec![number; 48];
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+    format!("lodge_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Fails for the account from so many addresses that it waits over all of them, for 30 s; the throttle is set to 1.
@@ -103,7 +118,7 @@ fn a_hundred_wrong_passwords_in_a_row_are_worth_five_or_so() {
 
 #[test]
 fn passwords_tried_at_the_same_time_are_worth_no_more() {
-    let server = Server::start();
+    let mut server = Server::start();
 
     let replies = at_once(40, |number| {
         let password = format!("{WRONG}{number}");
@@ -114,6 +129,10 @@ fn passwords_tried_at_the_same_time_are_worth_no_more() {
     let checked = replies.iter().filter(|reply| reply.status == 401).count();
     assert!(replies.iter().all(|reply| [401, 429].contains(&reply.status)));
     assert!((5..=FEW).contains(&checked), "{checked}");
+    server.stop();
+    let entries = told(&server, &[]);
+    assert_eq!(number_told(&entries, "had_to_wait", &json!({"username": "admin"})), number_of(&replies, 429));
+    server.start_again();
 }
 
 #[test]
@@ -341,4 +360,54 @@ fn a_throttle_of_0_slows_nobody_and_says_so() {
 
     assert_eq!(statuses(&replies), [401; 60]);
     assert!(server.log().contains("guessing is not slowed down (--throttle-after)"));
+}
+
+/// How many entries of the audit log say that of some tries.
+#[track_caller]
+fn number_told(entries: &[Value], result: &str, of: &Value) -> u64 {
+    let is_of = |entry: &&Value| {
+        let members = of.as_object().unwrap();
+        entry["result"] == result && members.iter().all(|(name, value)| entry[name] == *value)
+    };
+    entries.iter().filter(is_of).map(|entry| entry["count"].as_u64().unwrap()).sum()
+}
+
+fn number_of(replies: &[Reply], status: u16) -> u64 {
+    replies.iter().filter(|reply| reply.status == status).count() as u64
+}
+
+#[test]
+fn the_audit_log_tells_what_was_refused_and_what_had_to_wait_each_with_its_number() {
+    let mut server = ServerBuilder::new().flag("--throttle-after", "1").start();
+    let (ann, strange) = (server.id_of("ann"), "typed into the wrong field");
+    let keys = (0..20).map(|number| by_key(&forged_key(number)));
+    let of_ann = json!({"action": "sessions / create", "user_id": ann, "username": "ann", "credential": "password"});
+    let of_nobody = json!({"action": "credentials / check", "user_id": null, "credential": "password"});
+    let of_strange = json!({"action": "sessions / create", "user_id": null, "credential": "password"});
+    let of_keys = json!({"action": "credentials / check", "user_id": null, "credential": "api_key"});
+    let made = [
+        (in_a_row(&server, vec![sign_in("Ann", WRONG); FEW]), of_ann),
+        (in_a_row(&server, vec![by_basic("nobody", WRONG); FEW]), of_nobody),
+        (in_a_row(&server, vec![sign_in(strange, WRONG); FEW]), of_strange),
+        (in_a_row(&server, keys), of_keys),
+    ];
+    assert!(server.stop().success());
+
+    let entries = told(&server, &[]);
+
+    for (replies, of) in made {
+        let (refused, waited) = (number_of(&replies, 401), number_of(&replies, 429));
+        assert_eq!(number_told(&entries, "refused", &of), refused, "{of}");
+        assert_eq!(number_told(&entries, "had_to_wait", &of), waited, "{of}");
+        assert!(waited > 0, "{of}");
+    }
+    let waits: Vec<_> = entries.iter().filter(|entry| entry["result"] == "had_to_wait").collect();
+    assert!(waits.iter().all(|wait| wait["address"] == "127.0.0.1"), "{waits:?}");
+    let hashes: BTreeSet<_> = entries.iter().filter_map(|entry| entry["username_hash"].as_str()).collect();
+    assert_eq!(hashes.len(), 2, "one for each name that nobody has");
+    assert!(!format!("{entries:?}").contains(strange));
+    let of_user = told(&server, &["--user", "ANN", "--action", "sessions / *"]);
+    assert!(of_user.iter().any(|entry| entry["result"] == "had_to_wait"), "{of_user:?}");
+    is_whole(&server);
+    server.start_again();
 }

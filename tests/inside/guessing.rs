@@ -1,12 +1,17 @@
 //! Guessing while the clock stands still: what has to wait, and what does not.
 
-use std::{collections::BTreeMap, ops::Range, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+    sync::atomic::Ordering,
+};
 
 use actix_web::rt::System;
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
+use lodge::domain::{Account, Actor, Id, Means, Outcome};
 use serde_json::{Value, json};
 
 use crate::house::{Answer, Asked, Header, House};
@@ -168,6 +173,24 @@ fn a_password_of_lately_is_no_oracle_where_tries_wait() {
 
         assert_eq!(statuses(&house, [right()]).await, [429]);
     });
+}
+
+#[test]
+fn the_audit_log_tells_of_a_password_of_lately_that_had_to_wait() {
+    let house = System::new().block_on(async {
+        let house = house("1").await;
+        let (right, wrong) = (by_basic("ann", PASSWORD), by_basic("ANN", WRONG));
+        assert_eq!(statuses(&house, [right.clone(), right.clone(), wrong]).await, [200, 200, 401]);
+        assert_eq!(statuses(&house, [right.clone(), right]).await, [429; 2]);
+        house
+    });
+
+    let told = house.audit_entries().into_iter().map(|event| (event.outcome, event.actor, event.count));
+
+    let account = Some(Account::Known(Id::new(1).unwrap(), "ann".to_owned()));
+    let ann = Actor { account, means: Means::Password, address: Some([127, 0, 0, 1].into()) };
+    let expected = HashSet::from([(Outcome::Refused, ann.clone(), 1), (Outcome::HadToWait, ann, 2)]);
+    assert_eq!(told.collect::<HashSet<_>>(), expected);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! A server without sockets over a store in memory.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use actix_web::{
@@ -15,19 +18,22 @@ use actix_web::{
 use clap::Parser;
 use lodge::{
     api::{App, Origins, Privacy, TransferMemory, TrustedProxies, entry::respond},
+    audit::{FileRules, Files},
     auth::{Asker, Cost, Hasher, Realm},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
     config::ServeArguments,
-    domain::{Id, PresentedPassword, User, Username},
+    domain::{Event, Id, PresentedPassword, User, Username},
     secret::RootSecret,
     store::{
         Store,
+        audit::{Place, behind},
         engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
         memory::Memory,
     },
 };
 use serde_json::Value;
+use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -110,6 +116,15 @@ impl House {
             updated_at: NOW,
         };
         self.store.write(move |txn| txn.put(&user)).await.unwrap();
+    }
+
+    /// What the audit log says, what has been refused so far included.
+    pub fn audit_entries(&self) -> Vec<Event> {
+        let directory = TempDir::new().unwrap();
+        let rules = FileRules { size_bytes: 1 << 20, age: Duration::MAX, keep: 2 };
+        self.realm.audit.keep_in(Files::open(directory.path(), rules, Place::default()).unwrap());
+        self.realm.audit.reading(&self.store).unwrap();
+        behind(&self.store, 0, 1000).unwrap().into_iter().map(|entry| entry.event).collect()
     }
 
     /// The status and the body of the answer.

@@ -252,6 +252,11 @@ fn audit_entry_of_a_refusal() -> AuditEntry {
     AuditEntry { id: 1, event, link: [7; 32], mac: [8; 32] }
 }
 
+fn audit_entry_of_a_wait() -> AuditEntry {
+    let AuditEntry { event, .. } = audit_entry_of_a_refusal();
+    AuditEntry { event: Event { outcome: Outcome::HadToWait, ..event }, ..audit_entry_of_a_refusal() }
+}
+
 fn audit_state() -> AuditState {
     let place = |id, byte| Place { id, link: [byte; 32] };
     let [last, exported, pruned, dropped] = [place(70_000, 4), place(69_999, 3), place(300, 2), place(0, 0)];
@@ -285,6 +290,7 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("sessions")), Ok(golden_session()));
     assert_eq!(decoded(&v1("audit, with everything")), Ok(audit_entry_with_everything()));
     assert_eq!(decoded(&v1("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
+    assert_eq!(decoded(&v1("audit, of a try that had to wait")), Ok(audit_entry_of_a_wait()));
     assert_eq!(decode("meta", &v1("meta, of the audit log")), Ok(audit_state()));
 }
 
@@ -299,6 +305,7 @@ fn records_are_written_as_the_newest_golden_ones() {
     assert_eq!(written(&golden_session(), "sessions"), None);
     assert_eq!(written(&audit_entry_with_everything(), "audit, with everything"), None);
     assert_eq!(written(&audit_entry_of_a_refusal(), "audit, of a refusal"), None);
+    assert_eq!(written(&audit_entry_of_a_wait(), "audit, of a try that had to wait"), None);
     assert_eq!(hex(&encode(&audit_state())), hex(&golden(1, "meta, of the audit log")));
 }
 
