@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    ROUNDS,
+    common::{
+        ROUNDS,
+        report::{Figure, Goal, Line, Plot, Report, median},
+    },
     load::{Requests, run},
     megabytes,
-    report::{Figure, Goal, Line, Plot, Report, median},
     seed::{Seeded, seed},
     server::Server,
     writes::creates,

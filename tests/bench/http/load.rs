@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::Path, process::Command};
 
 use serde::Deserialize;
 
+use super::common::report::{Line, median};
+
 /// What is asked for, again and again.
 pub enum Requests {
     /// One and the same GET.
@@ -12,6 +14,8 @@ pub enum Requests {
     GetAny(Vec<(String, String)>),
     /// New configurations, each with a key of its own, of random ones of these users.
     Create { authorizations: Vec<String>, prefix: String },
+    /// Sign-ins of random ones of these users; one in four with another password, until `most_refused` were refused.
+    SignIn { usernames: Vec<String>, password: String, most_refused: u32 },
 }
 
 /// What a load came to.
@@ -19,11 +23,26 @@ pub enum Requests {
 pub struct Outcome {
     pub requests: u64,
     pub microseconds: f64,
+    /// Requests that were not answered.
     pub errors: u64,
+    /// Answers that tell of no success.
+    pub refusals: u64,
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
     pub p999: f64,
+    /// How sign-ins were answered.
+    pub answers: Answers,
+}
+
+/// How often each status was answered.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Answers {
+    pub created: u64,
+    pub unauthorized: u64,
+    pub too_many: u64,
+    pub unavailable: u64,
+    pub others: u64,
 }
 
 impl Outcome {
@@ -35,14 +54,29 @@ impl Outcome {
     }
 }
 
+/// Counts the answers to sign-ins, in the thread that gets them.
+const COUNT: &str = r"
+local names = {[201] = 'created', [401] = 'unauthorized', [429] = 'too_many', [503] = 'unavailable'}
+created, unauthorized, too_many, unavailable, others = 0, 0, 0, 0, 0
+function response(status)
+  local name = names[status] or 'others'
+  _G[name] = _G[name] + 1
+end
+";
+
 /// Prints what wrk counted as one line of JSON.
 const DONE: &str = r#"
+local only
+function setup(thread) only = thread end
 function done(summary, latency, requests)
   local errors = summary.errors
+  local function count(name) return string.format('"%s":%d', name, only:get(name) or 0) end
   io.write(string.format(
-    '\n{"requests":%d,"microseconds":%d,"errors":%d,"p50":%d,"p90":%d,"p99":%d,"p999":%d}\n',
-    summary.requests, summary.duration, errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency:percentile(99.9)))
+    '\n{"requests":%d,"microseconds":%d,"errors":%d,"refusals":%d,"p50":%d,"p90":%d,"p99":%d,"p999":%d,"answers":{%s}}\n',
+    summary.requests, summary.duration, errors.connect + errors.read + errors.write + errors.timeout, errors.status,
+    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency:percentile(99.9),
+    table.concat({count('created'), count('unauthorized'), count('too_many'), count('unavailable'), count('others')}, ',')
+  ))
 end
 "#;
 
@@ -51,16 +85,25 @@ end
 /// # Panics
 /// If wrk is not there, or a request was not answered with success.
 pub fn run(directory: &Path, server: SocketAddr, requests: &Requests, connections: usize, seconds: u64) -> Outcome {
+    let outcome = press(directory, server, requests, connections, seconds);
+    assert_eq!(outcome.refusals, 0, "requests were refused");
+    outcome
+}
+
+/// As [`run`], whatever the answers are.
+pub fn press(directory: &Path, server: SocketAddr, requests: &Requests, connections: usize, seconds: u64) -> Outcome {
     let script = directory.join(format!("{connections}-{seconds}.lua"));
     std::fs::write(&script, script_of(requests)).unwrap();
     let mut wrk = Command::new("wrk");
+    // Longer than anything takes here, so that it is part of the percentiles.
+    wrk.args(["--timeout", "30s"]);
     wrk.args(["--threads", "1", "--connections", &connections.to_string(), "--duration", &format!("{seconds}s")]);
     let url = match requests {
         Requests::Get { path, authorization } => {
             wrk.args(["--header", &format!("Authorization: {authorization}")]);
             format!("http://{server}{path}")
         }
-        Requests::GetAny(_) | Requests::Create { .. } => format!("http://{server}/"),
+        Requests::GetAny(_) | Requests::Create { .. } | Requests::SignIn { .. } => format!("http://{server}/"),
     };
     let output = wrk.arg("--script").arg(&script).arg(url).output();
     let output = output.expect("wrk is installed (Debian's package wrk)");
@@ -69,6 +112,18 @@ pub fn run(directory: &Path, server: SocketAddr, requests: &Requests, connection
     let outcome = outcome.unwrap_or_else(|| panic!("wrk: {said}{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(outcome.errors, 0, "requests failed: {said}");
     outcome
+}
+
+/// The medians of the percentiles of some rounds.
+pub fn percentiles(name: &str, rounds: &[Outcome]) -> Line {
+    let of = |percentile: fn(&Outcome) -> f64| median(rounds.iter().map(percentile).collect());
+    let points = vec![
+        (0.5, of(|outcome| outcome.p50)),
+        (0.1, of(|outcome| outcome.p90)),
+        (0.01, of(|outcome| outcome.p99)),
+        (0.001, of(|outcome| outcome.p999)),
+    ];
+    Line { name: name.to_owned(), points }
 }
 
 fn script_of(requests: &Requests) -> String {
@@ -93,6 +148,18 @@ fn script_of(requests: &Requests) -> String {
                  Authorization = users[number % #users + 1]}}\n  local body = string.format('{{\"key\":\"{prefix}-%d\",\
                  \"value\":\"a value of usual length\"}}', number)\n  \
                  return wrk.format('POST', '/api/v2/users/me/configurations', headers, body)\nend\n",
+                users.join(",")
+            )
+        }
+        Requests::SignIn { usernames, password, most_refused } => {
+            let users: Vec<_> = usernames.iter().map(|username| format!("{username:?}")).collect();
+            format!(
+                "{COUNT}local users = {{{}}}\nmath.randomseed(os.time())\nlocal number = 0\n\
+                 function request()\n  number = number + 1\n  local is_wrong = number % 4 == 0 and unauthorized < \
+                 {most_refused}\n  local password = is_wrong and 'not the password' or {password:?}\n  local body = \
+                 string.format('{{\"user\":{{\"username\":\"%s\",\"password\":\"%s\"}}}}', \
+                 users[math.random(#users)], password)\n  return wrk.format('POST', '/api/v2/users/sign_in', \
+                 {{['Content-Type'] = 'application/json'}}, body)\nend\n",
                 users.join(",")
             )
         }

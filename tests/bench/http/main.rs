@@ -4,58 +4,45 @@
 //! needs wrk, and nothing else should be running.
 
 mod bare;
+#[path = "../common/mod.rs"]
+mod common;
+mod floods;
 mod growth;
 mod load;
 mod reads;
-mod report;
 mod seed;
 mod server;
 mod writes;
 
 use std::{env, fs, path::Path};
 
-use report::{Figure, Goal, Report};
+use common::{
+    Section, measure,
+    report::{Figure, Goal, Report},
+};
 
-/// How often everything is measured; the middle counts.
-const ROUNDS: usize = 5;
-
-type Section = fn(&Path, &mut Report);
-
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("size", size),
     ("hashes", writes::hashes),
     ("reads", reads::measure),
     ("writes", writes::measure),
+    ("floods", floods::measure),
     ("growth", growth::measure),
 ];
 
 fn main() {
-    let arguments: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<_> = env::args().skip(1).collect();
     if let [flag, file] = arguments.as_slice()
         && flag == "--bare"
     {
         return bare::serve(Path::new(file)).unwrap();
     }
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut report = Report::default();
-    Report::print_headings();
-    for (name, measure) in SECTIONS {
-        if arguments.is_empty() || arguments.iter().any(|argument| argument == name) {
-            measure(directory.path(), &mut report);
-        }
-    }
-    report.save(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("../bench/report.html"));
+    measure(&SECTIONS, "report.html");
 }
 
 fn size(_: &Path, report: &mut Report) {
-    report.add(Figure {
-        name: "stripped binary".to_owned(),
-        measured: String::new(),
-        against: String::new(),
-        value: megabytes(fs::metadata(env!("CARGO_BIN_EXE_lodge")).unwrap().len()),
-        unit: " MB",
-        goal: Some(Goal::AtMost(15.0)),
-    });
+    let size = megabytes(fs::metadata(env!("CARGO_BIN_EXE_lodge")).unwrap().len());
+    report.add(Figure::alone("stripped binary".to_owned(), size, " MB", Some(Goal::AtMost(15.0))));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no size here is beyond 2^52")]

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::{
-    ROUNDS,
-    load::{Outcome, Requests, run},
-    report::{Figure, Goal, Line, Plot, Report, median},
+    common::{
+        ROUNDS,
+        report::{Figure, Goal, Plot, Report, median},
+    },
+    load::{Outcome, Requests, percentiles, run},
     seed::{basic, seed},
     server::{PASSWORD, Server},
 };
@@ -52,7 +54,7 @@ pub fn measure(directory: &Path, report: &mut Report) {
         for way in &ways {
             report.add(way.figure(&bare_way));
         }
-        let lines = ways.iter().chain([&bare_way]).map(Way::percentiles).collect();
+        let lines = ways.iter().chain([&bare_way]).map(|way| percentiles(way.name, &way.outcomes)).collect();
         let title = format!("Latency of {} at {CONNECTIONS} connections", group[0].1);
         report.plots.push(Plot { title, across: "slowest part of requests", up: "µs", lines });
     }
@@ -75,7 +77,9 @@ fn way(name: &'static str, path: &str, authorization: String, goal: f64) -> Way 
 fn path_of(requests: &Requests) -> (&str, &str) {
     match requests {
         Requests::Get { path, authorization } => (path, authorization),
-        Requests::GetAny(_) | Requests::Create { .. } => unreachable!("the ways of this section are plain"),
+        Requests::GetAny(_) | Requests::Create { .. } | Requests::SignIn { .. } => {
+            unreachable!("the ways of this section are plain")
+        }
     }
 }
 
@@ -108,15 +112,5 @@ impl Way {
             unit: "",
             goal: Some(Goal::AtLeast(self.goal)),
         }
-    }
-
-    fn percentiles(&self) -> Line {
-        let points = vec![
-            (0.5, self.median(|outcome| outcome.p50)),
-            (0.1, self.median(|outcome| outcome.p90)),
-            (0.01, self.median(|outcome| outcome.p99)),
-            (0.001, self.median(|outcome| outcome.p999)),
-        ];
-        Line { name: self.name.to_owned(), points }
     }
 }

@@ -53,6 +53,11 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     if numbers.len().is_multiple_of(2) { f64::midpoint(numbers[middle - 1], numbers[middle]) } else { numbers[middle] }
 }
 
+/// The median of the ratios of what was measured in the same rounds.
+pub fn ratio(measured: &[f64], against: &[f64]) -> f64 {
+    median(measured.iter().zip(against).map(|(measured, against)| measured / against).collect())
+}
+
 impl Goal {
     fn text(self, unit: &str) -> String {
         match self {
@@ -70,10 +75,16 @@ impl Goal {
 }
 
 impl Figure {
+    /// A figure that stands by itself.
+    pub fn alone(name: String, value: f64, unit: &'static str, goal: Option<Goal>) -> Self {
+        Self { name, measured: String::new(), against: String::new(), value, unit, goal }
+    }
+
     fn cells(&self) -> [String; 5] {
         let goal = self.goal.map_or_else(String::new, |goal| goal.text(self.unit));
         let is_met = self.goal.map_or("", |goal| if goal.is_met(self.value) { " ✓" } else { " ✗" });
-        let value = format!("{:.2}{}{is_met}", self.value, self.unit);
+        let digits = if self.value < 100.0 { 2 } else { 0 };
+        let value = format!("{:.digits$}{}{is_met}", self.value, self.unit);
         [self.name.clone(), self.measured.clone(), self.against.clone(), value, goal]
     }
 }
