@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     common::{
         ROUNDS,
-        report::{Figure, Goal, Line, Plot, Report, median},
+        report::{Figure, Goal, Line, Plot, Report, median, ratio},
     },
     load::{Requests, run},
-    megabytes,
+    megabytes, neighbours,
     seed::{Seeded, seed},
     server::Server,
     writes::creates,
@@ -20,6 +20,9 @@ const SECONDS: u64 = 1;
 const READS: u64 = 1_000_000;
 /// How many users are asked for.
 const SAMPLES: u32 = 1000;
+/// How many pages of a list are asked for, so that none is answered again and again.
+const PAGES: u32 = 200;
+const PAGE: u32 = 100;
 
 /// What is asked for at every size.
 const KINDS: [&str; 6] =
@@ -29,10 +32,11 @@ const KINDS: [&str; 6] =
 type Latencies = BTreeMap<(&'static str, u32), Vec<f64>>;
 
 pub fn measure(directory: &Path, report: &mut Report) {
+    neighbours::measure(directory, report);
+    let empty = seed(directory, 1);
     let seeded: Vec<_> = SIZES.into_iter().map(|users| seed(directory, users)).collect();
-    starts(&seeded, report);
+    starts(&empty, &seeded[SIZES.len() - 1], report);
     let servers: Vec<_> = seeded.iter().map(|seeded| Server::lodge(&seeded.data)).collect();
-    let idle = megabytes(servers[0].resident_bytes());
     let mut latencies = Latencies::new();
     for round in 0..ROUNDS {
         for kind in KINDS {
@@ -43,13 +47,14 @@ pub fn measure(directory: &Path, report: &mut Report) {
         }
     }
     report_latencies(&latencies, report);
-    memory(directory, &seeded, &servers, idle, report);
+    memory(directory, &seeded, &servers, report);
 }
 
 fn requests(kind: &str, seeded: &Seeded, round: usize) -> Requests {
     let by_admin = |path: String| (path, seeded.admin.clone());
     let by_all = |path: &str| Requests::GetAny(seeded.keys.iter().map(|key| (path.to_owned(), key.clone())).collect());
-    let list = |offset: u32| by_admin(format!("/api/v2/users?limit=100&offset={offset}"));
+    let list = |offset: u32| by_admin(format!("/api/v2/users?limit={PAGE}&offset={offset}"));
+    let lists = |first, step| Requests::GetAny((0..PAGES).map(|page| list(first + page * step)).collect());
     match kind {
         "user by id" => {
             let step = (seeded.users / SAMPLES).max(1) as usize;
@@ -58,8 +63,9 @@ fn requests(kind: &str, seeded: &Seeded, round: usize) -> Requests {
         }
         "configuration by key" => by_all("/api/v2/users/me/configurations/theme"),
         "authentication by API key" => by_all("/api/v2/users/me"),
-        "list, middle" => Requests::GetAny(vec![list(seeded.users / 2)]),
-        "list, end" => Requests::GetAny(vec![list(seeded.users - 100)]),
+        // All over the middle fifth.
+        "list, middle" => lists(seeded.users / 5 * 2, seeded.users / 5 / PAGES),
+        "list, end" => lists(seeded.users - PAGES - PAGE + 1, 1),
         _ => creates(seeded, &format!("growth-{round}")),
     }
 }
@@ -68,12 +74,11 @@ fn report_latencies(latencies: &Latencies, report: &mut Report) {
     let (least, most) = (SIZES[0], SIZES[SIZES.len() - 1]);
     for kind in KINDS {
         let rounds = |users| &latencies[&(kind, users)];
-        let ratios = rounds(most).iter().zip(rounds(least)).map(|(many, few)| many / few);
         report.add(Figure {
             name: format!("{kind}, {most} users"),
             measured: format!("{:.0} µs", median(rounds(most).clone())),
             against: format!("{least} users: {:.0} µs", median(rounds(least).clone())),
-            value: median(ratios.collect()),
+            value: ratio(rounds(most), rounds(least)),
             unit: "",
             goal: Some(Goal::AtMost(1.3)),
         });
@@ -94,36 +99,27 @@ fn report_latencies(latencies: &Latencies, report: &mut Report) {
     report.plots.push(plot("Throughput against users, one connection", "requests a second", |latency| 1e6 / latency));
 }
 
-fn starts(seeded: &[Seeded], report: &mut Report) {
-    let (few, many) = (&seeded[0], &seeded[seeded.len() - 1]);
-    for (seeded, goal) in [(few, 50.0), (many, 1500.0)] {
-        let starts = (0..ROUNDS).map(|_| {
-            let mut server = Server::lodge(&seeded.data);
-            let start = server.start.as_secs_f64() * 1e3;
-            server.stop();
-            start
-        });
-        report.add(Figure {
-            name: format!("start until ready, {} users", seeded.users),
-            measured: String::new(),
-            against: String::new(),
-            value: median(starts.collect()),
-            unit: " ms",
-            goal: Some(Goal::AtMost(goal)),
-        });
+/// How long starts take, and what a server has in memory that was asked for nothing yet.
+fn starts(empty: &Seeded, most: &Seeded, report: &mut Report) {
+    let (mut empty_starts, mut starts, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let mut server = Server::lodge(&empty.data);
+        empty_starts.push(server.start.as_secs_f64() * 1e3);
+        idle.push(megabytes(server.resident_bytes()));
+        server.stop();
+        let mut server = Server::lodge(&most.data);
+        starts.push(server.start.as_secs_f64() * 1e3);
+        server.stop();
     }
+    let mut add = |name: &str, rounds, unit, goal| {
+        report.add(Figure::alone(name.to_owned(), median(rounds), unit, Some(Goal::AtMost(goal))));
+    };
+    add("start until ready, initialised empty store", empty_starts, " ms", 50.0);
+    add(&format!("start until ready, {} users", most.users), starts, " ms", 1500.0);
+    add("resident memory, idle", idle, " MB", 20.0);
 }
 
-fn memory(directory: &Path, seeded: &[Seeded], servers: &[Server], idle: f64, report: &mut Report) {
-    let figure = |name: String, value, goal| Figure {
-        name,
-        measured: String::new(),
-        against: String::new(),
-        value,
-        unit: " MB",
-        goal: Some(Goal::AtMost(goal)),
-    };
-    report.add(figure("resident memory, idle".to_owned(), idle, 20.0));
+fn memory(directory: &Path, seeded: &[Seeded], servers: &[Server], report: &mut Report) {
     let mut points = Vec::new();
     for (seeded, server) in seeded.iter().zip(servers) {
         let mut read = 0;
@@ -135,7 +131,8 @@ fn memory(directory: &Path, seeded: &[Seeded], servers: &[Server], idle: f64, re
         points.push((f64::from(seeded.users), megabytes(server.resident_bytes())));
     }
     let (users, most) = points[points.len() - 1];
-    report.add(figure(format!("resident memory, {users} users after {READS} random reads"), most, 300.0));
+    let name = format!("resident memory, {users} users after {READS} random reads");
+    report.add(Figure::alone(name, most, " MB", Some(Goal::AtMost(300.0))));
     let lines = vec![Line { name: format!("after {READS} random reads"), points }];
     report.plots.push(Plot { title: "Memory against users".to_owned(), across: "users", up: "MB", lines });
 }

@@ -9,6 +9,7 @@ mod common;
 mod floods;
 mod growth;
 mod load;
+mod neighbours;
 mod reads;
 mod seed;
 mod server;
