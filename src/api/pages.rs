@@ -14,7 +14,7 @@ use super::error::ApiError;
 use crate::{domain::Page, store::Mark};
 
 /// How many bytes are kept at most.
-const MOST_BYTES: usize = 2 << 20;
+const MOST_BYTES: usize = 1 << 20;
 /// How long a page may be to be kept, so that none takes the place of too many others.
 const LONGEST: usize = MOST_BYTES / 8;
 

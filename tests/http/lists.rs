@@ -1,11 +1,19 @@
 //! The paged lists: users, configurations and API keys are told in the same way.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
     expectations::at_once,
     harness::{Client, Server, ServerBuilder},
 };
+
+/// How often an account is changed while others ask for the list.
+const CHANGES: usize = 50;
 
 /// A list, and how something is put on it.
 struct List {
@@ -226,4 +234,37 @@ fn a_page_has_100_items_unless_told_otherwise_and_1000_at_most() {
 
         assert_eq!((ids(&items), count), (all[window].to_vec(), 1001), "{query}");
     }
+}
+
+#[test]
+fn the_list_of_users_tells_of_a_change_as_soon_as_it_is_answered() {
+    let server = Server::start();
+    let (admin, ann) = (server.admin(), server.id_of("ann"));
+    let is_over = AtomicBool::new(false);
+    let told = thread::scope(|scope| {
+        // Whatever is kept of the list is kept anew all the time.
+        let ask = || {
+            while !is_over.load(Ordering::SeqCst) {
+                server.admin().get("/users").expect(200);
+            }
+        };
+        let askers = [scope.spawn(ask), scope.spawn(ask)];
+        let changes = (0..CHANGES).map(|number| {
+            let email = json!(format!("ann-{number}@example.org"));
+            let status = admin.put(&format!("/users/{ann}"), &json!({"email": email})).status;
+            (status, admin.get("/users").json()["users"][1]["email"] == email)
+        });
+        let told: Vec<_> = changes.collect();
+        is_over.store(true, Ordering::SeqCst);
+        for asker in askers {
+            asker.join().unwrap();
+        }
+        told
+    });
+    assert_eq!(told, [(200, true); CHANGES]);
+
+    admin.delete(&format!("/users/{ann}")).expect(204);
+    assert_eq!(admin.get("/users").json()["count"], 1);
+    server.id_of("bob");
+    assert_eq!(admin.get("/users").json()["users"][1]["username"], "bob");
 }

@@ -21,6 +21,11 @@ use common::{
     Section, measure,
     report::{Figure, Goal, Report},
 };
+use tikv_jemallocator::Jemalloc;
+
+/// The bare server and the bare crates have what the server has.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const SECTIONS: [(&str, Section); 6] = [
     ("size", size),

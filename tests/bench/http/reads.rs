@@ -1,4 +1,4 @@
-//! Authenticated reads against a bare handler that answers the same bytes.
+//! Authenticated reads against a bare handler that gets the same requests and answers the same bytes.
 
 use std::path::Path;
 
@@ -16,11 +16,9 @@ const CONNECTIONS: usize = 32;
 const SECONDS: u64 = 2;
 const USERS: u32 = 1000;
 
-/// A way to ask, and what its throughput is at least, as a part of the bare server's.
-struct Way {
+/// What the rounds of one server came to.
+struct Measured {
     name: &'static str,
-    requests: Requests,
-    goal: f64,
     outcomes: Vec<Outcome>,
     microseconds_of_processor: Vec<f64>,
 }
@@ -34,29 +32,22 @@ pub fn measure(directory: &Path, report: &mut Report) {
         ("GET /users/me, API key", me, seeded.keys[0].clone(), 0.85),
         ("GET /users/me, JWT", me, session.clone(), 0.85),
         ("GET /users/me, Basic", me, basic("admin"), 0.80),
-        ("GET /users?limit=100", "/api/v2/users?limit=100", session.clone(), 0.5),
+        ("GET /users?limit=100", "/api/v2/users?limit=100", session, 0.5),
     ];
-    for group in [&ways[..3], &ways[3..]] {
-        let answer = server.get(group[0].1, &group[0].2).1;
+    for (name, path, authorization, goal) in ways {
+        let (status, answer) = server.get(path, &authorization);
+        assert_eq!(status, 200, "{name}");
         let bare = Server::bare(directory, &answer);
-        let mut bare_way = way("bare handler", group[0].1, String::new(), 1.0);
-        let mut ways: Vec<_> =
-            group.iter().map(|(name, path, who, goal)| way(name, path, who.clone(), *goal)).collect();
-        for way in &ways {
-            assert_eq!(server.get(path_of(&way.requests).0, path_of(&way.requests).1).0, 200, "{}", way.name);
-        }
+        let requests = Requests::Get { path: path.to_owned(), authorization };
+        let (mut ours, mut bares) = (Measured::of(name), Measured::of("bare handler"));
         for _ in 0..ROUNDS {
-            bare_way.take_round(directory, &bare);
-            for way in &mut ways {
-                way.take_round(directory, &server);
-            }
+            bares.take_round(directory, &bare, &requests);
+            ours.take_round(directory, &server, &requests);
         }
-        for way in &ways {
-            report.add(way.figure(&bare_way));
-        }
-        let lines = ways.iter().chain([&bare_way]).map(|way| percentiles(way.name, &way.outcomes)).collect();
-        let title = format!("Latency of {} at {CONNECTIONS} connections", group[0].1);
-        report.plots.push(Plot { title, across: "slowest part of requests", up: "µs", lines });
+        report.add(ours.figure(&bares, goal));
+        let lines = [&ours, &bares].map(|measured| percentiles(measured.name, &measured.outcomes));
+        let title = format!("Latency of {name} at {CONNECTIONS} connections");
+        report.plots.push(Plot { title, across: "slowest part of requests", up: "µs", lines: lines.into() });
     }
 }
 
@@ -69,24 +60,14 @@ pub fn session(server: &Server) -> String {
     token.unwrap().1
 }
 
-fn way(name: &'static str, path: &str, authorization: String, goal: f64) -> Way {
-    let requests = Requests::Get { path: path.to_owned(), authorization };
-    Way { name, requests, goal, outcomes: Vec::new(), microseconds_of_processor: Vec::new() }
-}
-
-fn path_of(requests: &Requests) -> (&str, &str) {
-    match requests {
-        Requests::Get { path, authorization } => (path, authorization),
-        Requests::GetAny(_) | Requests::Create { .. } | Requests::SignIn { .. } => {
-            unreachable!("the ways of this section are plain")
-        }
+impl Measured {
+    fn of(name: &'static str) -> Self {
+        Self { name, outcomes: Vec::new(), microseconds_of_processor: Vec::new() }
     }
-}
 
-impl Way {
-    fn take_round(&mut self, directory: &Path, server: &Server) {
+    fn take_round(&mut self, directory: &Path, server: &Server, requests: &Requests) {
         let before = server.processor_time();
-        let outcome = run(directory, server.address, &self.requests, CONNECTIONS, SECONDS);
+        let outcome = run(directory, server.address, requests, CONNECTIONS, SECONDS);
         let took = server.processor_time().saturating_sub(before).as_secs_f64() * 1e6;
         #[expect(clippy::cast_precision_loss, reason = "a run has far fewer requests than 2^52")]
         self.microseconds_of_processor.push(took / outcome.requests as f64);
@@ -102,7 +83,7 @@ impl Way {
         format!("{:.0} /s, {processor:.1} µs of processor", self.median(|outcome| outcome.rate()))
     }
 
-    fn figure(&self, bare: &Self) -> Figure {
+    fn figure(&self, bare: &Self, goal: f64) -> Figure {
         let ratios = self.outcomes.iter().zip(&bare.outcomes).map(|(mine, bare)| mine.rate() / bare.rate());
         Figure {
             name: self.name.to_owned(),
@@ -110,7 +91,7 @@ impl Way {
             against: format!("bare handler: {}", bare.described()),
             value: median(ratios.collect()),
             unit: "",
-            goal: Some(Goal::AtLeast(self.goal)),
+            goal: Some(Goal::AtLeast(goal)),
         }
     }
 }
