@@ -113,8 +113,10 @@ impl Clock {
         Self::new(move || {
             let elapsed = elapsed();
             let ahead = wall().saturating_sub(elapsed);
-            let furthest = furthest.fetch_max(ahead, Ordering::Relaxed).max(ahead);
-            Timestamp::from_millis(furthest.saturating_add(elapsed))
+            // Written only when it moves: all threads read it.
+            let known = furthest.load(Ordering::Relaxed);
+            let ahead = if ahead > known { furthest.fetch_max(ahead, Ordering::Relaxed).max(ahead) } else { known };
+            Timestamp::from_millis(ahead.saturating_add(elapsed))
         })
     }
 

@@ -35,10 +35,15 @@ use super::{
 use crate::{config::Limits, secret::random_bytes};
 
 /// Answers one request, whatever it is.
-pub async fn respond(http: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
+///
+/// # Panics
+/// If the application around it has no [`App`] among its data.
+pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    // Not taken as a parameter, which would count one more holder up and down on a line that all workers share.
+    let app = http.app_data::<web::Data<App>>().expect("the application has it among its data");
     let _answering = http.conn_data::<Rc<Connection>>().cloned().map(Connection::begin);
     let mut line = LogLine::begin(http.method());
-    let answering = answer(&http, payload.into_inner(), &app, &mut line);
+    let answering = answer(&http, payload.into_inner(), app, &mut line);
     // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
     let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
     let answered = answered.and_then(|response| in_pieces(response, &app.transfers));

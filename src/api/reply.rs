@@ -5,13 +5,20 @@ use std::marker::PhantomData;
 use actix_web::{
     HttpResponse,
     body::MessageBody,
-    http::{StatusCode, header},
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
     web::Bytes,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{exchange::Who, openapi::Description};
 use crate::{domain::Id, secret::Secret, store::Slice};
+
+/// More than most records take as JSON.
+const USUAL_BYTES: usize = 512;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer of an operation that went well.
 pub(super) trait Reply {
@@ -125,7 +132,7 @@ impl<V: View> Reply for Created<V> {
 impl<V: View> Reply for SignedIn<V> {
     fn into_response(self) -> HttpResponse {
         let mut response = json(StatusCode::CREATED, &self.view);
-        let value = header::HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
+        let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
         response.headers_mut().insert(header::AUTHORIZATION, value);
         response.extensions_mut().insert(Who { user: Some(self.user), api_key: None });
@@ -185,9 +192,11 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
 }
 
 fn encode(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).expect("views have text keys and finite numbers")
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");
+    bytes
 }
 
 fn encoded(status: StatusCode, body: impl MessageBody + 'static) -> HttpResponse {
-    HttpResponse::build(status).insert_header(header::ContentType::json()).body(body)
+    HttpResponse::build(status).insert_header((header::CONTENT_TYPE, JSON)).body(body)
 }

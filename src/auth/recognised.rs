@@ -5,15 +5,7 @@
 //! nothing. Each thread has entries of its own, so that reading one takes no lock. They are found by a keyed hash of the
 //! `Authorization` header and the address: no credential is kept.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    hash::Hasher,
-    mem,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::HashMap, hash::Hasher, mem, net::IpAddr, sync::Arc};
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -28,7 +20,7 @@ use crate::{
 /// How many entries a thread has at most are twice as many: those of lately, and those of before.
 const MOST_OF_LATELY: usize = 2048;
 /// How long an entry lasts at most, so that a password is verified again some time.
-const LIFETIME: Duration = Duration::from_mins(1);
+const LIFETIME_MILLIS: u64 = 60_000;
 
 /// Finds entries of one realm.
 pub(super) struct Recognised {
@@ -51,7 +43,7 @@ pub(super) struct Entry {
     /// When the session or the key ends, if it does.
     pub(super) ends: Option<Timestamp>,
     /// When this was found out.
-    pub(super) since: Instant,
+    pub(super) since: Timestamp,
 }
 
 #[derive(Default)]
@@ -81,7 +73,9 @@ impl Recognised {
 impl Entry {
     /// Whether it is still good, `mark` being the mark of its owner now.
     pub(super) fn is_good(&self, mark: Mark, now: Timestamp) -> bool {
-        self.mark == mark && self.ends.is_none_or(|ends| now < ends) && self.since.elapsed() < LIFETIME
+        self.mark == mark
+            && self.ends.is_none_or(|ends| now < ends)
+            && now.as_millis() < self.since.as_millis().saturating_add(LIFETIME_MILLIS)
     }
 }
 

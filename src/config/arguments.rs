@@ -71,7 +71,7 @@ pub struct ServeArguments {
     pub(super) max_api_keys: String,
 
     /// How much memory the store's cache may take: 1MiB to 64GiB
-    #[arg(long, env = "LODGE_CACHE_SIZE", value_name = "SIZE", default_value = "64MiB")]
+    #[arg(long, env = "LODGE_CACHE_SIZE", value_name = "SIZE", default_value = "32MiB")]
     pub(super) cache_size: String,
 
     /// How much room must be left on the disk for a write to be accepted: 0B to 1TiB
