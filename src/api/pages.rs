@@ -64,8 +64,8 @@ impl Kept {
     }
 
     fn keep(&mut self, page: Page, mark: Mark, body: &Bytes) {
-        // Whoever took longer than others must not bring back an older mark.
-        if self.mark != Some(mark) || body.len() > LONGEST {
+        // Whoever took longer than others must neither bring back an older mark nor count a page twice.
+        if self.mark != Some(mark) || self.pages.contains_key(&page) || body.len() > LONGEST {
             return;
         }
         if self.bytes + body.len() > MOST_BYTES {
@@ -79,7 +79,6 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Mark;
 
     const BEFORE: Mark = Mark::of(1);
     const AFTER: Mark = Mark::of(2);
@@ -115,6 +114,15 @@ mod tests {
         assert_eq!(late.unwrap(), "late");
         assert_eq!(made(&pages, page(0), AFTER, b"new"), "new");
         assert_eq!(made(&pages, page(1), AFTER, b"not asked for"), "meanwhile");
+    }
+
+    #[test]
+    fn a_page_that_two_make_at_once_is_counted_once() {
+        let pages = UserPages::default();
+        let twice = pages.page(page(0), BEFORE, || Ok(made(&pages, page(0), BEFORE, b"one").to_vec()));
+
+        assert_eq!(twice.unwrap(), "one");
+        assert_eq!(pages.kept().bytes, 3);
     }
 
     #[test]

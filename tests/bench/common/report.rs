@@ -53,6 +53,11 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     if numbers.len().is_multiple_of(2) { f64::midpoint(numbers[middle - 1], numbers[middle]) } else { numbers[middle] }
 }
 
+fn number(value: f64) -> String {
+    let digits = if value < 100.0 { 2 } else { 0 };
+    format!("{value:.digits$}")
+}
+
 /// The median of the ratios of what was measured in the same rounds.
 pub fn ratio(measured: &[f64], against: &[f64]) -> f64 {
     median(measured.iter().zip(against).map(|(measured, against)| measured / against).collect())
@@ -80,11 +85,27 @@ impl Figure {
         Self { name, measured: String::new(), against: String::new(), value, unit, goal }
     }
 
+    /// The ratio of what was measured to the other in the same rounds, both of them in that unit; without a goal.
+    pub fn compared(name: String, unit: &str, measured: &[f64], (against, others): (&str, &[f64])) -> Self {
+        let middle = |numbers: &[f64]| number(median(numbers.to_vec())) + unit;
+        Self {
+            name,
+            measured: middle(measured),
+            against: format!("{against}: {}", middle(others)),
+            value: ratio(measured, others),
+            unit: "",
+            goal: None,
+        }
+    }
+
+    pub fn with(self, goal: Goal) -> Self {
+        Self { goal: Some(goal), ..self }
+    }
+
     fn cells(&self) -> [String; 5] {
         let goal = self.goal.map_or_else(String::new, |goal| goal.text(self.unit));
         let is_met = self.goal.map_or("", |goal| if goal.is_met(self.value) { " ✓" } else { " ✗" });
-        let digits = if self.value < 100.0 { 2 } else { 0 };
-        let value = format!("{:.digits$}{}{is_met}", self.value, self.unit);
+        let value = number(self.value) + self.unit + is_met;
         [self.name.clone(), self.measured.clone(), self.against.clone(), value, goal]
     }
 }

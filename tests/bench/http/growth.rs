@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     common::{
         ROUNDS,
-        report::{Figure, Goal, Line, Plot, Report, median, ratio},
+        report::{Figure, Goal, Line, Plot, Report, median},
     },
     load::{Requests, run},
     megabytes, neighbours,
@@ -74,14 +74,9 @@ fn report_latencies(latencies: &Latencies, report: &mut Report) {
     let (least, most) = (SIZES[0], SIZES[SIZES.len() - 1]);
     for kind in KINDS {
         let rounds = |users| &latencies[&(kind, users)];
-        report.add(Figure {
-            name: format!("{kind}, {most} users"),
-            measured: format!("{:.0} µs", median(rounds(most).clone())),
-            against: format!("{least} users: {:.0} µs", median(rounds(least).clone())),
-            value: ratio(rounds(most), rounds(least)),
-            unit: "",
-            goal: Some(Goal::AtMost(1.3)),
-        });
+        let (name, few) = (format!("{kind}, {most} users"), format!("{least} users"));
+        let compared = Figure::compared(name, " µs", rounds(most), (&few, rounds(least)));
+        report.add(compared.with(Goal::AtMost(1.3)));
     }
     let line = |value: fn(f64) -> f64| {
         move |kind: &&'static str| {

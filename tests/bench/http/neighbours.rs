@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::{
     common::{
         ROUNDS,
-        report::{Figure, Goal, Report, median, ratio},
+        report::{Figure, Goal, Report},
     },
     load::{Requests, run},
     seed::{Seeded, seed},
@@ -33,16 +33,10 @@ pub fn measure(directory: &Path, report: &mut Report) {
         beside_few.push(latency(&few_server, &few));
         beside_many.push(latency(&many_server, &many));
     }
-    report.add(Figure {
-        name: format!(
-            "a user's reads, another user with {MOST_CONFIGURATIONS} configurations and {MOST_API_KEYS} API keys"
-        ),
-        measured: format!("{:.0} µs", median(beside_many.clone())),
-        against: format!("another user with one of each: {:.0} µs", median(beside_few.clone())),
-        value: ratio(&beside_many, &beside_few),
-        unit: "",
-        goal: Some(Goal::AtMost(1.3)),
-    });
+    let name =
+        format!("a user's reads, another user with {MOST_CONFIGURATIONS} configurations and {MOST_API_KEYS} API keys");
+    let few = ("another user with one of each", beside_few.as_slice());
+    report.add(Figure::compared(name, " µs", &beside_many, few).with(Goal::AtMost(1.3)));
 }
 
 /// Everything that the first user with anything may read of theirs.

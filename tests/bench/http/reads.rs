@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     common::{
         ROUNDS,
-        report::{Figure, Goal, Plot, Report, median},
+        report::{Figure, Goal, Plot, Report, median, ratio},
     },
     load::{Outcome, Requests, percentiles, run},
     seed::{basic, seed},
@@ -74,22 +74,21 @@ impl Measured {
         self.outcomes.push(outcome);
     }
 
-    fn median(&self, of: fn(&Outcome) -> f64) -> f64 {
-        median(self.outcomes.iter().map(of).collect())
+    fn rates(&self) -> Vec<f64> {
+        self.outcomes.iter().map(|outcome| outcome.rate()).collect()
     }
 
     fn described(&self) -> String {
         let processor = median(self.microseconds_of_processor.clone());
-        format!("{:.0} /s, {processor:.1} µs of processor", self.median(|outcome| outcome.rate()))
+        format!("{:.0} /s, {processor:.1} µs of processor", median(self.rates()))
     }
 
     fn figure(&self, bare: &Self, goal: f64) -> Figure {
-        let ratios = self.outcomes.iter().zip(&bare.outcomes).map(|(mine, bare)| mine.rate() / bare.rate());
         Figure {
             name: self.name.to_owned(),
             measured: self.described(),
             against: format!("bare handler: {}", bare.described()),
-            value: median(ratios.collect()),
+            value: ratio(&self.rates(), &bare.rates()),
             unit: "",
             goal: Some(Goal::AtLeast(goal)),
         }

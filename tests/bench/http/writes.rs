@@ -21,7 +21,7 @@ use super::{
     common::{
         ROUNDS,
         commits::{commits, new_store},
-        report::{Figure, Goal, Report, median, ratio},
+        report::{Figure, Goal, Report},
     },
     load::{Requests, run},
     seed::{Seeded, seed},
@@ -52,14 +52,8 @@ pub fn measure(directory: &Path, report: &mut Report) {
         ("the store alone, without these entries", &configurations, None),
     ];
     for (against, committed, goal) in others {
-        report.add(Figure {
-            name: format!("POST configurations, {WRITERS} connections"),
-            measured: format!("{:.0} /s", median(over_http.clone())),
-            against: format!("{against}: {:.0} /s", median(committed.clone())),
-            value: ratio(&over_http, committed),
-            unit: "",
-            goal,
-        });
+        let name = format!("POST configurations, {WRITERS} connections");
+        report.add(Figure { goal, ..Figure::compared(name, " /s", &over_http, (against, committed)) });
     }
     beside(directory, &seeded, &server, report);
 }
@@ -79,14 +73,8 @@ fn beside(directory: &Path, seeded: &Seeded, server: &Server, report: &mut Repor
             slowest
         }));
     }
-    report.add(Figure {
-        name: format!("99th percentile of reads while {WRITERS} connections create"),
-        measured: format!("{:.0} µs", median(beside.clone())),
-        against: format!("reads alone: {:.0} µs", median(alone.clone())),
-        value: ratio(&beside, &alone),
-        unit: "",
-        goal: Some(Goal::AtMost(5.0)),
-    });
+    let name = format!("99th percentile of reads while {WRITERS} connections create");
+    report.add(Figure::compared(name, " µs", &beside, ("reads alone", &alone)).with(Goal::AtMost(5.0)));
 }
 
 /// New configurations of many users; `prefix` is what no other load has.
@@ -102,14 +90,8 @@ pub fn hashes(_: &Path, report: &mut Report) {
         bare.push(bare_hashes(threads));
         ours.push(hashers_hashes(threads));
     }
-    report.add(Figure {
-        name: "password hashes, a core and second".to_owned(),
-        measured: format!("{:.2}", median(ours.clone())),
-        against: format!("the bare scrypt crate: {:.2}", median(bare.clone())),
-        value: ratio(&ours, &bare),
-        unit: "",
-        goal: Some(Goal::AtLeast(0.95)),
-    });
+    let name = "password hashes, a core and second".to_owned();
+    report.add(Figure::compared(name, "", &ours, ("the bare scrypt crate", &bare)).with(Goal::AtLeast(0.95)));
 }
 
 const HASHES_OF_A_THREAD: u32 = 3;

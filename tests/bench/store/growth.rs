@@ -11,7 +11,7 @@ use super::{
     common::{
         ROUNDS,
         population::KEY,
-        report::{Figure, Goal, Line, Plot, Report, median, ratio},
+        report::{Figure, Goal, Line, Plot, Report, median},
     },
     people::{digest_of, fill, microseconds, open, samples},
 };
@@ -74,14 +74,9 @@ fn report_latencies(rounds: &Rounds, report: &mut Report) {
     for kind in KINDS {
         let of = |users| &rounds[&(kind, users)];
         for users in &SIZES[1..] {
-            report.add(Figure {
-                name: format!("{kind}, {users} users"),
-                measured: format!("{:.2} µs", median(of(*users).clone())),
-                against: format!("{least} users: {:.2} µs", median(of(least).clone())),
-                value: ratio(of(*users), of(least)),
-                unit: "",
-                goal: Some(Goal::AtMost(1.3)),
-            });
+            let (name, few) = (format!("{kind}, {users} users"), format!("{least} users"));
+            let compared = Figure::compared(name, " µs", of(*users), (&few, of(least)));
+            report.add(compared.with(Goal::AtMost(1.3)));
         }
     }
     let line = |kind: &str| {

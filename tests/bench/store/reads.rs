@@ -10,7 +10,7 @@ use lodge::{
 use super::{
     common::{
         ROUNDS,
-        report::{Figure, Report, median, ratio},
+        report::{Figure, Report},
     },
     people::{fill, microseconds, open, samples},
     raw::Raw,
@@ -32,12 +32,6 @@ pub fn measure(directory: &Path, report: &mut Report) {
             assert!(black_box(store.user(Id::new(id).unwrap())).unwrap().is_some());
         }));
     }
-    report.add(Figure {
-        name: format!("user by id, {USERS} users"),
-        measured: format!("{:.2} µs", median(ours.clone())),
-        against: format!("sled's get of the row: {:.2} µs", median(bytes.clone())),
-        value: ratio(&ours, &bytes),
-        unit: "",
-        goal: None,
-    });
+    let name = format!("user by id, {USERS} users");
+    report.add(Figure::compared(name, " µs", &ours, ("sled's get of the row", &bytes)));
 }

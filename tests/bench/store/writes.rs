@@ -12,7 +12,7 @@ use super::{
     common::{
         ROUNDS,
         commits::{commits, initialise, new_store},
-        report::{Figure, Report, median, ratio},
+        report::{Figure, Report},
     },
     people::CACHE_BYTES,
     raw::Raw,
@@ -37,10 +37,10 @@ fn beside_sled(directory: &Path, report: &mut Report) {
         one_bare.push(bare.commits(1, TIME));
         one.push(commits(&store, 1, TIME, None));
     }
-    let mut add =
-        |name: String, ours: &[f64], against: &str, bare: &[f64]| report.add(rates(name, ours, against, bare));
-    add(format!("durable writes, {WRITERS} writers"), &many, "sled alone, batches of 64 rows", &many_bare);
-    add("durable writes, one writer".to_owned(), &one, "sled alone, row by row", &one_bare);
+    let name = format!("durable writes, {WRITERS} writers");
+    report.add(Figure::compared(name, " /s", &many, ("sled alone, batches of 64 rows", &many_bare)));
+    let name = "durable writes, one writer".to_owned();
+    report.add(Figure::compared(name, " /s", &one, ("sled alone, row by row", &one_bare)));
 }
 
 /// The same writes without the digest, with it, and with an entry in the audit log too.
@@ -58,17 +58,7 @@ fn books(directory: &Path, report: &mut Report) {
         with_entry.push(commits(&audited, WRITERS, TIME, Some(&chain)));
     }
     let name = |what| format!("durable writes with {what}, {WRITERS} writers");
-    report.add(rates(name("the digest"), &with_digest, "without", &without));
-    report.add(rates(name("the digest and an entry in the audit log"), &with_entry, "without", &without));
-}
-
-fn rates(name: String, ours: &[f64], against: &str, others: &[f64]) -> Figure {
-    Figure {
-        name,
-        measured: format!("{:.0} /s", median(ours.to_vec())),
-        against: format!("{against}: {:.0} /s", median(others.to_vec())),
-        value: ratio(ours, others),
-        unit: "",
-        goal: None,
-    }
+    let without = ("without", without.as_slice());
+    report.add(Figure::compared(name("the digest"), " /s", &with_digest, without));
+    report.add(Figure::compared(name("the digest and an entry in the audit log"), " /s", &with_entry, without));
 }
