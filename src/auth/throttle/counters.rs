@@ -12,8 +12,6 @@ use crate::{
     domain::{Id, Network},
 };
 
-/// How many pairs of an account and an address are familiar at once.
-const MOST_FAMILIAR: usize = 16_384;
 /// How many addresses are familiar to an account, so that no account pushes out those of others.
 const MOST_FAMILIAR_OF_ACCOUNT: usize = 32;
 /// How long a sign-in counts as one of lately.
@@ -58,6 +56,7 @@ impl Charges {
 }
 
 impl Counters {
+    /// Room for that many buckets of a kind, and for a quarter as many familiar pairs.
     pub(super) fn new(after: u32, most: usize) -> Self {
         let (second, quarter, minutes) = (Duration::from_secs(1), Duration::from_mins(15), Duration::from_mins(5));
         let pair = Bound { after, first: second, longest: quarter, forgives_every: Duration::from_hours(1) };
@@ -66,7 +65,7 @@ impl Counters {
         let account = Bound { after: after.saturating_mul(20), first: half, longest: half, forgives_every: minutes };
         Self {
             pairs: Table::new(pair, most),
-            familiar: Table::new(pair, most.min(MOST_FAMILIAR)),
+            familiar: Table::new(pair, most / 4),
             addresses: Table::new(address, most),
             accounts: Table::new(account, most),
         }

@@ -73,6 +73,11 @@ impl House {
         }
     }
 
+    /// Whether somebody signed in to the account from there lately.
+    fn is_familiar(&self, username: &str, address: &str) -> bool {
+        self.begin(username, address).unwrap().unwrap().asker().is_familiar
+    }
+
     /// Whether a password could be tried, without trying one.
     pub(super) fn check(&self, username: &str, address: &str) -> Tried {
         self.throttle.check(username, address.parse().unwrap()).map_err(|error| retry_after(&error))
@@ -318,10 +323,12 @@ fn when_memory_runs_out_the_coldest_go_and_never_one_that_waits() {
 
 #[test]
 fn when_all_memory_waits_newcomers_wait_for_the_first_to_end_and_those_of_lately_do_not() {
-    let house = House::with_room(2, 2);
+    let house = House::with_room(2, 4);
     house.sign_in("ann", HERE).unwrap();
     house.fail_times(3, "ben", "192.0.2.8");
-    house.fail_times(2, "ben", "192.0.2.9");
+    for number in 9..12 {
+        house.fail_times(2, "ben", &format!("192.0.2.{number}"));
+    }
 
     assert_eq!(house.fail("cid", THERE), Err(1));
     assert_eq!(house.sign_in("ann", HERE), Ok(()));
@@ -347,9 +354,19 @@ fn an_account_has_32_familiar_addresses_the_coldest_goes() {
         house.sign_in("eve", &format!("198.51.100.{number}")).unwrap();
         house.forward(1);
     }
-    let is_familiar =
-        |number| house.begin("eve", &format!("198.51.100.{number}")).unwrap().unwrap().asker().is_familiar;
-    assert_eq!((0..33).filter(|number| !is_familiar(*number)).collect::<Vec<_>>(), [0]);
+    let is_strange = |number: &u8| !house.is_familiar("eve", &format!("198.51.100.{number}"));
+    assert_eq!((0..33).filter(is_strange).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn a_quarter_of_the_memory_is_for_what_is_familiar_the_coldest_goes() {
+    let house = House::with_room(5, 16);
+    for number in 0..5 {
+        house.sign_in(&format!("eve{number}"), HERE).unwrap();
+        house.forward(1);
+    }
+    let is_strange = |number: &u8| !house.is_familiar(&format!("eve{number}"), HERE);
+    assert_eq!((0..5).filter(is_strange).collect::<Vec<_>>(), [0]);
 }
 
 #[test]
