@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use rustls::{
@@ -132,16 +132,17 @@ impl Files {
         self.pair(self.read_certificates()?, self.read_key()?)
     }
 
-    /// What tells the present files from those that take their place; `None` for one that is not there.
-    fn stamps(&self) -> [Option<Stamp>; 2] {
+    fn stamps(&self) -> Stamps {
         [&self.certificate, &self.key].map(|path| {
             let metadata = fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.ino(), metadata.size()))
+            Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
         })
     }
 }
 
-type Stamp = (SystemTime, u64, u64);
+/// What tells files from those that take their place, and from what they were before something was done to them, a change of
+/// their mode too: device, inode and time of the last change. `None` for one that is not there.
+type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let bytes = fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
@@ -152,6 +153,8 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
+    /// From before the files were read first.
+    first: Stamps,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -161,8 +164,9 @@ impl Certificate {
     /// # Errors
     /// [`TlsError`] if it cannot be served.
     pub fn open(files: Files) -> Result<Arc<Self>, TlsError> {
+        let first = files.stamps();
         let current = RwLock::new(Arc::new(files.load()?));
-        Ok(Arc::new(Self { files, current }))
+        Ok(Arc::new(Self { files, first, current }))
     }
 
     /// What a server needs to speak TLS 1.2 and 1.3 with it; HTTP/1.1 is all that is spoken inside.
@@ -181,15 +185,14 @@ impl Certificate {
 
     /// Takes over what is put in place of the files, for ever; what cannot be served is logged and not taken.
     pub async fn follow(self: Arc<Self>) {
-        let mut seen = self.files.stamps();
-        let mut ticks = time::interval(LOOK_EVERY);
+        let mut seen = self.first;
         loop {
-            ticks.tick().await;
             let present = self.files.stamps();
             if present != seen {
                 seen = present;
                 self.take_over();
             }
+            time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -212,4 +215,28 @@ impl ResolvesServerCert for Certificate {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[tokio::test]
+    async fn files_that_change_before_they_are_followed_are_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let made_for = |name: &str| {
+            let names = Names::parse(name).unwrap();
+            keep(directory.path(), &names, Timestamp::from_secs(1_800_000_000)).unwrap()
+        };
+        let certificate = Certificate::open(made_for("first.example")).unwrap();
+        let files = made_for("second.example");
+
+        assert_eq!(Arc::clone(&certificate).follow().now_or_never(), None);
+
+        let served = Arc::clone(&certificate.current.read().unwrap());
+        assert_eq!(served.cert, files.read_certificates().unwrap());
+    }
 }

@@ -169,7 +169,12 @@ fn new_files_are_taken_over_while_serving_and_bad_ones_are_not() {
     server.wait_for_log("the certificate is served as it was");
     assert!(is_served_to(&trusts_first), "a certificate without its key is not taken");
 
-    put(key, &second.1);
+    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(key, &second.1).unwrap();
+    server.wait_for_log("can be read by others");
+    assert!(is_served_to(&trusts_first), "a key that others may have read is not taken");
+
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
     server.wait_for_log("the certificate was read again");
     assert!(is_served_to(&trusts_second) && !is_served_to(&trusts_first));
 }
