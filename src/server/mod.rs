@@ -153,7 +153,8 @@ impl Entrance {
         let transport = match &self.acceptor {
             None => Transport::Plain(stream),
             Some(acceptor) => {
-                let handshake = time::timeout(self.limits.head_deadline, acceptor.accept(stream));
+                // Boxed, because every connection keeps the room for it as long as it is there.
+                let handshake = Box::pin(time::timeout(self.limits.head_deadline, acceptor.accept(stream)));
                 Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
             }
         };

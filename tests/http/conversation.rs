@@ -3,27 +3,36 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Duration,
 };
+
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::harness::{Reply, witness};
 
 /// How long an answer may take before the test fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+trait Connection: Read + Write {}
+
+impl<C: Read + Write> Connection for C {}
+
 /// One connection, on which answers are read one by one.
 pub struct Conversation {
     address: SocketAddr,
-    connection: TcpStream,
+    connection: Box<dyn Connection>,
     heard: Vec<u8>,
 }
 
 impl Conversation {
     pub fn with(address: SocketAddr) -> Self {
-        let connection = TcpStream::connect(address).unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        connection.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { address, connection, heard: Vec::new() }
+        Self { address, connection: Box::new(connect(address)), heard: Vec::new() }
+    }
+
+    pub fn over_tls(address: SocketAddr, client: Arc<ClientConfig>) -> Self {
+        let client = ClientConnection::new(client, address.ip().into()).unwrap();
+        Self { address, connection: Box::new(StreamOwned::new(client, connect(address))), heard: Vec::new() }
     }
 
     /// Sends these bytes; a server that has hung up is found out by the next [`Conversation::hear`].
@@ -62,6 +71,13 @@ impl Conversation {
         self.heard.extend(&buffer[..length]);
         length > 0
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let connection = TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.set_write_timeout(Some(PATIENCE)).unwrap();
+    connection
 }
 
 /// One request without a connection of its own: what the server says before it hangs up.

@@ -4,14 +4,16 @@ use std::{
     fs,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use lodge::tls;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::{
-    conversation::{Conversation, ask_raw},
+    conversation::Conversation,
     harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder, basic},
 };
 
@@ -70,12 +72,6 @@ fn drip_until_closed(server: &Server, connections: &mut [Dripping]) {
 }
 
 /// A line of the server's `/proc/self/status`, in KiB.
-fn memory_kib(server: &Server, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// How many sockets the server has open.
 fn sockets(server: &Server) -> usize {
     let entries = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
@@ -179,7 +175,7 @@ fn five_hundred_readers_that_do_not_read_a_large_list_cost_bounded_memory_and_ar
     }
     let authorization = ann.authorization.clone().unwrap();
     let list = ann.get("/users/me/configurations?limit=1000").expect(200);
-    let before = memory_kib(&server, "VmRSS");
+    let before = server.memory_kib("VmRSS");
     let before_sockets = sockets(&server);
     let path = "/api/v2/users/me/configurations?limit=1000";
     let request = format!("GET {path} HTTP/1.1\r\nHost: lodge\r\nAuthorization: {authorization}\r\n\r\n");
@@ -192,7 +188,7 @@ fn five_hundred_readers_that_do_not_read_a_large_list_cost_bounded_memory_and_ar
         sockets(&server) <= before_sockets + crowded
     });
 
-    let after = memory_kib(&server, "VmHWM");
+    let after = server.memory_kib("VmHWM");
     let crowded = server.log().matches("status=503").count();
     assert!(crowded > 100, "500 lists of 650 kB do not fit into 64 MiB, {crowded} were told so");
     assert!(after < before + (150 << 10), "{before} KiB before, {after} KiB at most");
@@ -245,31 +241,43 @@ fn large_heads_are_under_way_on_a_bounded_number_of_connections() {
     server.admin().post("/users/me/configurations", &json!({"key": "a", "value": "x".repeat(64 << 10)})).expect(201);
 }
 
-#[test]
-fn ten_thousand_idle_connections_cost_less_than_20_kib_each_and_leave_the_server_answering() {
+/// What each of many idle connections adds to the server's memory, in bytes; the server answers beside them.
+fn cost_of_idle_connections(server: &Server, converse: impl Fn() -> Conversation) -> u64 {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let descriptors = usize::try_from(limit.maximum.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let count = descriptors.saturating_sub(2000).min(10_000);
-    let server = Server::start();
-    let answer = |_| ask_raw(server.address, HEALTH).expect(200).status;
-    assert!((0..100).map(answer).all(|status| status == 200), "it is warm");
-    let before = memory_kib(&server, "VmRSS");
+    let asked = |path: &str| {
+        let mut conversation = converse();
+        let admin = basic("admin", ADMIN_PASSWORD);
+        conversation.say(format!("GET {path} HTTP/1.1\r\nHost: lodge\r\nAuthorization: {admin}\r\n\r\n"));
+        conversation.hear().expect(200);
+        conversation
+    };
+    (0..100).for_each(|_| drop(asked("/healthz")));
+    let before = server.memory_kib("VmRSS");
 
-    let connections: Vec<_> = (0..count)
-        .map(|_| {
-            let mut conversation = Conversation::with(server.address);
-            conversation.say(HEALTH);
-            conversation.hear().expect(200);
-            conversation
-        })
-        .collect();
+    let connections: Vec<_> = (0..count).map(|_| asked("/healthz")).collect();
 
-    let after = memory_kib(&server, "VmRSS");
-    server.user("ann").get("/users/me").expect(200);
-    let each = (after - before) * 1024 / connections.len() as u64;
-    println!("{} idle connections cost {each} bytes each", connections.len());
-    assert!(each < 20 << 10, "{} connections cost {each} bytes each", connections.len());
+    let after = server.memory_kib("VmRSS");
+    asked("/api/v2/users/me");
+    (after - before) * 1024 / connections.len() as u64
+}
+
+#[test]
+fn ten_thousand_idle_connections_cost_less_than_200_mb_with_tls_too_and_leave_the_server_answering() {
+    let plain = Server::start();
+    let encrypted = ServerBuilder::new().flag("--tls-self-signed", "127.0.0.1").start_unasked();
+    let certificates = tls::in_data_dir(&encrypted.data_dir()).read_certificates().unwrap();
+    let client = tls::client(certificates[0].clone());
+
+    let costs = [
+        cost_of_idle_connections(&plain, || Conversation::with(plain.address)),
+        cost_of_idle_connections(&encrypted, || Conversation::over_tls(encrypted.address, Arc::clone(&client))),
+    ];
+
+    println!("an idle connection costs {} bytes, with TLS {}", costs[0], costs[1]);
+    assert!(costs.iter().all(|cost| *cost < 20_000), "{costs:?} bytes");
 }
 
 #[test]

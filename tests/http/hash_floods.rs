@@ -1,7 +1,6 @@
 //! Floods of passwords to check: bounded work, bounded memory, and nobody else is disturbed.
 
 use std::{
-    fs,
     io::Write,
     net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
@@ -26,16 +25,10 @@ fn server() -> Server {
 }
 
 /// What the kernel says of the server's memory, in KiB.
-fn memory_kib(server: &Server, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// Fails if the server has ever held more than so many hashes as there are cores.
 fn assert_bounded(server: &Server, base_kib: u64) {
     let cores = thread::available_parallelism().unwrap().get() as u64;
-    let most = memory_kib(server, "VmHWM");
+    let most = server.memory_kib("VmHWM");
     assert!(most <= base_kib + cores * HASH_KIB + SPARE_KIB, "{most} KiB, {base_kib} KiB before");
 }
 
@@ -43,7 +36,7 @@ fn assert_bounded(server: &Server, base_kib: u64) {
 fn two_hundred_sign_ins_at_once_take_no_more_memory_than_the_cores_can_use_and_readers_read_on() {
     let server = server();
     let session = server.session("ann");
-    let base = memory_kib(&server, "VmRSS");
+    let base = server.memory_kib("VmRSS");
     let is_over = AtomicBool::new(false);
 
     let (replies, reads) = thread::scope(|scope| {
@@ -72,7 +65,7 @@ fn two_hundred_sign_ins_at_once_take_no_more_memory_than_the_cores_can_use_and_r
 #[test]
 fn clients_that_leave_while_their_password_is_checked_leave_the_bound_as_it_is() {
     let server = server();
-    let base = memory_kib(&server, "VmRSS");
+    let base = server.memory_kib("VmRSS");
     let body = json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}}).to_string();
     let head =
         "POST /api/v2/users/sign_in HTTP/1.1\r\nHost: lodge\r\nContent-Type: application/json\r\nContent-Length:";
