@@ -40,19 +40,10 @@ impl Timestamp {
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
-}
 
-impl Timestamp {
-    /// The moment as a part of a file's name, which sorts as the moments do: `2026-11-23T17-22-00-000Z`.
-    #[must_use]
-    pub fn in_file_name(self) -> String {
-        self.to_string().replace([':', '.'], "-")
-    }
-}
-
-impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T17:22:00.000Z`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    #[must_use]
+    pub(crate) fn text(self) -> TimestampText {
         const DAY: u64 = 86_400_000;
         // RFC 3339 ends with the year 9999.
         let millis = self.0.min(253_402_300_799_999);
@@ -66,7 +57,31 @@ impl fmt::Display for Timestamp {
         put(&mut text[14..16], of_day / 60_000 % 60);
         put(&mut text[17..19], of_day / 1000 % 60);
         put(&mut text[20..23], of_day % 1000);
-        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        TimestampText(text)
+    }
+
+    /// The moment as a part of a file's name, which sorts as the moments do: `2026-11-23T17-22-00-000Z`.
+    #[must_use]
+    pub fn in_file_name(self) -> String {
+        self.to_string().replace([':', '.'], "-")
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text().as_str())
+    }
+}
+
+/// A moment in words and figures.
+#[derive(Clone, Copy)]
+pub(crate) struct TimestampText([u8; 24]);
+
+impl TimestampText {
+    /// The text.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits and separators are ASCII")
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     error::Error,
-    fmt::{self, Write as _},
+    fmt::Write as _,
     io::{self, Write},
     mem, panic,
     sync::{Arc, Condvar, Mutex, MutexGuard},
@@ -20,6 +20,8 @@ use crate::clock::Clock;
 
 /// The longest message that is written whole, in characters.
 const LONGEST: usize = 4000;
+/// More bytes than most lines have.
+const USUAL: usize = 256;
 /// How long a line may wait for others.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// How many bytes may wait; whoever brings more writes them.
@@ -150,51 +152,39 @@ impl Log for Prompt {
 }
 
 fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<()> {
-    write!(out, "{} {:5} {} ", clock.now(), record.level(), record.target())?;
-    let mut line = OneLine { out, left: LONGEST };
-    // It fails only to say that the rest is not wanted.
-    let _ = write!(line, "{}", record.args());
-    out.write_all(b"\n")
-}
-
-/// Puts text on one line: control characters escaped, cut if it is long.
-struct OneLine<'a, W> {
-    out: &'a mut W,
-    left: usize,
-}
-
-impl<W: Write> fmt::Write for OneLine<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let failed = |written: io::Result<()>| written.map_err(|_| fmt::Error);
-        if text.len() <= self.left && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            self.left -= text.len();
-            return failed(self.out.write_all(text.as_bytes()));
-        }
-        for character in text.chars() {
-            if self.left == 0 {
-                failed(self.out.write_all(b"..."))?;
-                return Err(fmt::Error);
-            }
-            self.left -= 1;
-            if character.is_control() {
-                failed(write!(self.out, "{}", character.escape_default()))?;
-            } else {
-                failed(write!(self.out, "{character}"))?;
-            }
-        }
-        Ok(())
+    let mut line = String::with_capacity(USUAL);
+    let written = write!(line, "{} {:5} {} ", clock.now(), record.level(), record.target());
+    let head = line.len();
+    written.and_then(|()| write!(line, "{}", record.args())).map_err(io::Error::other)?;
+    let message = &line[head..];
+    // All are looked at, because that is done many at a time.
+    let are_plain = message.bytes().fold(true, |are_plain, byte| are_plain & (b' '..=b'~').contains(&byte));
+    if message.len() > LONGEST || !are_plain {
+        line = [&line[..head], &one_line(message)].concat();
     }
+    line.push('\n');
+    out.write_all(line.as_bytes())
+}
+
+/// The text on one line: control characters escaped, cut if it is long.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars().take(LONGEST) {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        line.push_str("...");
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn one_line(text: &str) -> String {
-        let mut bytes = Vec::new();
-        let _ = OneLine { out: &mut bytes, left: LONGEST }.write_str(text);
-        String::from_utf8(bytes).unwrap()
-    }
 
     #[test]
     fn a_message_cannot_forge_another_line() {
@@ -206,9 +196,5 @@ mod tests {
     fn a_long_message_is_cut() {
         assert_eq!(one_line(&"x".repeat(LONGEST)).len(), LONGEST);
         assert_eq!(one_line(&"x".repeat(5000)), format!("{}...", "x".repeat(LONGEST)));
-        let mut pieces = Vec::new();
-        let mut line = OneLine { out: &mut pieces, left: 3 };
-        assert!(line.write_str("ab").and_then(|()| line.write_str("cd")).is_err());
-        assert_eq!(pieces, b"abc...");
     }
 }

@@ -36,8 +36,8 @@ impl Serialize for UserView {
             members.serialize_field("email", email)?;
         }
         members.serialize_field("is_admin", &user.is_admin)?;
-        members.serialize_field("created_at", &format_args!("{}", user.created_at))?;
-        members.serialize_field("updated_at", &format_args!("{}", user.updated_at))?;
+        members.serialize_field("created_at", user.created_at.text().as_str())?;
+        members.serialize_field("updated_at", user.updated_at.text().as_str())?;
         members.end()
     }
 }
