@@ -60,14 +60,14 @@ pub(super) struct NoContent;
 /// An answer in whose place a 422 may come although there is no body that could be wrong.
 pub(super) struct Permitted<R>(pub(super) R);
 
-/// 200 with a list that is JSON already.
-pub(super) struct EncodedListing<V> {
+/// The 200 of another reply, whose body is JSON already.
+pub(super) struct Encoded<R> {
     body: Bytes,
-    of: PhantomData<V>,
+    of: PhantomData<R>,
 }
 
-impl<V> EncodedListing<V> {
-    /// What [`Listing::encode`] gave.
+impl<R> Encoded<R> {
+    /// What [`encode`] gave.
     pub(super) fn new(body: Bytes) -> Self {
         Self { body, of: PhantomData }
     }
@@ -89,14 +89,6 @@ impl<V> Listing<V> {
     pub(super) fn whole(items: Vec<V>) -> Self {
         let count = items.len() as u64;
         Self { items, count }
-    }
-
-    /// The list as JSON.
-    pub(super) fn encode(&self) -> Vec<u8>
-    where
-        V: Listed,
-    {
-        encode(self)
     }
 }
 
@@ -176,13 +168,13 @@ impl<V: Listed> Reply for Listing<V> {
     }
 }
 
-impl<V: Listed> Reply for EncodedListing<V> {
+impl<R: Reply> Reply for Encoded<R> {
     fn into_response(self) -> HttpResponse {
         encoded(StatusCode::OK, self.body)
     }
 
     fn describe(description: &mut Description) {
-        Listing::<V>::describe(description);
+        R::describe(description);
     }
 }
 
@@ -191,7 +183,8 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     encoded(status, encode(body))
 }
 
-fn encode(body: &impl Serialize) -> Vec<u8> {
+/// A view or a list as JSON.
+pub(super) fn encode(body: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");
     bytes

@@ -9,7 +9,7 @@ use super::{
     guard::Oneself,
     input::{Body, FromMembers, Members, PathId},
     pages::UserPages,
-    reply::{Created, EncodedListing, Listed, Listing, NoContent, Permitted, Shown, View},
+    reply::{Created, Encoded, Listed, Listing, NoContent, Permitted, Shown, View, encode},
 };
 use crate::{
     auth::{Administrator, Caller, Rules},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A user as clients see one: never with the password or what it is checked against.
-pub(super) struct UserView(Arc<User>);
+pub(super) struct UserView(User);
 
 impl Serialize for UserView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -44,7 +44,7 @@ impl Serialize for UserView {
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        Self(Arc::new(user))
+        Self(user)
     }
 }
 
@@ -73,18 +73,18 @@ impl FromMembers for UserDraft {
     }
 }
 
-pub(super) async fn show_current(caller: Caller) -> Result<Shown<UserView>, ApiError> {
-    Ok(Shown(UserView(caller.user)))
+pub(super) async fn show_current(caller: Caller) -> Result<Encoded<Shown<UserView>>, ApiError> {
+    Ok(Encoded::new(caller.user.told(|user| encode(&UserView(user.clone())).into())))
 }
 
 pub(super) async fn index(
     administrator: Administrator,
     page: Page,
     pages: Arc<UserPages>,
-) -> Result<EncodedListing<UserView>, ApiError> {
+) -> Result<Encoded<Listing<UserView>>, ApiError> {
     let mark = administrator.0.store().mark_of_users();
-    let make = || Ok(Listing::of(users::index(&administrator, page)?, UserView::from).encode());
-    Ok(EncodedListing::new(pages.page(page, mark, make)?))
+    let make = || Ok(encode(&Listing::of(users::index(&administrator, page)?, UserView::from)));
+    Ok(Encoded::new(pages.page(page, mark, make)?))
 }
 
 pub(super) async fn create(

@@ -1,7 +1,12 @@
 //! Who is asking, once that is known. The store is reached through these alone.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{AuthError, Challenge, Realm, Shrunk};
@@ -21,12 +26,40 @@ pub enum Access {
     ApiKey(Arc<ApiKey>),
 }
 
+/// An account as it was when a credential of its user was found good, with what the user was told of it.
+#[derive(Debug)]
+pub struct KnownUser {
+    user: User,
+    told: OnceLock<Bytes>,
+}
+
+impl KnownUser {
+    /// What the user is told of the account; `tell` is called once.
+    pub fn told(&self, tell: impl FnOnce(&User) -> Bytes) -> Bytes {
+        self.told.get_or_init(|| tell(&self.user)).clone()
+    }
+}
+
+impl From<User> for KnownUser {
+    fn from(user: User) -> Self {
+        Self { user, told: OnceLock::new() }
+    }
+}
+
+impl Deref for KnownUser {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
+    }
+}
+
 /// Somebody with a good credential.
 pub struct Caller {
     /// What the caller works on.
     pub realm: Arc<Realm>,
     /// The account, as it was when the request came.
-    pub user: Arc<User>,
+    pub user: Arc<KnownUser>,
     /// By what the caller came in.
     pub access: Access,
     /// Where the caller is.
@@ -47,7 +80,7 @@ pub struct Visitor {
 impl Caller {
     /// A caller whose credential was found good.
     #[must_use]
-    pub fn new(realm: Arc<Realm>, user: Arc<User>, access: Access, address: IpAddr) -> Self {
+    pub fn new(realm: Arc<Realm>, user: Arc<KnownUser>, access: Access, address: IpAddr) -> Self {
         Self { realm, user, access, address }
     }
 
@@ -108,7 +141,7 @@ impl Caller {
 
 /// What a caller's rights rest on.
 struct Standing {
-    user: Arc<User>,
+    user: Arc<KnownUser>,
     access: Access,
 }
 

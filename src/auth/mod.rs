@@ -15,7 +15,7 @@ mod verified;
 use thiserror::Error;
 
 pub use self::{
-    caller::{Access, Administrator, Caller, Visitor},
+    caller::{Access, Administrator, Caller, KnownUser, Visitor},
     credential::Credential,
     key::{KeyText, PresentedKey},
     password::{Cost, Hasher, is_sound_hash},

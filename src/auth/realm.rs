@@ -5,7 +5,8 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
-    Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens, Throttle,
+    Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, KnownUser, PresentedKey, SessionTokens,
+    Throttle,
     key::{KeyMaker, masked},
     recognised::{self, Entry, Recognised},
     verified::VerifiedPasswords,
@@ -102,7 +103,7 @@ impl Realm {
         }
         let watch = self.store.watch();
         let (user, access, ends) = self.identify(Credential::parse(headers)?, address).await?;
-        let user = Arc::new(user);
+        let user = Arc::new(KnownUser::from(user));
         if let Some((fingerprint, mark)) = fingerprint.zip(watch.mark(user.id)) {
             let entry = Entry { mark, user: Arc::clone(&user), access: access.clone(), ends, since: now };
             recognised::keep(fingerprint, entry);

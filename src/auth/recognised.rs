@@ -9,13 +9,8 @@ use std::{cell::RefCell, collections::HashMap, hash::Hasher, mem, net::IpAddr, s
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::Access;
-use crate::{
-    clock::Timestamp,
-    domain::{User, octets},
-    secret::random_bytes,
-    store::Mark,
-};
+use super::{Access, KnownUser};
+use crate::{clock::Timestamp, domain::octets, secret::random_bytes, store::Mark};
 
 /// How many entries a thread has at most are twice as many: those of lately, and those of before.
 const MOST_OF_LATELY: usize = 2048;
@@ -37,7 +32,7 @@ pub(super) struct Entry {
     /// The mark of the owner's rows before they were read.
     pub(super) mark: Mark,
     /// The account.
-    pub(super) user: Arc<User>,
+    pub(super) user: Arc<KnownUser>,
     /// By what they came in.
     pub(super) access: Access,
     /// When the session or the key ends, if it does.
