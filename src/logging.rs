@@ -152,10 +152,11 @@ impl Log for Prompt {
 }
 
 fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<()> {
+    let (now, level) = (clock.now().text(), record.level().as_str());
     let mut line = String::with_capacity(USUAL);
-    let written = write!(line, "{} {:5} {} ", clock.now(), record.level(), record.target());
+    line.extend([now.as_str(), " ", level, &"      "[level.len()..], record.target(), " "]);
     let head = line.len();
-    written.and_then(|()| write!(line, "{}", record.args())).map_err(io::Error::other)?;
+    write!(line, "{}", record.args()).map_err(io::Error::other)?;
     let message = &line[head..];
     // All are looked at, because that is done many at a time.
     let are_plain = message.bytes().fold(true, |are_plain, byte| are_plain & (b' '..=b'~').contains(&byte));
