@@ -89,7 +89,7 @@ impl Sled {
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(io)?;
-        remove_unfinished_snapshots(path).map_err(io)?;
+        remove_unfinished(path).map_err(io)?;
         let configuration = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -242,13 +242,16 @@ fn refusal(path: &Path, error: EngineError) -> OpenError {
     }
 }
 
-/// Removes what a crash left of a snapshot that was being written: sled refuses to open beside it.
-fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+/// Removes what a crash left unfinished: a snapshot, beside which sled refuses to open, and the settings of a store that has no
+/// log yet: sled writes them in two pieces before it makes the log, and refuses to open beside the first alone.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let has_log = path.join("db").try_exists()?;
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
+        let is_unfinished_snapshot = name.starts_with("snap.") && name.ends_with(".generating");
+        if is_unfinished_snapshot || (name == "conf" && !has_log) {
             fs::remove_file(entry.path())?;
         }
     }

@@ -251,6 +251,17 @@ fn a_witness_without_the_store_is_not_a_new_store() {
 }
 
 #[test]
+fn a_store_whose_making_ended_between_the_two_pieces_of_its_settings_is_made_again() {
+    let settings = fs::read(on_disk().path().join("conf")).unwrap();
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("conf"), &settings[..settings.len() - 4]).unwrap();
+
+    fill(&open(directory.path()));
+
+    assert_eq!(fs::read(directory.path().join("conf")).unwrap(), settings);
+}
+
+#[test]
 fn a_store_that_lacks_rows_is_refused_with_their_number_tree_by_tree() {
     let directory = on_disk();
     let users = rows_of(&open(directory.path()), Tree::Users);
