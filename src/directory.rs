@@ -1,17 +1,21 @@
 //! The data directory: what lies where in it, whose it is, and who is using it.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
 };
 
+use libc::O_NOFOLLOW;
 use rustix::{
     fs::{FlockOperation, flock},
     process::geteuid,
 };
 use thiserror::Error;
+
+/// What commands open in a data directory, with all that is in it.
+const OPENED: [&str; 6] = ["lock", "store", "audit", "backups", "door", "secret"];
 
 /// The data directory, which nobody else uses while this lives.
 #[derive(Debug)]
@@ -29,6 +33,17 @@ pub enum DirectoryError {
     /// It belongs to somebody else.
     #[error("the data directory {} belongs to another user of this system; run lodge as that user", .0.display())]
     Foreign(PathBuf),
+    /// Its owner may have put there what leads root elsewhere.
+    #[error(
+        "{} is {what}, and the data directory belongs to another user of this system; run lodge as that user",
+        path.display()
+    )]
+    Planted {
+        /// What is not opened.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// Nothing can be written there.
     #[error("the data directory {} cannot be written to", path.display())]
     ReadOnly {
@@ -80,6 +95,20 @@ pub fn named_in(directory: &Path, begin: &str, end: &str) -> io::Result<Vec<Path
     Ok(paths)
 }
 
+/// The path with something behind its last name.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// The directory that a path's last name is in.
+#[must_use]
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 impl DataDirectory {
     /// Takes the directory for this process; makes it if it does not exist, and closes it to others.
     ///
@@ -102,6 +131,10 @@ impl DataDirectory {
 
     /// Takes a directory that exists, whoever's it is: for commands that root runs on a server's directory.
     ///
+    /// In another user's directory root opens nothing that leads out of it: symbolic links, files with a second name and
+    /// what is a third user's are refused by name. That is looked at once, at the beginning. What a process of that user
+    /// puts there afterwards may still be followed, and neither `path` itself nor the directories above it are looked at.
+    ///
     /// # Errors
     /// [`DirectoryError`]; then nothing in it is changed.
     pub fn take_existing(path: &Path) -> Result<Self, DirectoryError> {
@@ -109,8 +142,11 @@ impl DataDirectory {
         if !metadata.is_dir() {
             return Err(DirectoryError::NotADirectory(path.to_owned()));
         }
-        if !geteuid().is_root() && metadata.uid() != geteuid().as_raw() {
-            return Err(DirectoryError::Foreign(path.to_owned()));
+        if metadata.uid() != geteuid().as_raw() {
+            if !geteuid().is_root() {
+                return Err(DirectoryError::Foreign(path.to_owned()));
+            }
+            refuse_planted(path, metadata.uid())?;
         }
         Self::lock(path)
     }
@@ -123,7 +159,8 @@ impl DataDirectory {
         if path.exists() { Self::take_existing(path) } else { Self::take(path) }
     }
 
-    /// Gives what root has made in the directory to whom the directory belongs, with everything that is in it.
+    /// Gives what root has made in the directory to whom the directory belongs, with everything that is in it. Links are
+    /// given, and what they lead to is not.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -132,16 +169,7 @@ impl DataDirectory {
             return Ok(());
         }
         let owner = fs::metadata(&self.path)?;
-        let mut paths = vec![path.to_owned()];
-        while let Some(path) = paths.pop() {
-            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
-            if path.is_dir() {
-                for entry in fs::read_dir(&path)? {
-                    paths.push(entry?.path());
-                }
-            }
-        }
-        Ok(())
+        tree(path)?.iter().try_for_each(|(path, _)| lchown(path, Some(owner.uid()), Some(owner.gid())))
     }
 
     /// Its path.
@@ -157,8 +185,9 @@ impl DataDirectory {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(read_only)?;
         }
         let lock = path.join("lock");
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(read_only)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW);
+        let file = options.open(&lock).map_err(read_only)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 let directory = Self { path: path.to_owned(), _lock: file };
@@ -168,5 +197,99 @@ impl DataDirectory {
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoryError::InUse(path.to_owned())),
             Err(error) => Err(DirectoryError::Io { path: path.to_owned(), source: error.into() }),
         }
+    }
+}
+
+/// Refuses another user's directory if anything that is opened there may lead root out of it.
+fn refuse_planted(directory: &Path, owner: u32) -> Result<(), DirectoryError> {
+    for name in OPENED {
+        let found = tree(&directory.join(name));
+        for (path, metadata) in found.map_err(|source| DirectoryError::Io { path: directory.to_owned(), source })? {
+            if let Some(what) = suspicion(&metadata, owner) {
+                return Err(DirectoryError::Planted { path, what });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What it is, if not a thing that the owner's server or root has made.
+fn suspicion(metadata: &Metadata, owner: u32) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        Some("a symbolic link")
+    } else if metadata.uid() != 0 && metadata.uid() != owner {
+        Some("a third user's")
+    } else if kind.is_file() && metadata.nlink() > 1 {
+        Some("a file with a second name")
+    } else if !kind.is_file() && !kind.is_dir() && !kind.is_socket() {
+        Some("neither a file nor a directory")
+    } else {
+        None
+    }
+}
+
+/// What is at that path and below it; nothing behind a link, and nothing at all where nothing is.
+fn tree(path: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![path.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let metadata = match fs::symlink_metadata(&path) {
+            // A running server removes some of its files.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                waiting.push(entry?.path());
+            }
+        }
+        found.push((path, metadata));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    /// Whose the directory is; that somebody has the id is not needed.
+    const OWNER: u32 = 65_532;
+
+    #[test]
+    fn the_lock_is_not_taken_behind_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, elsewhere) = (place.path().join("data"), place.path().join("elsewhere"));
+        fs::create_dir(&data).unwrap();
+        symlink(&elsewhere, data.join("lock")).unwrap();
+
+        let taken = DataDirectory::take(&data);
+
+        assert!(matches!(taken, Err(DirectoryError::ReadOnly { .. })), "{taken:?}");
+        assert!(!elsewhere.exists());
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_not_given_to_the_owner() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let inside = elsewhere.path().join("inside");
+        fs::write(&inside, "root's").unwrap();
+        chown(place.path(), Some(OWNER), Some(OWNER)).unwrap();
+        let directory = DataDirectory::take_existing(place.path()).unwrap();
+        let made = place.path().join("made");
+        fs::create_dir(&made).unwrap();
+        symlink(elsewhere.path(), made.join("to-a-directory")).unwrap();
+        symlink(&inside, made.join("to-a-file")).unwrap();
+
+        directory.give_to_owner(&made).unwrap();
+
+        let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+        assert_eq!([&made, &made.join("to-a-file")].map(|path| owner(path)), [OWNER, OWNER]);
+        assert_eq!([elsewhere.path(), &inside].map(owner), [0, 0]);
     }
 }

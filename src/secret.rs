@@ -3,16 +3,19 @@
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use aws_lc_rs::hkdf;
 use data_encoding::HEXLOWER;
+use rustix::process::geteuid;
 use thiserror::Error;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
+
+use crate::directory::{directory_of, with_suffix};
 
 /// A value that prints as `***` and is wiped from memory when dropped.
 #[derive(Clone)]
@@ -93,13 +96,13 @@ pub enum SecretError {
          put the secret file back, without it sessions and API keys cannot be honoured", .0.display()
     )]
     Missing(PathBuf),
-    /// Somebody else may have read it.
-    #[error("the secret {} can be read by others (mode {mode:03o}); make it yours alone: chmod 600", path.display())]
-    Exposed {
+    /// Somebody else may have read or made it.
+    #[error("the secret {} {why}", path.display())]
+    NotPrivate {
         /// The secret file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
+        /// Why.
+        why: NotPrivate,
     },
     /// It is too short to be a secret.
     #[error("the secret {} has {length} bytes, and needs at least 32", path.display())]
@@ -119,6 +122,17 @@ pub enum SecretError {
     },
 }
 
+/// Why a file is not one that holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotPrivate {
+    /// Others can read it, with these permission bits.
+    #[error("can be read by others (mode {0:03o}); make it yours alone: chmod 600")]
+    Exposed(u32),
+    /// Its owner, who has this id, knows what is in it.
+    #[error("belongs to another user of this system (uid {0}); make it yours: chown")]
+    Foreign(u32),
+}
+
 impl RootSecret {
     /// A secret of these very bytes.
     #[must_use]
@@ -129,10 +143,11 @@ impl RootSecret {
     /// Reads the secret, or makes it (mode 0600) where `may_create` says that nothing depends on an older one.
     ///
     /// # Errors
-    /// [`SecretError`] if it is missing and must not be made, too short, or readable by group or others.
+    /// [`SecretError`] if it is missing and must not be made, too short, readable by group or others, or somebody else's.
     pub fn open(path: &Path, may_create: bool) -> Result<Self, SecretError> {
-        match fs::read(path) {
-            Ok(bytes) => Self::checked(path, &Zeroizing::new(bytes)),
+        let not_private = |why| SecretError::NotPrivate { path: path.to_owned(), why };
+        match read_private(path) {
+            Ok(read) => Self::checked(path, &read.map_err(not_private)?),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SecretError::io(path, error)),
             Err(_) if may_create => Self::create(path),
             Err(_) => Err(SecretError::Missing(path.to_owned())),
@@ -147,8 +162,8 @@ impl RootSecret {
 
     /// The secret of these hexadecimal digits, `None` if they are not 32 bytes.
     #[must_use]
-    pub fn from_hexadecimal(digits: &str) -> Option<Self> {
-        let bytes = Zeroizing::new(HEXLOWER.decode(digits.as_bytes()).ok()?);
+    pub fn from_hexadecimal(digits: &Secret<String>) -> Option<Self> {
+        let bytes = Zeroizing::new(HEXLOWER.decode(digits.expose().as_bytes()).ok()?);
         bytes.as_slice().try_into().ok().map(Self::from_bytes)
     }
 
@@ -182,10 +197,6 @@ impl RootSecret {
     }
 
     fn checked(path: &Path, bytes: &[u8]) -> Result<Self, SecretError> {
-        let mode = fs::metadata(path).map_err(|error| SecretError::io(path, error))?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(SecretError::Exposed { path: path.to_owned(), mode });
-        }
         // A longer file (one written by other tools) is condensed; one of exactly 32 bytes is taken as it is.
         match <[u8; 32]>::try_from(bytes) {
             Ok(exact) => Ok(Self::from_bytes(exact)),
@@ -210,24 +221,67 @@ impl SecretError {
     }
 }
 
+/// Reads a file that holds a secret, unless others can read it or it is neither this process's user's nor root's. Root, who
+/// also does things for a server of another user, reads what cannot have been planted.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut bytes)?;
+    let metadata = file.metadata()?;
+    let (user, owner, mode) = (geteuid(), metadata.uid(), metadata.mode() & 0o777);
+    Ok(if mode & 0o077 != 0 {
+        Err(NotPrivate::Exposed(mode))
+    } else if owner == 0 || owner == user.as_raw() || (user.is_root() && !may_be_planted(path, owner)?) {
+        Ok(bytes)
+    } else {
+        Err(NotPrivate::Foreign(owner))
+    })
+}
+
+/// Whether the file's owner may have put it into somebody else's directory.
+fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
+    let directory = fs::metadata(directory_of(path))?;
+    let is_roots_alone = directory.uid() == 0 && directory.mode() & 0o022 == 0;
+    Ok(directory.uid() != owner && !is_roots_alone)
+}
+
+/// Makes a file that only its owner can read in place of what is there. A link that is there goes, and what it leads to stays.
+///
+/// # Errors
+/// Whatever the file system says, also if somebody else makes one meanwhile.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Writes a file that only its owner can read, whole or not at all, and durable when this returns.
 ///
 /// # Errors
 /// Whatever the file system says; a half-written file is never left under that name.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    let temporary = with_suffix(path, ".new");
+    let mut file = create_private(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
 
     #[test]
     fn a_secret_never_prints_itself() {
@@ -251,7 +305,7 @@ mod tests {
         assert!(matches!(RootSecret::open(&path, false), Err(SecretError::Missing(_))));
         let made = RootSecret::open(&path, true).unwrap();
 
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(mode(&path), 0o600);
         let read = RootSecret::open(&path, false).unwrap();
         assert_eq!(made.0.expose(), read.0.expose());
     }
@@ -266,6 +320,62 @@ mod tests {
 
         write_private(&path, &[1; 32]).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(RootSecret::open(&path, true), Err(SecretError::Exposed { mode: 0o640, .. })));
+        let refused = RootSecret::open(&path, true);
+        assert!(matches!(refused, Err(SecretError::NotPrivate { why: NotPrivate::Exposed(0o640), .. })));
+    }
+
+    #[test]
+    fn a_secret_of_somebody_else_is_refused_where_they_may_have_planted_it() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        write_private(&path, &[1; 32]).unwrap();
+        chown(&path, Some(65_532), None).unwrap();
+        let refused_in = |owner: u32, mode: u32| {
+            chown(directory.path(), Some(owner), None).unwrap();
+            fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+            RootSecret::open(&path, false).err().map(|error| error.to_string())
+        };
+
+        let whose = "belongs to another user of this system (uid 65532); make it yours: chown";
+        let refusal = Some(format!("the secret {} {whose}", path.display()));
+        assert_eq!(
+            [(0, 0o1777), (0, 0o775), (65_533, 0o700)].map(|(owner, mode)| refused_in(owner, mode)),
+            [refusal.clone(), refusal.clone(), refusal]
+        );
+        assert_eq!([(0, 0o755), (65_532, 0o700)].map(|(owner, mode)| refused_in(owner, mode)), [None, None]);
+    }
+
+    #[test]
+    fn a_private_file_takes_the_place_of_a_link_or_an_open_file_and_nothing_of_theirs() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, temporary, elsewhere] =
+            ["secret", "secret.new", "elsewhere"].map(|name| directory.path().join(name));
+        fs::write(&elsewhere, "somebody's").unwrap();
+        symlink(&elsewhere, &temporary).unwrap();
+
+        write_private(&path, b"first").unwrap();
+        fs::write(&temporary, "half of it").unwrap();
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o666)).unwrap();
+        write_private(&path, b"second").unwrap();
+
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "somebody's");
+        assert_eq!((fs::read_to_string(&path).unwrap(), mode(&path)), ("second".to_owned(), 0o600));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the secret and what was elsewhere");
+    }
+
+    #[test]
+    fn a_secret_whose_name_ends_like_that_of_a_temporary_file_is_kept_until_the_next_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret.new");
+        write_private(&path, &[1; 32]).unwrap();
+        // Nothing can be written under the temporary name.
+        fs::create_dir(directory.path().join("secret.new.new")).unwrap();
+
+        write_private(&path, &[2; 32]).unwrap_err();
+
+        assert_eq!(fs::read(&path).unwrap(), [1; 32]);
     }
 }

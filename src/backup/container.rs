@@ -32,7 +32,7 @@ const LARGEST_WINDOW_LOG: u32 = 23;
 const COMPRESSION_LEVEL: i32 = 3;
 
 /// One line of a backup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// What this file is.
@@ -40,7 +40,7 @@ pub enum Line {
     /// What goes on behind the records.
     State(State),
     /// The server's secret, in hexadecimal digits.
-    Secret(String),
+    Secret(#[serde(with = "exposed")] Secret<String>),
     /// An account.
     User(User),
     /// A setting.
@@ -147,7 +147,7 @@ pub fn write(
     writer.line(&Line::Header(header))?;
     writer.line(&Line::State(state))?;
     if let Some(secret) = secret {
-        writer.line(&Line::Secret(secret.expose().clone()))?;
+        writer.line(&Line::Secret(secret))?;
     }
     writer.records(snapshot, Line::User)?;
     writer.records(snapshot, Line::Configuration)?;
@@ -285,8 +285,36 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// How a secret is written and read where it is asked for.
+mod exposed {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::secret::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret<String>, D::Error> {
+        String::deserialize(from).map(Secret::new)
+    }
+}
+
 impl Header {
     fn nothing() -> Self {
         Self { format: String::new(), version: 0, created_at: String::new(), store: Uuid::nil(), commit: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_secret_has_it_in_the_file_and_nowhere_else() {
+        let line: Line = serde_json::from_str(r#"{"secret":"00ff"}"#).unwrap();
+
+        assert_eq!(serde_json::to_string(&line).unwrap(), r#"{"secret":"00ff"}"#);
+        assert_eq!(format!("{line:?}"), "Secret(***)");
     }
 }

@@ -31,7 +31,9 @@ use crate::{
     domain::{Action, Actor, Event, Subject},
 };
 
-/// What the audit log says of a backup; it is told before anything of it is handed out.
+/// What the audit log says of a backup. It is told once the backup is made; but where the server's secret is in it, or
+/// somebody takes it through the door, it is told before anything of it is there to be taken: that cannot be called back, and
+/// neither a kill nor a broken connection may leave it untold.
 #[must_use]
 pub fn event(now: Timestamp, actor: Actor, with_secret: bool) -> Event {
     let details = if with_secret { vec!["with the server's secret".to_owned()] } else { Vec::new() };

@@ -7,8 +7,9 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, actor, chain, on_stopped_store};
+use super::{Failure, actor, on_stopped_store};
 use crate::{
+    audit::Chain,
     backup::{self, BackupError, Summary},
     clock::Clock,
     door::{Door, Question},
@@ -56,20 +57,29 @@ fn of_stopped_server(arguments: &BackupArguments) -> Result<Summary, Failure> {
         let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let secret = if arguments.with_secret { Some(RootSecret::open(&secret_file, false)?) } else { None };
         let secret = secret.map(|secret| secret.to_hexadecimal());
-        tell(store, &secret_file, arguments.with_secret)?;
+        if arguments.with_secret {
+            tell(store, &secret_file, true)?;
+        }
         let snapshot = store.snapshot()?;
         let write = |out: &mut dyn Write| backup::write(&snapshot, secret, Clock::system().now(), out).map(|_| ());
-        Ok(backup::save(&arguments.file, write)?)
+        let summary = backup::save(&arguments.file, write)?;
+        if !arguments.with_secret {
+            tell(store, &secret_file, false)?;
+        }
+        Ok(summary)
     })
 }
 
-/// Has the audit log tell of it, unless the store is older than the log. A full disk must not keep anybody from a backup.
+/// Has the audit log tell of it, unless the store is older than the log. Neither a full disk nor a secret that is elsewhere
+/// keeps anybody from a backup; under any other secret the entry would break the log.
 fn tell(store: &Store, secret_file: &Path, with_secret: bool) -> Result<(), Failure> {
-    if store.format()? == Some(FORMAT) {
-        let event = backup::event(Clock::system().now(), actor(), with_secret);
-        if let Err(error) = chain(secret_file).record(store, event) {
-            log::warn!("the audit log cannot tell of this: {}", logging::chain(&error));
-        }
+    if store.format()? != Some(FORMAT) {
+        return Ok(());
+    }
+    let event = backup::event(Clock::system().now(), actor(), with_secret);
+    let secret = RootSecret::open(secret_file, false).map_err(Failure::from);
+    if let Err(error) = secret.and_then(|secret| Ok(Chain::new(&secret).record(store, event)?)) {
+        log::warn!("the audit log cannot tell of this: {}", logging::chain(&error));
     }
     Ok(())
 }

@@ -76,7 +76,9 @@ impl Failure {
         match self {
             Self::NotReady { .. } | Self::Unsound(_) | Self::Tampered(_) | Self::Refused(_) => 1,
             Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
-            Self::Directory(DirectoryError::NotADirectory(_) | DirectoryError::Io { .. })
+            Self::Directory(
+                DirectoryError::NotADirectory(_) | DirectoryError::Planted { .. } | DirectoryError::Io { .. },
+            )
             | Self::Interrupted(_)
             | Self::Open(OpenError::Io { .. })
             | Self::Door(_)

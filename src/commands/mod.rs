@@ -18,12 +18,10 @@ use rustix::process::getuid;
 
 use self::failure::Failure;
 use crate::{
-    audit::Chain,
     config::{self, ServeArguments},
     directory::{DataDirectory, store_in},
     domain::Actor,
     logging,
-    secret::RootSecret,
     service::replace::CACHE_BYTES,
     store::{Room, Store},
 };
@@ -133,12 +131,6 @@ fn on_stopped_store<T>(
 /// Whoever runs this command, as the audit log names one.
 fn actor() -> Actor {
     Actor::local(getuid().as_raw())
-}
-
-/// Chains the entries of a command under the server's secret. Where that is not at hand they are linked to the others all
-/// the same, and the log says that it goes on under another secret.
-fn chain(secret_file: &Path) -> Chain {
-    Chain::new(&RootSecret::open(secret_file, false).unwrap_or_else(|_| RootSecret::random()))
 }
 
 fn exit(done: Result<(), Failure>) -> ExitCode {

@@ -1,9 +1,12 @@
 //! The commands' side of the door.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Write},
-    os::{fd::AsRawFd, unix::net::UnixStream},
+    os::{
+        fd::AsRawFd,
+        unix::{fs::FileTypeExt, net::UnixStream},
+    },
     path::{Path, PathBuf},
 };
 
@@ -34,6 +37,10 @@ impl Door {
     /// If there is a door, and it is closed to whoever asks.
     pub fn of(directory: &Path) -> io::Result<Option<Self>> {
         let path = door_in(directory);
+        // What the server has made is no link; one that somebody has put in its place may lead to another server.
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.file_type().is_socket()) {
+            return Ok(None);
+        }
         let stream = UnixStream::connect(&path).or_else(|error| match error.kind() {
             io::ErrorKind::InvalidInput => UnixStream::connect(short_name(&File::open(directory)?)),
             _ => Err(error),

@@ -39,6 +39,8 @@ const MOST_INSIDE: usize = 8;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The longest question.
 const LONGEST_QUESTION: u64 = 4096;
+/// How long the door rests after it could let nobody in.
+const REST: Duration = Duration::from_secs(1);
 /// Progress is told every so many rows.
 const PROGRESS_EVERY: u64 = 10_000;
 
@@ -69,8 +71,7 @@ fn bind(directory: &Path, path: &Path) -> io::Result<UnixListener> {
 
 fn admit(listener: &UnixListener, realm: &Arc<Realm>) {
     let inside = Arc::new(AtomicUsize::new(0));
-    for visitor in listener.incoming() {
-        let Ok(visitor) = visitor else { continue };
+    for visitor in visitors(listener.incoming(), || thread::sleep(REST)) {
         let place = Place::take(&inside);
         if place.is_none() || !is_admitted(&visitor) {
             continue;
@@ -86,6 +87,16 @@ fn admit(listener: &UnixListener, realm: &Arc<Realm>) {
             log::error!("the local door cannot serve: {error}");
         }
     }
+}
+
+/// Those who come. Whoever cannot be let in, as when there are no file descriptors, still waits: to look again at once would
+/// keep a core busy.
+fn visitors(coming: impl Iterator<Item = io::Result<UnixStream>>, rest: impl Fn()) -> impl Iterator<Item = UnixStream> {
+    let turned_away = move |error: &io::Error| {
+        log::warn!("the local door can let nobody in: {error}");
+        rest();
+    };
+    coming.filter_map(move |visitor| visitor.inspect_err(&turned_away).ok())
 }
 
 /// A place inside, given back when it is dropped.
@@ -202,4 +213,25 @@ fn answer_locks(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("an answer can be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn the_door_rests_after_each_who_cannot_be_let_in_and_goes_on() {
+        let told = RefCell::new(Vec::new());
+        let failed = || Err(io::Error::from(Errno::MFILE));
+        let coming = [failed(), failed(), UnixStream::pair().map(|(visitor, _)| visitor), failed()];
+
+        let visitors = visitors(coming.into_iter(), || told.borrow_mut().push("rest"));
+        visitors.for_each(|_| told.borrow_mut().push("visitor"));
+
+        assert_eq!(told.into_inner(), ["rest", "rest", "visitor", "rest"]);
+    }
 }

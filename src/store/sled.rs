@@ -99,7 +99,7 @@ impl Sled {
         let opened = unwound(|| open_trees(&configuration)).map_err(|error| refusal(path, error))?;
         let log = File::open(path.join("db")).map_err(io)?;
         let db = opened.0.clone();
-        let watch = StallWatch::start(move || drop(db.flush())).map_err(io)?;
+        let watch = StallWatch::start(move || wake_forgotten(&db)).map_err(io)?;
         // Whole before the next step that can fail, so that it is closed as every other.
         let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed: AtomicBool::new(false) };
         sync_directory(path).map_err(io)?;
@@ -202,6 +202,13 @@ fn open_trees(configuration: &sled::Config) -> Result<OpenTrees, EngineError> {
     let db = configuration.open().map_err(library)?;
     let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name())).collect::<Result<_, _>>();
     Ok((db, trees.map_err(library)?))
+}
+
+/// Has every commit that waits for a failed write find the failure. A flush before there is one would wait as they do.
+fn wake_forgotten(db: &sled::Db) {
+    if db.context.global_error().is_err() {
+        drop(db.flush());
+    }
 }
 
 fn batches(changes: &Changes) -> Vec<Batch> {

@@ -2,6 +2,7 @@
 //!
 //! When a write in its thread pool fails, sled 0.34.7 notes the failure and tells nobody who waits for that write: the
 //! commit would wait for ever. Another flush finds the failure and wakes all. So a commit that takes long is helped by one.
+//! A flush that begins before the failure would itself be forgotten, so the one that helps begins behind it.
 
 use std::{
     io,
@@ -32,8 +33,8 @@ struct State {
 }
 
 impl StallWatch {
-    /// Starts to watch; `help` must be safe to call beside a commit, and may itself take long.
-    pub(super) fn start(help: impl Fn() + Clone + Send + 'static) -> io::Result<Self> {
+    /// Starts to watch; `help` must be safe to call beside a commit, again and again, and must not wait for it.
+    pub(super) fn start(help: impl Fn() + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name("stall-watch".to_owned()).spawn(move || theirs.watch(&help))?;
@@ -64,13 +65,15 @@ impl Shared {
         self.state.lock().expect("no holder of the lock panics")
     }
 
-    fn watch(&self, help: &(impl Fn() + Clone + Send + 'static)) {
+    fn watch(&self, help: &impl Fn()) {
         let mut state = self.state();
         while !state.is_over {
             state = self.changed.wait_timeout(state, LONG).expect("no holder of the lock panics").0;
             if state.began.is_some_and(|began| began.elapsed() > LONG) {
-                // On a thread of its own, because it may have to wait as the commit does.
-                let _ = thread::Builder::new().name("stall-help".to_owned()).spawn(help.clone());
+                // The commit that it wakes says so in the state.
+                drop(state);
+                help();
+                state = self.state();
             }
         }
     }
@@ -90,5 +93,15 @@ mod tests {
         let answer = watch.during(|| helped.recv());
 
         assert_eq!(answer, Ok(()));
+    }
+
+    #[test]
+    fn a_commit_that_waits_on_and_on_is_helped_by_one_thread_alone() {
+        let (help, helped) = channel();
+        let watch = StallWatch::start(move || help.send(thread::current().id()).unwrap_or_default()).unwrap();
+
+        let [first, second] = watch.during(|| [helped.recv().unwrap(), helped.recv().unwrap()]);
+
+        assert_eq!(first, second);
     }
 }

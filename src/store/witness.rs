@@ -4,9 +4,9 @@
 //! of commits that were durable longer ago is noticed, and no write waits for it.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::Path,
     sync::{Arc, Condvar, Mutex},
     thread::{self, JoinHandle},
@@ -15,6 +15,8 @@ use std::{
 
 use thiserror::Error;
 use uuid::Uuid;
+
+use crate::secret::create_private;
 
 /// How far the witness may lag behind the commits, but for the time that a sync takes.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -87,13 +89,7 @@ impl Witness {
     /// # Errors
     /// If the file cannot be written.
     pub fn start(directory: &Path, first: Testimony) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(directory.join(UNFINISHED))?;
+        let file = create_private(&directory.join(UNFINISHED))?;
         file.set_len(2 * SLOT_BYTES)?;
         for slot in 0..2 {
             write_slot(&file, slot, &first)?;
@@ -201,6 +197,8 @@ fn read_slot(file: &File, offset: u64) -> Option<Testimony> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::OpenOptions, os::unix::fs::symlink};
+
     use super::*;
 
     fn testimony_of(commit: u64) -> Testimony {
@@ -216,6 +214,19 @@ mod tests {
         drop(witness);
 
         assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(50)));
+    }
+
+    #[test]
+    fn what_a_link_in_its_place_leads_to_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = directory.path().join("elsewhere");
+        fs::write(&elsewhere, "somebody's").unwrap();
+        symlink(&elsewhere, directory.path().join(UNFINISHED)).unwrap();
+
+        drop(Witness::start(directory.path(), testimony_of(7)).unwrap());
+
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "somebody's");
+        assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(7)));
     }
 
     #[test]

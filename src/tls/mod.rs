@@ -5,7 +5,7 @@ mod self_signed;
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -26,7 +26,10 @@ pub use self::{
     pinned::client,
     self_signed::{Names, SelfSignedError, fingerprint, in_data_dir, keep},
 };
-use crate::logging::chain;
+use crate::{
+    logging::chain,
+    secret::{NotPrivate, read_private},
+};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -51,13 +54,13 @@ pub enum TlsError {
         /// Why.
         source: io::Error,
     },
-    /// Somebody else may have read the key.
-    #[error("{} can be read by others (mode {mode:03o}); make it yours alone: chmod 600", path.display())]
-    Exposed {
+    /// Somebody else may have read or made the key.
+    #[error("{} {why}", path.display())]
+    NotPrivate {
         /// The key's file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
+        /// Why.
+        why: NotPrivate,
     },
     /// There is no certificate in the file.
     #[error("{} holds no certificate in PEM", .0.display())]
@@ -97,18 +100,14 @@ impl Files {
         chain.ok_or_else(|| TlsError::NoCertificate(self.certificate.clone()))
     }
 
-    /// The key in its file, which only its owner may read.
+    /// The key in its file, which only its owner may read: this process's user, or root.
     ///
     /// # Errors
-    /// [`TlsError::Unreadable`], [`TlsError::Exposed`], [`TlsError::NoKey`].
+    /// [`TlsError::Unreadable`], [`TlsError::NotPrivate`], [`TlsError::NoKey`].
     pub fn read_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
         let path = &self.key;
-        let text = read(path)?;
-        let metadata = fs::metadata(path).map_err(|source| TlsError::Unreadable { path: path.clone(), source })?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(TlsError::Exposed { path: path.clone(), mode });
-        }
+        let read = read_private(path).map_err(|source| TlsError::Unreadable { path: path.clone(), source })?;
+        let text = read.map_err(|why| TlsError::NotPrivate { path: path.clone(), why })?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::NoKey(path.clone()))
     }
 
@@ -219,6 +218,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -238,5 +239,22 @@ mod tests {
 
         let served = Arc::clone(&certificate.current.read().unwrap());
         assert_eq!(served.cert, files.read_certificates().unwrap());
+    }
+
+    #[test]
+    fn a_key_that_somebody_else_may_have_planted_is_refused_though_only_they_can_read_it() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let names = Names::parse("localhost").unwrap();
+        let files = keep(directory.path(), &names, Timestamp::from_secs(1_800_000_000)).unwrap();
+        chown(&files.key, Some(65_532), None).unwrap();
+        fs::set_permissions(files.key.parent().unwrap(), fs::Permissions::from_mode(0o1777)).unwrap();
+
+        let refused = files.read_key().unwrap_err().to_string();
+
+        let whose = "belongs to another user of this system (uid 65532); make it yours: chown";
+        assert_eq!(refused, format!("{} {whose}", files.key.display()));
     }
 }

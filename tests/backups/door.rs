@@ -78,6 +78,19 @@ fn a_server_in_a_directory_with_a_very_long_name_has_a_door_too() {
     run(&mut server.command(&["restore", text(&file)])).expect(11);
 }
 
+#[test]
+fn a_backup_is_told_though_whoever_asked_for_it_has_gone() {
+    let server = Server::start();
+    let mut stream = UnixStream::connect(server.data_dir().join("door")).unwrap();
+    stream.shutdown(Shutdown::Read).unwrap();
+    stream.write_all(b"{\"backup\":{\"with_secret\":true}}\n").unwrap();
+
+    crate::wait_until("the backup is told", || {
+        let told = lodge(&server, &["audit", "--action", "backups / create"]).expect(0).out;
+        told.lines().count() == 1 && told.contains("with the server's secret")
+    });
+}
+
 /// The user `nobody` nearly everywhere; that somebody has the id is not needed.
 const FOREIGN_UID: u32 = 65_534;
 

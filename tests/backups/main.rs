@@ -11,6 +11,7 @@ mod hostile;
 mod kills;
 mod locks;
 mod moment;
+mod planted;
 mod restore;
 mod rotate;
 mod schedule;

@@ -1,13 +1,27 @@
 //! Backups that the server makes by itself.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
 
 use crate::{
     container::{lines, of_kind},
     entries_beginning,
-    harness::{Request, ServerBuilder},
-    restored, secret_of, text, usernames, wait_until,
+    harness::{Request, Server, ServerBuilder},
+    lodge, restored, secret_of, text, usernames, wait_until,
 };
+
+/// How the last backup went, as the server tells it.
+fn last_backup(server: &Server) -> Value {
+    server.anonymous().send(&Request::whole("GET", "/readyz")).expect(200).json()["last_backup"].clone()
+}
+
+/// By whose means backups were made, as the audit log tells it.
+fn told(server: &Server) -> Vec<Value> {
+    let said = lodge(server, &["audit", "--action", "backups / create"]).expect(0);
+    let entry = |line| serde_json::from_str::<Value>(line).unwrap();
+    said.out.lines().map(|line| entry(line)["credential"].clone()).collect()
+}
 
 #[test]
 fn a_scheduled_server_keeps_as_many_backups_as_it_was_told_and_tells_of_the_last() {
@@ -34,6 +48,8 @@ fn a_scheduled_server_keeps_as_many_backups_as_it_was_told_and_tells_of_the_last
     let ready = server.anonymous().send(&Request::whole("GET", "/readyz")).expect(200).json();
     assert_eq!(ready["status"], "ready");
     assert_eq!(ready["last_backup"]["succeeded"], true, "{ready}");
+    let told = told(&server);
+    assert!(told.len() >= 3 && told.iter().all(|means| means == "server"), "{told:?}");
     let newest = seen.pop_last().unwrap();
     let kept = server.directory().join("kept.backup");
     let copied = std::fs::copy(&newest, &kept).or_else(|_| std::fs::copy(whole().last().unwrap(), &kept));
@@ -51,8 +67,40 @@ fn a_scheduled_backup_that_fails_is_told_and_the_server_goes_on() {
     let server = builder.flag("--backup-dir", text(&directory)).start();
 
     server.wait_for_log("no backup was made");
-    let ready = || server.anonymous().send(&Request::whole("GET", "/readyz")).expect(200).json();
-    wait_until("the failure is told", || ready()["last_backup"]["succeeded"] == false);
+    wait_until("the failure is told", || last_backup(&server)["succeeded"] == false);
 
     assert_eq!(usernames(&server), ["admin"]);
+    assert_eq!(told(&server), [Value::Null; 0], "nothing was made that the audit log could tell of");
+}
+
+#[test]
+fn a_server_that_starts_again_and_again_pushes_out_no_good_backup() {
+    let builder = ServerBuilder::new();
+    let directory = builder.data_dir().with_file_name("backups");
+    let mut server = builder.flag("--backup-dir", text(&directory)).flag("--backup-keep", "1").start();
+    wait_until("the first backup was made", || last_backup(&server)["succeeded"] == true);
+    let first = entries_beginning(&directory, "lodge-");
+
+    for _ in 0..3 {
+        server.restart();
+        assert_eq!(usernames(&server), ["admin"]);
+    }
+
+    assert_eq!(entries_beginning(&directory, "lodge-"), first);
+    assert_eq!(last_backup(&server), Value::Null);
+    assert_eq!(told(&server).len(), 1);
+}
+
+#[test]
+fn a_backup_from_the_future_keeps_the_server_from_none_and_goes_before_those_of_now() {
+    let builder = ServerBuilder::new();
+    let directory = builder.data_dir().with_file_name("backups");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("lodge-9999-01-01T00-00-00-000Z.backup"), "from before the clock was set back").unwrap();
+    let server = builder.flag("--backup-dir", text(&directory)).flag("--backup-keep", "1").start();
+
+    wait_until("a backup was made", || last_backup(&server)["succeeded"] == true);
+
+    let left = entries_beginning(&directory, "lodge-");
+    assert_eq!(left.iter().map(|path| of_kind(&lines(path), "user").len()).collect::<Vec<_>>(), [1]);
 }

@@ -90,3 +90,43 @@ fn a_backup_that_cannot_be_written_leaves_the_older_one_and_nothing_else() {
     assert_eq!(fs::read(&file).unwrap(), bytes);
     assert_eq!(crate::entries_beginning(server.directory(), "data.unfinished").len(), 0);
 }
+
+#[test]
+fn a_backup_that_failed_is_told_only_if_the_secret_may_have_left_with_it() {
+    let (mut server, _) = with_one_of_each();
+    server.stop();
+    let nowhere = server.directory().join("nowhere/backup");
+    let told = || lodge(&server, &["audit", "--action", "backups / create"]).expect(0).out.lines().count();
+
+    lodge(&server, &["backup", text(&nowhere)]).expect(18);
+    assert_eq!(told(), 0);
+    lodge(&server, &["backup", text(&nowhere), "--with-secret"]).expect(18);
+    assert_eq!(told(), 1);
+
+    crate::back_up(&server, "backup");
+    assert_eq!(told(), 2);
+}
+
+#[test]
+fn a_backup_without_the_secret_says_so_and_leaves_the_audit_log_as_it_is() {
+    let mut server = Server::start();
+    server.stop();
+    let (file, secret) = (server.directory().join("backup"), secret_of(&server));
+    let back_up = || lodge(&server, &["backup", text(&file)]).expect(0).err;
+
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).unwrap();
+    let exposed = back_up();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&secret, server.directory().join("aside")).unwrap();
+    let missing = back_up();
+    fs::rename(server.directory().join("aside"), &secret).unwrap();
+
+    let why = [
+        format!("the secret {} can be read by others (mode 640)", secret.display()),
+        format!("the secret {} is missing", secret.display()),
+    ];
+    for (said, why) in [exposed, missing].iter().zip(why) {
+        assert!(said.contains(&format!("the audit log cannot tell of this: {why}")), "{said}");
+    }
+    lodge(&server, &["audit", "--verify"]).expect(0);
+}

@@ -41,12 +41,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AT_THE_START: [i32; 4] = [10, 12, 13, 15];
 const STORAGE_FAILED: i32 = 15;
 
-/// What fails, from when on, and whether the store is a new one.
+/// From which write of each thread on they are held before they fail, for longer than a commit takes.
+const HELD: [usize; 4] = [5, 13, 20, 30];
+
+/// What fails, from when on, whether it is held before, and whether the store is a new one.
 #[derive(Clone, Copy)]
 struct Sample {
     call: &'static str,
     error: &'static str,
     from: usize,
+    is_held: bool,
     is_new: bool,
 }
 
@@ -96,11 +100,13 @@ fn after_the_first_failure_of_the_disk_nothing_is_acknowledged_and_nothing_ackno
 
 /// All samples; every other one has a new store.
 fn samples() -> Vec<Sample> {
-    let mut samples = Vec::new();
+    let held = |from| Sample { call: "pwrite64", error: "EIO", from, is_held: true, is_new: false };
+    let mut samples = HELD.map(held).to_vec();
     for call in CALLS {
         for error in ERRORS {
             for (position, from) in MOMENTS.into_iter().enumerate() {
-                samples.push(Sample { call, error, from, is_new: position % 2 == usize::from(error == "EIO") });
+                let is_new = position % 2 == usize::from(error == "EIO");
+                samples.push(Sample { call, error, from, is_held: false, is_new });
             }
         }
     }
@@ -250,7 +256,8 @@ impl Drop for Failing {
 
 impl Sample {
     fn injection(self) -> String {
-        format!("inject={}:error={}:when={}+", self.call, self.error, self.from)
+        let held = if self.is_held { ":delay_enter=1500000" } else { "" };
+        format!("inject={}:error={}:when={}+{held}", self.call, self.error, self.from)
     }
 }
 
