@@ -7,9 +7,10 @@ use aws_lc_rs::{
     hmac,
 };
 
-use super::line::body;
+use super::{done, line::body};
 use crate::{
-    domain::{Action, Actor, AuditEntry, Event, Outcome, Subject},
+    clock::Timestamp,
+    domain::{Action, Actor, AuditEntry, Event, Subject},
     secret::{Purpose, RootSecret},
     store::{
         PutError, StoreError, Txn,
@@ -17,6 +18,11 @@ use crate::{
         table,
     },
 };
+
+/// In place of a seal, where a key goes on with what it does not vouch for.
+pub(super) const UNSEALED: [u8; 32] = [0; 32];
+/// What the first entry under a key says of the others, if no act of anybody began that key.
+const NOT_OURS: &str = "the log up to here was written under another secret, or was changed";
 
 /// Chains entries under the keys of one secret; a clone uses the same.
 #[derive(Clone)]
@@ -38,20 +44,17 @@ impl Chain {
         Self(Arc::new(Keys { entries, names, id }))
     }
 
-    /// Writes an event behind all others. It is kept if the transaction is.
+    /// Writes an event behind all others. It is kept if the transaction is. A log that was written under another key goes on
+    /// under this one, which does not vouch for it.
     ///
     /// # Errors
     /// [`StoreError`] if what is known of the log cannot be read.
     pub fn append(&self, txn: &mut Txn<'_>, event: Event) -> Result<(), StoreError> {
-        let mut state = audit::state(txn)?.unwrap_or_default();
-        let goes_on = self.is_own(&state);
+        let mut state = self.known(txn)?;
         // A state that somebody else has written must stay recognisable as such.
-        let is_sealed = !goes_on || self.has_sealed(&state);
-        if !goes_on {
-            (state.key_id, state.key_since) = (self.0.id, state.last.id + 1);
-            if state.last.id > 0 {
-                self.put_next(txn, &mut state, another_secret(&event))?;
-            }
+        let is_sealed = self.has_sealed(&state);
+        if !self.is_own(&state) {
+            self.take_up(txn, &mut state, event.at, NOT_OURS)?;
         }
         self.put_next(txn, &mut state, event)?;
         if is_sealed {
@@ -59,6 +62,35 @@ impl Chain {
         }
         txn.set_audit_state(&state);
         Ok(())
+    }
+
+    /// As [`Chain::append`], behind an entry that says why this key begins here; from then on it vouches for the log, whatever
+    /// was done to it before. Nobody may call it but for an act of whoever answers for the log.
+    ///
+    /// # Errors
+    /// [`StoreError`] if what is known of the log cannot be read.
+    pub fn begin(&self, txn: &mut Txn<'_>, why: &str, event: Event) -> Result<(), StoreError> {
+        let mut state = self.known(txn)?;
+        if state.last.id > 0 {
+            self.take_up(txn, &mut state, event.at, why)?;
+        }
+        self.put_next(txn, &mut state, event)?;
+        self.seal(&mut state);
+        txn.set_audit_state(&state);
+        Ok(())
+    }
+
+    /// Goes on under this key with an entry that says why, and leaves the seal broken.
+    pub(super) fn take_up(
+        &self,
+        txn: &mut Txn<'_>,
+        state: &mut AuditState,
+        at: Timestamp,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        (state.key_id, state.key_since, state.seal) = (self.0.id, state.last.id + 1, UNSEALED);
+        let subject = Subject::details(vec![why.to_owned()]);
+        self.put_next(txn, state, done(at, Actor::SERVER, Action::ContinueLog, subject))
     }
 
     /// Notes how far the log is in its files and what is no longer kept there, and removes the oldest entries beyond
@@ -74,10 +106,11 @@ impl Chain {
         const MOST_AT_ONCE: usize = 250;
         let Some(mut state) = audit::state(txn)?.filter(|state| self.is_own(state)) else { return Ok(()) };
         let is_sealed = self.has_sealed(&state);
-        if exported.id > state.exported.id {
+        // Files that have more than the log has are those of another.
+        if (state.exported.id..=state.last.id).contains(&exported.id) {
             state.exported = exported;
         }
-        state.dropped = dropped.unwrap_or(state.dropped);
+        state.dropped = dropped.filter(|dropped| dropped.id <= state.exported.id).unwrap_or(state.dropped);
         let last_to_go = state.last.id.saturating_sub(most_rows).min(state.exported.id);
         for entry in audit::behind(txn, state.pruned.id, MOST_AT_ONCE)? {
             if entry.id > last_to_go {
@@ -100,7 +133,8 @@ impl Chain {
     }
 
     /// Whether the log goes on under this key.
-    pub(super) fn is_own(&self, state: &AuditState) -> bool {
+    #[must_use]
+    pub fn is_own(&self, state: &AuditState) -> bool {
         state.key_id == self.0.id
     }
 
@@ -113,6 +147,16 @@ impl Chain {
     /// Whether that HMAC of a link was made under this key.
     pub(super) fn vouches_for(&self, link: &[u8; 32], mac: &[u8; 32]) -> bool {
         hmac::verify(&self.0.entries, &[b"entry".as_slice(), link].concat(), mac).is_ok()
+    }
+
+    /// What is known of the log; one without any entry begins under this key.
+    fn known(&self, txn: &Txn<'_>) -> Result<AuditState, StoreError> {
+        let known = audit::state(txn)?.filter(|state| state.last.id > 0);
+        Ok(known.unwrap_or_else(|| {
+            let mut state = AuditState { key_id: self.0.id, key_since: 1, ..AuditState::default() };
+            self.seal(&mut state);
+            state
+        }))
     }
 
     fn seal(&self, state: &mut AuditState) {
@@ -150,12 +194,6 @@ pub(super) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
     context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// The first entry under a key that is not the one of the entries before.
-fn another_secret(next: &Event) -> Event {
-    let subject = Subject::details(vec!["the server's secret is another one from here on".to_owned()]);
-    Event { at: next.at, actor: Actor::SERVER, action: Action::ContinueLog, outcome: Outcome::Done, subject, count: 1 }
-}
-
 fn sealed_bytes(state: &AuditState) -> Vec<u8> {
     let places = [state.last, state.exported, state.pruned, state.dropped];
     let mut bytes: Vec<u8> =
@@ -185,14 +223,31 @@ mod tests {
         store::{Store, memory::Memory},
     };
 
-    #[test]
-    fn what_is_in_no_file_stays_in_the_store_however_little_is_to_stay() {
+    /// A store with ten entries.
+    fn ten() -> (Store, Chain) {
         let (store, chain) = (Store::over(Arc::new(Memory::default())), Chain::new(&RootSecret::from_bytes([7; 32])));
         for number in 1..=10 {
-            let event =
-                super::super::done(Timestamp::from_secs(number), Actor::SERVER, Action::SignIn, Subject::default());
+            let event = done(Timestamp::from_secs(number), Actor::SERVER, Action::SignIn, Subject::default());
             chain.record(&store, event).unwrap();
         }
+        (store, chain)
+    }
+
+    #[test]
+    fn files_that_have_more_than_the_log_has_count_for_nothing() {
+        let (store, chain) = ten();
+        let before = audit::state(&store).unwrap();
+        let eleventh = Place { id: 11, link: [0; 32] };
+
+        store.write_blocking(move |txn| chain.advance(txn, eleventh, Some(eleventh), 2)).unwrap();
+
+        assert_eq!(audit::state(&store).unwrap(), before);
+        assert_eq!(audit::behind(&store, 0, 100).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn what_is_in_no_file_stays_in_the_store_however_little_is_to_stay() {
+        let (store, chain) = ten();
         let fifth = place(&audit::behind(&store, 4, 1).unwrap()[0]);
 
         store.write_blocking(move |txn| chain.advance(txn, fifth, None, 2)).unwrap();

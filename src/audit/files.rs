@@ -72,8 +72,8 @@ impl Files {
             match last_in(&path) {
                 // A crash came before the first line was whole.
                 Ok(None) => fs::remove_file(&path).map_err(|source| AuditError::Io { path, source })?,
-                Ok(Some((last, length))) => {
-                    files.resume(path, last, length)?;
+                Ok(Some(last)) => {
+                    files.resume(path, &last)?;
                     break;
                 }
                 Err(error) => {
@@ -130,7 +130,8 @@ impl Files {
         let failed = |source| AuditError::Io { path: self.directory.clone(), source };
         let names = names(&self.directory).map_err(failed)?;
         let excess = names.len().saturating_sub(self.rules.keep);
-        let with_last = |path: PathBuf| last_in(&path).map(|last| (path, last.unwrap_or_default().0));
+        let with_last =
+            |path: PathBuf| last_in(&path).map(|last| (path, last.map_or_else(Place::default, |last| last.place)));
         names.into_iter().take(excess).map(with_last).collect()
     }
 
@@ -143,12 +144,13 @@ impl Files {
     }
 
     /// Goes on with a file, without what a crash has left half-written at its end.
-    fn resume(&mut self, path: PathBuf, last: Place, length: u64) -> Result<(), AuditError> {
+    fn resume(&mut self, path: PathBuf, last: &Last) -> Result<(), AuditError> {
         let failed = |source| AuditError::Io { path: path.clone(), source };
         let began = first_moment(&path).map_err(failed)?;
         let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
+        let length = last.length;
         file.set_permissions(fs::Permissions::from_mode(0o600)).and_then(|()| file.set_len(length)).map_err(failed)?;
-        self.last = last;
+        self.last = last.place;
         self.current = Some(Current { path, file, length, began });
         Ok(())
     }
@@ -192,9 +194,17 @@ pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
     named_in(directory, NAMES.0, NAMES.1)
 }
 
-/// The last entry of a file, and how long the file is up to there; `None` if there is none.
-pub(super) fn last_in(path: &Path) -> Result<Option<(Place, u64)>, AuditError> {
-    let read = || -> io::Result<Option<(Place, u64)>> {
+/// The last entry of a file.
+pub(super) struct Last {
+    pub(super) place: Place,
+    pub(super) mac: [u8; 32],
+    /// How long the file is up to there.
+    length: u64,
+}
+
+/// The last entry of a file; `None` if there is none.
+pub(super) fn last_in(path: &Path) -> Result<Option<Last>, AuditError> {
+    let read = || -> io::Result<Option<Last>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         let from = length.saturating_sub(LONGEST_LINE);
@@ -203,12 +213,17 @@ pub(super) fn last_in(path: &Path) -> Result<Option<(Place, u64)>, AuditError> {
         file.take(LONGEST_LINE).read_to_end(&mut tail)?;
         let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
         let begin = tail[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
-        let text = str::from_utf8(&tail[begin..end]).unwrap_or_default();
-        let told = parts(text).and_then(|parts| Some(Place { id: Told::read(&parts.body)?.id, link: parts.link }));
-        let told = told.ok_or_else(|| io::Error::other("its last line is not an entry"))?;
-        Ok(Some((told, from + end as u64 + 1)))
+        let (place, mac) =
+            placed(&tail[begin..end]).ok_or_else(|| io::Error::other("its last line is not an entry"))?;
+        Ok(Some(Last { place, mac, length: from + end as u64 + 1 }))
     };
     read().map_err(|source| AuditError::Io { path: path.to_owned(), source })
+}
+
+/// The place behind the entry of a line, and the entry's HMAC; `None` if the line is not an entry.
+pub(super) fn placed(line: &[u8]) -> Option<(Place, [u8; 32])> {
+    let parts = parts(str::from_utf8(line).ok()?)?;
+    Some((Place { id: Told::read(&parts.body)?.id, link: parts.link }, parts.mac))
 }
 
 /// When the first entry of a file was made, as far as it can be read.

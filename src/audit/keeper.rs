@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    ops::ControlFlow,
     sync::{
         Arc,
         mpsc::{RecvTimeoutError, Sender, channel},
@@ -72,8 +71,8 @@ fn look_after(audit: &Audit, store: &Store, has_failed: bool) -> bool {
     let Some(files) = audit.files.get() else { return false };
     let done = round(audit, &mut files.lock().expect("no holder of the lock panics"), store);
     match &done {
-        Err(error) if !has_failed => log::error!("the audit log stays in the store alone: {}", chain(error)),
-        Ok(()) if has_failed => log::warn!("the audit log is copied to its files again"),
+        Err(error) if !has_failed => log::error!("the audit log's files are not in order: {}", chain(error)),
+        Ok(()) if has_failed => log::warn!("the audit log's files are in order again"),
         Ok(()) | Err(_) => {}
     }
     done.is_err()
@@ -83,12 +82,18 @@ fn look_after(audit: &Audit, store: &Store, has_failed: bool) -> bool {
 pub(super) fn round(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), AuditError> {
     let written = write_refusals(audit, store);
     export(files, store)?;
-    let excess = files.excess()?;
-    let dropped = excess.last().map(|(_, last)| *last);
-    while advance(audit, files, store, dropped)? {}
-    // The store knows first: a file that is there too long is no loss.
-    excess.iter().try_for_each(|(path, _)| files.remove(path))?;
+    // A file that cannot be read must not keep the store from getting rid of what is in others.
+    while advance(audit, files, store, None)? {}
+    remove_excess(audit, files, store)?;
     Ok(written?)
+}
+
+/// Removes the oldest files, as many as are too many.
+fn remove_excess(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), AuditError> {
+    let excess = files.excess()?;
+    // The store knows first: a file that is there too long is no loss.
+    advance(audit, files, store, excess.iter().map(|(_, last)| *last).max_by_key(|last| last.id))?;
+    excess.iter().try_for_each(|(path, _)| files.remove(path))
 }
 
 /// Notes how far the files are and removes some of what is too much; tells whether there may be more of it.
@@ -141,16 +146,4 @@ fn export(files: &mut Files, store: &Store) -> Result<(), AuditError> {
         }
         files.append(&entries)?;
     }
-}
-
-/// What a store knows of the log, if the entries that it should have are all there.
-pub(super) fn whole_state(store: &Store) -> Option<AuditState> {
-    let state = audit::state(store).ok()??;
-    let mut last = state.pruned.id;
-    let visited = audit::visit_behind(store, state.pruned.id, &mut |entry| {
-        let is_next = entry.id == last + 1;
-        last += u64::from(is_next);
-        if is_next { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    (visited.is_ok() && last == state.last.id).then_some(state)
 }

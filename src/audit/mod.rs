@@ -9,6 +9,8 @@
 //! an entry that is changed, moved, added or removed is noticed, by [`verify()`], and so is an end that was cut off.
 //!
 //! A new secret ends the keyed part for the entries before it, but not the links, which lead on into what the new key vouches for.
+//! Only an act of whoever answers for the log begins a key so ([`Chain::begin`]). A log that a server merely finds under another
+//! key, or behind its own files ([`resume`]), goes on with an entry that says so, and without a seal.
 
 mod chain;
 mod failures;
@@ -17,6 +19,7 @@ mod filter;
 mod keeper;
 mod line;
 mod reading;
+mod succession;
 mod verify;
 
 use std::{
@@ -34,6 +37,7 @@ pub use self::{
     keeper::{Keeper, MOST_ROWS},
     line::EntryView,
     reading::{Reading, page},
+    succession::{Former, inherit, resume},
     verify::{Report, verify},
 };
 use self::{failures::Failures, keeper::round};
@@ -41,7 +45,7 @@ use crate::{
     clock::Timestamp,
     domain::{Action, Actor, Event, Outcome, Subject, Username},
     secret::RootSecret,
-    store::{Store, StoreError, Txn, audit},
+    store::{Store, StoreError},
 };
 
 /// The audit log of one installation.
@@ -133,40 +137,4 @@ impl Chain {
         let chain = self.clone();
         store.write_blocking(move |txn| chain.append(txn, event))
     }
-}
-
-/// Takes the log of a store that is replaced over into the one that takes its place, as far as it is whole; else the log
-/// goes on behind the last entry that is known of, in that store or in the files.
-///
-/// # Errors
-/// [`AuditError`] if the new store cannot be written or the files not be read.
-pub async fn inherit(replaced: Option<&Store>, files: &Reading, store: &Store) -> Result<(), AuditError> {
-    const BATCH: usize = 1000;
-    let Some(state) = replaced.and_then(keeper::whole_state) else {
-        let told = replaced.and_then(|replaced| audit::state(replaced).ok().flatten()).unwrap_or_default();
-        let in_files = files.last()?.unwrap_or_default();
-        let last = if in_files.id > told.last.id { in_files } else { told.last };
-        let begin = move |txn: &mut Txn<'_>| {
-            if last.id > 0 {
-                let (exported, pruned, dropped) = (last, last, last);
-                txn.set_audit_state(&audit::AuditState { last, exported, pruned, dropped, ..Default::default() });
-            }
-            Ok::<_, StoreError>(())
-        };
-        return Ok(store.write(begin).await?);
-    };
-    let Some(replaced) = replaced else { return Ok(()) };
-    let mut last = state.pruned.id;
-    while last < state.last.id {
-        let entries = audit::behind(replaced, last, BATCH)?;
-        let Some(newest) = entries.last() else { break };
-        last = newest.id;
-        let put = move |txn: &mut Txn<'_>| entries.iter().try_for_each(|entry| chain::put(txn, entry));
-        store.write(put).await?;
-    }
-    let set = move |txn: &mut Txn<'_>| {
-        txn.set_audit_state(&state);
-        Ok::<_, StoreError>(())
-    };
-    Ok(store.write(set).await?)
 }

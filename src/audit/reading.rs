@@ -1,8 +1,9 @@
 //! Reading the whole log: its files, and what is only in the store so far.
 
 use std::{
+    borrow::Cow,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek},
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -11,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
     AuditError, Filter,
-    files::{last_in, names},
+    files::{Last, last_in, names, placed},
     line::{line, parts},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     domain::{Account, AuditEntry, Event, Page, Target},
     store::{
         Slice, StoreError,
-        audit::{self, Place, visit_behind},
+        audit::{self, AuditState, Place, visit_behind},
         table::Rows,
     },
 };
@@ -100,10 +101,24 @@ impl Reading {
     /// The last entry in the files.
     ///
     /// # Errors
-    /// [`AuditError::Io`] if the last file cannot be read.
-    pub fn last(&self) -> Result<Option<Place>, AuditError> {
-        let Some(opened) = self.0.last() else { return Ok(None) };
-        Ok(last_in(&opened.path)?.map(|(place, _)| place))
+    /// [`AuditError::Io`] if the file that should have it cannot be read.
+    pub(super) fn last(&self) -> Result<Option<Last>, AuditError> {
+        // A crash may have come before the first line of a file was whole.
+        self.0.iter().rev().find_map(|opened| last_in(&opened.path).transpose()).transpose()
+    }
+
+    /// The place behind which they begin, as far as the first line tells: what was before entry 1, or else the first entry
+    /// itself, which nothing but the one before could vouch for.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`] if the first file cannot be read.
+    pub(super) fn begin(&self) -> Result<Option<Place>, AuditError> {
+        let mut first = None;
+        self.lines(&mut |_, line| {
+            first = placed(line.trim_ascii_end());
+            ControlFlow::Break(())
+        })?;
+        Ok(first.map(|(place, _)| if place.id == 1 { Place::default() } else { place }))
     }
 
     /// Hands out each line of the files, with the name of its file.
@@ -112,12 +127,14 @@ impl Reading {
     /// [`AuditError::Io`] if one cannot be read.
     pub(super) fn lines(&self, visit: &mut dyn FnMut(&Path, &[u8]) -> ControlFlow<()>) -> Result<(), AuditError> {
         for Opened { path, file, length } in &self.0 {
+            let failed = |source| AuditError::Io { path: path.clone(), source };
+            let mut file = file;
+            file.rewind().map_err(failed)?;
             let mut lines = BufReader::new(file.take(*length));
             let mut line = Vec::new();
             loop {
                 line.clear();
-                let read = lines.read_until(b'\n', &mut line);
-                let read = read.map_err(|source| AuditError::Io { path: path.clone(), source })?;
+                let read = lines.read_until(b'\n', &mut line).map_err(failed)?;
                 // A line without an end was being written when the server was killed; its entry is in the store.
                 if read == 0 || line.last() != Some(&b'\n') {
                     break;
@@ -140,29 +157,50 @@ impl Reading {
         filter: &Filter,
         out: &mut dyn FnMut(&str) -> io::Result<()>,
     ) -> Result<(), AuditError> {
-        let mut handed = Ok(());
-        let mut last = 0;
+        let AuditState { pruned, dropped, .. } = audit::state(rows)?.unwrap_or_default();
+        let (mut hand, mut last) = (Hand { out, handed: Ok(()) }, pruned.id);
         self.lines(&mut |_, line| {
             let text = String::from_utf8_lossy(line);
             let text = text.trim_end_matches('\n');
             let told = parts(text).and_then(|parts| Told::read(&parts.body));
-            last = told.as_ref().map_or(last, |told| told.id);
-            // What makes no sense was not written by the server; whoever asks for everything shall see it.
-            if told.map_or_else(|| filter.is_empty(), |told| filter.admits(&told)) {
-                handed = out(text);
+            if told.as_ref().is_some_and(|told| told.id <= dropped.id) {
+                return ControlFlow::Continue(());
             }
-            if handed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            last = told.as_ref().map_or(last, |told| last.max(told.id));
+            // What makes no sense was not written by the server; whoever asks for everything shall see it.
+            let is_wanted = told.map_or_else(|| filter.is_empty(), |told| filter.admits(&told));
+            if is_wanted { hand.out(text) } else { ControlFlow::Continue(()) }
         })?;
-        if handed.is_ok() {
+        if hand.handed.is_ok() {
             visit_behind(rows, last, &mut |entry| {
-                if filter.admits(&Told::of(&entry)) {
-                    handed = out(&line(&entry));
-                }
-                if handed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                let is_wanted = filter.admits(&Told::of(&entry));
+                if is_wanted { hand.out(&line(&entry)) } else { ControlFlow::Continue(()) }
             })?;
         }
-        handed.map_err(AuditError::Out)
+        hand.handed.map_err(AuditError::Out)
     }
+}
+
+/// Hands out lines as long as they are taken.
+struct Hand<'a> {
+    out: &'a mut dyn FnMut(&str) -> io::Result<()>,
+    handed: io::Result<()>,
+}
+
+impl Hand<'_> {
+    fn out(&mut self, line: &str) -> ControlFlow<()> {
+        self.handed = (self.out)(&printable(line));
+        if self.handed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+/// The line without what would command a terminal. The server writes no such characters; in JSON the line stays the same.
+fn printable(line: &str) -> Cow<'_, str> {
+    let escaped = |character: char| match character {
+        control if control.is_control() => format!("\\u{:04x}", u32::from(control)),
+        other => other.to_string(),
+    };
+    if line.contains(char::is_control) { line.chars().map(escaped).collect() } else { line.into() }
 }
 
 /// A page of the wanted entries that are in the store, and how many of them there are. Takes long if any is looked for.
@@ -174,7 +212,8 @@ pub fn page(rows: &impl Rows, filter: &Filter, page: Page) -> Result<Slice<Audit
         return audit::page(rows, page);
     }
     let mut slice = Slice { records: Vec::new(), count: 0 };
-    visit_behind(rows, 0, &mut |entry| {
+    let pruned = audit::state(rows)?.unwrap_or_default().pruned;
+    visit_behind(rows, pruned.id, &mut |entry| {
         if filter.admits(&Told::of(&entry)) {
             if slice.count >= page.offset && slice.records.len() < page.limit {
                 slice.records.push(entry);

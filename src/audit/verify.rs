@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AuditError, Chain, Reading,
-    chain::link,
+    chain::{UNSEALED, link},
     line::{Parts, line, parts},
     reading::Told,
 };
 use crate::store::{
+    StoreError,
     audit::{self, AuditState, Place, visit_behind},
     table::Rows,
 };
@@ -22,7 +23,7 @@ pub struct Report {
     pub first: u64,
     /// The last entry.
     pub last: u64,
-    /// The first entry that the present secret vouches for by itself.
+    /// The first entry that the present secret vouches for by itself; those before it have only the links up to it.
     pub key_since: u64,
     /// The first thing that is wrong, in a sentence.
     pub fault: Option<String>,
@@ -44,20 +45,31 @@ pub fn verify(chain: &Chain, files: &Reading, rows: &impl Rows) -> Result<Report
 /// Nothing in a log that was written under another secret can be checked.
 fn foreign(chain: &Chain, state: &AuditState) -> Option<String> {
     let is_foreign = state.last.id > 0 && !chain.is_own(state);
-    is_foreign.then(|| format!("entry {} was written under another secret, and nothing behind it", state.last.id))
+    is_foreign
+        .then(|| format!("the log up to entry {} was written under another secret, or was changed", state.last.id))
 }
 
 /// What is wrong with the state itself.
 fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
-    let changed = || format!("what the store knows of the log, which ends with entry {}, was changed", state.last.id);
-    (state.last.id > 0 && !chain.has_sealed(state)).then(changed)
+    if state.last.id == 0 || chain.has_sealed(state) {
+        return None;
+    }
+    Some(match state.key_since.checked_sub(1) {
+        Some(before @ 1..) if state.seal == UNSEALED => format!(
+            "the log up to entry {before} may have been changed, or the secret or the store was replaced other than by a \
+             `lodge secret rotate` or `lodge restore` that ended well, as entry {} tells; `lodge secret rotate` begins anew",
+            state.key_since
+        ),
+        Some(_) | None => {
+            format!("what the store knows of the log, which ends with entry {}, was changed", state.last.id)
+        }
+    })
 }
 
 /// Goes from entry to entry.
 struct Walk<'a> {
     chain: &'a Chain,
-    key_since: u64,
-    dropped: u64,
+    state: &'a AuditState,
     at: Place,
 }
 
@@ -65,49 +77,64 @@ impl<'a> Walk<'a> {
     /// Goes over the files and then over the store; tells the first fault.
     fn over(
         chain: &'a Chain,
-        state: &AuditState,
+        state: &'a AuditState,
         files: &Reading,
         rows: &impl Rows,
     ) -> Result<Option<String>, AuditError> {
-        let (key_since, dropped) = (state.key_since, state.dropped.id);
-        let mut in_files = Self { chain, key_since, dropped, at: state.dropped };
-        let mut fault = None;
-        files.lines(&mut |path, line| {
-            fault = in_files.line(path, line);
-            if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        if fault.is_some() {
-            return Ok(fault);
-        }
-        let missing_to = state.exported.id.max(state.pruned.id);
-        if in_files.at.id < missing_to {
-            return Ok(Some(missing(in_files.at.id + 1, missing_to, "the files")));
-        }
-        if in_files.at.id > state.last.id {
-            return Ok(Some(format!("entry {} is in the files, and the store does not know of it", state.last.id + 1)));
+        let mut in_files = Self { chain, state, at: state.dropped };
+        if let Some(fault) = in_files.files(files)? {
+            return Ok(Some(fault));
         }
         let mut in_store = Self { at: state.pruned, ..in_files };
-        visit_behind(rows, state.pruned.id, &mut |entry| {
+        Ok(in_store.rows(rows, in_files.at)?)
+    }
+
+    /// Goes over the files, and compares their end with what the store knows of it.
+    fn files(&mut self, files: &Reading) -> Result<Option<String>, AuditError> {
+        let mut fault = None;
+        files.lines(&mut |path, line| {
+            fault = self.line(path, line);
+            on(fault.as_ref())
+        })?;
+        Ok(fault.or_else(|| self.end_of_files()))
+    }
+
+    fn end_of_files(&self) -> Option<String> {
+        let AuditState { last, exported, pruned, .. } = self.state;
+        let missing_to = exported.id.max(pruned.id);
+        if self.at.id < missing_to {
+            return Some(missing(self.at.id + 1, missing_to, "the files"));
+        }
+        let is_too_much = self.at.id > last.id;
+        is_too_much.then(|| format!("entry {} is in the files, and the store does not know of it", last.id + 1))
+    }
+
+    /// Goes over the store, of which some may be in the files too, which end there.
+    fn rows(&mut self, rows: &impl Rows, end_of_files: Place) -> Result<Option<String>, StoreError> {
+        let mut fault = None;
+        visit_behind(rows, self.at.id, &mut |entry| {
             let text = line(&entry);
-            fault = parts(&text).and_then(|parts| in_store.entry(entry.id, &parts, "the store"));
-            if fault.is_none() && in_store.at.id == in_files.at.id && in_store.at != in_files.at {
+            fault = parts(&text).and_then(|parts| self.entry(entry.id, &parts, "the store"));
+            if fault.is_none() && self.at.id == end_of_files.id && self.at != end_of_files {
                 fault = Some(format!("entry {} is not the same in the files and in the store", entry.id));
             }
-            if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            on(fault.as_ref())
         })?;
-        if fault.is_none() && in_store.at.id < state.last.id {
-            fault = Some(missing(in_store.at.id + 1, state.last.id, "the store"));
+        Ok(fault.or_else(|| self.end_of_rows(end_of_files)))
+    }
+
+    fn end_of_rows(&self, end_of_files: Place) -> Option<String> {
+        let AuditState { last, pruned, .. } = self.state;
+        if self.at.id < last.id {
+            return Some(missing(self.at.id + 1, last.id, "the store"));
         }
-        if fault.is_none()
-            && (in_store.at != state.last || in_files.at.id == state.pruned.id && in_files.at != state.pruned)
-        {
-            fault = Some(format!("the entries up to {} are not those that the store has counted", in_store.at.id));
-        }
-        Ok(fault)
+        let is_other = self.at != *last || end_of_files.id == pruned.id && end_of_files != *pruned;
+        is_other.then(|| format!("the entries up to {} are not those that the store has counted", self.at.id))
     }
 
     fn line(&mut self, path: &Path, line: &[u8]) -> Option<String> {
         let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let dropped = self.state.dropped.id;
         let read = || {
             let parts = parts(str::from_utf8(line.strip_suffix(b"\n")?).ok()?)?;
             Some((Told::read(&parts.body)?.id, parts))
@@ -115,7 +142,7 @@ impl<'a> Walk<'a> {
         match read() {
             None => Some(format!("entry {}: the line in {file} makes no sense", self.at.id + 1)),
             // What is no longer to be kept may be there still.
-            Some((id, _)) if id <= self.dropped && self.at.id == self.dropped => None,
+            Some((id, _)) if id <= dropped && self.at.id == dropped => None,
             Some((id, parts)) => self.entry(id, &parts, &file),
         }
     }
@@ -126,13 +153,18 @@ impl<'a> Walk<'a> {
             return Some(format!("entry {expected}: entry {id} is in its place in {place}"));
         }
         let is_linked = link(&self.at.link, parts.body.as_bytes()) == parts.link;
-        let is_vouched_for = id < self.key_since || self.chain.vouches_for(&parts.link, &parts.mac);
+        let is_vouched_for = id < self.state.key_since || self.chain.vouches_for(&parts.link, &parts.mac);
         if !is_linked || !is_vouched_for {
             return Some(format!("entry {id} in {place} is not what was written, or does not follow the one before"));
         }
         self.at = Place { id, link: parts.link };
         None
     }
+}
+
+/// On to the next entry, unless something is wrong.
+fn on(fault: Option<&String>) -> ControlFlow<()> {
+    if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 fn missing(from: u64, to: u64, place: &str) -> String {

@@ -60,7 +60,9 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     }
     println!("the audit log is what was written: entries {first} to {last}");
     if key_since > first {
-        println!("entries before {key_since} were written under another secret; those behind them vouch for them");
+        println!(
+            "entries before {key_since} are vouched for from {key_since} on: what was done to them earlier is not noticed"
+        );
     }
     Ok(())
 }

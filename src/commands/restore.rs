@@ -6,13 +6,14 @@ use actix_web::rt::System;
 use clap::Args;
 use thiserror::Error;
 
-use super::{Failure, actor, chain};
+use super::{Failure, actor};
 use crate::{
-    audit::{AuditError, Chain, Reading, directory_in, done, inherit},
+    audit::{AuditError, Chain, Former, Reading, directory_in, done, inherit},
     backup::{self, BackupError, Line, Reader, Rebuild, RebuildError, Rebuilt, State},
     clock::{Clock, Timestamp},
     directory::{DataDirectory, store_in},
     domain::{Action, ApiKey, Subject},
+    logging,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{Store, StoreError, Tables, sequences, witness},
@@ -116,12 +117,22 @@ impl Log {
         restored: &Restored,
         of: String,
     ) -> Result<(), RestoreError> {
-        inherit(replaced, &self.files, store).await?;
-        // The secret of the backup is taken only where there is none.
-        let given = restored.secret.as_ref().filter(|_| !self.secret_file.exists());
-        let chain = given.map_or_else(|| chain(&self.secret_file), Chain::new);
         let event = done(self.now, actor(), Action::RestoreBackup, Subject::details(vec![of]));
-        Ok(store.write(move |txn| chain.append(txn, event)).await?)
+        let entry = self.chain(restored.secret.as_ref()).map(|chain| (chain, event));
+        Ok(inherit(Former { store: replaced, files: &self.files }, store, entry).await?)
+    }
+
+    /// The chain under the secret that there will be. Where there is none, the entry is left out: under any other secret it
+    /// would break the log of the one that is put back.
+    fn chain(&self, of_backup: Option<&RootSecret>) -> Option<Chain> {
+        // The secret of the backup is taken only where there is none.
+        if let Some(secret) = of_backup.filter(|_| !self.secret_file.exists()) {
+            return Some(Chain::new(secret));
+        }
+        let secret = RootSecret::open(&self.secret_file, false);
+        let secret =
+            secret.inspect_err(|error| log::warn!("the audit log cannot tell of this: {}", logging::chain(error)));
+        secret.ok().as_ref().map(Chain::new)
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use actix_web::rt::System;
 use clap::Args;
 
-use super::{Failure, actor, chain, on_stopped_store, serve::upgrade};
+use super::{Failure, actor, on_stopped_store, serve::upgrade};
 use crate::{
-    audit::{Chain, done},
+    audit::{Chain, Reading, directory_in, done, resume},
     clock::Clock,
     domain::{Action, ApiKey, Event, Page, Session, Subject, Target, User},
     secret::RootSecret,
@@ -44,11 +44,15 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         upgrade(directory, store)?;
         let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let secret = RootSecret::random();
-        let old = if path.exists() { chain(&path) } else { Chain::new(&secret) };
-        System::new().block_on(end(store, arguments.keep_keys, &old))?;
+        let old = Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret));
+        let files = Reading::of(&directory_in(directory.path()))?;
+        System::new().block_on(async {
+            resume(&old, &files, store, Clock::system().now()).await?;
+            Ok::<_, Failure>(end(store, arguments.keep_keys, &old).await?)
+        })?;
         secret.save(&path)?;
         let what = if arguments.keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
-        Chain::new(&secret).record(store, event(Subject::details(vec![what.to_owned()])))?;
+        begin(store, Chain::new(&secret), event(Subject::details(vec![what.to_owned()])))?;
         directory.give_to_owner(&path).map_err(Failure::File)?;
         println!("the new secret is in {}", path.display());
         Ok(())
@@ -66,6 +70,10 @@ fn tell(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
         println!("  and API key {} of user {}", key.id, key.owner);
     }
     Ok(())
+}
+
+fn begin(store: &Store, chain: Chain, event: Event) -> Result<(), StoreError> {
+    store.write_blocking(move |txn| chain.begin(txn, "the server's secret is another one from here on", event))
 }
 
 fn event(subject: Subject) -> Event {

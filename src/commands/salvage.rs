@@ -4,13 +4,14 @@ use std::path::Path;
 
 use actix_web::rt::System;
 
-use super::{Failure, actor, chain};
+use super::{Failure, actor};
 use crate::{
-    audit::{Chain, Reading, directory_in, done, inherit},
+    audit::{Chain, Former, Reading, directory_in, done, inherit},
     backup::{Line, Rebuild, RebuildError, Rebuilt, State},
     clock::Clock,
     directory::{DataDirectory, store_in},
-    domain::{Action, ApiKey, Configuration, Event, Subject, User},
+    domain::{Action, ApiKey, Configuration, Subject, User},
+    secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
         List, Sequence, Store, StoreError, Tables,
@@ -24,17 +25,17 @@ use crate::{
 
 /// Builds a new store of every record of the damaged one that can be read; what was there is kept beside it.
 pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: &Path) -> Result<(), Failure> {
+    // The server would not start without it, and the log must not tell of this under any other.
+    let chain = Chain::new(&RootSecret::open(secret_file, false)?);
     log::error!("{loss}; going on with what is left, as --accept-loss says");
     let path = store_in(directory.path());
     let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
     let damaged = Store::open_damaged(&path, CACHE_BYTES).map_err(|error| Failure::Salvage(error.into()))?;
-    let (now, chain, files) =
-        (Clock::system().now(), chain(secret_file), Reading::of(&directory_in(directory.path()))?);
+    let (now, files) = (Clock::system().now(), Reading::of(&directory_in(directory.path()))?);
     let event = done(now, actor(), Action::AcceptLoss, Subject::details(vec![loss.to_string()]));
     let build = |store: Store| async move {
         let rebuilt = rebuild(&damaged, &store, witnessed).await?;
-        inherit(Some(&damaged), &files, &store).await?;
-        tell(&store, chain, event).await?;
+        inherit(Former { store: Some(&damaged), files: &files }, &store, Some((chain, event))).await?;
         Ok(rebuilt)
     };
     let replaced = replace_store(directory, now, build);
@@ -47,10 +48,6 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: 
         log::warn!("the damaged store is kept in {}", kept.display());
     }
     Ok(())
-}
-
-async fn tell(store: &Store, chain: Chain, event: Event) -> Result<(), StoreError> {
-    store.write(move |txn| chain.append(txn, event)).await
 }
 
 async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<Rebuilt, RebuildError> {

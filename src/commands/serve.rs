@@ -10,8 +10,8 @@ use rustix::{
 
 use super::{Failure, salvage::salvage};
 use crate::{
-    api::{App, Origins, Privacy, TransferMemory, TrustedProxies},
-    audit::{Files, Keeper, directory_in},
+    api::{App, Origins, Privacy, TransferMemory, TrustedProxies, UserPages},
+    audit::{Files, Keeper, Reading, directory_in, resume},
     auth::{Cost, Hasher, Realm},
     backup::{
         self,
@@ -27,6 +27,7 @@ use crate::{
     service::{
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
+        sessions,
     },
     store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
     tls::{self, Certificate},
@@ -105,6 +106,7 @@ pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option
     let file = backups.join(name);
     let snapshot = store.snapshot()?;
     backup::save(&file, |out| backup::write(&snapshot, None, now, out).map(|_| ()))?;
+    directory.give_to_owner(&backups).map_err(Failure::File)?;
     log::warn!("bringing the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
     System::new().block_on(store.initialise())?;
     Ok(Some(vec![format!("from format {format} to {FORMAT}")]))
@@ -143,24 +145,26 @@ async fn serve_from(
     let failure = store.failure();
     check_beside_serving(&store)?;
     let realm = Arc::new(realm(store.clone(), secret, &settings));
+    let keeper = keep_audit_log(directory, &realm, &settings).await?;
     for (action, details) in events {
         realm.tell(Actor::SERVER, action, Subject::details(details)).await;
     }
-    let keeper = keep_audit_log(directory, &realm, &settings)?;
     make_administrator(&realm, &settings).await?;
+    sessions::recall(&realm)?;
     door::open(directory.path(), Arc::clone(&realm)).map_err(Failure::Door)?;
     let log = BackupLog::default();
     if let Some(schedule) = settings.backups {
         schedule::start(schedule, Arc::clone(&realm), log.clone());
     }
+    let transfers = TransferMemory::new(settings.limits.transfer_bytes);
     let app = Arc::new(App {
         proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
         realm: Arc::clone(&realm),
-        transfers: TransferMemory::new(settings.limits.transfer_bytes),
+        user_pages: Arc::new(UserPages::new(transfers.clone())),
+        transfers,
         limits: settings.limits,
         origins: Origins::new(&settings.origins),
         privacy: Privacy::new(settings.require_tls),
-        user_pages: Arc::default(),
         backups: log,
     });
     let scheme = if certificate.is_some() { "https" } else { "http" };
@@ -178,9 +182,16 @@ async fn serve_from(
     }
 }
 
-fn keep_audit_log(directory: &DataDirectory, realm: &Realm, settings: &Settings) -> Result<Keeper, Failure> {
-    let exported = audit::state(&realm.store)?.unwrap_or_default().exported;
-    realm.audit.keep_in(Files::open(&directory_in(directory.path()), settings.audit, exported)?);
+/// Lets the audit log go on where it ends, before anything is told in it.
+async fn keep_audit_log(directory: &DataDirectory, realm: &Realm, settings: &Settings) -> Result<Keeper, Failure> {
+    let (chain, store) = (&realm.audit.chain, &realm.store);
+    let exported = audit::state(store)?.unwrap_or_default().exported;
+    let files = Files::open(&directory_in(directory.path()), settings.audit, exported)?;
+    resume(chain, &Reading::of(files.directory())?, store, realm.clock.now()).await?;
+    if audit::state(store)?.is_some_and(|state| !chain.is_own(&state)) {
+        log::warn!("the audit log was written under another secret, or was changed: see `lodge audit --verify`");
+    }
+    realm.audit.keep_in(files);
     Keeper::start(Arc::clone(&realm.audit), realm.store.clone()).map_err(Failure::File)
 }
 

@@ -1,5 +1,7 @@
 //! The audit log: who did what to whom, from where, with which credential, with what result.
 
+mod beginnings;
+
 use std::{
     fs,
     net::TcpListener,

@@ -1,5 +1,7 @@
 //! The audit log by itself: entries come with changes, and whatever is done to them is noticed.
 
+mod beginnings;
+
 use std::{
     fs,
     ops::ControlFlow,
@@ -10,7 +12,7 @@ use std::{
 };
 
 use lodge::{
-    audit::{Audit, Chain, FileRules, Files, Filter, MOST_ROWS, Report, done, inherit, verify},
+    audit::{Audit, Chain, FileRules, Files, Filter, MOST_ROWS, Reading, Report, done, verify},
     clock::Timestamp,
     domain::{Action, Actor, AuditEntry, Event, Subject, User},
     secret::RootSecret,
@@ -54,18 +56,27 @@ fn chain(secret: [u8; 32]) -> Chain {
 
 impl Log {
     fn empty(rules: FileRules) -> Self {
+        Self::empty_under(SECRET, rules)
+    }
+
+    fn empty_under(secret: [u8; 32], rules: FileRules) -> Self {
         let memory = Arc::new(Memory::default());
         let store = Store::over(Arc::clone(&memory) as Arc<dyn Engine>);
         runtime().block_on(store.initialise()).unwrap();
         let directory = TempDir::new().unwrap();
-        let audit = Audit::new(&RootSecret::from_bytes(SECRET));
+        let audit = Audit::new(&RootSecret::from_bytes(secret));
         audit.keep_in(Files::open(&directory.path().join("audit"), rules, Place::default()).unwrap());
         Self { memory, store, audit, directory }
     }
 
     /// With so many entries, all but the last ten in the files.
     fn with(entries: u64) -> Self {
-        let log = Self::empty(RULES);
+        Self::under(SECRET, entries)
+    }
+
+    /// Likewise, under that secret.
+    fn under(secret: [u8; 32], entries: u64) -> Self {
+        let log = Self::empty_under(secret, RULES);
         log.record(1..=entries - 10);
         log.bring_to_files();
         log.record(entries - 9..=entries);
@@ -84,10 +95,25 @@ impl Log {
         self.audit.reading(&self.store).unwrap();
     }
 
+    /// The files as they are.
+    fn reading(&self) -> Reading {
+        Reading::of(&self.directory.path().join("audit")).unwrap()
+    }
+
     /// Verifies what is there, without bringing anything to the files.
     fn report(&self) -> Report {
-        let files = lodge::audit::Reading::of(&self.directory.path().join("audit")).unwrap();
-        verify(&self.audit.chain, &files, &self.store).unwrap()
+        verify(&self.audit.chain, &self.reading(), &self.store).unwrap()
+    }
+
+    /// The lines that whoever asks for everything is told.
+    fn told(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut out = |line: &str| {
+            told.push(line.to_owned());
+            Ok(())
+        };
+        self.reading().tell(&self.store, &Filter::default(), &mut out).unwrap();
+        told
     }
 
     #[track_caller]
@@ -314,25 +340,6 @@ fn an_entry_that_somebody_else_makes_is_noticed() {
 }
 
 #[test]
-fn a_new_secret_goes_on_with_an_entry_that_says_so_and_vouches_for_what_was_before() {
-    let log = Log::with(40);
-    let new = Audit::new(&RootSecret::from_bytes([8; 32]));
-    let report = |log: &Log| {
-        let files = lodge::audit::Reading::of(&log.directory.path().join("audit")).unwrap();
-        verify(&new.chain, &files, &log.store).unwrap()
-    };
-    assert!(report(&log).fault.unwrap().contains("under another secret"));
-
-    new.chain.record(&log.store, event(41)).unwrap();
-
-    assert_eq!(report(&log), Report { first: 1, last: 42, key_since: 41, fault: None });
-    assert_eq!(log.entry(41).event.action, Action::ContinueLog);
-    assert_eq!(log.entry(42).event, event(41));
-    log.change_lines(7, |lines, at| lines[at] = lines[at].replace("event 7", "event 8"));
-    assert!(report(&log).fault.unwrap().contains("entry 7 "));
-}
-
-#[test]
 fn a_file_ends_by_its_size_and_by_its_age_and_the_oldest_go() {
     let by_age = Log::empty(FileRules { age: Duration::from_secs(10), size_bytes: 1 << 20, keep: 100 });
     by_age.record(1..=35);
@@ -385,25 +392,6 @@ fn the_store_keeps_the_newest_entries_and_the_files_all() {
     assert_eq!(told, entries);
     fs::remove_file(&log.files()[0]).unwrap();
     log.names("entry 1:");
-}
-
-#[test]
-fn the_log_goes_on_in_another_store_and_where_it_cannot_it_begins_behind_what_is_known() {
-    let replaced = Log::with(40);
-    let files = || lodge::audit::Reading::of(&replaced.directory.path().join("audit")).unwrap();
-    let goes_on = |from: Option<&Store>| {
-        let store = Store::over(Arc::new(Memory::default()));
-        runtime().block_on(store.initialise()).unwrap();
-        runtime().block_on(inherit(from, &files(), &store)).unwrap();
-        replaced.audit.chain.record(&store, event(41)).unwrap();
-        verify(&replaced.audit.chain, &files(), &store).unwrap()
-    };
-
-    assert_eq!(goes_on(Some(&replaced.store)), Report { first: 1, last: 41, key_since: 1, fault: None });
-    // Without the old store the ten entries that were in no file yet are lost, and the log says that it begins anew.
-    assert_eq!(goes_on(None), Report { first: 31, last: 32, key_since: 31, fault: None });
-    replaced.put(35, None);
-    assert_eq!(goes_on(Some(&replaced.store)), Report { first: 41, last: 42, key_since: 41, fault: None });
 }
 
 #[test]
