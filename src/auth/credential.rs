@@ -7,7 +7,7 @@ use base64::{
 use zeroize::Zeroizing;
 
 use super::{AuthError, Challenge, PresentedKey, key};
-use crate::domain::PresentedPassword;
+use crate::{domain::PresentedPassword, secret::Secret};
 
 /// Clients differ in whether they pad.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -26,7 +26,7 @@ pub enum Credential {
     /// An API key with a right checksum.
     ApiKey(PresentedKey),
     /// Something with two dots.
-    SessionToken(String),
+    SessionToken(Secret<String>),
 }
 
 impl Credential {
@@ -83,7 +83,8 @@ fn token(scheme: &[u8], rest: &[u8]) -> Option<Credential> {
     } else if token.starts_with(key::PREFIX) {
         PresentedKey::parse(token).map(Credential::ApiKey)
     } else {
-        (token.bytes().filter(|byte| *byte == b'.').count() == 2).then(|| Credential::SessionToken(token.to_owned()))
+        let has_two_dots = token.bytes().filter(|byte| *byte == b'.').count() == 2;
+        has_two_dots.then(|| Credential::SessionToken(Secret::new(token.to_owned())))
     }
 }
 

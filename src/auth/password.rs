@@ -88,7 +88,7 @@ impl Hasher {
     /// Verifies a password in the time a right one takes, also for an unknown user (`None`).
     ///
     /// A hash of lower cost is followed by further work up to the present cost, so that it does not stand out. The attempt
-    /// ends with the hash, also when whoever asked has gone meanwhile.
+    /// ends with the hash and `refused` is called if it was wrong, also when whoever asked has gone meanwhile.
     ///
     /// # Errors
     /// [`AuthError::Busy`] if too many hashes are waiting.
@@ -97,12 +97,16 @@ impl Hasher {
         attempt: Attempt,
         stored: Option<PasswordHash>,
         password: &PresentedPassword,
+        refused: impl FnOnce() + Send + 'static,
     ) -> Result<bool, AuthError> {
         let (password, cost) = (password.clone(), self.cost);
         let computed = Arc::clone(&self.computed);
         self.run(attempt.asker(), move || {
             let is_right = matches(stored.as_ref(), &password, cost, &computed);
             attempt.settle(is_right);
+            if !is_right {
+                refused();
+            }
             is_right
         })
         .await
@@ -227,8 +231,8 @@ mod tests {
         let stored = hasher.hash(Asker::server(), &password("open sesame")).await.unwrap();
 
         assert!(stored.as_str().starts_with("$scrypt$ln=10,r=8,p=1$"));
-        assert!(hasher.verify(attempt().await, Some(stored.clone()), &password("open sesame")).await.unwrap());
-        assert!(!hasher.verify(attempt().await, Some(stored), &password("open barley")).await.unwrap());
+        assert!(hasher.verify(attempt().await, Some(stored.clone()), &password("open sesame"), || ()).await.unwrap());
+        assert!(!hasher.verify(attempt().await, Some(stored), &password("open barley"), || ()).await.unwrap());
     }
 
     #[tokio::test]
@@ -237,9 +241,9 @@ mod tests {
         let stored = hasher.hash(Asker::server(), &password("open sesame")).await.unwrap();
 
         let before = hasher.computed();
-        hasher.verify(attempt().await, None, &password("guess")).await.unwrap();
+        hasher.verify(attempt().await, None, &password("guess"), || ()).await.unwrap();
         let unknown = hasher.computed() - before;
-        hasher.verify(attempt().await, Some(stored), &password("guess")).await.unwrap();
+        hasher.verify(attempt().await, Some(stored), &password("guess"), || ()).await.unwrap();
         let known = hasher.computed() - before - unknown;
 
         assert_eq!((unknown, known), (1, 1));
@@ -251,7 +255,7 @@ mod tests {
         let hasher = Hasher::start(Cost(12), 1);
 
         assert!(hasher.is_outdated(&old));
-        assert!(hasher.verify(attempt().await, Some(old), &password("open sesame")).await.unwrap());
+        assert!(hasher.verify(attempt().await, Some(old), &password("open sesame"), || ()).await.unwrap());
         // ln 10, and the padding of ln 10 and 11, which together cost what ln 12 does.
         assert_eq!(hasher.computed(), 3);
     }
@@ -260,12 +264,8 @@ mod tests {
     async fn parameters_out_of_bounds_match_nothing() {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let exhausting = "$scrypt$ln=40,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
-        assert!(
-            !hasher
-                .verify(attempt().await, Some(PasswordHash::new(exhausting.to_owned())), &password("password"))
-                .await
-                .unwrap()
-        );
+        let exhausting = PasswordHash::new(exhausting.to_owned());
+        assert!(!hasher.verify(attempt().await, Some(exhausting), &password("password"), || ()).await.unwrap());
     }
 
     #[tokio::test]
@@ -307,11 +307,28 @@ mod tests {
         assert!(first.as_mut().now_or_never().is_none());
 
         let guess = password("guess");
-        assert!(hasher.verify(begin().await.unwrap(), None, &guess).now_or_never().is_none());
+        assert!(hasher.verify(begin().await.unwrap(), None, &guess, || ()).now_or_never().is_none());
         end.send(()).unwrap();
         first.await.unwrap().unwrap();
 
-        assert!(!hasher.verify(begin().await.unwrap(), None, &guess).await.unwrap());
+        assert!(!hasher.verify(begin().await.unwrap(), None, &guess, || ()).await.unwrap());
         assert!(matches!(begin().await, Err(AuthError::Throttled { retry_after_secs: 1 })));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_told_also_when_whoever_tried_it_has_gone() {
+        let old = Hasher::start(Cost::LEAST, 1).hash(Asker::server(), &password("open sesame")).await.unwrap();
+        let (hasher, guess) = (Hasher::start(Cost(14), 1), password("guess"));
+        let (tell, told) = channel();
+        let mut tried =
+            Box::pin(hasher.verify(attempt().await, Some(old), &guess, move || tell.send("refused").unwrap()));
+        assert!(tried.as_mut().now_or_never().is_none());
+        while hasher.computed() == 0 {
+            thread::yield_now();
+        }
+
+        drop(tried);
+
+        assert_eq!(told.recv(), Ok("refused"));
     }
 }

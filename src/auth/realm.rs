@@ -3,6 +3,7 @@
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{
     Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, KnownUser, PresentedKey, SessionTokens,
@@ -113,7 +114,7 @@ impl Realm {
 
     /// Whose the credential is, and when it ends by itself.
     async fn identify(
-        &self,
+        self: &Arc<Self>,
         shown: Credential,
         address: IpAddr,
     ) -> Result<(User, Access, Option<Timestamp>), AuthError> {
@@ -123,7 +124,7 @@ impl Realm {
                 let user = Box::pin(self.by_password(&username, &password, address)).await?;
                 Ok((user, Access::Password, None))
             }
-            Credential::SessionToken(token) => self.by_session(&token),
+            Credential::SessionToken(token) => self.by_session(token.expose()),
             Credential::ApiKey(key) => self.by_api_key(&key, address),
         }
     }
@@ -169,7 +170,7 @@ impl Realm {
     }
 
     async fn by_password(
-        &self,
+        self: &Arc<Self>,
         username: &str,
         password: &PresentedPassword,
         address: IpAddr,
@@ -177,17 +178,16 @@ impl Realm {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Basic);
         // Before the passwords of lately: where tries wait these would tell a right guess from a wrong one.
         self.check(Action::CheckCredential, username, address)?;
-        let Some(user) = self.user_named(username)? else {
-            self.is_right(Action::CheckCredential, username, None, password, address).await?;
-            return Err(REFUSED);
-        };
-        let verify = async {
-            let is_right = self.is_right(Action::CheckCredential, username, Some(&user), password, address).await?;
+        let user = self.user_named(username)?;
+        let proof = self.verified.proof(username, user.as_ref(), password, address);
+        let (realm, name) = (Arc::clone(self), Zeroizing::new(username.to_owned()));
+        let (tried, password) = (user.clone(), password.clone());
+        let verify = async move {
+            let is_right = realm.is_right(Action::CheckCredential, &name, tried.as_ref(), &password, address).await?;
             if is_right { Ok(()) } else { Err(REFUSED) }
         };
-        let checked = self.verified.check(&user, password, address, verify).await;
-        checked.map_err(|error| AuthError::clone(&error))?;
-        Ok(user)
+        self.verified.check(proof, verify).await?;
+        user.ok_or(REFUSED)
     }
 
     /// Passes unless tries of a password for that account from there have to wait.
@@ -213,15 +213,17 @@ impl Realm {
         address: IpAddr,
     ) -> Result<bool, AuthError> {
         let begun = self.throttle.begin(username, user.map(|user| user.id), address).await;
-        let attempt = begun.inspect_err(|_| self.tell_wait(action, username, address))?;
-        let is_right = self.hasher.verify(attempt, user.map(|user| user.password.clone()), password).await?;
-        if !is_right {
-            // The text of a name that no account has is not kept.
-            let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
-            let actor = Actor { account: Some(account), means: Means::Password, address: Some(address) };
-            self.audit.refused(self.clock.now(), actor, action);
-        }
-        Ok(is_right)
+        let attempt = begun.inspect_err(|error| {
+            if matches!(error, AuthError::Throttled { .. }) {
+                self.tell_wait(action, username, address);
+            }
+        })?;
+        // The text of a name that no account has is not kept.
+        let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
+        let actor = Actor { account: Some(account), means: Means::Password, address: Some(address) };
+        let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
+        let refused = move || audit.refused(clock.now(), actor, action);
+        self.hasher.verify(attempt, user.map(|user| user.password.clone()), password, refused).await
     }
 
     fn by_session(&self, token: &str) -> Result<(User, Access, Option<Timestamp>), AuthError> {

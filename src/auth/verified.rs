@@ -1,13 +1,28 @@
 //! Passwords verified lately, so that Basic does not cost a hash on every request.
 //!
 //! What is remembered is a keyed hash of the password, bound to the stored password hash (a changed password ends it at
-//! once) and to the client's address (it is no oracle for guesses from elsewhere). Only successes are remembered.
+//! once) and to the client's address (it is no oracle for guesses from elsewhere). Only successes are remembered. Equal
+//! tries that are made at the same time are one try, whoever they are for: where an account made a difference, a few
+//! requests at once would tell whether there is one.
 
-use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
-use moka::future::Cache;
+use futures_util::{
+    FutureExt,
+    future::{Shared, WeakShared},
+};
+use moka::sync::Cache;
+use zeroize::Zeroizing;
 
+use super::AuthError;
 use crate::{
     domain::{PresentedPassword, User, octets},
     secret::{Purpose, RootSecret},
@@ -18,42 +33,94 @@ const LIFETIME: Duration = Duration::from_mins(5);
 /// How many are remembered.
 const MOST: u64 = 10_000;
 
+/// What a try is known by.
+pub(super) type Proof = [u8; 32];
+
+type Outcome = Result<(), AuthError>;
+type Verifying = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
 pub(super) struct VerifiedPasswords {
     key: hmac::Key,
-    seen: Cache<[u8; 32], ()>,
+    seen: Cache<Proof, ()>,
+    running: Arc<Running>,
 }
+
+/// The tries that are running. One goes on as long as anybody waits for it.
+#[derive(Default)]
+struct Running(Mutex<HashMap<Proof, WeakShared<Verifying>>>);
+
+/// Forgets a running try when it is dropped.
+struct Entry(Arc<Running>, Proof);
 
 impl VerifiedPasswords {
     pub(super) fn new(secret: &RootSecret) -> Self {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::VerifiedPasswords).expose()),
             seen: Cache::builder().max_capacity(MOST).time_to_live(LIFETIME).build(),
+            running: Arc::default(),
         }
     }
 
     /// Passes if the same was verified lately; else verifies it, once for all who ask at the same time.
-    pub(super) async fn check<E: Send + Sync + 'static>(
-        &self,
-        user: &User,
-        password: &PresentedPassword,
-        address: IpAddr,
-        verify: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), Arc<E>> {
-        let proof = self.proof(user, password, address);
-        if self.seen.get(&proof).await.is_some() {
+    pub(super) async fn check(&self, proof: Proof, verify: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+        if self.seen.get(&proof).is_some() {
             return Ok(());
         }
-        self.seen.try_get_with(proof, verify).await
+        Running::join(&self.running, proof, verify).await?;
+        self.seen.insert(proof, ());
+        Ok(())
     }
 
-    fn proof(&self, user: &User, password: &PresentedPassword, address: IpAddr) -> [u8; 32] {
+    /// What a try of that password is known by, for the user of that name or, if there is none, for the name.
+    pub(super) fn proof(
+        &self,
+        username: &str,
+        user: Option<&User>,
+        password: &PresentedPassword,
+        address: IpAddr,
+    ) -> Proof {
+        let folded = Zeroizing::new(username.to_ascii_lowercase());
+        // No user has the id 0.
+        let (id, bound_to) = user.map_or((0, folded.as_str()), |user| (user.id.get(), user.password.as_str()));
         let mut context = hmac::Context::with_key(&self.key);
-        context.update(&user.id.get().to_be_bytes());
+        context.update(&id.to_be_bytes());
         // Each part is of a fixed length or says it, so that no two different lists of parts read the same.
         context.update(&octets(address));
-        context.update(&user.password.as_str().len().to_be_bytes());
-        context.update(user.password.as_str().as_bytes());
+        context.update(&bound_to.len().to_be_bytes());
+        context.update(bound_to.as_bytes());
         context.update(password.as_bytes());
         context.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
+    }
+}
+
+impl Running {
+    /// The running try that is known by that, or this one.
+    fn join(
+        running: &Arc<Self>,
+        proof: Proof,
+        verify: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Shared<Verifying> {
+        let mut tries = running.lock();
+        if let Some(joined) = tries.get(&proof).and_then(WeakShared::upgrade) {
+            return joined;
+        }
+        let entry = Entry(Arc::clone(running), proof);
+        let verifying = async move {
+            let _entry = entry;
+            verify.await
+        };
+        let shared = verifying.boxed().shared();
+        tries.extend(shared.downgrade().map(|weak| (proof, weak)));
+        shared
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Proof, WeakShared<Verifying>>> {
+        self.0.lock().expect("no holder of the lock panics")
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
     }
 }

@@ -1,14 +1,19 @@
 //! Signing in and out.
 
+use std::{collections::BTreeMap, ops::ControlFlow};
+
 use uuid::Uuid;
 
 use super::{ServiceError, never_taken};
 use crate::{
     auth::{Access, Asker, AuthError, Caller, Challenge, Realm, Visitor},
     clock::Timestamp,
-    domain::{Account, Action, Actor, Id, Means, PasswordHash, PresentedPassword, Session, Subject, Target, User},
+    domain::{
+        Account, Action, Actor, AuditEntry, Id, Means, Outcome, PasswordHash, PresentedPassword, Session, Subject,
+        Target, User,
+    },
     secret::{Secret, random_uuid},
-    store::{Sequence, StoreError, Tables, Txn},
+    store::{Sequence, StoreError, Tables, Txn, audit},
 };
 
 /// How many sessions a user may have; the oldest goes.
@@ -21,27 +26,44 @@ const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 /// Opens a session; the token is the second part of the answer.
 ///
 /// # Errors
-/// What [`Realm::sign_in`] says, and [`AuthError::Refused`] if the password was changed meanwhile.
+/// What [`Realm::sign_in`] says, and [`AuthError::Refused`] if the password is changed over and over meanwhile.
 pub async fn sign_in(
     visitor: &Visitor,
     username: &str,
     password: &PresentedPassword,
 ) -> Result<(User, Secret<String>), ServiceError> {
+    // Another sign-in may have put a stronger hash in the place of the one that was checked: the password is still right.
+    for _ in 0..2 {
+        let user = visitor.realm.sign_in(username, password, visitor.address).await?;
+        if let Some(opened) = open_for(visitor, user, password).await? {
+            return Ok(opened);
+        }
+    }
+    Err(REFUSED.into())
+}
+
+/// Opens a session for a user whose password was checked; `None` if it has changed since.
+async fn open_for(
+    visitor: &Visitor,
+    user: User,
+    password: &PresentedPassword,
+) -> Result<Option<(User, Secret<String>)>, ServiceError> {
     let realm = &visitor.realm;
-    let user = realm.sign_in(username, password, visitor.address).await?;
     let stronger = stronger_hash(visitor, &user, password).await?;
     let (jti, now) = (random_uuid(), realm.clock.now());
     let expires_at = Timestamp::from_secs(now.as_secs() + realm.rules.session_lifetime.as_secs());
     let account = Some(Account::of(&user));
     let actor = Actor { account, means: Means::Password, address: Some(visitor.address) };
     let open = move |txn: &mut Txn<'_>| {
-        let (user, session) = open(txn, &user, stronger, jti, expires_at)?;
-        let subject = Subject::from(&session);
-        Ok::<_, ServiceError>(((user, session), subject))
+        let opened = open(txn, &user, stronger, jti, expires_at)?;
+        let subject = opened.as_ref().map(|(_, session)| Subject::from(session)).unwrap_or_default();
+        Ok::<_, ServiceError>((opened, subject))
     };
-    let (user, session) = realm.write(actor, Action::SignIn, open).await?;
-    let token = realm.tokens.issue(&session, now);
-    Ok((user, token))
+    let opened = realm.write(actor, Action::SignIn, open).await?;
+    Ok(opened.map(|(user, session)| {
+        let token = realm.tokens.issue(&session, now);
+        (user, token)
+    }))
 }
 
 /// Closes the session that the caller came in by; without one there is nothing to close.
@@ -70,6 +92,33 @@ pub async fn sweep(realm: &Realm) -> Result<usize, StoreError> {
     }
 }
 
+/// Has the throttle know from where users signed in before the server started, as far as the newest entries of the audit log
+/// tell: who is familiar is not to be locked out by a flood that outlasts a restart.
+///
+/// # Errors
+/// [`StoreError`] if the log or the accounts cannot be read.
+pub fn recall(realm: &Realm) -> Result<(), StoreError> {
+    let mut latest = BTreeMap::new();
+    let pruned = audit::state(&realm.store)?.unwrap_or_default().pruned.id;
+    audit::visit_behind(&realm.store, pruned, &mut |AuditEntry { event, .. }| {
+        let signed_in = (event.action, event.outcome) == (Action::SignIn, Outcome::Done);
+        if let (true, Some(Account::Known(id, _)), Some(address)) =
+            (signed_in, event.actor.account, event.actor.address)
+        {
+            latest.insert((id, address), event.at);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut latest: Vec<_> = latest.into_iter().collect();
+    latest.sort_unstable_by_key(|(_, at)| *at);
+    for ((id, address), at) in latest {
+        if let Some(user) = realm.store.user(id)? {
+            realm.throttle.remember(user.username.as_str(), id, address, at);
+        }
+    }
+    Ok(())
+}
+
 /// The password hashed at the present cost, if the stored hash is of a lower one.
 async fn stronger_hash(
     visitor: &Visitor,
@@ -90,14 +139,17 @@ fn open(
     stronger: Option<PasswordHash>,
     jti: Uuid,
     expires_at: Timestamp,
-) -> Result<(User, Session), ServiceError> {
-    let user = txn.user(checked.id)?.filter(|user| user.password == checked.password).ok_or(REFUSED)?;
-    let user = User { password: stronger.unwrap_or(user.password), ..user };
-    txn.put(&user).map_err(never_taken)?;
+) -> Result<Option<(User, Session)>, ServiceError> {
+    let present = txn.user(checked.id)?.filter(|user| user.password == checked.password);
+    let Some(mut user) = present else { return Ok(None) };
+    if let Some(stronger) = stronger {
+        user.password = stronger;
+        txn.put(&user).map_err(never_taken)?;
+    }
     make_room(txn, user.id)?;
     let session = Session { owner: user.id, jti, number: txn.next_number(Sequence::Sessions)?, expires_at };
     txn.put(&session).map_err(never_taken)?;
-    Ok((user, session))
+    Ok(Some((user, session)))
 }
 
 fn make_room(txn: &mut Txn<'_>, owner: Id) -> Result<(), StoreError> {

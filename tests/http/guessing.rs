@@ -353,6 +353,18 @@ fn nothing_that_was_counted_survives_a_restart() {
 }
 
 #[test]
+fn where_somebody_signed_in_lately_is_known_after_a_restart() {
+    let mut server = behind_a_proxy("1");
+    assert_eq!(status_from(&server, "192.0.2.1", "admin", ADMIN_PASSWORD), 201);
+
+    server.restart();
+    flood(&server, "admin");
+
+    let statuses = ["192.0.2.1", "192.0.2.2"].map(|from| status_from(&server, from, "admin", ADMIN_PASSWORD));
+    assert_eq!(statuses, [201, 429]);
+}
+
+#[test]
 fn a_throttle_of_0_slows_nobody_and_says_so() {
     let server = ServerBuilder::new().flag("--throttle-after", "0").start();
 

@@ -398,6 +398,18 @@ fn a_password_change_that_overtakes_a_sign_in_leaves_it_no_session() {
 }
 
 #[test]
+fn sign_ins_at_the_same_time_whose_hash_is_made_stronger_all_open_a_session() {
+    let mut server = Server::start();
+    server.user("ann");
+    server.set_variable("LODGE_SCRYPT_COST", "14");
+    server.restart();
+
+    let replies = at_once(2, |_| sign_in(&server, "ann", password_of("ann")).status);
+
+    assert_eq!(replies, [201; 2]);
+}
+
+#[test]
 fn whoever_signs_in_while_too_many_do_is_told_to_try_again() {
     let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "15");
     let server = builder.variable("LODGE_THROTTLE_AFTER", "0").start();

@@ -11,6 +11,7 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
+use futures_util::{FutureExt, future::join_all};
 use lodge::domain::{Account, Actor, Id, Means, Outcome};
 use serde_json::{Value, json};
 
@@ -110,6 +111,36 @@ fn an_unknown_account_waits_as_a_known_one_does() {
         assert_eq!(seen[0].iter().map(|told| told.0).collect::<Vec<_>>(), [&[401; 5][..], &[429; 7]].concat());
         assert_eq!(seen[1], seen[0]);
         assert_eq!(seen[2], seen[0]);
+    });
+}
+
+#[test]
+fn equal_tries_at_the_same_time_are_one_try_whoever_they_are_for() {
+    System::new().block_on(async {
+        let house = house("5").await;
+        for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
+            let (hashes, held) = (house.realm.hasher.computed(), house.hold_hashes().await);
+            let (headers, asked) = from(address, by_basic(username, WRONG));
+            let mut all = Box::pin(join_all((0..12).map(|_| house.answer(&headers, &asked))));
+            assert!(all.as_mut().now_or_never().is_none());
+            drop(held);
+
+            let statuses: Vec<_> = all.await.iter().map(|answer| answer.status).collect();
+
+            assert_eq!((statuses, house.realm.hasher.computed() - hashes), (vec![401; 12], 2), "{username}");
+        }
+    });
+}
+
+#[test]
+fn a_sign_in_changes_no_account() {
+    System::new().block_on(async {
+        let house = house("5").await;
+        let accounts = house.store.mark_of_users();
+
+        assert_eq!(statuses(&house, [sign_in("ann", PASSWORD)]).await, [201]);
+
+        assert_eq!(house.store.mark_of_users(), accounts);
     });
 }
 

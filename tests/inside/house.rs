@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::{Sender, channel},
     },
     time::Duration,
 };
@@ -16,8 +17,9 @@ use actix_web::{
     web,
 };
 use clap::Parser;
+use futures_util::FutureExt;
 use lodge::{
-    api::{App, Origins, Privacy, TransferMemory, TrustedProxies, entry::respond},
+    api::{App, Origins, Privacy, TransferMemory, TrustedProxies, UserPages, entry::respond},
     audit::{FileRules, Files},
     auth::{Asker, Cost, Hasher, Realm},
     backup::schedule::BackupLog,
@@ -88,14 +90,15 @@ impl House {
         let secret = RootSecret::from_bytes([7; 32]);
         let hasher = Hasher::start(Cost::LEAST, 1);
         let realm = Arc::new(Realm::new(store.clone(), secret, Clock::new(|| NOW), settings.rules, hasher));
+        let transfers = TransferMemory::new(settings.limits.transfer_bytes);
         let app = App {
             realm: Arc::clone(&realm),
-            transfers: TransferMemory::new(settings.limits.transfer_bytes),
+            user_pages: Arc::new(UserPages::new(transfers.clone())),
+            transfers,
             limits: settings.limits,
             origins: Origins::new(&settings.origins),
             privacy: Privacy::new(settings.require_tls),
             proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
-            user_pages: Arc::default(),
             backups: BackupLog::default(),
         };
         Self { realm, store, reads, writes, app: web::Data::new(app) }
@@ -116,6 +119,22 @@ impl House {
             updated_at: NOW,
         };
         self.store.write(move |txn| txn.put(&user)).await.unwrap();
+    }
+
+    /// Lets no hash be computed behind the one for this until what it gives back is dropped.
+    pub async fn hold_hashes(&self) -> Sender<()> {
+        let (begun, begins) = channel();
+        let (end, ends) = channel();
+        let attempt = self.realm.throttle.begin("somebody", None, [203, 0, 113, 1].into()).await.unwrap();
+        let password = PresentedPassword::parse("a guess").unwrap();
+        let wait_for_end = move || {
+            begun.send(()).unwrap();
+            let _ = ends.recv();
+        };
+        let mut held = Box::pin(self.realm.hasher.verify(attempt, None, &password, wait_for_end));
+        assert!(held.as_mut().now_or_never().is_none());
+        begins.recv().unwrap();
+        end
     }
 
     /// What the audit log says, what has been refused so far included.

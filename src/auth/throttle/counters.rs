@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Account, Pair,
     bucket::Bound,
-    table::{Charge, Table, Wait, Waiting},
+    table::{Charge, Parts, Table, Wait, Waiting},
 };
 use crate::{
     clock::Timestamp,
@@ -52,6 +52,19 @@ impl Charges {
             }
             Self::Address(address) => address.waits_until,
         }
+    }
+
+    /// The buckets that they are in.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = Parts> {
+        let buckets = match self {
+            Self::None => [None, None, None],
+            Self::Familiar(pair) => [Some(pair.parts()), None, None],
+            Self::Stranger(pair, address, account) => {
+                [Some(pair.parts()), Some(address.parts()), Some(account.parts())]
+            }
+            Self::Address(address) => [Some(address.parts()), None, None],
+        };
+        buckets.into_iter().flatten()
     }
 }
 
@@ -108,12 +121,13 @@ impl Counters {
         ))
     }
 
-    /// Counts a key that nobody has, unless it has to wait.
+    /// Counts a key that nobody has, unless it has to wait. It costs no hash, so whoever has many addresses could fill the
+    /// memory with such keys and keep everybody else from trying a password.
     pub(super) fn begin_unknown_key(&mut self, network: Network, now: Timestamp) -> Result<Charges, Wait> {
         if let Some(wait) = self.addresses.wait(&network, now) {
             return Err(wait);
         }
-        self.addresses.make_room(&network, now)?;
+        self.addresses.make_room_in_half(&network, now)?;
         Ok(Charges::Address(self.addresses.charge(network, None, now)))
     }
 

@@ -21,6 +21,7 @@
 
 mod bucket;
 mod counters;
+mod held;
 mod table;
 
 #[cfg(test)]
@@ -37,12 +38,12 @@ use std::{
 };
 
 use aws_lc_rs::hmac;
-use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 pub use self::table::Waiting;
 use self::{
     counters::{Charges, Counters},
+    held::{Held, HeldBack},
     table::Wait,
 };
 use super::{Asker, AuthError};
@@ -70,8 +71,13 @@ pub struct Throttle {
     counters: Mutex<Counters>,
     /// When the last wait that ever began ends, in milliseconds: from then on nobody waits.
     last_end: AtomicU64,
-    /// Tells that a try has ended.
-    ended: Notify,
+    held_back: HeldBack,
+}
+
+/// What becomes of a try that need not wait for certain.
+enum Begun<'a> {
+    Admitted(Box<Attempt>),
+    HeldBack(Held<'a>),
 }
 
 impl Throttle {
@@ -85,7 +91,7 @@ impl Throttle {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>());
         let is_off = after == 0;
         let counters = Mutex::new(Counters::new(if is_off { u32::MAX } else { after }, most));
-        Arc::new(Self { clock, is_off, key, counters, last_end: AtomicU64::new(0), ended: Notify::new() })
+        Arc::new(Self { clock, is_off, key, counters, last_end: AtomicU64::new(0), held_back: HeldBack::new() })
     }
 
     /// Whether a password for that account may be tried from that address now. Costs next to nothing while nobody waits.
@@ -106,7 +112,8 @@ impl Throttle {
     /// that the next would have to wait if they failed, it waits for them to end, not for the time that they would cost.
     ///
     /// # Errors
-    /// [`AuthError::Throttled`] if none may be made now, or if there is no memory to count it.
+    /// [`AuthError::Throttled`] if none may be made now, or if there is no memory to count it; [`AuthError::Busy`] if too
+    /// many wait for others to end.
     pub async fn begin(
         self: &Arc<Self>,
         username: &str,
@@ -115,24 +122,28 @@ impl Throttle {
     ) -> Result<Attempt, AuthError> {
         let pair = (self.account(username), Network::of(address));
         loop {
-            // From here on the end of a try is noticed.
-            let ended = self.ended.notified();
-            let now = self.clock.now();
-            match self.try_begin(pair, user, now) {
-                Ok(attempt) => return Ok(attempt),
-                Err(wait) if wait.is_certain => return Err(throttled(wait, now)),
-                Err(_) => ended.await,
+            match self.try_begin(pair, user)? {
+                Begun::Admitted(attempt) => return Ok(*attempt),
+                Begun::HeldBack(held) => held.until_another_ends().await,
             }
         }
     }
 
-    fn try_begin(self: &Arc<Self>, pair: Pair, user: Option<Id>, now: Timestamp) -> Result<Attempt, Wait> {
+    fn try_begin(self: &Arc<Self>, pair: Pair, user: Option<Id>) -> Result<Begun<'_>, AuthError> {
+        let now = self.clock.now();
         let mut counters = self.counters();
         let is_familiar = counters.is_familiar(&pair, now);
-        let charges = if self.is_off { Charges::None } else { counters.begin(pair, user, now)? };
+        let begun = if self.is_off { Ok(Charges::None) } else { counters.begin(pair, user, now) };
+        let charges = match begun {
+            Ok(charges) => charges,
+            Err(wait) if wait.is_certain => return Err(throttled(wait, now)),
+            // While the counters are in hand, so that whatever ends from now on is noticed.
+            Err(wait) => return self.held_back.hold(wait.parts).map(Begun::HeldBack).ok_or(AuthError::Busy),
+        };
         self.last_end.fetch_max(charges.wait_until().as_millis(), Ordering::Relaxed);
         drop(counters);
-        Ok(Attempt { throttle: Arc::clone(self), pair, user, is_familiar, charges })
+        let attempt = Attempt { throttle: Arc::clone(self), pair, user, is_familiar, charges };
+        Ok(Begun::Admitted(Box::new(attempt)))
     }
 
     /// Counts a key that nobody has and nobody had.
@@ -151,6 +162,12 @@ impl Throttle {
         drop(counters);
         waiting.iter().for_each(Waiting::tell);
         Ok(())
+    }
+
+    /// Notes that the user of that name signed in from there at that time, before this throttle was there.
+    pub fn remember(&self, username: &str, user: Id, address: IpAddr, at: Timestamp) {
+        let pair = (self.account(username), Network::of(address));
+        self.counters().sign_in(pair, Some(user), &Charges::None, at);
     }
 
     /// All that wait, those that wait shortest first.
@@ -177,6 +194,11 @@ impl Throttle {
         let folded = Zeroizing::new(username.to_ascii_lowercase());
         let hash = hmac::sign(&self.key, folded.as_bytes());
         Account(*hash.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
+    }
+
+    /// Once a try with these charges has ended.
+    fn let_others_look_again(&self, charges: &Charges) {
+        charges.buckets().for_each(|bucket| self.held_back.wake(bucket));
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
@@ -212,7 +234,7 @@ impl Attempt {
             counters.confirm(&charges)
         };
         drop(counters);
-        self.throttle.ended.notify_waiters();
+        self.throttle.let_others_look_again(&charges);
         waiting.iter().for_each(Waiting::tell);
     }
 }
@@ -221,7 +243,7 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         if !matches!(self.charges, Charges::None) {
             self.throttle.counters().undo(&self.charges);
-            self.throttle.ended.notify_waiters();
+            self.throttle.let_others_look_again(&self.charges);
         }
     }
 }

@@ -43,13 +43,18 @@ pub(super) struct Charge<K> {
     pub(super) waits_until: Timestamp,
 }
 
+/// The account and the address that a bucket is for; no two buckets of a try have the same.
+pub(super) type Parts = (Option<Account>, Option<Network>);
+
 /// Why a try may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Wait {
-    /// Whether it has to wait whatever becomes of the tries that are running.
+    /// Whether there are enough failures without the tries that are running.
     pub(super) is_certain: bool,
     /// From when on it may.
     pub(super) until: Timestamp,
+    /// Which bucket it has to wait for.
+    pub(super) parts: Parts,
 }
 
 /// An account, an address or both, on which tries wait.
@@ -70,23 +75,23 @@ pub struct Waiting {
 /// What buckets are kept for.
 pub(super) trait Key: Copy + Eq + Hash {
     /// The account and the address that it names.
-    fn parts(&self) -> (Option<Account>, Option<Network>);
+    fn parts(&self) -> Parts;
 }
 
 impl Key for Pair {
-    fn parts(&self) -> (Option<Account>, Option<Network>) {
+    fn parts(&self) -> Parts {
         (Some(self.0), Some(self.1))
     }
 }
 
 impl Key for Network {
-    fn parts(&self) -> (Option<Account>, Option<Network>) {
+    fn parts(&self) -> Parts {
         (None, Some(*self))
     }
 }
 
 impl Key for Account {
-    fn parts(&self) -> (Option<Account>, Option<Network>) {
+    fn parts(&self) -> Parts {
         (Some(*self), None)
     }
 }
@@ -116,15 +121,22 @@ impl Entry {
         self.bucket.tried_at.max(self.signed_in_at)
     }
 
-    fn wait(&self, bound: &Bound) -> Wait {
-        let certain = self.bucket.failures.saturating_sub(self.pending);
-        Wait { is_certain: certain >= bound.after, until: self.bucket.waits_until(bound) }
+    /// Whether there are enough failures to wait for, without the tries that are running.
+    fn is_certain(&self, bound: &Bound) -> bool {
+        self.bucket.failures.saturating_sub(self.pending) >= bound.after
     }
 
     fn waiting(&self, key: &impl Key, bound: &Bound) -> Waiting {
         let (account, network) = key.parts();
         let (until, failures) = (self.bucket.waits_until(bound), self.bucket.failures);
         Waiting { until, network, account, user: self.user, failures }
+    }
+}
+
+impl<K: Key> Charge<K> {
+    /// The bucket that it is in.
+    pub(super) fn parts(&self) -> Parts {
+        self.key.parts()
     }
 }
 
@@ -139,12 +151,23 @@ impl<K: Key> Table<K> {
 
     /// What a try has to wait for.
     pub(super) fn wait(&self, key: &K, now: Timestamp) -> Option<Wait> {
-        self.get(key).map(|entry| entry.wait(&self.bound)).filter(|wait| now < wait.until)
+        let entry = self.get(key)?;
+        let (is_certain, until) = (entry.is_certain(&self.bound), entry.bucket.waits_until(&self.bound));
+        (now < until).then(|| Wait { is_certain, until, parts: key.parts() })
     }
 
     /// Sees to it that there is room for the key; if there is none, all of them wait, the first until the given moment.
     pub(super) fn make_room(&mut self, key: &K, now: Timestamp) -> Result<(), Wait> {
-        if self.entries.len() < self.most || self.entries.contains_key(key) {
+        self.make_room_within(self.most, key, now)
+    }
+
+    /// As [`Table::make_room`], in half of the memory: for what costs nothing to try.
+    pub(super) fn make_room_in_half(&mut self, key: &K, now: Timestamp) -> Result<(), Wait> {
+        self.make_room_within(self.most / 2, key, now)
+    }
+
+    fn make_room_within(&mut self, most: usize, key: &K, now: Timestamp) -> Result<(), Wait> {
+        if self.entries.len() < most || self.entries.contains_key(key) {
             return Ok(());
         }
         // Some at once, so that not every newcomer has to look through all of them.
@@ -154,7 +177,7 @@ impl<K: Key> Table<K> {
         let mut idle: Vec<_> = idle.map(|(key, entry)| (entry.touched_at(), *key)).collect();
         if idle.is_empty() {
             let until = self.entries.values().map(waits_until).min().unwrap_or(now);
-            return Err(Wait { is_certain: true, until });
+            return Err(Wait { is_certain: true, until, parts: key.parts() });
         }
         if idle.len() > goes {
             idle.select_nth_unstable_by_key(goes, |(touched_at, _)| *touched_at);
@@ -192,7 +215,7 @@ impl<K: Key> Table<K> {
     pub(super) fn confirm(&mut self, charge: &Charge<K>) -> Option<Waiting> {
         let entry = self.entries.get_mut(&charge.key)?;
         entry.pending = entry.pending.saturating_sub(1);
-        if entry.is_told || !entry.wait(&self.bound).is_certain {
+        if entry.is_told || !entry.is_certain(&self.bound) {
             return None;
         }
         entry.is_told = true;
@@ -233,7 +256,7 @@ impl<K: Key> Table<K> {
 
     /// Those that wait.
     pub(super) fn waiting(&self, now: Timestamp) -> impl Iterator<Item = Waiting> {
-        let certain = self.entries.iter().filter(|(_, entry)| entry.wait(&self.bound).is_certain);
+        let certain = self.entries.iter().filter(|(_, entry)| entry.is_certain(&self.bound));
         let waiting = certain.map(|(key, entry)| entry.waiting(key, &self.bound));
         waiting.filter(move |waiting| now < waiting.until)
     }

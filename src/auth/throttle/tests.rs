@@ -424,3 +424,34 @@ fn an_address_on_all_accounts_and_an_account_from_all_addresses_are_cleared_each
         assert_eq!(waits(&house), left, "{username:?} {address:?}");
     }
 }
+
+#[test]
+fn of_those_that_are_held_back_only_so_many_wait() {
+    let house = House::new(1);
+    let running = house.begin("ann", HERE).unwrap().unwrap();
+    let begin = || Box::pin(house.throttle.begin("ann", None, HERE.parse().unwrap()));
+
+    let mut held: Vec<_> = (0..64).map(|_| begin()).collect();
+    assert!(held.iter_mut().all(|held| held.as_mut().now_or_never().is_none()));
+    assert!(matches!(begin().now_or_never(), Some(Err(AuthError::Busy))));
+    drop(held.pop());
+    assert!(begin().now_or_never().is_none(), "the one that left has made room");
+
+    running.settle(true);
+    let outcomes: Vec<_> = held.into_iter().map(FutureExt::now_or_never).collect();
+    let have_begun: Vec<_> = outcomes.iter().map(Option::is_some).collect();
+    assert_eq!(have_begun, [[true].as_slice(), &[false; 62]].concat(), "the next one runs, and holds the others back");
+}
+
+#[test]
+fn keys_that_nobody_made_leave_half_of_the_memory_to_passwords() {
+    let house = House::with_room(1, 16);
+    let address = |number: u8| std::net::IpAddr::from([198, 51, 100, number]);
+    for number in 0..8 {
+        (0..10).for_each(|_| house.throttle.count_unknown_key(address(number)).unwrap());
+        assert!(house.throttle.count_unknown_key(address(number)).is_err(), "it waits");
+    }
+
+    let refused = house.throttle.count_unknown_key(address(8)).map_err(|error| retry_after(&error));
+    assert_eq!((refused, house.fail("ann", HERE)), (Err(1), Ok(())));
+}

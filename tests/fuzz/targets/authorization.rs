@@ -59,7 +59,7 @@ fn sent(headers: &[&[u8]]) {
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, shown);
             assert_eq!(key.digest().0, digest.as_ref(), "a key is looked up as another one than was shown");
         }
-        Credential::SessionToken(token) => drop(KEYS.tokens.read(&token, NOW)),
+        Credential::SessionToken(token) => drop(KEYS.tokens.read(token.expose(), NOW)),
     }
 }
 
