@@ -34,6 +34,10 @@ impl View for ConfigurationView {
 impl Listed for ConfigurationView {
     const SCHEMA: &'static str = "user_configuration_collection";
     const COLLECTION: &'static str = "configurations";
+
+    fn bytes(&self) -> usize {
+        self.key.as_str().len() + self.value.as_str().len()
+    }
 }
 
 impl FromMembers for ConfigurationDraft {

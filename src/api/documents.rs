@@ -6,7 +6,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{error::ApiError, exchange::App, openapi, reply, routes::allow};
+use super::{error::ApiError, exchange::App, openapi, reply, routes::allow, transfer::Outgoing};
 
 /// A path that is no operation's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Document {
             Self::Readiness if app.realm.store.failure().borrow().is_some() => Err(ApiError::NotReady),
             Self::Readiness => Ok(ready(app)),
             Self::OpenApi => {
-                Ok(HttpResponse::Ok().insert_header(header::ContentType::json()).body(openapi::DOCUMENT.clone()))
+                let outgoing = Outgoing { memory: &app.transfers, may_be_refused: true };
+                reply::ready(outgoing, openapi::DOCUMENT.clone())
             }
         }
     }

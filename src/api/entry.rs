@@ -30,7 +30,6 @@ use super::{
     exchange::{App, Exchange, Who, is_encrypted},
     operations::PREFIX,
     routes::{Routed, route},
-    transfer::in_pieces,
 };
 use crate::{config::Limits, secret::random_bytes};
 
@@ -46,7 +45,6 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answering = answer(&http, payload.into_inner(), app, &mut line);
     // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
     let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
-    let answered = answered.and_then(|response| in_pieces(response, &app.transfers));
     let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
     // Whoever signs in is known only by the answer.
     if let Some(who) = response.extensions().get::<Who>() {
@@ -83,7 +81,8 @@ async fn answer(
         Routed::To(operation, parameter) => {
             line.route = (PREFIX, operation.path);
             let (app, parameter) = (Arc::clone(app), parameter.to_owned());
-            let mut exchange = Exchange { app, operation, parameter, http: http.clone(), payload, who: Who::default() };
+            let mut exchange =
+                Exchange { app, operation, parameter, http: http.clone(), payload, who: Who::default(), of_body: None };
             let answered = (operation.mounted.run)(&mut exchange).await;
             line.who = exchange.who;
             answered
@@ -91,7 +90,8 @@ async fn answer(
     }
 }
 
-/// Refuses a request whose head is too large. That it names its host once, the framework has seen to.
+/// Refuses a request whose head is too large, or whose target is no path. That it names its host once, the framework has seen
+/// to.
 fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     let headers = http.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -101,7 +101,7 @@ fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > limits.path_bytes) {
         return Err(ApiError::PathTooLong);
     }
-    Ok(())
+    if *http.method() == Method::CONNECT { Err(ApiError::NoTunnel) } else { Ok(()) }
 }
 
 /// Adds the headers that every answer has.
@@ -159,9 +159,7 @@ impl LogLine {
     fn end(mut self, status: u16) {
         self.status = Some(status);
     }
-}
 
-impl LogLine {
     /// Paths, queries and headers stay out of the log: people put secrets into the wrong place. Texts are put together,
     /// because formatting them takes three times as long.
     fn text(&self) -> String {

@@ -2,11 +2,20 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use actix_web::{HttpRequest, dev::Payload, http::header::HeaderName};
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    http::{Method, header::HeaderName},
+};
 
 use super::{
-    connection::Connection, cors::Origins, forwarded::TrustedProxies, operations::Operation, pages::UserPages,
-    privacy::Privacy, transfer::TransferMemory,
+    connection::Connection,
+    cors::Origins,
+    forwarded::TrustedProxies,
+    operations::Operation,
+    pages::UserPages,
+    privacy::Privacy,
+    transfer::{Outgoing, Share, TransferMemory},
 };
 use crate::{auth::Realm, backup::schedule::BackupLog, config::Limits, domain::Id};
 
@@ -46,12 +55,19 @@ pub(super) struct Exchange {
     pub(super) http: HttpRequest,
     pub(super) payload: Payload,
     pub(super) who: Who,
+    /// The memory of the body, kept until the answer: what was in it may wait for the store meanwhile.
+    pub(super) of_body: Option<Share>,
 }
 
 impl Exchange {
     /// The values of all headers of that name.
     pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> + Clone {
         self.http.headers().get_all(name).map(actix_web::http::header::HeaderValue::as_bytes)
+    }
+
+    /// What the answer may take of the memory.
+    pub(super) fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing { memory: &self.app.transfers, may_be_refused: self.operation.method == Method::GET }
     }
 
     /// Whether nobody between the client and this server can read along.

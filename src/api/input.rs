@@ -183,7 +183,7 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: FromMembers> Input for Body<T> {
     async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
         let most = exchange.app.limits.body_bytes;
-        let (bytes, _share) = read_body(exchange, if T::IS_FROM_STRANGERS { most.min(SMALL) } else { most }).await?;
+        let bytes = read_body(exchange, if T::IS_FROM_STRANGERS { most.min(SMALL) } else { most }).await?;
         draft_of(&bytes, exchange.app.limits.json_depth, &exchange.app.realm.rules).map(Self)
     }
 
@@ -205,8 +205,8 @@ pub(super) fn draft_of<T: FromMembers>(bytes: &[u8], depth: usize, rules: &Rules
     Ok(T::from_members(Members { members, violations: Violations::none() }, rules))
 }
 
-/// The body, with the memory that it takes.
-async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<(BytesMut, Share), ApiError> {
+/// The body, whose memory is the exchange's from then on.
+async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<BytesMut, ApiError> {
     let length = exchange.headers(header::CONTENT_LENGTH).next();
     let length = length.and_then(|length| str::from_utf8(length).ok()).and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
@@ -218,10 +218,10 @@ async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<(BytesMut, S
     if !is_json(exchange) {
         return Err(ApiError::UnsupportedMediaType("The body must be application/json in UTF-8."));
     }
-    let mut share = exchange.app.transfers.share();
-    let receiving = receive(&mut exchange.payload, limit, &mut share);
+    let share = exchange.of_body.insert(exchange.app.transfers.share());
+    let receiving = receive(&mut exchange.payload, limit, share);
     let received = tokio::time::timeout(exchange.app.limits.body_deadline, receiving).await;
-    Ok((received.unwrap_or(Err(ApiError::BodyTooSlow))?, share))
+    received.unwrap_or(Err(ApiError::BodyTooSlow))
 }
 
 async fn receive(payload: &mut Payload, limit: usize, share: &mut Share) -> Result<BytesMut, ApiError> {

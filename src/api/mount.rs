@@ -80,5 +80,6 @@ async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
     // Admit before parsing: a stranger must not learn from a 400 or 404 what is behind the door.
     let guard = G::admit(exchange).await?;
     let inputs = I::read(exchange).await?;
-    Ok(handler.call(guard, inputs).await?.into_response())
+    let reply = handler.call(guard, inputs).await?;
+    reply.into_response(exchange.outgoing()).await
 }

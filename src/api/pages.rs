@@ -10,7 +10,10 @@ use std::{
 
 use actix_web::web::Bytes;
 
-use super::error::ApiError;
+use super::{
+    error::ApiError,
+    transfer::{Growing, Outgoing, TransferMemory},
+};
 use crate::{domain::Page, store::Mark};
 
 /// How many bytes are kept at most.
@@ -19,8 +22,11 @@ const MOST_BYTES: usize = 1 << 20;
 const LONGEST: usize = MOST_BYTES / 8;
 
 /// The pages.
-#[derive(Debug, Default)]
-pub struct UserPages(Mutex<Kept>);
+#[derive(Debug)]
+pub struct UserPages {
+    memory: TransferMemory,
+    kept: Mutex<Kept>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -31,26 +37,34 @@ struct Kept {
 }
 
 impl UserPages {
-    /// The page, made anew unless it was answered since the accounts last changed; `mark` is theirs, read before.
+    /// None yet; while one is written it takes its share of that memory.
+    #[must_use]
+    pub fn new(memory: TransferMemory) -> Self {
+        Self { memory, kept: Mutex::default() }
+    }
+
+    /// The page, written anew unless it was answered since the accounts last changed; `mark` is theirs, read before.
     ///
     /// # Errors
-    /// Those of making it.
-    pub(super) fn page(
+    /// Those of writing it.
+    pub(super) async fn page(
         &self,
         page: Page,
         mark: Mark,
-        make: impl FnOnce() -> Result<Vec<u8>, ApiError>,
+        write: impl AsyncFnOnce(&mut Growing) -> Result<(), ApiError>,
     ) -> Result<Bytes, ApiError> {
         if let Some(body) = self.kept().under(mark).pages.get(&page) {
             return Ok(body.clone());
         }
-        let body = Bytes::from(make()?);
+        let mut answer = Growing::new(Outgoing { memory: &self.memory, may_be_refused: true });
+        write(&mut answer).await?;
+        let body = answer.into_bytes();
         self.kept().keep(page, mark, &body);
         Ok(body)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().expect("no holder of the lock panics")
+        self.kept.lock().expect("no holder of the lock panics")
     }
 }
 
@@ -78,6 +92,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     const BEFORE: Mark = Mark::of(1);
@@ -87,13 +103,27 @@ mod tests {
         Page { limit: 1, offset }
     }
 
+    fn pages() -> UserPages {
+        UserPages::new(TransferMemory::new(1 << 20))
+    }
+
+    fn written(
+        pages: &UserPages,
+        page: Page,
+        mark: Mark,
+        write: impl FnOnce(&mut Growing) -> Result<(), ApiError>,
+    ) -> Bytes {
+        let page = pages.page(page, mark, async |answer: &mut Growing| write(answer));
+        page.now_or_never().expect("nothing is waited for").unwrap()
+    }
+
     fn made(pages: &UserPages, page: Page, mark: Mark, body: &[u8]) -> Bytes {
-        pages.page(page, mark, || Ok(body.to_vec())).unwrap()
+        written(pages, page, mark, |answer| answer.put(body))
     }
 
     #[test]
     fn a_page_is_kept_until_the_mark_moves() {
-        let pages = UserPages::default();
+        let pages = pages();
         made(&pages, page(0), BEFORE, b"one");
         made(&pages, page(1), BEFORE, b"two");
 
@@ -105,29 +135,29 @@ mod tests {
 
     #[test]
     fn what_took_longer_than_a_change_is_not_kept() {
-        let pages = UserPages::default();
-        let late = pages.page(page(0), BEFORE, || {
+        let pages = pages();
+        let late = written(&pages, page(0), BEFORE, |answer| {
             made(&pages, page(1), AFTER, b"meanwhile");
-            Ok(b"late".to_vec())
+            answer.put(b"late")
         });
 
-        assert_eq!(late.unwrap(), "late");
+        assert_eq!(late, "late");
         assert_eq!(made(&pages, page(0), AFTER, b"new"), "new");
         assert_eq!(made(&pages, page(1), AFTER, b"not asked for"), "meanwhile");
     }
 
     #[test]
     fn a_page_that_two_make_at_once_is_counted_once() {
-        let pages = UserPages::default();
-        let twice = pages.page(page(0), BEFORE, || Ok(made(&pages, page(0), BEFORE, b"one").to_vec()));
+        let pages = pages();
+        let twice = written(&pages, page(0), BEFORE, |answer| answer.put(&made(&pages, page(0), BEFORE, b"one")));
 
-        assert_eq!(twice.unwrap(), "one");
+        assert_eq!(twice, "one");
         assert_eq!(pages.kept().bytes, 3);
     }
 
     #[test]
     fn pages_are_bounded_together_and_by_themselves() {
-        let pages = UserPages::default();
+        let pages = pages();
         for offset in 0..100 {
             made(&pages, page(offset), BEFORE, &vec![b'x'; LONGEST]);
             let kept = pages.kept();

@@ -1,6 +1,6 @@
 //! What handlers answer: the type is the status.
 
-use std::marker::PhantomData;
+use std::{io::ErrorKind, marker::PhantomData};
 
 use actix_web::{
     HttpResponse,
@@ -11,18 +11,28 @@ use actix_web::{
     },
     web::Bytes,
 };
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
+use tokio::task::yield_now;
 
-use super::{exchange::Who, openapi::Description};
+use super::{
+    error::ApiError,
+    exchange::Who,
+    openapi::Description,
+    transfer::{Growing, Outgoing, USUAL, ready_body},
+};
 use crate::{domain::Id, secret::Secret, store::Slice};
 
-/// More than most records take as JSON.
-const USUAL_BYTES: usize = 512;
+/// After how much of a list others have their turn.
+const TURN: usize = 256 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer of an operation that went well.
-pub(super) trait Reply {
-    fn into_response(self) -> HttpResponse;
+pub(super) trait Reply: Sized {
+    /// The answer.
+    ///
+    /// # Errors
+    /// [`ApiError::Crowded`] if there is no memory for it and it may be refused.
+    fn into_response(self, outgoing: Outgoing<'_>) -> impl Future<Output = Result<HttpResponse, ApiError>>;
 
     fn describe(description: &mut Description);
 }
@@ -39,6 +49,11 @@ pub(super) trait Listed: Serialize {
     const SCHEMA: &'static str;
     /// The member that the list is in.
     const COLLECTION: &'static str;
+
+    /// How many bytes it holds, if they can be many.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// 200 with a record.
@@ -92,18 +107,33 @@ impl<V> Listing<V> {
     }
 }
 
-impl<V: Listed> Serialize for Listing<V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = serializer.serialize_map(Some(2))?;
-        members.serialize_entry(V::COLLECTION, &self.items)?;
-        members.serialize_entry("count", &self.count)?;
-        members.end()
+impl<V: Listed> Listing<V> {
+    /// Writes the list as JSON. Others have their turn in between, because a long one takes seconds.
+    ///
+    /// # Errors
+    /// [`ApiError::Crowded`] if there is no memory for what is written.
+    pub(super) async fn write_to(self, answer: &mut Growing) -> Result<(), ApiError> {
+        let mut paused_at = 0;
+        let mut before = format!("{{\"{}\":[", V::COLLECTION);
+        for item in self.items {
+            answer.put(before.as_bytes())?;
+            put(answer, &item)?;
+            ",".clone_into(&mut before);
+            if answer.len() - paused_at > TURN {
+                paused_at = answer.len();
+                yield_now().await;
+            }
+        }
+        if answer.len() == 0 {
+            answer.put(before.as_bytes())?;
+        }
+        answer.put(format!("],\"count\":{}}}", self.count).as_bytes())
     }
 }
 
 impl<V: View> Reply for Shown<V> {
-    fn into_response(self) -> HttpResponse {
-        json(StatusCode::OK, &self.0)
+    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        json_within(outgoing, StatusCode::OK, &self.0)
     }
 
     fn describe(description: &mut Description) {
@@ -112,8 +142,8 @@ impl<V: View> Reply for Shown<V> {
 }
 
 impl<V: View> Reply for Created<V> {
-    fn into_response(self) -> HttpResponse {
-        json(StatusCode::CREATED, &self.0)
+    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        json_within(outgoing, StatusCode::CREATED, &self.0)
     }
 
     fn describe(description: &mut Description) {
@@ -122,13 +152,13 @@ impl<V: View> Reply for Created<V> {
 }
 
 impl<V: View> Reply for SignedIn<V> {
-    fn into_response(self) -> HttpResponse {
-        let mut response = json(StatusCode::CREATED, &self.view);
+    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        let mut response = json_within(outgoing, StatusCode::CREATED, &self.view)?;
         let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
         response.headers_mut().insert(header::AUTHORIZATION, value);
         response.extensions_mut().insert(Who { user: Some(self.user), api_key: None });
-        response
+        Ok(response)
     }
 
     fn describe(description: &mut Description) {
@@ -138,8 +168,8 @@ impl<V: View> Reply for SignedIn<V> {
 }
 
 impl Reply for NoContent {
-    fn into_response(self) -> HttpResponse {
-        HttpResponse::NoContent().finish()
+    async fn into_response(self, _: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        Ok(HttpResponse::NoContent().finish())
     }
 
     fn describe(description: &mut Description) {
@@ -148,8 +178,8 @@ impl Reply for NoContent {
 }
 
 impl<R: Reply> Reply for Permitted<R> {
-    fn into_response(self) -> HttpResponse {
-        self.0.into_response()
+    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        self.0.into_response(outgoing).await
     }
 
     fn describe(description: &mut Description) {
@@ -159,8 +189,12 @@ impl<R: Reply> Reply for Permitted<R> {
 }
 
 impl<V: Listed> Reply for Listing<V> {
-    fn into_response(self) -> HttpResponse {
-        json(StatusCode::OK, &self)
+    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        // Besides what is written, because both are there until the end.
+        let _records = outgoing.share(self.items.iter().map(V::bytes).sum())?;
+        let mut answer = Growing::new(outgoing);
+        self.write_to(&mut answer).await?;
+        Ok(encoded(StatusCode::OK, answer.into_body()))
     }
 
     fn describe(description: &mut Description) {
@@ -169,8 +203,8 @@ impl<V: Listed> Reply for Listing<V> {
 }
 
 impl<R: Reply> Reply for Encoded<R> {
-    fn into_response(self) -> HttpResponse {
-        encoded(StatusCode::OK, self.body)
+    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+        ready(outgoing, self.body)
     }
 
     fn describe(description: &mut Description) {
@@ -178,18 +212,109 @@ impl<R: Reply> Reply for Encoded<R> {
     }
 }
 
-/// An answer with a JSON body.
+/// An answer with a JSON body, in memory that is taken while it is written.
+fn json_within(outgoing: Outgoing<'_>, status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
+    let mut answer = Growing::new(outgoing);
+    put(&mut answer, body)?;
+    Ok(encoded(status, answer.into_body()))
+}
+
+fn put(answer: &mut Growing, value: &impl Serialize) -> Result<(), ApiError> {
+    serde_json::to_writer(answer, value).map_err(|error| {
+        assert_eq!(error.io_error_kind(), Some(ErrorKind::OutOfMemory), "views have text keys and finite numbers");
+        ApiError::Crowded
+    })
+}
+
+/// 200 with a body that is JSON already.
+///
+/// # Errors
+/// [`ApiError::Crowded`] if there is no memory to hand it on.
+pub(super) fn ready(outgoing: Outgoing<'_>, body: Bytes) -> Result<HttpResponse, ApiError> {
+    Ok(encoded(StatusCode::OK, ready_body(outgoing, body)?))
+}
+
+/// An answer with a small JSON body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     encoded(status, encode(body))
 }
 
-/// A view or a list as JSON.
+/// A view as JSON.
 pub(super) fn encode(body: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    let mut bytes = Vec::with_capacity(USUAL);
     serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");
     bytes
 }
 
 fn encoded(status: StatusCode, body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::build(status).insert_header((header::CONTENT_TYPE, JSON)).body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::BodySize;
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::api::TransferMemory;
+
+    struct Text(String);
+
+    impl Serialize for Text {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(&self.0)
+        }
+    }
+
+    impl Listed for Text {
+        const SCHEMA: &'static str = "texts";
+        const COLLECTION: &'static str = "texts";
+
+        fn bytes(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    fn texts(number: usize, length: usize) -> Listing<Text> {
+        Listing { items: (0..number).map(|_| Text("x".repeat(length))).collect(), count: 7 }
+    }
+
+    #[tokio::test]
+    async fn a_list_has_its_items_and_its_count() {
+        let memory = TransferMemory::new(1 << 20);
+        for (number, expected) in [
+            (0, r#"{"texts":[],"count":7}"#),
+            (1, r#"{"texts":["xx"],"count":7}"#),
+            (3, r#"{"texts":["xx","xx","xx"],"count":7}"#),
+        ] {
+            let mut answer = Growing::new(Outgoing { memory: &memory, may_be_refused: true });
+            texts(number, 2).write_to(&mut answer).await.unwrap();
+            assert_eq!(answer.into_bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn others_have_their_turn_while_a_long_list_is_written() {
+        let memory = TransferMemory::new(64 << 20);
+        let is_written_in_one_turn = |list: Listing<Text>| {
+            let mut answer = Growing::new(Outgoing { memory: &memory, may_be_refused: true });
+            list.write_to(&mut answer).now_or_never().is_some()
+        };
+        assert_eq!([texts(100, 100), texts(100, 10_000)].map(is_written_in_one_turn), [true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_list_takes_memory_for_its_records_and_for_what_is_written_of_them() {
+        let memory = TransferMemory::new(1 << 20);
+        let outgoing = Outgoing { memory: &memory, may_be_refused: true };
+
+        assert!(matches!(texts(6, 100_000).into_response(outgoing).await, Err(ApiError::Crowded)));
+
+        let answered = texts(3, 100_000).into_response(outgoing).await.unwrap();
+        let around = r#"{"texts":["","",""],"count":7}"#.len() as u64;
+        assert_eq!(answered.body().size(), BodySize::Sized(300_000 + around));
+        assert!(texts(3, 100_000).into_response(outgoing).await.is_err(), "the first is not sent yet");
+        drop(answered);
+        assert!(texts(3, 100_000).into_response(outgoing).await.is_ok());
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::{
     convert::Infallible,
+    io::{self, Write},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use actix_web::{
-    HttpResponse,
-    body::{BodySize, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     web::Bytes,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +20,9 @@ use super::error::ApiError;
 ///
 /// A connection keeps the buffer that its longest piece needed for as long as it lives.
 pub(super) const SMALL: usize = 12 << 10;
+
+/// More than most records take as JSON.
+pub(super) const USUAL: usize = 512;
 
 /// How much more a share takes at least, so that many small pieces do not ask each time.
 const STEP: usize = 64 << 10;
@@ -77,24 +80,104 @@ impl Share {
     }
 }
 
-/// The answer, handed to the socket in pieces if it is large, so that no copy of it waits for a slow reader.
+/// What an answer may take of that memory.
+#[derive(Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    pub(super) memory: &'a TransferMemory,
+    /// Whether it is refused for want of memory. One that tells what has been done is not: it would seem not to be done.
+    pub(super) may_be_refused: bool,
+}
+
+impl Outgoing<'_> {
+    /// A share for that many bytes.
+    ///
+    /// # Errors
+    /// [`ApiError::Crowded`] if others have what is needed.
+    pub(super) fn share(self, bytes: usize) -> Result<Share, ApiError> {
+        let mut share = self.memory.share();
+        let grown = share.grow_to(bytes);
+        if self.may_be_refused {
+            grown?;
+        }
+        Ok(share)
+    }
+}
+
+/// An answer that is being written, whose share grows with it.
+pub(super) struct Growing {
+    bytes: Vec<u8>,
+    share: Share,
+    may_be_refused: bool,
+}
+
+impl Growing {
+    /// One with nothing in it.
+    pub(super) fn new(outgoing: Outgoing<'_>) -> Self {
+        let Outgoing { memory, may_be_refused } = outgoing;
+        Self { bytes: Vec::with_capacity(USUAL), share: memory.share(), may_be_refused }
+    }
+
+    /// Adds to it.
+    ///
+    /// # Errors
+    /// [`ApiError::Crowded`] if there is no memory for more.
+    pub(super) fn put(&mut self, more: &[u8]) -> Result<(), ApiError> {
+        self.write_all(more).map_err(|_| ApiError::Crowded)
+    }
+
+    /// How much was written.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What was written.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.bytes.into()
+    }
+
+    /// What was written, as the body of an answer.
+    pub(super) fn into_body(self) -> BoxBody {
+        body(self.bytes.into(), self.share)
+    }
+
+    fn make_room(&mut self, length: usize) -> Result<(), ApiError> {
+        let wanted = length.max(self.bytes.capacity() / 2 * 3);
+        let grown = self.share.grow_to(wanted);
+        if self.may_be_refused {
+            grown?;
+        }
+        self.bytes.reserve_exact(wanted - self.bytes.len());
+        Ok(())
+    }
+}
+
+impl Write for Growing {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        let length = self.bytes.len() + more.len();
+        if length > self.bytes.capacity() {
+            self.make_room(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The body of an answer that is there already.
 ///
 /// # Errors
 /// [`ApiError::Crowded`] if the memory for such answers is used up.
-pub(super) fn in_pieces(response: HttpResponse, memory: &TransferMemory) -> Result<HttpResponse, ApiError> {
-    let size = match response.body().size() {
-        BodySize::Sized(size) => usize::try_from(size).map_err(|_| ApiError::Crowded)?,
-        BodySize::None | BodySize::Stream => 0,
-    };
-    if size <= SMALL {
-        return Ok(response);
-    }
-    let mut share = memory.share();
-    share.grow_to(size)?;
-    Ok(response.map_body(|_, body| match body.try_into_bytes() {
-        Ok(rest) => Pieces { rest, _share: share }.boxed(),
-        Err(body) => body,
-    }))
+pub(super) fn ready_body(outgoing: Outgoing<'_>, bytes: Bytes) -> Result<BoxBody, ApiError> {
+    let share = outgoing.share(bytes.len())?;
+    Ok(body(bytes, share))
+}
+
+/// A body that is handed to the socket in pieces if it is large, so that no copy of it waits for a slow reader.
+fn body(bytes: Bytes, share: Share) -> BoxBody {
+    if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _share: share }.boxed() }
 }
 
 /// What is left of an answer.
@@ -132,5 +215,20 @@ mod tests {
         assert!(other.grow_to(900 << 10).is_ok());
         assert!(other.grow_to(9 << 20).is_ok(), "one that is larger than all takes all");
         assert!(matches!(memory.share().grow_to(SMALL + 1), Err(ApiError::Crowded)));
+    }
+
+    #[test]
+    fn an_answer_takes_its_share_while_it_is_written_and_keeps_it_until_it_is_sent() {
+        let memory = TransferMemory::new(1 << 20);
+        let written = |may_be_refused| {
+            let mut growing = Growing::new(Outgoing { memory: &memory, may_be_refused });
+            (0..700).try_for_each(|_| growing.write_all(&[b'x'; 1 << 10])).map(|()| growing.into_body())
+        };
+
+        let first = written(true).unwrap();
+        assert_eq!(written(true).err().map(|error| error.kind()), Some(io::ErrorKind::OutOfMemory));
+        assert_eq!(written(false).unwrap().size(), BodySize::Sized(700 << 10), "what was done is told all the same");
+        drop(first);
+        assert!(written(true).is_ok());
     }
 }

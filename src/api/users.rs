@@ -10,6 +10,7 @@ use super::{
     input::{Body, FromMembers, Members, PathId},
     pages::UserPages,
     reply::{Created, Encoded, Listed, Listing, NoContent, Permitted, Shown, View, encode},
+    transfer::Growing,
 };
 use crate::{
     auth::{Administrator, Caller, Rules},
@@ -83,8 +84,10 @@ pub(super) async fn index(
     pages: Arc<UserPages>,
 ) -> Result<Encoded<Listing<UserView>>, ApiError> {
     let mark = administrator.0.store().mark_of_users();
-    let make = || Ok(encode(&Listing::of(users::index(&administrator, page)?, UserView::from)));
-    Ok(Encoded::new(pages.page(page, mark, make)?))
+    let write = async |answer: &mut Growing| {
+        Listing::of(users::index(&administrator, page)?, UserView::from).write_to(answer).await
+    };
+    Ok(Encoded::new(pages.page(page, mark, write).await?))
 }
 
 pub(super) async fn create(

@@ -88,18 +88,22 @@ fn origin(text: &str) -> Result<String, String> {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    let is_host = |host: &str| {
-        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let is_address = address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
-        is_address || (!host.is_empty() && host.bytes().all(is_name))
-    };
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
     if is_host(host) && port.is_none_or(is_port) {
         Ok(text.to_owned())
     } else {
         refuse("is not an origin as browsers send it: a scheme, a host in small letters and perhaps a port")
     }
+}
+
+fn is_host(text: &str) -> bool {
+    let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_address = address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+    is_address || (!text.is_empty() && text.bytes().all(is_name))
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|number| number.to_string() == text)
 }
 
 pub(super) fn filter(text: &str) -> Result<(), String> {

@@ -38,7 +38,9 @@ fn misplace(server: &Server, secret: &str) {
     admin.try_send(&new("POST", "/users").json(&json!({"username": secret, "email": secret}))).unwrap();
     admin.try_send(&new("POST", "/users").json_bytes(format!("{{\"password\": \"{secret}\""))).unwrap();
     admin.try_send(&new("POST", "/users").body(secret).header("Content-Type", secret)).unwrap();
-    admin.try_send(&new("POST", "/users/me/configurations").json(&json!({"key": secret}))).unwrap();
+    // Not as its key, which the audit log tells.
+    let configuration = json!({"key": format!("of {} bytes", secret.len()), "value": secret});
+    admin.try_send(&new("POST", "/users/me/configurations").json(&configuration)).unwrap();
     ask_raw(server.address, format!("GET /{escaped} HTTP/7.7\r\nX: {secret}\r\n\r\n"));
 }
 
