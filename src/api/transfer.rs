@@ -117,6 +117,14 @@ impl Growing {
         Self { bytes: Vec::with_capacity(USUAL), share: memory.share(), may_be_refused }
     }
 
+    /// One that is written from records of that many bytes, which go as it grows.
+    ///
+    /// # Errors
+    /// [`ApiError::Crowded`] if there is no memory for the records.
+    pub(super) fn in_place_of(outgoing: Outgoing<'_>, records: usize) -> Result<Self, ApiError> {
+        Ok(Self { share: outgoing.share(records)?, ..Self::new(outgoing) })
+    }
+
     /// Adds to it.
     ///
     /// # Errors
