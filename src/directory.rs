@@ -14,6 +14,8 @@ use rustix::{
 };
 use thiserror::Error;
 
+/// What may be in a data directory before a server has used it, besides hidden files and what a new file system has.
+const PREPARED: [&str; 4] = ["secret", "tls", "backups", "lost+found"];
 /// What commands open in a data directory, with all that is in it.
 const OPENED: [&str; 6] = ["lock", "store", "audit", "backups", "door", "secret"];
 
@@ -43,6 +45,17 @@ pub enum DirectoryError {
         path: PathBuf,
         /// What it is.
         what: &'static str,
+    },
+    /// It is something else's.
+    #[error(
+        "the data directory {} has nothing of lodge's in it, but `{other}`; name an empty directory, or one that is not there",
+        path.display()
+    )]
+    Strange {
+        /// The directory.
+        path: PathBuf,
+        /// Something that is in it.
+        other: String,
     },
     /// Nothing can be written there.
     #[error("the data directory {} cannot be written to", path.display())]
@@ -180,6 +193,7 @@ impl DataDirectory {
 
     fn lock(path: &Path) -> Result<Self, DirectoryError> {
         let read_only = |source| DirectoryError::ReadOnly { path: path.to_owned(), source };
+        refuse_strange(path)?;
         let metadata = fs::metadata(path).map_err(read_only)?;
         if metadata.permissions().mode() & 0o777 != 0o700 {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(read_only)?;
@@ -198,6 +212,21 @@ impl DataDirectory {
             Err(error) => Err(DirectoryError::Io { path: path.to_owned(), source: error.into() }),
         }
     }
+}
+
+/// Refuses a directory that no server has used and that is not empty: it would be closed to all others.
+fn refuse_strange(path: &Path) -> Result<(), DirectoryError> {
+    if path.join("lock").is_file() || path.join("store").is_dir() {
+        return Ok(());
+    }
+    let io = |source| DirectoryError::Io { path: path.to_owned(), source };
+    for entry in fs::read_dir(path).map_err(io)? {
+        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !PREPARED.contains(&name.as_str()) {
+            return Err(DirectoryError::Strange { path: path.to_owned(), other: name });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses another user's directory if anything that is opened there may lead root out of it.
@@ -262,13 +291,35 @@ mod tests {
     fn the_lock_is_not_taken_behind_a_link() {
         let place = tempfile::tempdir().unwrap();
         let (data, elsewhere) = (place.path().join("data"), place.path().join("elsewhere"));
-        fs::create_dir(&data).unwrap();
+        fs::create_dir_all(data.join("store")).unwrap();
         symlink(&elsewhere, data.join("lock")).unwrap();
 
         let taken = DataDirectory::take(&data);
 
         assert!(matches!(taken, Err(DirectoryError::ReadOnly { .. })), "{taken:?}");
         assert!(!elsewhere.exists());
+    }
+
+    #[test]
+    fn a_directory_with_other_things_in_it_is_left_as_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let letter = place.path().join("letter");
+        fs::write(&letter, "to whom it may concern").unwrap();
+        for take in [DataDirectory::take, DataDirectory::take_existing, DataDirectory::for_restore] {
+            let refused = take(place.path()).unwrap_err().to_string();
+            assert!(refused.contains("has nothing of lodge's in it, but `letter`"), "{refused}");
+        }
+        let mode = fs::metadata(place.path()).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode, fs::read_dir(place.path()).unwrap().count()), (0o755, 1));
+
+        fs::remove_file(&letter).unwrap();
+        for prepared in [".gitignore", "secret", "tls", "backups", "lost+found"] {
+            fs::write(place.path().join(prepared), "").unwrap();
+        }
+        drop(DataDirectory::take(place.path()).unwrap());
+        fs::write(&letter, "to the administrator").unwrap();
+        DataDirectory::take(place.path()).unwrap();
     }
 
     #[test]

@@ -41,6 +41,10 @@ impl Listed for LockView {
 impl Input for LockFilter {
     async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
         let query = exchange.http.query_string();
+        // A mistyped name would clear them all.
+        if form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name != "username" && name != "address") {
+            return Err(ApiError::Malformed("Only a username and an address tell which locks are meant.".to_owned()));
+        }
         let address = text_in_query(query, "address")?.map(|address| {
             let malformed = || ApiError::Malformed("The address is not an IP address.".to_owned());
             Network::parse(&address).ok_or_else(malformed)
@@ -51,7 +55,7 @@ impl Input for LockFilter {
     fn describe(description: &mut Description) {
         description.query_parameter("username", "Only the locks of this account.");
         description.query_parameter("address", "Only the locks of this IP address, or of the /64 that it is in.");
-        description.error(400, "The username or the address is empty, or is none.");
+        description.error(400, "The username or the address is empty or is none, or something else is given.");
     }
 }
 

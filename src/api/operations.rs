@@ -107,7 +107,7 @@ operations! {
     index_system_users GET "/users/-/systems" users / systems Administrator systems::users;
     /// List all system groups.
     index_system_groups GET "/groups/-/systems" groups / systems Administrator systems::groups;
-    /// Lists the newest entries of the audit log.
+    /// Lists the entries of the audit log that are in the store, the oldest first.
     index_audit GET "/audit" audit / index Administrator audit::index;
     /// Lists the accounts and addresses on which failed tries make further ones wait.
     index_locks GET "/locks" locks / index Administrator locks::index;

@@ -101,6 +101,9 @@ pub enum BackupError {
     /// It is something else.
     #[error("it is not a backup of lodge")]
     Foreign,
+    /// It has the name that a backup was to have.
+    #[error("something that is no backup has that name")]
+    InTheWay,
     /// A newer server made it.
     #[error("it is a backup of version {0}; this lodge reads up to {VERSION}")]
     TooNew(u32),

@@ -2,12 +2,13 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, BufWriter, Write},
+    io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use thiserror::Error;
+use zstd::zstd_safe;
 
 use super::{BackupError, Reader, Summary};
 use crate::{
@@ -43,8 +44,8 @@ pub fn check(path: &Path) -> Result<Summary, BackupFileError> {
     checked().map_err(|source| BackupFileError { path: path.to_owned(), source })
 }
 
-/// Has a backup written, makes it durable under its name, and reads it back. An older file of that name is replaced only
-/// by a whole one.
+/// Has a backup written, makes it durable under its name, and reads it back. An older one of that name is replaced only by a
+/// whole one, and what is no backup never.
 ///
 /// # Errors
 /// [`BackupFileError`]; then there is no new file.
@@ -53,6 +54,7 @@ pub fn save(
     write: impl FnOnce(&mut dyn Write) -> Result<(), BackupError>,
 ) -> Result<Summary, BackupFileError> {
     let failed = |source| BackupFileError { path: path.to_owned(), source };
+    refuse_to_replace(path).map_err(failed)?;
     let temporary = with_suffix(path, UNFINISHED);
     let saved = write_durably(&temporary, write).and_then(|()| check(&temporary).map_err(|error| error.source));
     let saved = saved.and_then(|summary| {
@@ -62,6 +64,20 @@ pub fn save(
         let _ = fs::remove_file(&temporary);
         failed(source)
     })
+}
+
+/// A name is easily mistaken, and whatever had it would be gone. An empty file holds a place.
+fn refuse_to_replace(path: &Path) -> Result<(), BackupError> {
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    let mut begin = Vec::new();
+    if metadata.is_file() {
+        File::open(path)?.take(4).read_to_end(&mut begin)?;
+    }
+    let may_be_a_backup = metadata.is_file() && (begin.is_empty() || begin == zstd_safe::MAGICNUMBER.to_le_bytes());
+    if may_be_a_backup { Ok(()) } else { Err(BackupError::InTheWay) }
 }
 
 /// Saves a backup in a directory under a name with the time in it, and removes the oldest ones beyond `keep`.
@@ -172,6 +188,23 @@ mod tests {
         assert_eq!(made(100), [name(100), name(600)]);
         assert_eq!(made(200), [name(100), name(200)]);
         assert_eq!(made(300), [name(200), name(300)]);
+    }
+
+    #[test]
+    fn what_is_no_backup_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("backup");
+        let refused = || {
+            let saved = save(&path, |_| panic!("nothing is written"));
+            saved.unwrap_err().source.to_string()
+        };
+        let told = "something that is no backup has that name";
+
+        fs::write(&path, "a letter").unwrap();
+        assert_eq!((refused().as_str(), fs::read_to_string(&path).unwrap().as_str()), (told, "a letter"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(refused(), told);
     }
 
     #[test]

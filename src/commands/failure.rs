@@ -77,7 +77,10 @@ impl Failure {
             Self::NotReady { .. } | Self::Unsound(_) | Self::Tampered(_) | Self::Refused(_) => 1,
             Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
             Self::Directory(
-                DirectoryError::NotADirectory(_) | DirectoryError::Planted { .. } | DirectoryError::Io { .. },
+                DirectoryError::NotADirectory(_)
+                | DirectoryError::Strange { .. }
+                | DirectoryError::Planted { .. }
+                | DirectoryError::Io { .. },
             )
             | Self::Interrupted(_)
             | Self::Open(OpenError::Io { .. })

@@ -70,7 +70,7 @@ enum SecretVerb {
 const EXIT_CODES: &str = "Exit codes:
    0  done
    1  `health`: the server is not ready; `locks`: none is running; `verify`: the store does not agree with itself;
-      `audit --verify`: the log was changed
+      `audit --verify`: the log was changed, or is not vouched for
    2  a flag, a setting or the first administrator's password is wrong
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory

@@ -189,7 +189,10 @@ async fn keep_audit_log(directory: &DataDirectory, realm: &Realm, settings: &Set
     let files = Files::open(&directory_in(directory.path()), settings.audit, exported)?;
     resume(chain, &Reading::of(files.directory())?, store, realm.clock.now()).await?;
     if audit::state(store)?.is_some_and(|state| !chain.is_own(&state)) {
-        log::warn!("the audit log was written under another secret, or was changed: see `lodge audit --verify`");
+        log::warn!(
+            "the audit log was written under another secret, or was changed: see `lodge audit --verify`; \
+             with another secret no session is good, and API keys are shown masked"
+        );
     }
     realm.audit.keep_in(files);
     Keeper::start(Arc::clone(&realm.audit), realm.store.clone()).map_err(Failure::File)

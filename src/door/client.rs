@@ -47,9 +47,7 @@ impl Door {
         });
         match stream {
             Ok(stream) => Ok(Some(Self(stream))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                Ok(None)
-            }
+            Err(error) if is_without_a_server(error.kind()) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -77,6 +75,12 @@ impl Door {
             }
         }
     }
+}
+
+/// Whether it says that nobody is behind the door; or that the directory is not to be entered, which those say who enter it.
+fn is_without_a_server(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound, PermissionDenied};
+    matches!(kind, NotFound | ConnectionRefused | NotADirectory | PermissionDenied)
 }
 
 /// The door's name through an open descriptor of its directory, which is short however long the directory's own name is.

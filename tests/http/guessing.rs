@@ -307,6 +307,8 @@ fn which_locks_to_clear_is_said_once_and_right() {
         "username=a&username=b",
         "address=192.0.2.1&address=192.0.2.1",
         "username=ann&address=",
+        "user=ann",
+        "username=ann&limit=1",
     ] {
         server.admin().delete(&format!("/locks?{query}")).expect(400);
     }

@@ -343,12 +343,13 @@ fn unknown_and_read_only_members_are_ignored() {
 
     let created = admin.post("/users", &whole).expect(201).json();
     let updated = admin.put(&path_of(&created), &ignored).expect(200).json();
+    let by_oneself = server.with(&basic("eve", PASSWORD)).put(&path_of(&created), &ignored).expect(200).json();
 
     let created_at = &created["created_at"];
     assert_ne!(created_at, &ignored["created_at"]);
     let expected =
         json!({"id": 2, "username": "eve", "is_admin": false, "created_at": created_at, "updated_at": created_at});
-    assert_eq!((created, updated), (expected.clone(), expected));
+    assert_eq!([created, updated, by_oneself], [expected.clone(), expected.clone(), expected]);
 }
 
 #[test]
