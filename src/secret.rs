@@ -93,7 +93,8 @@ pub enum SecretError {
     /// The store has records, and the secret they were made with is gone.
     #[error(
         "the secret {} is missing, but the store has been used with one; \
-         put the secret file back, without it sessions and API keys cannot be honoured", .0.display()
+         put the secret file back, without it sessions and API keys cannot be honoured; if it is lost, \
+         `lodge secret rotate --keep-keys` makes another one", .0.display()
     )]
     Missing(PathBuf),
     /// Somebody else may have read or made it.
