@@ -1,6 +1,7 @@
 FROM rust:1-bookworm AS build
 WORKDIR /lodge
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo ./.cargo
 COPY src ./src
 RUN cargo build --release --locked --bin lodge
 # The image holds the binary, the C library that it is linked with, and what the name service reads: since glibc 2.34 the

@@ -10,6 +10,7 @@ use std::{
 
 use aws_lc_rs::hkdf;
 use data_encoding::HEXLOWER;
+use libc::O_NONBLOCK;
 use rustix::process::geteuid;
 use thiserror::Error;
 use uuid::Uuid;
@@ -176,6 +177,14 @@ impl RootSecret {
         write_private(path, self.0.expose()).map_err(|error| SecretError::io(path, error))
     }
 
+    /// Writes the secret beside its file, so that nothing is in the way of putting it there.
+    ///
+    /// # Errors
+    /// [`SecretError::Io`].
+    pub fn prepare(&self, path: &Path) -> Result<Prepared, SecretError> {
+        Prepared::write(path, self.0.expose()).map_err(|error| SecretError::io(path, error))
+    }
+
     /// A new secret.
     #[must_use]
     pub fn random() -> Self {
@@ -222,13 +231,22 @@ impl SecretError {
     }
 }
 
+/// Opens a file to read, and nothing that could make the reader wait, such as a pipe.
+///
+/// # Errors
+/// Whatever the file system says, and if it is no file.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
 /// Reads a file that holds a secret, unless others can read it or it is neither this process's user's nor root's. Root, who
 /// also does things for a server of another user, reads what cannot have been planted.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
-    let mut file = File::open(path)?;
+    let mut file = open_file(path)?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes)?;
     let metadata = file.metadata()?;
@@ -266,17 +284,47 @@ pub fn create_private(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Whatever the file system says; a half-written file is never left under that name.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = with_suffix(path, ".new");
-    let mut file = create_private(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(directory_of(path))?.sync_all()
+    Prepared::write(path, bytes)?.put_in_place()
+}
+
+/// A file that only its owner can read, whole and durable under another name until it is put in its place.
+#[must_use]
+pub struct Prepared {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Prepared {
+    /// Writes the file beside its place.
+    ///
+    /// # Errors
+    /// Whatever the file system says, and if a directory is in its place.
+    pub fn write(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let temporary = with_suffix(path, ".new");
+        let mut file = create_private(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        Ok(Self { temporary, path: path.to_owned() })
+    }
+
+    /// Puts the file in its place; that is durable when this returns.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn put_in_place(self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        File::open(directory_of(&self.path))?.sync_all()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
 
@@ -378,5 +426,16 @@ mod tests {
         write_private(&path, &[2; 32]).unwrap_err();
 
         assert_eq!(fs::read(&path).unwrap(), [1; 32]);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+
+        for path in [pipe.as_path(), directory.path()] {
+            assert_eq!(open_file(path).unwrap_err().to_string(), "it is no file");
+        }
     }
 }

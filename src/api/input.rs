@@ -219,14 +219,23 @@ async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<BytesMut, Ap
         return Err(ApiError::UnsupportedMediaType("The body must be application/json in UTF-8."));
     }
     let share = exchange.of_body.insert(exchange.app.transfers.share());
-    let receiving = receive(&mut exchange.payload, limit, share);
+    let receiving = receive(&mut exchange.payload, length, limit, share);
     let received = tokio::time::timeout(exchange.app.limits.body_deadline, receiving).await;
     received.unwrap_or(Err(ApiError::BodyTooSlow))
 }
 
-async fn receive(payload: &mut Payload, limit: usize, share: &mut Share) -> Result<BytesMut, ApiError> {
+/// The body up to that length, if it tells one: behind a request for another protocol, which is not to be had, the framework
+/// takes all that comes for the body.
+async fn receive(
+    payload: &mut Payload,
+    length: Option<u64>,
+    limit: usize,
+    share: &mut Share,
+) -> Result<BytesMut, ApiError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
+    while length.is_none_or(|length| (body.len() as u64) < length)
+        && let Some(chunk) = payload.next().await
+    {
         let chunk = chunk.map_err(|_| ApiError::Malformed("The body broke off.".to_owned()))?;
         if body.len() + chunk.len() > limit {
             return Err(ApiError::BodyTooLarge(limit));
@@ -234,6 +243,7 @@ async fn receive(payload: &mut Payload, limit: usize, share: &mut Share) -> Resu
         share.grow_to(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
+    body.truncate(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(body.len()));
     Ok(body)
 }
 

@@ -18,7 +18,7 @@ use crate::{clock::Timestamp, directory::named_in, domain::AuditEntry, logging::
 /// What the files are called; the id of the first entry stands between.
 const NAMES: (&str, &str) = ("audit-", ".jsonl");
 /// Longer than any line: at most some texts of a few hundred characters and the settings.
-const LONGEST_LINE: u64 = 1 << 20;
+pub(super) const LONGEST_LINE: u64 = 1 << 20;
 
 /// When a file is ended, and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub use self::{
     filter::Filter,
     keeper::{Keeper, MOST_ROWS},
     line::EntryView,
-    reading::{Reading, page},
+    reading::{Reading, page, printable},
     succession::{Former, inherit, resume},
     verify::{Report, verify},
 };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
     AuditError, Filter,
-    files::{Last, last_in, names, placed},
+    files::{LONGEST_LINE, Last, last_in, names, placed},
     line::{line, parts},
 };
 use crate::{
@@ -134,7 +134,7 @@ impl Reading {
             let mut line = Vec::new();
             loop {
                 line.clear();
-                let read = lines.read_until(b'\n', &mut line).map_err(failed)?;
+                let read = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(failed)?;
                 // A line without an end was being written when the server was killed; its entry is in the store.
                 if read == 0 || line.last() != Some(&b'\n') {
                     break;
@@ -195,7 +195,8 @@ impl Hand<'_> {
 }
 
 /// The line without what would command a terminal. The server writes no such characters; in JSON the line stays the same.
-fn printable(line: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(line: &str) -> Cow<'_, str> {
     let escaped = |character: char| match character {
         control if control.is_control() => format!("\\u{:04x}", u32::from(control)),
         other => other.to_string(),

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Failure, on_stopped_store};
 use crate::{
-    audit::{self, AuditError, Chain, Filter, Reading, Report, directory_in},
+    audit::{self, AuditError, Chain, Filter, Reading, Report, directory_in, printable},
     clock::{Clock, Timestamp},
     door::{Door, DoorError, Question},
     secret::RootSecret,
@@ -74,7 +74,7 @@ fn tell(arguments: &AuditArguments, door: Option<Door>) -> Result<(), Failure> {
         user: arguments.user.clone(),
         action: arguments.action.clone(),
     };
-    let mut out = BufWriter::new(io::stdout());
+    let mut out = Printable::new(BufWriter::new(io::stdout()));
     match door {
         Some(door) => ask::<()>(door, &Question::Audit(filter), &mut out)?,
         None => on_stopped_store(&arguments.data_dir, |directory, store| {
@@ -83,6 +83,35 @@ fn tell(arguments: &AuditArguments, door: Option<Door>) -> Result<(), Failure> {
         })?,
     }
     out.flush().map_err(|error| AuditError::Out(error).into())
+}
+
+/// Writes lines without what would command a terminal: it is not certain who is behind the door.
+struct Printable<W: Write> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Printable<W> {
+    fn new(out: W) -> Self {
+        Self { out, line: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Printable<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if let Some(line) = self.line.strip_suffix(b"\n") {
+                writeln!(self.out, "{}", printable(&String::from_utf8_lossy(line)))?;
+                self.line.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Whoever reads may have seen enough, as `head` does.
@@ -110,4 +139,19 @@ fn verify_stopped(arguments: &AuditArguments) -> Result<Report, Failure> {
 
 fn moment(text: &str) -> Result<Timestamp, String> {
     Filter::moment(text, Clock::system().now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_commands_the_terminal_whoever_wrote_it() {
+        let mut out = Printable::new(Vec::new());
+        for piece in ["{\"id\":1}\n{\"id", "\":2,\u{1b}]0;owned\u{7}\u{9b}31m}\n", "a piece"] {
+            out.write_all(piece.as_bytes()).unwrap();
+        }
+        let told = String::from_utf8(out.out).unwrap();
+        assert_eq!(told, "{\"id\":1}\n{\"id\":2,\\u001b]0;owned\\u0007\\u009b31m}\n");
+    }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::restore::RestoreError;
 use crate::{
-    audit::AuditError,
+    audit::{AuditError, printable},
     backup::{BackupFileError, RebuildError},
     config::SettingsError,
     directory::DirectoryError,
@@ -106,7 +106,9 @@ impl Failure {
 
     /// Tells the failure, its causes and how to go on, on standard error.
     pub(super) fn tell(&self) {
-        eprintln!("lodge: {}", logging::chain(self));
+        // Some of it may come from whoever is behind the door.
+        let told: Vec<_> = logging::chain(self).lines().map(|line| printable(line).into_owned()).collect();
+        eprintln!("lodge: {}", told.join("\n"));
         if let Some(advice) = self.advice() {
             eprintln!("lodge: {advice}");
         }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use crate::{
+    audit::printable,
     domain::Network,
     door::{Door, DoorError, Question},
     service::locks::{Lock, LockFilter, LockKind},
@@ -54,7 +55,7 @@ fn list(door: Door) -> Result<(), DoorError> {
     let mut lines = Vec::new();
     let () = door.ask(&Question::Locks, &mut lines, &mut |_| {})?;
     for lock in serde_json::Deserializer::from_slice(&lines).into_iter::<Lock>() {
-        println!("{}", line(&lock.map_err(io::Error::from)?));
+        println!("{}", printable(&line(&lock.map_err(io::Error::from)?)));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
     logging,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
-    store::{Store, StoreError, Tables, sequences, witness},
+    store::{Store, StoreError, Tables, sequences, sled::OpenError, witness},
 };
 
 #[derive(Args, Debug)]
@@ -66,7 +66,7 @@ struct Restored {
 pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     backup::check(&arguments.file)?;
     let directory = DataDirectory::for_restore(&arguments.data_dir)?;
-    let replaced = Replaced::in_directory(&directory);
+    let replaced = Replaced::in_directory(&directory)?;
     if store_in(directory.path()).exists() {
         directory.give_to_owner(&store_in(directory.path())).map_err(Failure::File)?;
     }
@@ -85,13 +85,17 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
 }
 
 impl Replaced {
-    fn in_directory(directory: &DataDirectory) -> Self {
+    fn in_directory(directory: &DataDirectory) -> Result<Self, Failure> {
         let path = store_in(directory.path());
         let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
-        let store = path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES).ok()).flatten();
+        let store = match path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES)) {
+            // Somebody has removed the lock from under a server that goes on writing.
+            Some(Err(error @ OpenError::InUse(_))) => return Err(error.into()),
+            opened => opened.and_then(Result::ok),
+        };
         let told = store.as_ref().and_then(|store| sequences(store).ok()).unwrap_or_default();
         let higher = |place: usize| told[place].max(witnessed[place]);
-        Self { store, sequences: [higher(0), higher(1), higher(2)] }
+        Ok(Self { store, sequences: [higher(0), higher(1), higher(2)] })
     }
 
     /// Whether the replaced store, if it could be read, had no such key.

@@ -44,13 +44,15 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         upgrade(directory, store)?;
         let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let secret = RootSecret::random();
+        // Before anything ends: a place where it cannot be written must cost nothing.
+        let prepared = secret.prepare(&path)?;
         let old = Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret));
         let files = Reading::of(&directory_in(directory.path()))?;
         System::new().block_on(async {
             resume(&old, &files, store, Clock::system().now()).await?;
             Ok::<_, Failure>(end(store, arguments.keep_keys, &old).await?)
         })?;
-        secret.save(&path)?;
+        prepared.put_in_place().map_err(Failure::File)?;
         let what = if arguments.keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
         begin(store, Chain::new(&secret), event(Subject::details(vec![what.to_owned()])))?;
         directory.give_to_owner(&path).map_err(Failure::File)?;

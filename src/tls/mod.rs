@@ -4,7 +4,8 @@ mod pinned;
 mod self_signed;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -28,7 +29,7 @@ pub use self::{
 };
 use crate::{
     logging::chain,
-    secret::{NotPrivate, read_private},
+    secret::{NotPrivate, open_file, read_private},
 };
 
 /// How often the files are looked at.
@@ -144,8 +145,10 @@ impl Files {
 type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let bytes = fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
-    Ok(Zeroizing::new(bytes))
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = open_file(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
+    Ok(bytes)
 }
 
 /// The certificate that is served now.

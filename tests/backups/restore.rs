@@ -122,6 +122,18 @@ fn nothing_is_restored_while_a_server_uses_the_directory() {
 }
 
 #[test]
+fn nothing_is_restored_under_a_server_whose_lock_was_removed() {
+    let (server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    fs::remove_file(server.data_dir().join("lock")).unwrap();
+
+    let said = lodge(&server, &["restore", text(&file)]).expect(11);
+
+    assert!(said.err.contains("another lodge is using the store"), "{}", said.err);
+    assert_eq!(entries_beginning(&server.data_dir(), "store."), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn a_missing_secret_is_taken_from_a_backup_that_has_it_and_one_that_is_there_is_left() {
     let (mut server, key) = with_one_of_each();
     let file = server.directory().join("with-secret");

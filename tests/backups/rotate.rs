@@ -6,7 +6,7 @@ use crate::{
     harness::{Client, Server, basic, password_of},
     lodge,
     restore::with_one_of_each,
-    secret_of,
+    secret_of, text,
 };
 
 /// A stopped server with one API key and one session, and who holds them.
@@ -38,6 +38,21 @@ fn without_yes_the_rotation_says_what_it_would_end_and_changes_nothing() {
     assert!(said.out.contains("and API key 1 of user 2"), "{}", said.out);
     assert!(said.err.contains("nothing was changed"), "{}", said.err);
     assert_eq!(fs::read(secret_of(&server)).unwrap(), secret);
+    server.start_again();
+    assert_eq!([status(&server, &key), status(&server, &session)], [200, 200]);
+}
+
+#[test]
+fn where_the_new_secret_cannot_be_written_nothing_ends() {
+    let (mut server, key, session) = stopped();
+    let places = [server.directory().join("nowhere/secret"), server.directory().join("taken")];
+    fs::create_dir(&places[1]).unwrap();
+
+    for place in &places {
+        lodge(&server, &["secret", "rotate", "--yes", "--secret-file", text(place)]).expect(13);
+    }
+
+    lodge(&server, &["audit", "--verify"]).expect(0);
     server.start_again();
     assert_eq!([status(&server, &key), status(&server, &session)], [200, 200]);
 }

@@ -358,6 +358,19 @@ fn what_the_server_does_not_do_is_ignored() {
 }
 
 #[test]
+fn a_body_behind_a_request_for_another_protocol_ends_where_it_says() {
+    let server = Server::start();
+    let (authorization, body) = (server.admin().authorization.unwrap(), r#"{"key": "theme", "value": "dark"}"#);
+    let path = "/api/v2/users/me/configurations";
+    let headers = format!("Host: lodge\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n");
+    let upgrade = format!("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: {}\r\n", body.len());
+
+    let reply = ask_raw(server.address, format!("POST {path} HTTP/1.1\r\n{headers}{upgrade}\r\n{body}"));
+
+    assert_eq!((reply.status, reply.json()), (201, json!({"id": 1, "key": "theme", "value": "dark"})));
+}
+
+#[test]
 fn the_method_is_the_one_in_the_request_line() {
     let server = Server::start();
     let id = server.id_of("ann");
