@@ -6,6 +6,7 @@ use super::{
     error::ApiError,
     input::{Body, FromMembers, Members},
     reply::{Created, Listed, Listing, NoContent, Shown, View},
+    transfer::TransferMemory,
 };
 use crate::{
     auth::{Caller, Rules},
@@ -52,8 +53,16 @@ impl FromMembers for ConfigurationDraft {
     }
 }
 
-pub(super) async fn index(caller: Caller, page: Page) -> Result<Listing<ConfigurationView>, ApiError> {
-    Ok(Listing::of(configurations::index(&caller, page)?, ConfigurationView::from))
+pub(super) async fn index(
+    caller: Caller,
+    page: Page,
+    memory: TransferMemory,
+) -> Result<Listing<ConfigurationView>, ApiError> {
+    // How long they are is known once they are read, which must cost nothing where they are refused.
+    let room = memory.room_for(configurations::most_bytes(&caller, page)?)?;
+    let slice = configurations::index(&caller, page)?;
+    drop(room);
+    Ok(Listing::of(slice, ConfigurationView::from))
 }
 
 pub(super) async fn create(

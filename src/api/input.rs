@@ -12,7 +12,7 @@ use super::{
     json,
     openapi::Description,
     pages::UserPages,
-    transfer::{SMALL, Share},
+    transfer::{SMALL, Share, TransferMemory},
 };
 use crate::{
     auth::Rules,
@@ -130,6 +130,14 @@ impl Input for Page {
 impl Input for Arc<UserPages> {
     async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
         Ok(Self::clone(&exchange.app.user_pages))
+    }
+
+    fn describe(_: &mut Description) {}
+}
+
+impl Input for TransferMemory {
+    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
+        Ok(exchange.app.transfers.clone())
     }
 
     fn describe(_: &mut Description) {}

@@ -50,6 +50,16 @@ impl TransferMemory {
         Self { free: Arc::new(Semaphore::new(whole as usize)), whole }
     }
 
+    /// A share for up to that many bytes; half of the memory is enough for as many as there may be.
+    ///
+    /// # Errors
+    /// [`ApiError::Crowded`] if others have what is needed.
+    pub(super) fn room_for(&self, most: usize) -> Result<Share, ApiError> {
+        let mut share = self.share();
+        share.grow_to(most.min((self.whole as usize) << 9))?;
+        Ok(share)
+    }
+
     /// A share that is enough for [`SMALL`].
     pub(super) fn share(&self) -> Share {
         Share { memory: self.clone(), kept: None, bytes: SMALL }

@@ -37,6 +37,18 @@ pub fn index(caller: &Caller, page: Page) -> Result<Slice<Configuration>, Servic
     Ok(caller.store().configurations(caller.user.id, page)?)
 }
 
+/// How many bytes a page of the caller's configurations has at most; nothing of them is read.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn most_bytes(caller: &Caller, page: Page) -> Result<usize, ServiceError> {
+    let count = list::count(caller.store(), List::Configurations(caller.user.id))?;
+    let number = count.saturating_sub(page.offset).min(page.limit as u64);
+    // A character has four bytes of UTF-8 at most.
+    let of_one = ConfigurationKey::MOST * 4 + ConfigurationValue::MOST_BYTES;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(of_one))
+}
+
 /// One of the caller's configurations.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use std::{
 use actix_web::{
     App as Web,
     body::to_bytes,
+    dev::ServiceResponse,
     http::header::HeaderMap,
     test::{TestRequest, call_service, init_service},
     web,
@@ -153,7 +154,15 @@ impl House {
         (status, body)
     }
 
-    pub async fn answer(&self, headers: &[Header], (method, path, body): &Asked) -> Answer {
+    pub async fn answer(&self, headers: &[Header], asked: &Asked) -> Answer {
+        let response = self.untaken(headers, asked).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = to_bytes(response.into_body()).await.unwrap_or_default();
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+
+    /// An answer whose body nobody has taken yet.
+    pub async fn untaken(&self, headers: &[Header], (method, path, body): &Asked) -> ServiceResponse {
         let service = Web::new().app_data(web::Data::clone(&self.app)).default_service(web::to(respond));
         let service = init_service(service).await;
         let mut request = TestRequest::with_uri(&format!("/api/v2{path}"))
@@ -164,10 +173,7 @@ impl House {
         for (name, value) in headers {
             request = request.insert_header((*name, value.as_str()));
         }
-        let response = call_service(&service, request.to_request()).await;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = to_bytes(response.into_body()).await.unwrap_or_default();
-        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+        call_service(&service, request.to_request()).await
     }
 }
 

@@ -4,3 +4,4 @@ mod escalation;
 mod guessing;
 mod hashes;
 mod house;
+mod memory;
