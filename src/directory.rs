@@ -116,6 +116,17 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
+/// What a removal says, unless nothing was there to remove.
+///
+/// # Errors
+/// Those of the removal.
+pub fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The directory that a path's last name is in.
 #[must_use]
 pub fn directory_of(path: &Path) -> &Path {

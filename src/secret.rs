@@ -16,7 +16,7 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::directory::{directory_of, with_suffix};
+use crate::directory::{directory_of, gone, with_suffix};
 
 /// A value that prints as `***` and is wiped from memory when dropped.
 #[derive(Clone)]
@@ -272,10 +272,7 @@ fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
 /// # Errors
 /// Whatever the file system says, also if somebody else makes one meanwhile.
 pub fn create_private(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    gone(fs::remove_file(path))?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 

@@ -26,7 +26,7 @@ use crate::{
     audit::{self, AuditError, Filter, done},
     auth::Realm,
     backup,
-    directory::door_in,
+    directory::{door_in, gone},
     domain::{Action, Actor, Event},
     logging::chain,
     service::locks::{self, LockFilter},
@@ -51,10 +51,7 @@ const PROGRESS_EVERY: u64 = 10_000;
 pub fn open(directory: &Path, realm: Arc<Realm>) -> io::Result<()> {
     let path = door_in(directory);
     // Whoever left it there is gone: the directory is ours alone.
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    gone(fs::remove_file(&path))?;
     let listener = bind(directory, &path)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     thread::Builder::new().name("door".to_owned()).spawn(move || admit(&listener, &realm))?;

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{
     clock::Timestamp,
-    directory::{DataDirectory, store_in},
+    directory::{DataDirectory, gone, store_in},
     store::{Room, Store, StoreError, sled::OpenError, verify::verify},
 };
 
@@ -53,13 +53,13 @@ where
     B: Future<Output = Result<T, E>>,
 {
     let beside = directory.path().join("store.new");
-    remove_if_there(&beside)?;
+    gone(fs::remove_dir_all(&beside))?;
     let outcome = build_beside(&beside, build).await;
     let outcome = outcome.and_then(|outcome| Ok(directory.give_to_owner(&beside).map(|()| outcome)?));
     match outcome {
         Ok(outcome) => Ok((outcome, switch(directory.path(), &beside, now)?)),
         Err(error) => {
-            remove_if_there(&beside)?;
+            gone(fs::remove_dir_all(&beside))?;
             Err(error)
         }
     }
@@ -95,13 +95,6 @@ async fn check<E: std::error::Error + 'static>(store: Store) -> Result<(), Repla
     let verified = tokio::task::spawn_blocking(move || verify(&store.snapshot()?, &mut |_| {})).await;
     let findings = verified.map_err(io::Error::other)??;
     if findings.faults.is_empty() { Ok(()) } else { Err(ReplaceError::Unsound(findings.faults.join(", "))) }
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// Swaps the two stores in one step, where the file system can.
