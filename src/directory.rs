@@ -40,7 +40,7 @@ pub enum DirectoryError {
         "{} is {what}, and the data directory belongs to another user of this system; run lodge as that user",
         path.display()
     )]
-    Planted {
+    UnsafeEntry {
         /// What is not opened.
         path: PathBuf,
         /// What it is.
@@ -51,7 +51,7 @@ pub enum DirectoryError {
         "the data directory {} has nothing of lodge's in it, but `{other}`; name an empty directory, or one that is not there",
         path.display()
     )]
-    Strange {
+    NotADataDirectory {
         /// The directory.
         path: PathBuf,
         /// Something that is in it.
@@ -120,7 +120,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 ///
 /// # Errors
 /// Those of the removal.
-pub fn gone(removed: io::Result<()>) -> io::Result<()> {
+pub fn ignore_not_found(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
@@ -234,7 +234,7 @@ fn refuse_strange(path: &Path) -> Result<(), DirectoryError> {
     for entry in fs::read_dir(path).map_err(io)? {
         let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
         if !name.starts_with('.') && !PREPARED.contains(&name.as_str()) {
-            return Err(DirectoryError::Strange { path: path.to_owned(), other: name });
+            return Err(DirectoryError::NotADataDirectory { path: path.to_owned(), other: name });
         }
     }
     Ok(())
@@ -246,7 +246,7 @@ fn refuse_planted(directory: &Path, owner: u32) -> Result<(), DirectoryError> {
         let found = tree(&directory.join(name));
         for (path, metadata) in found.map_err(|source| DirectoryError::Io { path: directory.to_owned(), source })? {
             if let Some(what) = suspicion(&metadata, owner) {
-                return Err(DirectoryError::Planted { path, what });
+                return Err(DirectoryError::UnsafeEntry { path, what });
             }
         }
     }

@@ -16,6 +16,7 @@
 //! are derived from it. Arrows point down: `commands → server → api → service → auth → audit → store → domain`; [`clock`],
 //! [`config`], [`logging`], [`secret`], [`system`] and [`tls`] may be used by all. `decisions.md` beside this file tells why.
 
+pub mod admin_socket;
 pub mod api;
 pub mod audit;
 pub mod auth;
@@ -25,7 +26,6 @@ pub mod commands;
 pub mod config;
 pub mod directory;
 pub mod domain;
-pub mod door;
 pub mod logging;
 pub mod secret;
 pub mod server;

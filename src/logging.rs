@@ -19,13 +19,13 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use crate::clock::Clock;
 
 /// The longest message that is written whole, in characters.
-const LONGEST: usize = 4000;
+const MAX_LENGTH: usize = 4000;
 /// More bytes than most lines have.
-const USUAL: usize = 256;
+const DEFAULT: usize = 256;
 /// How long a line may wait for others.
-const LONGEST_WAIT: Duration = Duration::from_millis(20);
+const MAX_WAIT: Duration = Duration::from_millis(20);
 /// How many bytes may wait; whoever brings more writes them.
-const MOST_WAITING: usize = 1 << 20;
+const MAX_WAITING: usize = 1 << 20;
 
 /// Starts logging what the filter lets through; the first call counts.
 ///
@@ -87,7 +87,7 @@ impl Lines {
         let mut waiting = self.waiting();
         let is_first = waiting.is_empty();
         waiting.extend_from_slice(bytes);
-        let are_too_many = waiting.len() > MOST_WAITING;
+        let are_too_many = waiting.len() > MAX_WAITING;
         drop(waiting);
         if is_first {
             self.came.notify_one();
@@ -108,7 +108,7 @@ impl Lines {
         loop {
             let came = self.came.wait_while(self.waiting(), |waiting| waiting.is_empty());
             drop(came.expect("no holder of the lock panics"));
-            thread::sleep(LONGEST_WAIT);
+            thread::sleep(MAX_WAIT);
             self.write();
         }
     }
@@ -153,14 +153,14 @@ impl Log for Prompt {
 
 fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<()> {
     let (now, level) = (clock.now().text(), record.level().as_str());
-    let mut line = String::with_capacity(USUAL);
+    let mut line = String::with_capacity(DEFAULT);
     line.extend([now.as_str(), " ", level, &"      "[level.len()..], record.target(), " "]);
     let head = line.len();
     write!(line, "{}", record.args()).map_err(io::Error::other)?;
     let message = &line[head..];
     // All are looked at, because that is done many at a time.
     let are_plain = message.bytes().fold(true, |are_plain, byte| are_plain & (b' '..=b'~').contains(&byte));
-    if message.len() > LONGEST || !are_plain {
+    if message.len() > MAX_LENGTH || !are_plain {
         line = [&line[..head], &one_line(message)].concat();
     }
     line.push('\n');
@@ -170,14 +170,14 @@ fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<
 /// The text on one line: control characters escaped, cut if it is long.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for character in text.chars().take(LONGEST) {
+    for character in text.chars().take(MAX_LENGTH) {
         if character.is_control() {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
     }
-    if text.chars().nth(LONGEST).is_some() {
+    if text.chars().nth(MAX_LENGTH).is_some() {
         line.push_str("...");
     }
     line
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut() {
-        assert_eq!(one_line(&"x".repeat(LONGEST)).len(), LONGEST);
-        assert_eq!(one_line(&"x".repeat(5000)), format!("{}...", "x".repeat(LONGEST)));
+        assert_eq!(one_line(&"x".repeat(MAX_LENGTH)).len(), MAX_LENGTH);
+        assert_eq!(one_line(&"x".repeat(5000)), format!("{}...", "x".repeat(MAX_LENGTH)));
     }
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::directory::{directory_of, gone, with_suffix};
+use crate::directory::{directory_of, ignore_not_found, with_suffix};
 
 /// A value that prints as `***` and is wiped from memory when dropped.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ pub enum Purpose {
     /// Derives the secret part of API keys.
     ApiKeys,
     /// Remembers verified passwords for a few minutes.
-    VerifiedPasswords,
+    PasswordCache,
     /// Chains the entries of the audit log.
     AuditLog,
     /// Hashes user names that no account has.
@@ -77,7 +77,7 @@ impl Purpose {
         match self {
             Self::SessionTokens => b"lodge session tokens v1",
             Self::ApiKeys => b"lodge api keys v1",
-            Self::VerifiedPasswords => b"lodge verified passwords v1",
+            Self::PasswordCache => b"lodge verified passwords v1",
             Self::AuditLog => b"lodge audit log v1",
             Self::AuditNames => b"lodge audit names v1",
         }
@@ -272,7 +272,7 @@ fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
 /// # Errors
 /// Whatever the file system says, also if somebody else makes one meanwhile.
 pub fn create_private(path: &Path) -> io::Result<File> {
-    gone(fs::remove_file(path))?;
+    ignore_not_found(fs::remove_file(path))?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
@@ -339,7 +339,7 @@ mod tests {
         let root = RootSecret::from_bytes([7; 32]);
         let tokens = root.derive(Purpose::SessionTokens);
         assert_ne!(tokens.expose(), root.derive(Purpose::ApiKeys).expose());
-        assert_ne!(tokens.expose(), root.derive(Purpose::VerifiedPasswords).expose());
+        assert_ne!(tokens.expose(), root.derive(Purpose::PasswordCache).expose());
         assert_eq!(tokens.expose(), RootSecret::from_bytes([7; 32]).derive(Purpose::SessionTokens).expose());
     }
 

@@ -23,7 +23,7 @@ use users::os::unix::GroupExt;
 /// How long the name service may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// How many questions may wait for an answer.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// `ENOENT` and `ESRCH`, with which some name services end a list that they have told.
 const NOTHING_MORE: [i32; 2] = [2, 3];
@@ -79,7 +79,7 @@ impl NameService {
     /// If no thread can be started.
     #[must_use]
     pub fn start() -> Self {
-        let (questions, waiting) = sync_channel(MOST_WAITING);
+        let (questions, waiting) = sync_channel(MAX_WAITING);
         let thread = thread::Builder::new().name("name-service".to_owned()).spawn(move || answer(&waiting));
         thread.expect("a thread can be started");
         Self(Arc::new(questions))

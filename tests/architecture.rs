@@ -8,7 +8,7 @@ use std::{
 
 /// Each may use those behind it, and the leaves.
 const LAYERS: [&str; 10] =
-    ["commands", "server", "door", "api", "backup", "service", "auth", "audit", "store", "domain"];
+    ["commands", "server", "admin_socket", "api", "backup", "service", "auth", "audit", "store", "domain"];
 const LEAVES: [&str; 7] = ["clock", "config", "directory", "logging", "secret", "system", "tls"];
 
 #[test]
@@ -23,7 +23,7 @@ fn no_arrow_points_upwards() {
     assert!(arrows > 50, "the arrows were found: {arrows}");
 }
 
-/// Whoever serves requests writes through `Realm::write`, which leaves an entry in the audit log.
+/// Whoever serves requests writes through `AppState::write`, which leaves an entry in the audit log.
 #[test]
 fn requests_change_nothing_without_an_entry_in_the_audit_log() {
     let mut writes = BTreeMap::new();
@@ -37,7 +37,7 @@ fn requests_change_nothing_without_an_entry_in_the_audit_log() {
     // Sessions that are over are swept by nobody in particular.
     assert_eq!(
         writes,
-        [("recorded.rs", [2, 0, 0]), ("sessions.rs", [1, 0, 0])].map(|(file, found)| (file.to_owned(), found)).into()
+        [("audited_write.rs", [2, 0, 0]), ("sessions.rs", [1, 0, 0])].map(|(file, found)| (file.to_owned(), found)).into()
     );
 }
 

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::{
     error::ApiError,
-    input::{Body, FromMembers, Members, PathId},
+    input::{Body, FromObject, JsonObject, PathId},
     reply::{Created, Listed, Listing, NoContent, Shown, View},
 };
 use crate::{
-    auth::{Caller, Rules},
+    auth::{Caller, Policy},
     domain::{ApiKey, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes},
     service::api_keys::{self, ApiKeyDraft},
 };
@@ -58,14 +58,14 @@ impl Listed for ApiKeyView {
     const COLLECTION: &'static str = "api_keys";
 }
 
-impl FromMembers for ApiKeyDraft {
+impl FromObject for ApiKeyDraft {
     const SCHEMA: &'static str = "api_key_full";
 
-    fn from_members(mut members: Members, _: &Rules) -> Self {
+    fn from_object(mut object: JsonObject, _: &Policy) -> Self {
         Self {
-            name: members.optional_text("name", ApiKeyName::parse),
-            scopes: members.list("api_key_scopes", scopes),
-            violations: members.violations,
+            name: object.optional_text("name", ApiKeyName::parse),
+            scopes: object.list("api_key_scopes", scopes),
+            violations: object.violations,
         }
     }
 }
@@ -107,8 +107,8 @@ pub(super) async fn destroy(caller: Caller, PathId(id): PathId) -> Result<NoCont
 
 fn scopes(items: &[Value]) -> Parsed<Scopes> {
     // Counted before anything is made of them.
-    if items.len() > Scopes::MOST {
-        return Err(Problem::TooLong(Scopes::MOST));
+    if items.len() > Scopes::MAX {
+        return Err(Problem::TooLong(Scopes::MAX));
     }
     Scopes::new(items.iter().map(scope).collect::<Parsed<_>>()?)
 }

@@ -3,8 +3,8 @@
 use serde::{Serialize, Serializer};
 
 use super::{
+    context::RequestContext,
     error::ApiError,
-    exchange::Exchange,
     input::{Input, text_in_query},
     openapi::Description,
     reply::{Listed, Listing},
@@ -31,8 +31,8 @@ impl Listed for AuditEntryView {
 }
 
 impl Input for Filter {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let (query, now) = (exchange.http.query_string(), exchange.app.realm.clock.now());
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let (query, now) = (context.http.query_string(), context.app.state.clock.now());
         let moment = |name| {
             let text = text_in_query(query, name)?;
             text.map(|text| Self::moment(&text, now)).transpose().map_err(ApiError::Malformed)

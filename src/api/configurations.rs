@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::{
     error::ApiError,
-    input::{Body, FromMembers, Members},
+    input::{Body, FromObject, JsonObject},
+    memory_budget::MemoryBudget,
     reply::{Created, Listed, Listing, NoContent, Shown, View},
-    transfer::TransferMemory,
 };
 use crate::{
-    auth::{Caller, Rules},
+    auth::{Caller, Policy},
     domain::{Configuration, ConfigurationKey, ConfigurationValue, Id, Page},
     service::configurations::{self, ConfigurationDraft, ConfigurationName},
 };
@@ -41,14 +41,14 @@ impl Listed for ConfigurationView {
     }
 }
 
-impl FromMembers for ConfigurationDraft {
+impl FromObject for ConfigurationDraft {
     const SCHEMA: &'static str = "user_configuration";
 
-    fn from_members(mut members: Members, _: &Rules) -> Self {
+    fn from_object(mut object: JsonObject, _: &Policy) -> Self {
         Self {
-            key: members.text("key", ConfigurationKey::parse),
-            value: members.text_in_bytes("value", ConfigurationValue::parse),
-            violations: members.violations,
+            key: object.text("key", ConfigurationKey::parse),
+            value: object.text_in_bytes("value", ConfigurationValue::parse),
+            violations: object.violations,
         }
     }
 }
@@ -56,10 +56,10 @@ impl FromMembers for ConfigurationDraft {
 pub(super) async fn index(
     caller: Caller,
     page: Page,
-    memory: TransferMemory,
+    memory: MemoryBudget,
 ) -> Result<Listing<ConfigurationView>, ApiError> {
     // How long they are is known once they are read, which must cost nothing where they are refused.
-    let room = memory.room_for(configurations::most_bytes(&caller, page)?)?;
+    let room = memory.room_for(configurations::max_bytes(&caller, page)?)?;
     let slice = configurations::index(&caller, page)?;
     drop(room);
     Ok(Listing::of(slice, ConfigurationView::from))

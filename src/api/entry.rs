@@ -25,10 +25,10 @@ use uuid::Uuid;
 
 use super::{
     connection::Connection,
-    documents::{Document, options},
+    context::{App, RequestContext, RequestIdentity, is_encrypted},
     error::ApiError,
-    exchange::{App, Exchange, Who, is_encrypted},
     operations::PREFIX,
+    public_endpoints::{PublicEndpoint, options},
     routes::{Routed, route},
 };
 use crate::{config::Limits, secret::random_bytes};
@@ -47,8 +47,8 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
     let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
     // Whoever signs in is known only by the answer.
-    if let Some(who) = response.extensions().get::<Who>() {
-        line.who = *who;
+    if let Some(identity) = response.extensions().get::<RequestIdentity>() {
+        line.identity = *identity;
     }
     complete(response.headers_mut(), line.request_id, is_encrypted(&http));
     app.origins.complete(http.method(), http.headers(), response.headers_mut());
@@ -64,12 +64,12 @@ async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     check_head(http, &app.limits)?;
     let path = http.uri().path();
-    if let Some(document) = Document::at(path) {
+    if let Some(document) = PublicEndpoint::at(path) {
         line.route = ("", document.path());
         return document.answer(http.method(), app);
     }
     match route(http.method(), path) {
-        Routed::Nowhere => Err(ApiError::NotFound),
+        Routed::NotFound => Err(ApiError::NotFound),
         Routed::NotThatMethod(route) if http.method() == Method::OPTIONS => {
             line.route = (PREFIX, route.path);
             Ok(options(&route.allow))
@@ -81,10 +81,17 @@ async fn answer(
         Routed::To(operation, parameter) => {
             line.route = (PREFIX, operation.path);
             let (app, parameter) = (Arc::clone(app), parameter.to_owned());
-            let mut exchange =
-                Exchange { app, operation, parameter, http: http.clone(), payload, who: Who::default(), of_body: None };
-            let answered = (operation.mounted.run)(&mut exchange).await;
-            line.who = exchange.who;
+            let mut context = RequestContext {
+                app,
+                operation,
+                parameter,
+                http: http.clone(),
+                payload,
+                identity: RequestIdentity::default(),
+                of_body: None,
+            };
+            let answered = (operation.mounted.run)(&mut context).await;
+            line.identity = context.identity;
             answered
         }
     }
@@ -139,7 +146,7 @@ struct LogLine {
     request_id: Uuid,
     method: Method,
     route: (&'static str, &'static str),
-    who: Who,
+    identity: RequestIdentity,
     began: Instant,
     status: Option<u16>,
 }
@@ -150,7 +157,7 @@ impl LogLine {
             request_id: next_request_id(),
             method: method.clone(),
             route: ("", "-"),
-            who: Who::default(),
+            identity: RequestIdentity::default(),
             began: Instant::now(),
             status: None,
         }
@@ -183,9 +190,9 @@ impl LogLine {
             " request_id=",
             self.request_id.hyphenated().encode_lower(&mut request_id),
             " user_id=",
-            self.who.user.map_or("-", |id| user.format(id.get())),
+            self.identity.user.map_or("-", |id| user.format(id.get())),
             " api_key_id=",
-            self.who.api_key.map_or("-", |id| api_key.format(id.get())),
+            self.identity.api_key.map_or("-", |id| api_key.format(id.get())),
         ]
         .concat()
     }

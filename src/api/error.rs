@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::reply;
 use crate::{
-    auth::{AuthError, Challenge, Shrunk},
+    auth::{AuthError, Challenge, PrivilegesReduced},
     domain::Violations,
     logging::chain,
     service::{Forbidden, ServiceError},
@@ -36,7 +36,7 @@ pub(super) enum ApiError {
     NameService(NameServiceError),
     NotReady,
     Unencrypted,
-    Crowded,
+    BudgetExhausted,
     Panicked,
 }
 
@@ -59,7 +59,7 @@ impl ApiError {
             Self::NameService(error) => logged(503, "The system's name service does not answer.", &error, id),
             Self::NotReady => plain(503, "The store has failed; nothing can be changed any more."),
             Self::Unencrypted => plain(403, "Credentials are taken over TLS alone."),
-            Self::Crowded => plain(503, "Too many large requests and answers are under way; try again."),
+            Self::BudgetExhausted => plain(503, "Too many large requests and answers are under way; try again."),
             Self::Panicked => internal(id),
             Self::Service(ServiceError::Auth(error)) => refused(error, id),
             Self::Service(ServiceError::Forbidden(forbidden)) => plain(403, &forbidden.to_string()),
@@ -74,8 +74,10 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
         AuthError::Refused(Challenge::Any) => ("A credential is needed.", &[BASIC, BEARER]),
         AuthError::Refused(Challenge::Basic) => ("The credential is refused.", &[BASIC]),
         AuthError::Refused(Challenge::Bearer) => ("The credential is refused.", &[BEARER]),
-        AuthError::Shrunk(Shrunk::Role) => return plain(403, &Forbidden::Role.to_string()),
-        AuthError::Shrunk(Shrunk::Scopes) => return plain(403, "The scopes of this API key have just changed."),
+        AuthError::PrivilegesReduced(PrivilegesReduced::Role) => return plain(403, &Forbidden::Role.to_string()),
+        AuthError::PrivilegesReduced(PrivilegesReduced::Scopes) => {
+            return plain(403, "The scopes of this API key have just changed.");
+        }
         AuthError::Throttled { retry_after_secs } => return throttled(retry_after_secs),
         AuthError::Busy => return plain(503, "Too many passwords are being checked; try again."),
         AuthError::Store(error) => return store(&error, id),

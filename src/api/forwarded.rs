@@ -5,21 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
 use ipnet::IpNet;
 
-use super::hourly::Hourly;
+use super::rate_limited_log::RateLimitedLog;
 use crate::clock::Clock;
 
 /// The proxies whose word counts.
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     clock: Clock,
-    warning: Hourly,
+    warning: RateLimitedLog,
 }
 
 impl TrustedProxies {
     /// The proxies in those networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, clock: Clock) -> Self {
-        Self { networks, clock, warning: Hourly::default() }
+        Self { networks, clock, warning: RateLimitedLog::default() }
     }
 
     /// The address of the client, for a request that came from that peer: the peer itself, unless it is a trusted proxy.

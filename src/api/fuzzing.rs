@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::{
     error::ApiError,
-    input::{FromMembers, draft_of},
+    input::{FromObject, draft_of},
     sessions::SignIn,
 };
 use crate::{
-    auth::Rules,
+    auth::Policy,
     domain::Violations,
     service::{ServiceError, api_keys::ApiKeyDraft, configurations::ConfigurationDraft, users::UserDraft},
 };
@@ -37,16 +37,16 @@ pub fn read_bodies(bytes: &[u8]) -> [Read; 4] {
     ]
 }
 
-fn read<T: FromMembers>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
-    let rules = Rules {
+fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
+    let policy = Policy {
         session_lifetime: Duration::from_hours(1),
-        password_shortest: 8,
+        min_password_bytes: 8,
         throttle_after: 0,
-        most_configurations: 10,
-        most_api_keys: 10,
+        max_configurations: 10,
+        max_api_keys: 10,
         initial_password_file: PathBuf::new(),
     };
-    let Ok(draft) = draft_of::<T>(bytes, 32, &rules) else { return Read::Malformed };
+    let Ok(draft) = draft_of::<T>(bytes, 32, &policy) else { return Read::Malformed };
     let violations = violations(draft);
     if violations.is_empty() {
         return Read::Sound;

@@ -5,19 +5,19 @@ use std::{future::Future, sync::Arc};
 use actix_web::http::header;
 
 use super::{
+    context::{RequestContext, RequestIdentity},
     error::ApiError,
-    exchange::{Exchange, Who},
     input::path_id,
     openapi::Description,
 };
 use crate::{
-    auth::{Administrator, Caller, Credential, Visitor},
-    service::{Forbidden, users::is_oneself_or_administrator},
+    auth::{Administrator, Anonymous, Caller, Credential},
+    service::{Forbidden, users::is_self_or_administrator},
 };
 
 /// Admits a request to an operation, or refuses it.
 pub(super) trait Guard: Sized {
-    fn admit(exchange: &mut Exchange) -> impl Future<Output = Result<Self, ApiError>>;
+    fn admit(context: &mut RequestContext) -> impl Future<Output = Result<Self, ApiError>>;
 
     /// Adds the answers of a refusal.
     fn describe(description: &mut Description) {
@@ -28,13 +28,13 @@ pub(super) trait Guard: Sized {
 }
 
 /// A [`Caller`] who is the user in the path, or an administrator.
-pub(super) struct Oneself(pub(super) Caller);
+pub(super) struct SelfOrAdministrator(pub(super) Caller);
 
-impl Guard for Visitor {
-    async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
+impl Guard for Anonymous {
+    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
         // Whoever signs in shows a password in the body.
-        exchange.app.privacy.check(exchange, true)?;
-        Ok(Self { realm: Arc::clone(&exchange.app.realm), address: exchange.address() })
+        context.app.tls_policy.check(context, true)?;
+        Ok(Self { state: Arc::clone(&context.app.state), address: context.address() })
     }
 
     fn describe(description: &mut Description) {
@@ -45,14 +45,14 @@ impl Guard for Visitor {
 }
 
 impl Guard for Caller {
-    async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let headers = exchange.headers(header::AUTHORIZATION);
+    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let headers = context.headers(header::AUTHORIZATION);
         if let Some(header) = headers.clone().next() {
-            exchange.app.privacy.check(exchange, Credential::is_basic(header))?;
+            context.app.tls_policy.check(context, Credential::is_basic(header))?;
         }
-        let caller = exchange.app.realm.authenticate(headers, exchange.address()).await?;
-        exchange.who = Who { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
-        let (controller, action) = (exchange.operation.controller, exchange.operation.action);
+        let caller = context.app.state.authenticate(headers, context.address()).await?;
+        context.identity = RequestIdentity { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
+        let (controller, action) = (context.operation.controller, context.operation.action);
         if caller.permits(controller, action) {
             Ok(caller)
         } else {
@@ -62,16 +62,16 @@ impl Guard for Caller {
 }
 
 impl Guard for Administrator {
-    async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let caller = Caller::admit(exchange).await?;
+    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let caller = Caller::admit(context).await?;
         if caller.user.is_admin { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
     }
 }
 
-impl Guard for Oneself {
-    async fn admit(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let caller = Caller::admit(exchange).await?;
-        let is_admitted = is_oneself_or_administrator(&caller, path_id(exchange));
+impl Guard for SelfOrAdministrator {
+    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let caller = Caller::admit(context).await?;
+        let is_admitted = is_self_or_administrator(&caller, path_id(context));
         if is_admitted { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
     }
 }

@@ -7,32 +7,32 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 
 use super::{
+    context::RequestContext,
     error::ApiError,
-    exchange::Exchange,
     json,
+    memory_budget::{MemoryBudget, Permit, SMALL},
     openapi::Description,
-    pages::UserPages,
-    transfer::{SMALL, Share, TransferMemory},
+    user_list_cache::UserListCache,
 };
 use crate::{
-    auth::Rules,
+    auth::Policy,
     domain::{Field, Id, Page, Parsed, Problem, Violations},
     service::configurations::ConfigurationName,
 };
 
 /// The longest value that a violation repeats.
-const LONGEST_REPEATED: usize = 255;
+const MAX_REPEATED: usize = 255;
 
 /// Something that is read from a request, once the caller is admitted.
 pub(super) trait Input: Sized {
-    fn read(exchange: &mut Exchange) -> impl Future<Output = Result<Self, ApiError>>;
+    fn read(context: &mut RequestContext) -> impl Future<Output = Result<Self, ApiError>>;
 
     /// Adds the parameters or the body, and the answers to wrong ones.
     fn describe(description: &mut Description);
 }
 
 impl Input for () {
-    async fn read(_: &mut Exchange) -> Result<Self, ApiError> {
+    async fn read(_: &mut RequestContext) -> Result<Self, ApiError> {
         Ok(())
     }
 
@@ -40,8 +40,8 @@ impl Input for () {
 }
 
 impl<I: Input> Input for (I,) {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        Ok((I::read(exchange).await?,))
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        Ok((I::read(context).await?,))
     }
 
     fn describe(description: &mut Description) {
@@ -50,8 +50,8 @@ impl<I: Input> Input for (I,) {
 }
 
 impl<I: Input, J: Input> Input for (I, J) {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        Ok((I::read(exchange).await?, J::read(exchange).await?))
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        Ok((I::read(context).await?, J::read(context).await?))
     }
 
     fn describe(description: &mut Description) {
@@ -64,8 +64,8 @@ impl<I: Input, J: Input> Input for (I, J) {
 pub(super) struct PathId(pub(super) Id);
 
 impl Input for PathId {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        path_id(exchange).map(Self).ok_or(ApiError::NotFound)
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        path_id(context).map(Self).ok_or(ApiError::NotFound)
     }
 
     fn describe(description: &mut Description) {
@@ -74,13 +74,13 @@ impl Input for PathId {
 }
 
 /// The id in the path, if it is one.
-pub(super) fn path_id(exchange: &Exchange) -> Option<Id> {
-    decoded(&exchange.parameter).as_deref().and_then(Id::parse)
+pub(super) fn path_id(context: &RequestContext) -> Option<Id> {
+    decoded(&context.parameter).as_deref().and_then(Id::parse)
 }
 
 impl Input for ConfigurationName {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let name = decoded(&exchange.parameter).ok_or(ApiError::NotFound)?;
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let name = decoded(&context.parameter).ok_or(ApiError::NotFound)?;
         if !name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Key(name));
         }
@@ -115,8 +115,8 @@ fn hexadecimal(digit: u8) -> Option<u8> {
 }
 
 impl Input for Page {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let query = exchange.http.query_string();
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let query = context.http.query_string();
         Ok(Self::new(number_in_query(query, "limit")?, number_in_query(query, "offset")?))
     }
 
@@ -127,17 +127,17 @@ impl Input for Page {
     }
 }
 
-impl Input for Arc<UserPages> {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        Ok(Self::clone(&exchange.app.user_pages))
+impl Input for Arc<UserListCache> {
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        Ok(Self::clone(&context.app.user_list_cache))
     }
 
     fn describe(_: &mut Description) {}
 }
 
-impl Input for TransferMemory {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        Ok(exchange.app.transfers.clone())
+impl Input for MemoryBudget {
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        Ok(context.app.memory_budget.clone())
     }
 
     fn describe(_: &mut Description) {}
@@ -172,7 +172,7 @@ pub(super) fn text_in_query(query: &str, name: &'static str) -> Result<Option<St
 }
 
 /// Something that is made of the members of a JSON body.
-pub(super) trait FromMembers: Sized {
+pub(super) trait FromObject: Sized {
     /// The body's schema among the document's components.
     const SCHEMA: &'static str;
 
@@ -182,17 +182,17 @@ pub(super) trait FromMembers: Sized {
     /// Whether anybody may send it; then it is small, because it is read before the sender is known.
     const IS_FROM_STRANGERS: bool = false;
 
-    fn from_members(members: Members, rules: &Rules) -> Self;
+    fn from_object(object: JsonObject, policy: &Policy) -> Self;
 }
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<T: FromMembers> Input for Body<T> {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let most = exchange.app.limits.body_bytes;
-        let bytes = read_body(exchange, if T::IS_FROM_STRANGERS { most.min(SMALL) } else { most }).await?;
-        draft_of(&bytes, exchange.app.limits.json_depth, &exchange.app.realm.rules).map(Self)
+impl<T: FromObject> Input for Body<T> {
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let most = context.app.limits.body_bytes;
+        let bytes = read_body(context, if T::IS_FROM_STRANGERS { most.min(SMALL) } else { most }).await?;
+        draft_of(&bytes, context.app.limits.json_depth, &context.app.state.policy).map(Self)
     }
 
     fn describe(description: &mut Description) {
@@ -208,27 +208,27 @@ impl<T: FromMembers> Input for Body<T> {
 }
 
 /// What the bytes of a body say, whose JSON is nested that deep at most.
-pub(super) fn draft_of<T: FromMembers>(bytes: &[u8], depth: usize, rules: &Rules) -> Result<T, ApiError> {
-    let members = json::object(bytes, depth).map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
-    Ok(T::from_members(Members { members, violations: Violations::none() }, rules))
+pub(super) fn draft_of<T: FromObject>(bytes: &[u8], depth: usize, policy: &Policy) -> Result<T, ApiError> {
+    let object = json::object(bytes, depth).map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
+    Ok(T::from_object(JsonObject { object, violations: Violations::none() }, policy))
 }
 
 /// The body, whose memory is the exchange's from then on.
-async fn read_body(exchange: &mut Exchange, limit: usize) -> Result<BytesMut, ApiError> {
-    let length = exchange.headers(header::CONTENT_LENGTH).next();
+async fn read_body(context: &mut RequestContext, limit: usize) -> Result<BytesMut, ApiError> {
+    let length = context.headers(header::CONTENT_LENGTH).next();
     let length = length.and_then(|length| str::from_utf8(length).ok()).and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit as u64) {
         return Err(ApiError::BodyTooLarge(limit));
     }
-    if exchange.headers(header::CONTENT_ENCODING).next().is_some() {
+    if context.headers(header::CONTENT_ENCODING).next().is_some() {
         return Err(ApiError::UnsupportedMediaType("The body must not be encoded."));
     }
-    if !is_json(exchange) {
+    if !is_json(context) {
         return Err(ApiError::UnsupportedMediaType("The body must be application/json in UTF-8."));
     }
-    let share = exchange.of_body.insert(exchange.app.transfers.share());
-    let receiving = receive(&mut exchange.payload, length, limit, share);
-    let received = tokio::time::timeout(exchange.app.limits.body_deadline, receiving).await;
+    let permit = context.of_body.insert(context.app.memory_budget.permit());
+    let receiving = receive(&mut context.payload, length, limit, permit);
+    let received = tokio::time::timeout(context.app.limits.body_deadline, receiving).await;
     received.unwrap_or(Err(ApiError::BodyTooSlow))
 }
 
@@ -238,7 +238,7 @@ async fn receive(
     payload: &mut Payload,
     length: Option<u64>,
     limit: usize,
-    share: &mut Share,
+    permit: &mut Permit,
 ) -> Result<BytesMut, ApiError> {
     let mut body = BytesMut::new();
     while length.is_none_or(|length| (body.len() as u64) < length)
@@ -248,7 +248,7 @@ async fn receive(
         if body.len() + chunk.len() > limit {
             return Err(ApiError::BodyTooLarge(limit));
         }
-        share.grow_to(body.len() + chunk.len())?;
+        permit.grow_to(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     body.truncate(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(body.len()));
@@ -256,8 +256,8 @@ async fn receive(
 }
 
 /// Whether the body is declared, once, as JSON in UTF-8.
-fn is_json(exchange: &Exchange) -> bool {
-    let mut declared = exchange.headers(header::CONTENT_TYPE);
+fn is_json(context: &RequestContext) -> bool {
+    let mut declared = context.headers(header::CONTENT_TYPE);
     let (Some(content_type), None) = (declared.next(), declared.next()) else { return false };
     let Ok(content_type) = str::from_utf8(content_type) else { return false };
     let mut parts = content_type.split(';').map(str::trim);
@@ -273,21 +273,21 @@ fn is_other_charset(name: &str, value: &str) -> bool {
 }
 
 /// The members of a body, and what is wrong with those that have been read.
-pub(super) struct Members {
-    members: Map<String, Value>,
+pub(super) struct JsonObject {
+    object: Map<String, Value>,
     pub(super) violations: Violations,
 }
 
-impl Members {
+impl JsonObject {
     /// The member's text, where it is a text.
     pub(super) fn raw_text(&self, name: &str) -> Option<&str> {
-        self.members.get(name).and_then(Value::as_str)
+        self.object.get(name).and_then(Value::as_str)
     }
 
     /// The member's own members, where it is an object.
     pub(super) fn nested(&self, name: &str) -> Option<Self> {
-        let members = self.members.get(name)?.as_object()?.clone();
-        Some(Self { members, violations: Violations::none() })
+        let object = self.object.get(name)?.as_object()?.clone();
+        Some(Self { object, violations: Violations::none() })
     }
 
     /// A text; `null` is the empty one.
@@ -301,7 +301,7 @@ impl Members {
 
     /// A text that is measured in bytes; its violations do not repeat it.
     pub(super) fn text_in_bytes<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
-        let parsed = match self.members.get(name) {
+        let parsed = match self.object.get(name) {
             None => return Field::Absent,
             Some(Value::Null) => parse(""),
             Some(Value::String(text)) => parse(text),
@@ -318,7 +318,7 @@ impl Members {
 
     /// A password; `null` is as good as absent.
     pub(super) fn secret_text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
-        match self.members.get(name) {
+        match self.object.get(name) {
             Some(Value::Null) => Field::Absent,
             _ => self.text_in_bytes(name, parse),
         }
@@ -369,7 +369,7 @@ impl Members {
     }
 
     fn read<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Parsed<T>) -> Field<T> {
-        let Some(value) = self.members.get(name) else { return Field::Absent };
+        let Some(value) = self.object.get(name) else { return Field::Absent };
         parse(value).map_or_else(
             |problem| {
                 let repeated = if problem == Problem::Invalid { repeatable(value) } else { None };
@@ -384,7 +384,7 @@ impl Members {
 /// The refused value as a text, unless it is long.
 fn repeatable(value: &Value) -> Option<String> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    (text.chars().count() <= LONGEST_REPEATED).then_some(text)
+    (text.chars().count() <= MAX_REPEATED).then_some(text)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
+    context::RequestContext,
     error::ApiError,
-    exchange::Exchange,
     input::{Input, text_in_query},
     openapi::Description,
     reply::{Listed, Listing, NoContent},
@@ -39,8 +39,8 @@ impl Listed for LockView {
 }
 
 impl Input for LockFilter {
-    async fn read(exchange: &mut Exchange) -> Result<Self, ApiError> {
-        let query = exchange.http.query_string();
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let query = context.http.query_string();
         // A mistyped name would clear them all.
         if form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name != "username" && name != "address") {
             return Err(ApiError::Malformed("Only a username and an address tell which locks are meant.".to_owned()));

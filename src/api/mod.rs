@@ -4,32 +4,32 @@ mod api_keys;
 mod audit;
 mod configurations;
 mod connection;
+mod context;
 mod cors;
-mod documents;
 pub mod entry;
 mod error;
-mod exchange;
 mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
-mod hourly;
 mod input;
 mod json;
 mod locks;
+mod memory_budget;
 mod mount;
 pub mod openapi;
 pub mod operations;
-mod pages;
-mod privacy;
+mod public_endpoints;
+mod rate_limited_log;
 mod reply;
 mod routes;
 mod sessions;
 mod systems;
-mod transfer;
+mod tls_policy;
+mod user_list_cache;
 mod users;
 
 pub use self::{
-    connection::Connection, cors::Origins, exchange::App, forwarded::TrustedProxies, pages::UserPages,
-    privacy::Privacy, transfer::TransferMemory,
+    connection::Connection, context::App, cors::Origins, forwarded::TrustedProxies, memory_budget::MemoryBudget,
+    tls_policy::TlsPolicy, user_list_cache::UserListCache,
 };

@@ -5,7 +5,7 @@ use std::future::Future;
 use actix_web::HttpResponse;
 use futures_util::future::LocalBoxFuture;
 
-use super::{error::ApiError, exchange::Exchange, guard::Guard, input::Input, openapi::Description, reply::Reply};
+use super::{context::RequestContext, error::ApiError, guard::Guard, input::Input, openapi::Description, reply::Reply};
 
 /// A handler: its first parameter is its guard, its others are its inputs.
 pub(super) trait Handler<G, I>: Copy + Send + Sync + 'static {
@@ -53,7 +53,7 @@ where
     }
 }
 
-type Run = dyn for<'a> Fn(&'a mut Exchange) -> LocalBoxFuture<'a, Result<HttpResponse, ApiError>> + Send + Sync;
+type Run = dyn for<'a> Fn(&'a mut RequestContext) -> LocalBoxFuture<'a, Result<HttpResponse, ApiError>> + Send + Sync;
 
 /// A handler of any shape, ready to answer and to describe itself.
 pub(super) struct Mounted {
@@ -64,7 +64,7 @@ pub(super) struct Mounted {
 /// Mounts a handler behind the guard that its row names.
 pub(super) fn mount<G: Guard + 'static, I: Input + 'static, H: Handler<G, I>>(handler: H) -> Mounted {
     Mounted {
-        run: Box::new(move |exchange| Box::pin(answer::<G, I, H>(handler, exchange))),
+        run: Box::new(move |context| Box::pin(answer::<G, I, H>(handler, context))),
         describe: |description| {
             G::describe(description);
             I::describe(description);
@@ -75,11 +75,11 @@ pub(super) fn mount<G: Guard + 'static, I: Input + 'static, H: Handler<G, I>>(ha
 
 async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
     handler: H,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
 ) -> Result<HttpResponse, ApiError> {
     // Admit before parsing: a stranger must not learn from a 400 or 404 what is behind the door.
-    let guard = G::admit(exchange).await?;
-    let inputs = I::read(exchange).await?;
+    let guard = G::admit(context).await?;
+    let inputs = I::read(context).await?;
     let reply = handler.call(guard, inputs).await?;
-    reply.into_response(exchange.outgoing()).await
+    reply.into_response(context.response_budget()).await
 }

@@ -146,7 +146,7 @@ fn described(operation: &Operation) -> Value {
     let scope = format!("**API Key Scope**: {} / {}", operation.controller, operation.action);
     let mut value =
         json!({"summary": operation.summary, "operationId": operation.id, "description": scope, "tags": ["users"]});
-    if operation.admits == Admits::Visitor {
+    if operation.admits == Admits::Anonymous {
         value["security"] = json!([]);
     }
     if !description.parameters.is_empty() {

@@ -6,12 +6,12 @@ use actix_web::http::Method;
 
 use super::{
     api_keys, audit, configurations,
-    guard::Oneself,
+    guard::SelfOrAdministrator,
     locks,
     mount::{Mounted, mount},
     sessions, systems, users,
 };
-use crate::auth::{Administrator, Caller, Visitor};
+use crate::auth::{Administrator, Anonymous, Caller};
 
 /// Where the operations are.
 pub const PREFIX: &str = "/api/v2";
@@ -20,11 +20,11 @@ pub const PREFIX: &str = "/api/v2";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admits {
     /// Anybody, without a credential.
-    Visitor,
+    Anonymous,
     /// Every user.
     Caller,
     /// The user in the path, and administrators.
-    Oneself,
+    SelfOrAdministrator,
     /// Administrators alone.
     Administrator,
 }
@@ -68,7 +68,7 @@ macro_rules! operations {
 
 operations! {
     /// Open a new session
-    sign_in POST "/users/sign_in" sessions / create Visitor sessions::sign_in;
+    sign_in POST "/users/sign_in" sessions / create Anonymous sessions::sign_in;
     /// Close the session
     sign_out DELETE "/users/sign_out" sessions / destroy Caller sessions::sign_out;
     /// Lists all configurations of current user.
@@ -98,9 +98,9 @@ operations! {
     /// Creates a new user.
     create_user POST "/users" users / create Administrator users::create;
     /// Displays a specific user.
-    show_user GET "/users/{user_id}" users / show Oneself users::show;
+    show_user GET "/users/{user_id}" users / show SelfOrAdministrator users::show;
     /// Updates a specific user.
-    update_user PUT "/users/{user_id}" users / update Oneself users::update;
+    update_user PUT "/users/{user_id}" users / update SelfOrAdministrator users::update;
     /// Destroys a specific user.
     destroy_user DELETE "/users/{user_id}" users / destroy Administrator users::destroy;
     /// List all system users.

@@ -15,10 +15,10 @@ use serde::Serialize;
 use tokio::task::yield_now;
 
 use super::{
+    context::RequestIdentity,
     error::ApiError,
-    exchange::Who,
+    memory_budget::{BudgetedBuffer, DEFAULT, ResponseBudget, ready_body},
     openapi::Description,
-    transfer::{Growing, Outgoing, USUAL, ready_body},
 };
 use crate::{domain::Id, secret::Secret, store::Slice};
 
@@ -31,8 +31,9 @@ pub(super) trait Reply: Sized {
     /// The answer.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if there is no memory for it and it may be refused.
-    fn into_response(self, outgoing: Outgoing<'_>) -> impl Future<Output = Result<HttpResponse, ApiError>>;
+    /// [`ApiError::BudgetExhausted`] if there is no memory for it and it may be refused.
+    fn into_response(self, response_budget: ResponseBudget<'_>)
+    -> impl Future<Output = Result<HttpResponse, ApiError>>;
 
     fn describe(description: &mut Description);
 }
@@ -111,8 +112,8 @@ impl<V: Listed> Listing<V> {
     /// Writes the list as JSON. Others have their turn in between, because a long one takes seconds.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if there is no memory for what is written.
-    pub(super) async fn write_to(self, answer: &mut Growing) -> Result<(), ApiError> {
+    /// [`ApiError::BudgetExhausted`] if there is no memory for what is written.
+    pub(super) async fn write_to(self, answer: &mut BudgetedBuffer) -> Result<(), ApiError> {
         let mut paused_at = 0;
         let mut before = format!("{{\"{}\":[", V::COLLECTION);
         for item in self.items {
@@ -132,8 +133,8 @@ impl<V: Listed> Listing<V> {
 }
 
 impl<V: View> Reply for Shown<V> {
-    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
-        json_within(outgoing, StatusCode::OK, &self.0)
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+        json_within(response_budget, StatusCode::OK, &self.0)
     }
 
     fn describe(description: &mut Description) {
@@ -142,8 +143,8 @@ impl<V: View> Reply for Shown<V> {
 }
 
 impl<V: View> Reply for Created<V> {
-    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
-        json_within(outgoing, StatusCode::CREATED, &self.0)
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+        json_within(response_budget, StatusCode::CREATED, &self.0)
     }
 
     fn describe(description: &mut Description) {
@@ -152,12 +153,12 @@ impl<V: View> Reply for Created<V> {
 }
 
 impl<V: View> Reply for SignedIn<V> {
-    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
-        let mut response = json_within(outgoing, StatusCode::CREATED, &self.view)?;
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+        let mut response = json_within(response_budget, StatusCode::CREATED, &self.view)?;
         let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
         response.headers_mut().insert(header::AUTHORIZATION, value);
-        response.extensions_mut().insert(Who { user: Some(self.user), api_key: None });
+        response.extensions_mut().insert(RequestIdentity { user: Some(self.user), api_key: None });
         Ok(response)
     }
 
@@ -168,7 +169,7 @@ impl<V: View> Reply for SignedIn<V> {
 }
 
 impl Reply for NoContent {
-    async fn into_response(self, _: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+    async fn into_response(self, _: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
         Ok(HttpResponse::NoContent().finish())
     }
 
@@ -178,8 +179,8 @@ impl Reply for NoContent {
 }
 
 impl<R: Reply> Reply for Permitted<R> {
-    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
-        self.0.into_response(outgoing).await
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+        self.0.into_response(response_budget).await
     }
 
     fn describe(description: &mut Description) {
@@ -189,9 +190,9 @@ impl<R: Reply> Reply for Permitted<R> {
 }
 
 impl<V: Listed> Reply for Listing<V> {
-    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
         // What is written takes the place of the records one by one.
-        let mut answer = Growing::in_place_of(outgoing, self.items.iter().map(V::bytes).sum())?;
+        let mut answer = BudgetedBuffer::in_place_of(response_budget, self.items.iter().map(V::bytes).sum())?;
         self.write_to(&mut answer).await?;
         Ok(encoded(StatusCode::OK, answer.into_body()))
     }
@@ -202,8 +203,8 @@ impl<V: Listed> Reply for Listing<V> {
 }
 
 impl<R: Reply> Reply for Encoded<R> {
-    async fn into_response(self, outgoing: Outgoing<'_>) -> Result<HttpResponse, ApiError> {
-        ready(outgoing, self.body)
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+        ready(response_budget, self.body)
     }
 
     fn describe(description: &mut Description) {
@@ -212,25 +213,29 @@ impl<R: Reply> Reply for Encoded<R> {
 }
 
 /// An answer with a JSON body, in memory that is taken while it is written.
-fn json_within(outgoing: Outgoing<'_>, status: StatusCode, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
-    let mut answer = Growing::new(outgoing);
+fn json_within(
+    response_budget: ResponseBudget<'_>,
+    status: StatusCode,
+    body: &impl Serialize,
+) -> Result<HttpResponse, ApiError> {
+    let mut answer = BudgetedBuffer::new(response_budget);
     put(&mut answer, body)?;
     Ok(encoded(status, answer.into_body()))
 }
 
-fn put(answer: &mut Growing, value: &impl Serialize) -> Result<(), ApiError> {
+fn put(answer: &mut BudgetedBuffer, value: &impl Serialize) -> Result<(), ApiError> {
     serde_json::to_writer(answer, value).map_err(|error| {
         assert_eq!(error.io_error_kind(), Some(ErrorKind::OutOfMemory), "views have text keys and finite numbers");
-        ApiError::Crowded
+        ApiError::BudgetExhausted
     })
 }
 
 /// 200 with a body that is JSON already.
 ///
 /// # Errors
-/// [`ApiError::Crowded`] if there is no memory to hand it on.
-pub(super) fn ready(outgoing: Outgoing<'_>, body: Bytes) -> Result<HttpResponse, ApiError> {
-    Ok(encoded(StatusCode::OK, ready_body(outgoing, body)?))
+/// [`ApiError::BudgetExhausted`] if there is no memory to hand it on.
+pub(super) fn ready(response_budget: ResponseBudget<'_>, body: Bytes) -> Result<HttpResponse, ApiError> {
+    Ok(encoded(StatusCode::OK, ready_body(response_budget, body)?))
 }
 
 /// An answer with a small JSON body.
@@ -240,7 +245,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
 
 /// A view as JSON.
 pub(super) fn encode(body: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(USUAL);
+    let mut bytes = Vec::with_capacity(DEFAULT);
     serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");
     bytes
 }
@@ -255,7 +260,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::api::TransferMemory;
+    use crate::api::MemoryBudget;
 
     /// A text, and how much room it is said to take.
     struct Text(String, usize);
@@ -281,13 +286,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_has_its_items_and_its_count() {
-        let memory = TransferMemory::new(1 << 20);
+        let memory = MemoryBudget::new(1 << 20);
         for (number, expected) in [
             (0, r#"{"texts":[],"count":7}"#),
             (1, r#"{"texts":["xx"],"count":7}"#),
             (3, r#"{"texts":["xx","xx","xx"],"count":7}"#),
         ] {
-            let mut answer = Growing::new(Outgoing { memory: &memory, may_be_refused: true });
+            let mut answer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
             texts(number, 2).write_to(&mut answer).await.unwrap();
             assert_eq!(answer.into_bytes(), expected);
         }
@@ -295,9 +300,9 @@ mod tests {
 
     #[test]
     fn others_have_their_turn_while_a_long_list_is_written() {
-        let memory = TransferMemory::new(64 << 20);
+        let memory = MemoryBudget::new(64 << 20);
         let is_written_in_one_turn = |list: Listing<Text>| {
-            let mut answer = Growing::new(Outgoing { memory: &memory, may_be_refused: true });
+            let mut answer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
             list.write_to(&mut answer).now_or_never().is_some()
         };
         assert_eq!([texts(100, 100), texts(100, 10_000)].map(is_written_in_one_turn), [true, false]);
@@ -305,19 +310,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_takes_memory_for_its_records_and_for_what_is_written_of_them() {
-        let memory = TransferMemory::new(1 << 20);
-        let outgoing = Outgoing { memory: &memory, may_be_refused: true };
+        let memory = MemoryBudget::new(1 << 20);
+        let response_budget = ResponseBudget { memory: &memory, may_be_refused: true };
         let large = || Listing { items: vec![Text("written short".to_owned(), 900_000)], count: 1 };
 
-        let answered = texts(3, 100_000).into_response(outgoing).await.unwrap();
+        let answered = texts(3, 100_000).into_response(response_budget).await.unwrap();
         let around = r#"{"texts":["","",""],"count":7}"#.len() as u64;
         assert_eq!(answered.body().size(), BodySize::Sized(300_000 + around));
         for refused in [large(), texts(6, 100_000)] {
-            assert!(refused.into_response(outgoing).await.is_err(), "the first is not sent yet");
+            assert!(refused.into_response(response_budget).await.is_err(), "the first is not sent yet");
         }
         drop(answered);
         for list in [large(), texts(6, 100_000), texts(20, 100_000)] {
-            assert!(list.into_response(outgoing).await.is_ok());
+            assert!(list.into_response(response_budget).await.is_ok());
         }
     }
 }

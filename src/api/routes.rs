@@ -15,7 +15,7 @@ pub(super) enum Routed<'a> {
     /// Nowhere: the path is known and has these methods, but not that one.
     NotThatMethod(&'static Route),
     /// Nowhere: the path is unknown.
-    Nowhere,
+    NotFound,
 }
 
 /// A path and its operations.
@@ -52,9 +52,9 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 
 /// Finds the operation of a method and a path, which is taken as it was sent.
 pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
-    let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::Nowhere };
+    let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::NotFound };
     let found = ROUTES.iter().find_map(|route| route.parameter_of(rest).map(|parameter| (route, parameter)));
-    let Some((route, parameter)) = found else { return Routed::Nowhere };
+    let Some((route, parameter)) = found else { return Routed::NotFound };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
         Some(operation) => Routed::To(operation, parameter),
@@ -109,7 +109,7 @@ mod tests {
         match route(method, path) {
             Routed::To(operation, parameter) => format!("{} {}", operation.id, parameter),
             Routed::NotThatMethod(route) => format!("not {method}, but {}", route.allow),
-            Routed::Nowhere => "nowhere".to_owned(),
+            Routed::NotFound => "nowhere".to_owned(),
         }
     }
 

@@ -49,11 +49,11 @@ impl Listed for SystemGroupView {
 }
 
 pub(super) async fn users(Administrator(caller): Administrator) -> Result<Listing<SystemUserView>, ApiError> {
-    let users = caller.realm.names.users().await?;
+    let users = caller.state.names.users().await?;
     Ok(Listing::whole(users.into_iter().map(SystemUserView::from).collect()))
 }
 
 pub(super) async fn groups(Administrator(caller): Administrator) -> Result<Listing<SystemGroupView>, ApiError> {
-    let groups = caller.realm.names.groups().await?;
+    let groups = caller.state.names.groups().await?;
     Ok(Listing::whole(groups.into_iter().map(SystemGroupView::from).collect()))
 }

@@ -6,14 +6,14 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     error::ApiError,
-    guard::Oneself,
-    input::{Body, FromMembers, Members, PathId},
-    pages::UserPages,
+    guard::SelfOrAdministrator,
+    input::{Body, FromObject, JsonObject, PathId},
+    memory_budget::BudgetedBuffer,
     reply::{Created, Encoded, Listed, Listing, NoContent, Permitted, Shown, View, encode},
-    transfer::Growing,
+    user_list_cache::UserListCache,
 };
 use crate::{
-    auth::{Administrator, Caller, Rules},
+    auth::{Administrator, Caller, Policy},
     domain::{Email, NewPassword, Page, SystemId, User, Username},
     service::users::{self, UserDraft},
 };
@@ -24,22 +24,22 @@ pub(super) struct UserView(User);
 impl Serialize for UserView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let user = &self.0;
-        let mut members = serializer.serialize_struct("user", 8)?;
-        members.serialize_field("id", &user.id)?;
+        let mut object = serializer.serialize_struct("user", 8)?;
+        object.serialize_field("id", &user.id)?;
         if let Some(id) = &user.user_id {
-            members.serialize_field("user_id", id)?;
+            object.serialize_field("user_id", id)?;
         }
         if let Some(id) = &user.group_id {
-            members.serialize_field("group_id", id)?;
+            object.serialize_field("group_id", id)?;
         }
-        members.serialize_field("username", &user.username)?;
+        object.serialize_field("username", &user.username)?;
         if let Some(email) = &user.email {
-            members.serialize_field("email", email)?;
+            object.serialize_field("email", email)?;
         }
-        members.serialize_field("is_admin", &user.is_admin)?;
-        members.serialize_field("created_at", user.created_at.text().as_str())?;
-        members.serialize_field("updated_at", user.updated_at.text().as_str())?;
-        members.end()
+        object.serialize_field("is_admin", &user.is_admin)?;
+        object.serialize_field("created_at", user.created_at.text().as_str())?;
+        object.serialize_field("updated_at", user.updated_at.text().as_str())?;
+        object.end()
     }
 }
 
@@ -58,18 +58,18 @@ impl Listed for UserView {
     const COLLECTION: &'static str = "users";
 }
 
-impl FromMembers for UserDraft {
+impl FromObject for UserDraft {
     const SCHEMA: &'static str = "user";
 
-    fn from_members(mut members: Members, rules: &Rules) -> Self {
+    fn from_object(mut object: JsonObject, policy: &Policy) -> Self {
         Self {
-            username: members.text("username", Username::parse),
-            password: members.secret_text("password", |text| NewPassword::parse(text, rules.password_shortest)),
-            email: members.optional_text("email", Email::parse),
-            user_id: members.optional_integer("user_id", SystemId::new),
-            group_id: members.optional_integer("group_id", SystemId::new),
-            is_admin: members.truth("is_admin"),
-            violations: members.violations,
+            username: object.text("username", Username::parse),
+            password: object.secret_text("password", |text| NewPassword::parse(text, policy.min_password_bytes)),
+            email: object.optional_text("email", Email::parse),
+            user_id: object.optional_integer("user_id", SystemId::new),
+            group_id: object.optional_integer("group_id", SystemId::new),
+            is_admin: object.truth("is_admin"),
+            violations: object.violations,
         }
     }
 }
@@ -81,13 +81,13 @@ pub(super) async fn show_current(caller: Caller) -> Result<Encoded<Shown<UserVie
 pub(super) async fn index(
     administrator: Administrator,
     page: Page,
-    pages: Arc<UserPages>,
+    user_list_cache: Arc<UserListCache>,
 ) -> Result<Encoded<Listing<UserView>>, ApiError> {
-    let mark = administrator.0.store().mark_of_users();
-    let write = async |answer: &mut Growing| {
+    let version = administrator.0.store().users_version();
+    let write = async |answer: &mut BudgetedBuffer| {
         Listing::of(users::index(&administrator, page)?, UserView::from).write_to(answer).await
     };
-    Ok(Encoded::new(pages.page(page, mark, write).await?))
+    Ok(Encoded::new(user_list_cache.page(page, version, write).await?))
 }
 
 pub(super) async fn create(
@@ -97,12 +97,15 @@ pub(super) async fn create(
     Ok(Created(users::create(&administrator, draft).await?.into()))
 }
 
-pub(super) async fn show(Oneself(caller): Oneself, PathId(id): PathId) -> Result<Shown<UserView>, ApiError> {
+pub(super) async fn show(
+    SelfOrAdministrator(caller): SelfOrAdministrator,
+    PathId(id): PathId,
+) -> Result<Shown<UserView>, ApiError> {
     Ok(Shown(users::show(&caller, id)?.into()))
 }
 
 pub(super) async fn update(
-    Oneself(caller): Oneself,
+    SelfOrAdministrator(caller): SelfOrAdministrator,
     PathId(id): PathId,
     Body(draft): Body<UserDraft>,
 ) -> Result<Shown<UserView>, ApiError> {

@@ -10,11 +10,11 @@ use aws_lc_rs::{
 use super::{done, line::body};
 use crate::{
     clock::Timestamp,
-    domain::{Action, Actor, AuditEntry, Event, Subject},
+    domain::{Action, Actor, AffectedResource, AuditEntry, Event},
     secret::{Purpose, RootSecret},
     store::{
         PutError, StoreError, Txn,
-        audit::{self, AuditState, Place},
+        audit::{self, AuditState, LogPosition},
         table,
     },
 };
@@ -54,7 +54,7 @@ impl Chain {
         // A state that somebody else has written must stay recognisable as such.
         let is_sealed = self.has_sealed(&state);
         if !self.is_own(&state) {
-            self.take_up(txn, &mut state, event.at, NOT_OURS)?;
+            self.continue_under_key(txn, &mut state, event.at, NOT_OURS)?;
         }
         self.put_next(txn, &mut state, event)?;
         if is_sealed {
@@ -72,7 +72,7 @@ impl Chain {
     pub fn begin(&self, txn: &mut Txn<'_>, why: &str, event: Event) -> Result<(), StoreError> {
         let mut state = self.known(txn)?;
         if state.last.id > 0 {
-            self.take_up(txn, &mut state, event.at, why)?;
+            self.continue_under_key(txn, &mut state, event.at, why)?;
         }
         self.put_next(txn, &mut state, event)?;
         self.seal(&mut state);
@@ -81,7 +81,7 @@ impl Chain {
     }
 
     /// Goes on under this key with an entry that says why, and leaves the seal broken.
-    pub(super) fn take_up(
+    pub(super) fn continue_under_key(
         &self,
         txn: &mut Txn<'_>,
         state: &mut AuditState,
@@ -89,21 +89,21 @@ impl Chain {
         why: &str,
     ) -> Result<(), StoreError> {
         (state.key_id, state.key_since, state.seal) = (self.0.id, state.last.id + 1, UNSEALED);
-        let subject = Subject::details(vec![why.to_owned()]);
+        let subject = AffectedResource::details(vec![why.to_owned()]);
         self.put_next(txn, state, done(at, Actor::SERVER, Action::ContinueLog, subject))
     }
 
     /// Notes how far the log is in its files and what is no longer kept there, and removes the oldest entries beyond
-    /// `most_rows` from the store, some at a time.
+    /// `max_rows` from the store, some at a time.
     pub(super) fn advance(
         &self,
         txn: &mut Txn<'_>,
-        exported: Place,
-        dropped: Option<Place>,
-        most_rows: u64,
+        exported: LogPosition,
+        dropped: Option<LogPosition>,
+        max_rows: u64,
     ) -> Result<(), StoreError> {
         // Few, because others wait for them.
-        const MOST_AT_ONCE: usize = 250;
+        const MAX_AT_ONCE: usize = 250;
         let Some(mut state) = audit::state(txn)?.filter(|state| self.is_own(state)) else { return Ok(()) };
         let is_sealed = self.has_sealed(&state);
         // Files that have more than the log has are those of another.
@@ -111,12 +111,12 @@ impl Chain {
             state.exported = exported;
         }
         state.dropped = dropped.filter(|dropped| dropped.id <= state.exported.id).unwrap_or(state.dropped);
-        let last_to_go = state.last.id.saturating_sub(most_rows).min(state.exported.id);
-        for entry in audit::behind(txn, state.pruned.id, MOST_AT_ONCE)? {
+        let last_to_go = state.last.id.saturating_sub(max_rows).min(state.exported.id);
+        for entry in audit::behind(txn, state.pruned.id, MAX_AT_ONCE)? {
             if entry.id > last_to_go {
                 break;
             }
-            state.pruned = place(&entry);
+            state.pruned = position(&entry);
             txn.remove(&entry)?;
         }
         if is_sealed {
@@ -145,7 +145,7 @@ impl Chain {
     }
 
     /// Whether that HMAC of a link was made under this key.
-    pub(super) fn vouches_for(&self, link: &[u8; 32], mac: &[u8; 32]) -> bool {
+    pub(super) fn verify_mac(&self, link: &[u8; 32], mac: &[u8; 32]) -> bool {
         hmac::verify(&self.0.entries, &[b"entry".as_slice(), link].concat(), mac).is_ok()
     }
 
@@ -168,7 +168,7 @@ impl Chain {
         let link = link(&state.last.link, body(id, &event).as_bytes());
         let mac = sign(&self.0.entries, b"entry", &link);
         let entry = AuditEntry { id, event, link, mac };
-        state.last = place(&entry);
+        state.last = position(&entry);
         put(txn, &entry)
     }
 }
@@ -182,8 +182,8 @@ pub(super) fn put(txn: &mut Txn<'_>, entry: &AuditEntry) -> Result<(), StoreErro
 }
 
 /// The place behind an entry.
-pub(super) fn place(entry: &AuditEntry) -> Place {
-    Place { id: entry.id, link: entry.link }
+pub(super) fn position(entry: &AuditEntry) -> LogPosition {
+    LogPosition { id: entry.id, link: entry.link }
 }
 
 /// The link of the entry with that text, behind the one with that link.
@@ -197,7 +197,7 @@ pub(super) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
 fn sealed_bytes(state: &AuditState) -> Vec<u8> {
     let places = [state.last, state.exported, state.pruned, state.dropped];
     let mut bytes: Vec<u8> =
-        places.iter().flat_map(|place| [&place.id.to_be_bytes(), &place.link[..]].concat()).collect();
+        places.iter().flat_map(|position| [&position.id.to_be_bytes(), &position.link[..]].concat()).collect();
     bytes.extend(state.key_id);
     bytes.extend(state.key_since.to_be_bytes());
     bytes
@@ -227,7 +227,7 @@ mod tests {
     fn ten() -> (Store, Chain) {
         let (store, chain) = (Store::over(Arc::new(Memory::default())), Chain::new(&RootSecret::from_bytes([7; 32])));
         for number in 1..=10 {
-            let event = done(Timestamp::from_secs(number), Actor::SERVER, Action::SignIn, Subject::default());
+            let event = done(Timestamp::from_secs(number), Actor::SERVER, Action::SignIn, AffectedResource::default());
             chain.record(&store, event).unwrap();
         }
         (store, chain)
@@ -237,7 +237,7 @@ mod tests {
     fn files_that_have_more_than_the_log_has_count_for_nothing() {
         let (store, chain) = ten();
         let before = audit::state(&store).unwrap();
-        let eleventh = Place { id: 11, link: [0; 32] };
+        let eleventh = LogPosition { id: 11, link: [0; 32] };
 
         store.write_blocking(move |txn| chain.advance(txn, eleventh, Some(eleventh), 2)).unwrap();
 
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn what_is_in_no_file_stays_in_the_store_however_little_is_to_stay() {
         let (store, chain) = ten();
-        let fifth = place(&audit::behind(&store, 4, 1).unwrap()[0]);
+        let fifth = position(&audit::behind(&store, 4, 1).unwrap()[0]);
 
         store.write_blocking(move |txn| chain.advance(txn, fifth, None, 2)).unwrap();
 

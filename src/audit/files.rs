@@ -11,18 +11,18 @@ use std::{
 use super::{
     AuditError,
     line::{line, parts},
-    reading::Told,
+    log_reader::EntrySummary,
 };
-use crate::{clock::Timestamp, directory::named_in, domain::AuditEntry, logging::chain, store::audit::Place};
+use crate::{clock::Timestamp, directory::named_in, domain::AuditEntry, logging::chain, store::audit::LogPosition};
 
 /// What the files are called; the id of the first entry stands between.
 const NAMES: (&str, &str) = ("audit-", ".jsonl");
 /// Longer than any line: at most some texts of a few hundred characters and the settings.
-pub(super) const LONGEST_LINE: u64 = 1 << 20;
+pub(super) const MAX_LINE: u64 = 1 << 20;
 
 /// When a file is ended, and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileRules {
+pub struct RetentionPolicy {
     /// A file of that size is ended.
     pub size_bytes: u64,
     /// A file whose first entry is that old is ended.
@@ -35,9 +35,9 @@ pub struct FileRules {
 #[derive(Debug)]
 pub struct Files {
     directory: PathBuf,
-    rules: FileRules,
+    policy: RetentionPolicy,
     current: Option<Current>,
-    last: Place,
+    last: LogPosition,
 }
 
 #[derive(Debug)]
@@ -60,13 +60,13 @@ impl Files {
     ///
     /// # Errors
     /// [`AuditError::Io`] if they cannot be used.
-    pub fn open(directory: &Path, rules: FileRules, exported: Place) -> Result<Self, AuditError> {
+    pub fn open(directory: &Path, policy: RetentionPolicy, exported: LogPosition) -> Result<Self, AuditError> {
         let failed = |source| AuditError::Io { path: directory.to_owned(), source };
         if !directory.exists() {
             DirBuilder::new().mode(0o700).create(directory).map_err(failed)?;
         }
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        let mut files = Self { directory: directory.to_owned(), rules, current: None, last: Place::default() };
+        let mut files = Self { directory: directory.to_owned(), policy, current: None, last: LogPosition::default() };
         let mut names = names(directory).map_err(failed)?;
         while let Some(path) = names.pop() {
             match last_in(&path) {
@@ -94,7 +94,7 @@ impl Files {
 
     /// The last entry in them, id 0 if there is none.
     #[must_use]
-    pub fn last(&self) -> Place {
+    pub fn last(&self) -> LogPosition {
         self.last
     }
 
@@ -107,7 +107,7 @@ impl Files {
         let mut last = self.last;
         for entry in entries {
             let length = self.current.as_ref().map_or(0, |current| current.length) + waiting.len() as u64;
-            if self.current.as_ref().is_some_and(|current| current.is_over(&self.rules, length, entry.event.at)) {
+            if self.current.as_ref().is_some_and(|current| current.is_over(&self.policy, length, entry.event.at)) {
                 self.write(&waiting, last)?;
                 waiting.clear();
                 self.current = None;
@@ -117,7 +117,7 @@ impl Files {
             }
             waiting.push_str(&line(entry));
             waiting.push('\n');
-            last = super::chain::place(entry);
+            last = super::chain::position(entry);
         }
         self.write(&waiting, last)
     }
@@ -126,12 +126,13 @@ impl Files {
     ///
     /// # Errors
     /// [`AuditError::Io`] if they cannot be read.
-    pub fn excess(&self) -> Result<Vec<(PathBuf, Place)>, AuditError> {
+    pub fn excess(&self) -> Result<Vec<(PathBuf, LogPosition)>, AuditError> {
         let failed = |source| AuditError::Io { path: self.directory.clone(), source };
         let names = names(&self.directory).map_err(failed)?;
-        let excess = names.len().saturating_sub(self.rules.keep);
-        let with_last =
-            |path: PathBuf| last_in(&path).map(|last| (path, last.map_or_else(Place::default, |last| last.place)));
+        let excess = names.len().saturating_sub(self.policy.keep);
+        let with_last = |path: PathBuf| {
+            last_in(&path).map(|last| (path, last.map_or_else(LogPosition::default, |last| last.position)))
+        };
         names.into_iter().take(excess).map(with_last).collect()
     }
 
@@ -150,7 +151,7 @@ impl Files {
         let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
         let length = last.length;
         file.set_permissions(fs::Permissions::from_mode(0o600)).and_then(|()| file.set_len(length)).map_err(failed)?;
-        self.last = last.place;
+        self.last = last.position;
         self.current = Some(Current { path, file, length, began });
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Files {
         Ok(())
     }
 
-    fn write(&mut self, lines: &str, last: Place) -> Result<(), AuditError> {
+    fn write(&mut self, lines: &str, last: LogPosition) -> Result<(), AuditError> {
         let Some(current) = self.current.as_mut().filter(|_| !lines.is_empty()) else { return Ok(()) };
         let written = current.file.write_all(lines.as_bytes()).and_then(|()| current.file.sync_data());
         if let Err(source) = written {
@@ -182,9 +183,9 @@ impl Files {
 }
 
 impl Current {
-    fn is_over(&self, rules: &FileRules, length: u64, now: Timestamp) -> bool {
+    fn is_over(&self, policy: &RetentionPolicy, length: u64, now: Timestamp) -> bool {
         let age = now.as_millis().saturating_sub(self.began.as_millis());
-        length > 0 && (length >= rules.size_bytes || u128::from(age) >= rules.age.as_millis())
+        length > 0 && (length >= policy.size_bytes || u128::from(age) >= policy.age.as_millis())
     }
 }
 
@@ -196,7 +197,7 @@ pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// The last entry of a file.
 pub(super) struct Last {
-    pub(super) place: Place,
+    pub(super) position: LogPosition,
     pub(super) mac: [u8; 32],
     /// How long the file is up to there.
     length: u64,
@@ -207,29 +208,29 @@ pub(super) fn last_in(path: &Path) -> Result<Option<Last>, AuditError> {
     let read = || -> io::Result<Option<Last>> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        let from = length.saturating_sub(LONGEST_LINE);
+        let from = length.saturating_sub(MAX_LINE);
         file.seek(SeekFrom::Start(from))?;
         let mut tail = Vec::new();
-        file.take(LONGEST_LINE).read_to_end(&mut tail)?;
+        file.take(MAX_LINE).read_to_end(&mut tail)?;
         let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
         let begin = tail[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
-        let (place, mac) =
+        let (position, mac) =
             placed(&tail[begin..end]).ok_or_else(|| io::Error::other("its last line is not an entry"))?;
-        Ok(Some(Last { place, mac, length: from + end as u64 + 1 }))
+        Ok(Some(Last { position, mac, length: from + end as u64 + 1 }))
     };
     read().map_err(|source| AuditError::Io { path: path.to_owned(), source })
 }
 
 /// The place behind the entry of a line, and the entry's HMAC; `None` if the line is not an entry.
-pub(super) fn placed(line: &[u8]) -> Option<(Place, [u8; 32])> {
+pub(super) fn placed(line: &[u8]) -> Option<(LogPosition, [u8; 32])> {
     let parts = parts(str::from_utf8(line).ok()?)?;
-    Some((Place { id: Told::read(&parts.body)?.id, link: parts.link }, parts.mac))
+    Some((LogPosition { id: EntrySummary::read(&parts.body)?.id, link: parts.link }, parts.mac))
 }
 
 /// When the first entry of a file was made, as far as it can be read.
 fn first_moment(path: &Path) -> io::Result<Timestamp> {
     let mut first = String::new();
-    io::BufRead::read_line(&mut io::BufReader::new(File::open(path)?.take(LONGEST_LINE)), &mut first)?;
-    let told = parts(first.trim_end_matches('\n')).and_then(|parts| Told::read(&parts.body));
-    Ok(told.map_or(Timestamp::from_millis(0), |told| told.at))
+    io::BufRead::read_line(&mut io::BufReader::new(File::open(path)?.take(MAX_LINE)), &mut first)?;
+    let summary = parts(first.trim_end_matches('\n')).and_then(|parts| EntrySummary::read(&parts.body));
+    Ok(summary.map_or(Timestamp::from_millis(0), |summary| summary.at))
 }

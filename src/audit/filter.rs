@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::reading::Told;
+use super::log_reader::EntrySummary;
 use crate::clock::Timestamp;
 
 /// Which entries are wanted: those that fit all that is given.
@@ -45,11 +45,11 @@ impl Filter {
     }
 
     /// Whether the entry is wanted.
-    pub(super) fn admits(&self, told: &Told) -> bool {
-        self.since.is_none_or(|since| since <= told.at)
-            && self.until.is_none_or(|until| told.at < until)
-            && self.user.as_deref().is_none_or(|user| told.is_about(user))
-            && self.action.as_deref().is_none_or(|action| names(action, &told.action))
+    pub(super) fn admits(&self, summary: &EntrySummary) -> bool {
+        self.since.is_none_or(|since| since <= summary.at)
+            && self.until.is_none_or(|until| summary.at < until)
+            && self.user.as_deref().is_none_or(|user| summary.is_about(user))
+            && self.action.as_deref().is_none_or(|action| names(action, &summary.action))
     }
 }
 

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Account, AuditEntry, Event, Means, Outcome, Target};
+use crate::domain::{Account, AuditEntry, AuthMethod, Event, Outcome, Target};
 
 /// An entry as it is told; members that it has nothing for are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,13 +69,13 @@ impl<'a> EntryView<'a> {
             details: &event.subject.details,
             count: event.count,
         };
-        view.tell_account(event.actor.account.as_ref());
-        view.tell_means(event.actor.means);
-        view.tell_target(event.subject.target.as_ref());
+        view.set_account(event.actor.account.as_ref());
+        view.set_method(event.actor.method);
+        view.set_target(event.subject.target.as_ref());
         view
     }
 
-    fn tell_account(&mut self, account: Option<&'a Account>) {
+    fn set_account(&mut self, account: Option<&'a Account>) {
         match account {
             None => {}
             Some(Account::Known(id, name)) => (self.user_id, self.username) = (Some(id.get()), Some(name.as_str())),
@@ -83,23 +83,23 @@ impl<'a> EntryView<'a> {
         }
     }
 
-    fn tell_means(&mut self, means: Means) {
-        self.credential = match means {
-            Means::Password => "password",
-            Means::Session(_) => "session",
-            Means::ApiKey(_) => "api_key",
-            Means::Local(_) => "local",
-            Means::Server => "server",
+    fn set_method(&mut self, method: AuthMethod) {
+        self.credential = match method {
+            AuthMethod::Password => "password",
+            AuthMethod::Session(_) => "session",
+            AuthMethod::ApiKey(_) => "api_key",
+            AuthMethod::Local(_) => "local",
+            AuthMethod::Server => "server",
         };
-        match means {
-            Means::Session(jti) => self.session = Some(jti),
-            Means::ApiKey(id) => self.api_key_id = id.map(crate::domain::Id::get),
-            Means::Local(uid) => self.system_uid = Some(uid),
-            Means::Password | Means::Server => {}
+        match method {
+            AuthMethod::Session(jti) => self.session = Some(jti),
+            AuthMethod::ApiKey(id) => self.api_key_id = id.map(crate::domain::Id::get),
+            AuthMethod::Local(uid) => self.system_uid = Some(uid),
+            AuthMethod::Password | AuthMethod::Server => {}
         }
     }
 
-    fn tell_target(&mut self, target: Option<&Target>) {
+    fn set_target(&mut self, target: Option<&Target>) {
         let Some(target) = target else { return };
         let (kind, id, name) = match target {
             Target::User(id, name) => ("user", Some(id), Some(name.clone())),

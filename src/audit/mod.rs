@@ -13,12 +13,12 @@
 //! key, or behind its own files ([`resume`]), goes on with an entry that says so, and without a seal.
 
 mod chain;
-mod failures;
 mod files;
 mod filter;
-mod keeper;
 mod line;
-mod reading;
+mod log_reader;
+mod maintenance;
+mod refusal_counters;
 mod succession;
 mod verify;
 
@@ -32,18 +32,18 @@ use thiserror::Error;
 
 pub use self::{
     chain::Chain,
-    files::{FileRules, Files, directory_in},
+    files::{Files, RetentionPolicy, directory_in},
     filter::Filter,
-    keeper::{Keeper, MOST_ROWS},
     line::EntryView,
-    reading::{Reading, page, printable},
-    succession::{Former, inherit, resume},
+    log_reader::{LogReader, page, printable},
+    maintenance::{MAX_ROWS, Maintenance},
+    succession::{Former, carry_over, resume},
     verify::{Report, verify},
 };
-use self::{failures::Failures, keeper::round};
+use self::{maintenance::round, refusal_counters::RefusalCounters};
 use crate::{
     clock::Timestamp,
-    domain::{Action, Actor, Event, Outcome, Subject, Username},
+    domain::{Action, Actor, AffectedResource, Event, Outcome, Username},
     secret::RootSecret,
     store::{Store, StoreError},
 };
@@ -52,7 +52,7 @@ use crate::{
 pub struct Audit {
     /// Writes entries.
     pub chain: Chain,
-    failures: Failures,
+    refusal_counters: RefusalCounters,
     files: OnceLock<Mutex<Files>>,
 }
 
@@ -79,18 +79,18 @@ impl Audit {
     /// The log whose entries are chained under this secret.
     #[must_use]
     pub fn new(secret: &RootSecret) -> Self {
-        Self { chain: Chain::new(secret), failures: Failures::default(), files: OnceLock::new() }
+        Self { chain: Chain::new(secret), refusal_counters: RefusalCounters::default(), files: OnceLock::new() }
     }
 
     /// Counts a credential that was refused; it is in the log a few seconds later.
     pub fn refused(&self, now: Timestamp, actor: Actor, action: Action) {
-        self.failures.note(now, actor, (action, Outcome::Refused), None);
+        self.refusal_counters.note(now, actor, (action, Outcome::Refused), None);
     }
 
     /// Counts a try that had to wait, likewise. Whose account has that name is found out when the entry is written: a
     /// request in which it is looked up would take longer where there is one.
     pub fn had_to_wait(&self, now: Timestamp, actor: Actor, action: Action, name: Option<Username>) {
-        self.failures.note(now, actor, (action, Outcome::HadToWait), name);
+        self.refusal_counters.note(now, actor, (action, Outcome::HadToWait), name);
     }
 
     /// What an entry says of somebody who gave a name that no account has.
@@ -111,20 +111,20 @@ impl Audit {
     ///
     /// # Panics
     /// Never: nobody panics with the files in hand.
-    pub fn reading(&self, store: &Store) -> Result<(Reading, crate::store::Snapshot), AuditError> {
-        let Some(files) = self.files.get() else { return Ok((Reading::default(), store.snapshot()?)) };
+    pub fn log_reader(&self, store: &Store) -> Result<(LogReader, crate::store::Snapshot), AuditError> {
+        let Some(files) = self.files.get() else { return Ok((LogReader::default(), store.snapshot()?)) };
         let mut files = files.lock().expect("no holder of the lock panics");
         // What cannot be written, as on a full disk, keeps nobody from reading the rest.
         if let Err(error) = round(self, &mut files, store) {
             log::warn!("the audit log is not up to date: {}", crate::logging::chain(&error));
         }
-        Ok((Reading::of(files.directory())?, store.snapshot()?))
+        Ok((LogReader::of(files.directory())?, store.snapshot()?))
     }
 }
 
 /// Something that was done, once, just now.
 #[must_use]
-pub fn done(at: Timestamp, actor: Actor, action: Action, subject: Subject) -> Event {
+pub fn done(at: Timestamp, actor: Actor, action: Action, subject: AffectedResource) -> Event {
     Event { at, actor, action, outcome: Outcome::Done, subject, count: 1 }
 }
 

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use super::{AuditError, Chain, Reading, chain::put, files::Last};
+use super::{AuditError, Chain, LogReader, chain::put, files::Last};
 use crate::{
     clock::Timestamp,
     domain::Event,
     store::{
         Store, StoreError, Txn,
-        audit::{self, AuditState, Place},
+        audit::{self, AuditState, LogPosition},
     },
 };
 
@@ -17,7 +17,7 @@ pub struct Former<'a> {
     /// The store, if it can be read.
     pub store: Option<&'a Store>,
     /// The files, which stay.
-    pub files: &'a Reading,
+    pub files: &'a LogReader,
 }
 
 /// Lets a log go on in the store that takes the former's place, with an entry that tells of it if one is given. Where it is
@@ -25,7 +25,7 @@ pub struct Former<'a> {
 ///
 /// # Errors
 /// [`AuditError`] if the store cannot be written or the files not be read.
-pub async fn inherit(former: Former<'_>, store: &Store, entry: Option<(Chain, Event)>) -> Result<(), AuditError> {
+pub async fn carry_over(former: Former<'_>, store: &Store, entry: Option<(Chain, Event)>) -> Result<(), AuditError> {
     if let Some((whole, state)) = former.whole() {
         take_over(whole, state, store).await?;
         let Some((chain, event)) = entry else { return Ok(()) };
@@ -47,17 +47,17 @@ pub async fn inherit(former: Former<'_>, store: &Store, entry: Option<(Chain, Ev
 ///
 /// # Errors
 /// [`AuditError`] if the store cannot be read or written.
-pub async fn resume(chain: &Chain, files: &Reading, store: &Store, now: Timestamp) -> Result<(), AuditError> {
+pub async fn resume(chain: &Chain, files: &LogReader, store: &Store, now: Timestamp) -> Result<(), AuditError> {
     let known = audit::state(store)?.unwrap_or_default();
     // A file that cannot be read keeps nobody from going on with what the store knows.
-    let last = files.last().ok().flatten().filter(|last| last.place.id > known.last.id);
+    let last = files.last().ok().flatten().filter(|last| last.position.id > known.last.id);
     let Some(last) = last else { return Ok(()) };
-    let why = format!("the store knew of {} entries, and the files end with entry {}", known.last.id, last.place.id);
+    let why = format!("the store knew of {} entries, and the files end with entry {}", known.last.id, last.position.id);
     log::warn!("the audit log goes on behind its files: {why}");
     let (chain, mut state) = (chain.clone(), of_files(Some(chain), files, &last)?);
     let go_on = move |txn: &mut Txn<'_>| {
         audit::behind(txn, 0, usize::MAX)?.iter().try_for_each(|entry| txn.remove(entry))?;
-        chain.take_up(txn, &mut state, now, &why)?;
+        chain.continue_under_key(txn, &mut state, now, &why)?;
         txn.set_audit_state(&state);
         Ok::<_, StoreError>(())
     };
@@ -82,7 +82,7 @@ impl Former<'_> {
     fn left(&self, chain: Option<&Chain>) -> Result<AuditState, AuditError> {
         let told = self.store.and_then(|store| audit::state(store).ok().flatten()).unwrap_or_default().last;
         match self.files.last()? {
-            Some(last) if last.place.id >= told.id => of_files(chain, self.files, &last),
+            Some(last) if last.position.id >= told.id => of_files(chain, self.files, &last),
             Some(_) | None => Ok(behind(told, told)),
         }
     }
@@ -90,15 +90,15 @@ impl Former<'_> {
 
 /// What is known of a log of which only the files are left. If the key vouches for the last entry there, all that the links
 /// lead over up to it is part of the log; else none of it is.
-fn of_files(chain: Option<&Chain>, files: &Reading, last: &Last) -> Result<AuditState, AuditError> {
-    let Last { place, mac, .. } = last;
-    let is_ours = chain.is_some_and(|chain| chain.vouches_for(&place.link, mac));
-    let dropped = if is_ours { files.begin()?.filter(|begin| begin.id < place.id) } else { None };
-    Ok(behind(*place, dropped.unwrap_or(*place)))
+fn of_files(chain: Option<&Chain>, files: &LogReader, last: &Last) -> Result<AuditState, AuditError> {
+    let Last { position, mac, .. } = last;
+    let is_ours = chain.is_some_and(|chain| chain.verify_mac(&position.link, mac));
+    let dropped = if is_ours { files.begin()?.filter(|begin| begin.id < position.id) } else { None };
+    Ok(behind(*position, dropped.unwrap_or(*position)))
 }
 
 /// What is known of a log that goes on behind that place, with nothing of it in the store.
-fn behind(last: Place, dropped: Place) -> AuditState {
+fn behind(last: LogPosition, dropped: LogPosition) -> AuditState {
     AuditState { last, exported: last, pruned: last, dropped, ..AuditState::default() }
 }
 

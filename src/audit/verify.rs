@@ -5,15 +5,15 @@ use std::{ops::ControlFlow, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AuditError, Chain, Reading,
+    AuditError, Chain, LogReader,
     chain::{UNSEALED, link},
     line::{Parts, line, parts},
-    reading::Told,
+    log_reader::EntrySummary,
 };
 use crate::store::{
     StoreError,
-    audit::{self, AuditState, Place, visit_behind},
-    table::Rows,
+    audit::{self, AuditState, LogPosition, visit_behind},
+    table::ReadRows,
 };
 
 /// What was found out about a log.
@@ -33,7 +33,7 @@ pub struct Report {
 ///
 /// # Errors
 /// [`AuditError`] if it cannot be read; what makes no sense is a fault.
-pub fn verify(chain: &Chain, files: &Reading, rows: &impl Rows) -> Result<Report, AuditError> {
+pub fn verify(chain: &Chain, files: &LogReader, rows: &impl ReadRows) -> Result<Report, AuditError> {
     let state = audit::state(rows)?.unwrap_or_default();
     let fault = match foreign(chain, &state) {
         Some(fault) => Some(fault),
@@ -71,7 +71,7 @@ fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
 struct Walk<'a> {
     chain: &'a Chain,
     state: &'a AuditState,
-    at: Place,
+    at: LogPosition,
 }
 
 impl<'a> Walk<'a> {
@@ -79,8 +79,8 @@ impl<'a> Walk<'a> {
     fn over(
         chain: &'a Chain,
         state: &'a AuditState,
-        files: &Reading,
-        rows: &impl Rows,
+        files: &LogReader,
+        rows: &impl ReadRows,
     ) -> Result<Option<String>, AuditError> {
         let mut in_files = Self { chain, state, at: state.dropped };
         if let Some(fault) = in_files.files(files)? {
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes over the files, and compares their end with what the store knows of it.
-    fn files(&mut self, files: &Reading) -> Result<Option<String>, AuditError> {
+    fn files(&mut self, files: &LogReader) -> Result<Option<String>, AuditError> {
         let mut fault = None;
         files.lines(&mut |path, line| {
             fault = self.line(path, line);
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes over the store, of which some may be in the files too, which end there.
-    fn rows(&mut self, rows: &impl Rows, end_of_files: Place) -> Result<Option<String>, StoreError> {
+    fn rows(&mut self, rows: &impl ReadRows, end_of_files: LogPosition) -> Result<Option<String>, StoreError> {
         let mut fault = None;
         visit_behind(rows, self.at.id, &mut |entry| {
             let text = line(&entry);
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         Ok(fault.or_else(|| self.end_of_rows(end_of_files)))
     }
 
-    fn end_of_rows(&self, end_of_files: Place) -> Option<String> {
+    fn end_of_rows(&self, end_of_files: LogPosition) -> Option<String> {
         let AuditState { last, pruned, .. } = self.state;
         if self.at.id < last.id {
             return Some(missing(self.at.id + 1, last.id, "the store"));
@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
         let dropped = self.state.dropped.id;
         let read = || {
             let parts = parts(str::from_utf8(line.strip_suffix(b"\n")?).ok()?)?;
-            Some((Told::read(&parts.body)?.id, parts))
+            Some((EntrySummary::read(&parts.body)?.id, parts))
         };
         match read() {
             None => Some(format!("entry {}: the line in {file} makes no sense", self.at.id + 1)),
@@ -148,17 +148,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn entry(&mut self, id: u64, parts: &Parts, place: &str) -> Option<String> {
+    fn entry(&mut self, id: u64, parts: &Parts, position: &str) -> Option<String> {
         let expected = self.at.id + 1;
         if id != expected {
-            return Some(format!("entry {expected}: entry {id} is in its place in {place}"));
+            return Some(format!("entry {expected}: entry {id} is in its place in {position}"));
         }
         let is_linked = link(&self.at.link, parts.body.as_bytes()) == parts.link;
-        let is_vouched_for = id < self.state.key_since || self.chain.vouches_for(&parts.link, &parts.mac);
+        let is_vouched_for = id < self.state.key_since || self.chain.verify_mac(&parts.link, &parts.mac);
         if !is_linked || !is_vouched_for {
-            return Some(format!("entry {id} in {place} is not what was written, or does not follow the one before"));
+            return Some(format!(
+                "entry {id} in {position} is not what was written, or does not follow the one before"
+            ));
         }
-        self.at = Place { id, link: parts.link };
+        self.at = LogPosition { id, link: parts.link };
         None
     }
 }
@@ -168,10 +170,10 @@ fn on(fault: Option<&String>) -> ControlFlow<()> {
     if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-fn missing(from: u64, to: u64, place: &str) -> String {
+fn missing(from: u64, to: u64, position: &str) -> String {
     if from == to {
-        format!("entry {from} is missing in {place}")
+        format!("entry {from} is missing in {position}")
     } else {
-        format!("entry {from} is missing in {place}, and so are all up to {to}")
+        format!("entry {from} is missing in {position}, and so are all up to {to}")
     }
 }

@@ -16,7 +16,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Longer tokens are refused unread; ours have some 300 characters.
-const LONGEST_TOKEN: usize = 4096;
+const MAX_TOKEN: usize = 4096;
 
 /// What somebody shows to say who they are; nothing of it is checked yet.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn token(scheme: &[u8], rest: &[u8]) -> Option<Credential> {
     let is_scheme = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"token");
     let bare = rest.is_empty().then_some(scheme);
     let token = str::from_utf8(if is_scheme { rest } else { bare? }).ok()?;
-    if token.len() > LONGEST_TOKEN {
+    if token.len() > MAX_TOKEN {
         None
     } else if token.starts_with(key::PREFIX) {
         PresentedKey::parse(token).map(Credential::ApiKey)

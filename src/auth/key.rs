@@ -71,9 +71,9 @@ impl PresentedKey {
 }
 
 /// Makes keys, and makes them again from what is stored.
-pub(super) struct KeyMaker(hmac::Key);
+pub(super) struct ApiKeyIssuer(hmac::Key);
 
-impl KeyMaker {
+impl ApiKeyIssuer {
     pub(super) fn new(secret: &RootSecret) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::ApiKeys).expose()))
     }
@@ -87,7 +87,7 @@ impl KeyMaker {
     }
 
     /// Whether the key was made here once, whatever has become of it.
-    pub(super) fn has_made(&self, key: &PresentedKey) -> bool {
+    pub(super) fn was_issued(&self, key: &PresentedKey) -> bool {
         self.key(key.identifier).digest() == key.digest
     }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn key_of(secret: [u8; 32]) -> KeyText {
-        KeyMaker::new(&RootSecret::from_bytes(secret)).key(Uuid::from_bytes([9; 16]))
+        ApiKeyIssuer::new(&RootSecret::from_bytes(secret)).key(Uuid::from_bytes([9; 16]))
     }
 
     #[test]

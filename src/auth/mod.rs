@@ -1,27 +1,27 @@
 //! Who is asking: credentials, and the caller that a good one makes.
 
+mod audited_write;
 mod caller;
+mod caller_cache;
 mod credential;
 mod key;
 mod password;
+mod password_cache;
 mod queue;
-mod realm;
-mod recognised;
-mod recorded;
+mod state;
 mod throttle;
 mod token;
-mod verified;
 
 use thiserror::Error;
 
 pub use self::{
-    caller::{Access, Administrator, Caller, KnownUser, Visitor},
+    caller::{Administrator, Anonymous, Authentication, CachedUser, Caller},
     credential::Credential,
     key::{KeyText, PresentedKey},
     password::{Cost, Hasher, is_sound_hash},
-    queue::Asker,
-    realm::{Realm, Rules},
-    throttle::{Account, Attempt, Throttle, Waiting},
+    queue::HashRequester,
+    state::{AppState, Policy},
+    throttle::{AccountHash, Attempt, Lockout, Throttle},
     token::{Claims, SessionTokens},
 };
 use crate::store::StoreError;
@@ -39,7 +39,7 @@ pub enum Challenge {
 
 /// What a caller has lost while the request was running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shrunk {
+pub enum PrivilegesReduced {
     /// The role of an administrator.
     Role,
     /// Scopes of the API key.
@@ -54,7 +54,7 @@ pub enum AuthError {
     Refused(Challenge),
     /// The credential is good, and was worth less by the time of the write than when the request came.
     #[error("the rights of the credential have shrunk")]
-    Shrunk(Shrunk),
+    PrivilegesReduced(PrivilegesReduced),
     /// Too many tries have failed; one more is admitted later.
     #[error("too many tries have failed")]
     Throttled {

@@ -16,14 +16,14 @@ use scrypt::{
 };
 use tokio::sync::oneshot;
 
-use super::{Asker, Attempt, AuthError, queue::HashQueue};
+use super::{Attempt, AuthError, HashRequester, queue::HashQueue};
 use crate::{
     domain::{PasswordHash, PresentedPassword},
     secret::random_bytes,
 };
 
 /// How many checks may wait for each thread in each lane; one more is refused, which is better than to wait for seconds.
-const MOST_WAITING_PER_THREAD: usize = 8;
+const MAX_QUEUED_PER_THREAD: usize = 8;
 
 /// The salt of the hash that is computed for nobody.
 const NOBODYS_SALT: [u8; 16] = *b"lodge has nobody";
@@ -38,12 +38,12 @@ impl Cost {
     /// 1 MiB; for tests.
     pub const LEAST: Self = Self(10);
     /// 1 GiB.
-    pub const MOST: Self = Self(20);
+    pub const MAX: Self = Self(20);
 
     /// The cost of that logarithm, 10 to 20.
     #[must_use]
     pub fn new(log2_n: u8) -> Option<Self> {
-        Some(Self(log2_n)).filter(|cost| (Self::LEAST..=Self::MOST).contains(cost))
+        Some(Self(log2_n)).filter(|cost| (Self::LEAST..=Self::MAX).contains(cost))
     }
 
     fn params(self) -> Params {
@@ -65,7 +65,7 @@ impl Hasher {
     /// If no thread can be started.
     #[must_use]
     pub fn start(cost: Cost, threads: usize) -> Self {
-        let queue = Arc::new(HashQueue::new(threads * MOST_WAITING_PER_THREAD));
+        let queue = Arc::new(HashQueue::new(threads * MAX_QUEUED_PER_THREAD));
         for _ in 0..threads {
             let queue = Arc::clone(&queue);
             let work = move || while queue.pop().map(|job| job()).is_some() {};
@@ -79,10 +79,14 @@ impl Hasher {
     ///
     /// # Errors
     /// [`AuthError::Busy`] if too many hashes are waiting.
-    pub async fn hash(&self, asker: Asker, password: &PresentedPassword) -> Result<PasswordHash, AuthError> {
+    pub async fn hash(
+        &self,
+        requester: HashRequester,
+        password: &PresentedPassword,
+    ) -> Result<PasswordHash, AuthError> {
         let (password, cost) = (password.clone(), self.cost);
         let computed = Arc::clone(&self.computed);
-        self.run(asker, move || new_hash(&password, cost, &computed)).await
+        self.run(requester, move || new_hash(&password, cost, &computed)).await
     }
 
     /// Verifies a password in the time a right one takes, also for an unknown user (`None`).
@@ -101,9 +105,9 @@ impl Hasher {
     ) -> Result<bool, AuthError> {
         let (password, cost) = (password.clone(), self.cost);
         let computed = Arc::clone(&self.computed);
-        self.run(attempt.asker(), move || {
+        self.run(attempt.requester(), move || {
             let is_right = matches(stored.as_ref(), &password, cost, &computed);
-            attempt.settle(is_right);
+            attempt.finish(is_right);
             if !is_right {
                 refused();
             }
@@ -126,7 +130,7 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
-        asker: Asker,
+        requester: HashRequester,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AuthError> {
         let (reply, answer) = oneshot::channel();
@@ -136,7 +140,7 @@ impl Hasher {
                 drop(reply.send(job()));
             }
         });
-        self.queue.push(asker, job)?;
+        self.queue.push(requester, job)?;
         answer.await.map_err(|_| AuthError::Busy)
     }
 }
@@ -228,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_hash_is_matched_by_its_password_alone() {
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let stored = hasher.hash(Asker::server(), &password("open sesame")).await.unwrap();
+        let stored = hasher.hash(HashRequester::server(), &password("open sesame")).await.unwrap();
 
         assert!(stored.as_str().starts_with("$scrypt$ln=10,r=8,p=1$"));
         assert!(hasher.verify(attempt().await, Some(stored.clone()), &password("open sesame"), || ()).await.unwrap());
@@ -238,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_user_costs_exactly_one_hash_as_a_known_one_does() {
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let stored = hasher.hash(Asker::server(), &password("open sesame")).await.unwrap();
+        let stored = hasher.hash(HashRequester::server(), &password("open sesame")).await.unwrap();
 
         let before = hasher.computed();
         hasher.verify(attempt().await, None, &password("guess"), || ()).await.unwrap();
@@ -251,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_lower_cost_is_matched_and_outdated() {
-        let old = Hasher::start(Cost::LEAST, 1).hash(Asker::server(), &password("open sesame")).await.unwrap();
+        let old = Hasher::start(Cost::LEAST, 1).hash(HashRequester::server(), &password("open sesame")).await.unwrap();
         let hasher = Hasher::start(Cost(12), 1);
 
         assert!(hasher.is_outdated(&old));
@@ -280,7 +284,7 @@ mod tests {
                 begun.send(()).unwrap();
                 ends.lock().unwrap().recv().unwrap();
             };
-            let mut asked = Box::pin(hasher.run(Asker::server(), job));
+            let mut asked = Box::pin(hasher.run(HashRequester::server(), job));
             assert!(asked.as_mut().now_or_never().is_none());
             asked
         };
@@ -303,7 +307,7 @@ mod tests {
         let (hasher, throttle) = (Hasher::start(Cost::LEAST, 1), Throttle::new(Clock::system(), 1));
         let begin = || throttle.begin("ann", None, IpAddr::from([127, 0, 0, 1]));
         let (end, ends) = channel::<()>();
-        let mut first = Box::pin(hasher.run(Asker::server(), move || ends.recv()));
+        let mut first = Box::pin(hasher.run(HashRequester::server(), move || ends.recv()));
         assert!(first.as_mut().now_or_never().is_none());
 
         let guess = password("guess");
@@ -317,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_password_is_told_also_when_whoever_tried_it_has_gone() {
-        let old = Hasher::start(Cost::LEAST, 1).hash(Asker::server(), &password("open sesame")).await.unwrap();
+        let old = Hasher::start(Cost::LEAST, 1).hash(HashRequester::server(), &password("open sesame")).await.unwrap();
         let (hasher, guess) = (Hasher::start(Cost(14), 1), password("guess"));
         let (tell, told) = channel();
         let mut tried =

@@ -11,18 +11,18 @@ use crate::domain::Network;
 
 /// Whose turn a hash is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker {
+pub struct HashRequester {
     /// Where they are; turns go from one network to the next.
     pub network: Network,
     /// Whether they signed in from there lately, or are signed in.
-    pub is_familiar: bool,
+    pub is_known_address: bool,
 }
 
-impl Asker {
+impl HashRequester {
     /// Somebody at that address who is signed in.
     #[must_use]
     pub fn signed_in(address: IpAddr) -> Self {
-        Self { network: Network::of(address), is_familiar: true }
+        Self { network: Network::of(address), is_known_address: true }
     }
 
     /// The server itself.
@@ -70,9 +70,9 @@ impl HashQueue {
     ///
     /// # Errors
     /// [`AuthError::Busy`] if the lane is full and no network has more jobs in it than this one would have.
-    pub(super) fn push(&self, asker: Asker, job: Job) -> Result<(), AuthError> {
+    pub(super) fn push(&self, requester: HashRequester, job: Job) -> Result<(), AuthError> {
         let mut lanes = self.lock();
-        let pushed = lanes.both[usize::from(asker.is_familiar)].push(asker.network, job);
+        let pushed = lanes.both[usize::from(requester.is_known_address)].push(requester.network, job);
         drop(lanes);
         // What made room is dropped here, without the lock: its end may be somebody's business.
         pushed.map(drop)?;
@@ -166,11 +166,11 @@ mod tests {
             Self { queue: HashQueue::new(most), done: Arc::default() }
         }
 
-        fn push(&self, last_octet: u8, is_familiar: bool) -> bool {
+        fn push(&self, last_octet: u8, is_known_address: bool) -> bool {
             let done = Arc::clone(&self.done);
             let network = Network::of(IpAddr::from([192, 0, 2, last_octet]));
             let job = Box::new(move || done.lock().unwrap().push(last_octet));
-            self.queue.push(Asker { network, is_familiar }, job).is_ok()
+            self.queue.push(HashRequester { network, is_known_address }, job).is_ok()
         }
 
         /// Runs everything that waits; tells whose jobs they were, in their order.

@@ -19,14 +19,14 @@ use crate::{
         Sequence, Snapshot, StoreError, Tables,
         engine::KeyRange,
         integrity::Integrity,
-        table::{Record, Rows, decode},
+        table::{ReadRows, Record, decode},
     },
 };
 
 const FORMAT: &str = "lodge backup";
 const VERSION: u32 = 1;
 /// Longer than the line of any legal record: 64 KiB of control characters are 393 kB of JSON.
-const LONGEST_LINE: u64 = 1 << 20;
+const MAX_LINE: u64 = 1 << 20;
 /// The window that a reader grants the compression, as a power of two: 8 MiB.
 const LARGEST_WINDOW_LOG: u32 = 23;
 const COMPRESSION_LEVEL: i32 = 3;
@@ -269,10 +269,10 @@ impl<R: Read> Reader<R> {
     fn read_line(&mut self) -> Result<Line, BackupError> {
         self.number += 1;
         let mut text = Vec::new();
-        let length = (&mut self.lines).take(LONGEST_LINE).read_until(b'\n', &mut text);
+        let length = (&mut self.lines).take(MAX_LINE).read_until(b'\n', &mut text);
         let length = length.map_err(|_| BackupError::Damaged("it cannot be unpacked"))?;
         if text.last() != Some(&b'\n') {
-            let is_end = (length as u64) < LONGEST_LINE;
+            let is_end = (length as u64) < MAX_LINE;
             return Err(if is_end { BackupError::Damaged("it ends too early") } else { self.malformed("is too long") });
         }
         self.digest.update(&text);

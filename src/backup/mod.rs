@@ -26,9 +26,9 @@ pub use self::{
 };
 use crate::{
     audit::done,
-    auth::Realm,
+    auth::AppState,
     clock::Timestamp,
-    domain::{Action, Actor, Event, Subject},
+    domain::{Action, Actor, AffectedResource, Event},
 };
 
 /// What the audit log says of a backup. It is told once the backup is made; but where the server's secret is in it, or
@@ -37,14 +37,14 @@ use crate::{
 #[must_use]
 pub fn event(now: Timestamp, actor: Actor, with_secret: bool) -> Event {
     let details = if with_secret { vec!["with the server's secret".to_owned()] } else { Vec::new() };
-    done(now, actor, Action::CreateBackup, Subject::details(details))
+    done(now, actor, Action::CreateBackup, AffectedResource::details(details))
 }
 
 /// Writes a backup of a realm's present moment. It must not be asked for where asynchronous work runs.
 ///
 /// # Errors
 /// [`BackupError`] if the store cannot be read or `out` not be written.
-pub fn of(realm: &Realm, with_secret: bool, out: impl Write) -> Result<Summary, BackupError> {
-    let secret = with_secret.then(|| realm.secret.to_hexadecimal());
-    write(&realm.store.snapshot()?, secret, realm.clock.now(), out)
+pub fn of(state: &AppState, with_secret: bool, out: impl Write) -> Result<Summary, BackupError> {
+    let secret = with_secret.then(|| state.secret.to_hexadecimal());
+    write(&state.store.snapshot()?, secret, state.clock.now(), out)
 }

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{BackupFileError, event, file::newest_in, of, save_in};
-use crate::{auth::Realm, clock::Timestamp, config::BackupSchedule, domain::Actor, logging::chain};
+use crate::{auth::AppState, clock::Timestamp, config::BackupSchedule, domain::Actor, logging::chain};
 
 /// How the last backup went; a clone tells the same.
 #[derive(Clone, Debug, Default)]
@@ -43,11 +43,11 @@ impl BackupLog {
 ///
 /// # Panics
 /// If no thread can be started.
-pub fn start(schedule: BackupSchedule, realm: Arc<Realm>, log: BackupLog) {
+pub fn start(schedule: BackupSchedule, state: Arc<AppState>, log: BackupLog) {
     let run = move || {
-        thread::sleep(first_wait(&schedule, realm.clock.now()));
+        thread::sleep(first_wait(&schedule, state.clock.now()));
         loop {
-            back_up(&schedule, &realm, &log);
+            back_up(&schedule, &state, &log);
             thread::sleep(schedule.every);
         }
     };
@@ -62,25 +62,25 @@ fn first_wait(schedule: &BackupSchedule, now: Timestamp) -> Duration {
     schedule.every.saturating_sub(age)
 }
 
-fn back_up(schedule: &BackupSchedule, realm: &Realm, log: &BackupLog) {
-    let now = realm.clock.now();
-    let made = make(schedule, realm, now);
+fn back_up(schedule: &BackupSchedule, state: &AppState, log: &BackupLog) {
+    let now = state.clock.now();
+    let made = make(schedule, state, now);
     match &made {
-        Ok(()) => tell(realm, now),
+        Ok(()) => tell(state, now),
         Err(error) => log::error!("no backup was made: {}", chain(error)),
     }
     log.note(now.to_string(), made.is_ok());
 }
 
 /// Has the audit log tell of a backup that was made; the server's secret is in none of these.
-fn tell(realm: &Realm, now: Timestamp) {
-    if let Err(error) = realm.audit.chain.record(&realm.store, event(now, Actor::SERVER, false)) {
+fn tell(state: &AppState, now: Timestamp) {
+    if let Err(error) = state.audit.chain.record(&state.store, event(now, Actor::SERVER, false)) {
         log::error!("the audit log cannot tell of a backup: {}", chain(&error));
     }
 }
 
-fn make(schedule: &BackupSchedule, realm: &Realm, now: Timestamp) -> Result<(), BackupFileError> {
-    let write = |out: &mut dyn std::io::Write| of(realm, false, out).map(|_| ());
+fn make(schedule: &BackupSchedule, state: &AppState, now: Timestamp) -> Result<(), BackupFileError> {
+    let write = |out: &mut dyn std::io::Write| of(state, false, out).map(|_| ());
     let (path, summary) = save_in(&schedule.directory, now, schedule.keep, write)?;
     log::info!("backed up {} records as of commit {} to {}", summary.records, summary.commit, path.display());
     Ok(())

@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::{Failure, on_stopped_store};
 use crate::{
-    audit::{self, AuditError, Chain, Filter, Reading, Report, directory_in, printable},
+    admin_socket::{AdminSocket, AdminSocketError, Question},
+    audit::{self, AuditError, Chain, Filter, LogReader, Report, directory_in, printable},
     clock::{Clock, Timestamp},
-    door::{Door, DoorError, Question},
     secret::RootSecret,
 };
 
@@ -47,12 +47,12 @@ pub(super) struct AuditArguments {
 }
 
 pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
-    let door = Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     if !arguments.verify {
-        return ended(tell(arguments, door));
+        return ended(tell(arguments, admin_socket));
     }
-    let Report { first, last, key_since, fault } = match door {
-        Some(door) => ask(door, &Question::VerifyAudit, &mut io::sink())?,
+    let Report { first, last, key_since, fault } = match admin_socket {
+        Some(admin_socket) => ask(admin_socket, &Question::VerifyAudit, &mut io::sink())?,
         None => verify_stopped(arguments)?,
     };
     if let Some(fault) = fault {
@@ -67,7 +67,7 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(arguments: &AuditArguments, door: Option<Door>) -> Result<(), Failure> {
+fn tell(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Result<(), Failure> {
     let filter = Filter {
         since: arguments.since,
         until: arguments.until,
@@ -75,11 +75,11 @@ fn tell(arguments: &AuditArguments, door: Option<Door>) -> Result<(), Failure> {
         action: arguments.action.clone(),
     };
     let mut out = Printable::new(BufWriter::new(io::stdout()));
-    match door {
-        Some(door) => ask::<()>(door, &Question::Audit(filter), &mut out)?,
+    match admin_socket {
+        Some(admin_socket) => ask::<()>(admin_socket, &Question::Audit(filter), &mut out)?,
         None => on_stopped_store(&arguments.data_dir, |directory, store| {
-            let reading = Reading::of(&directory_in(directory.path()))?;
-            Ok(reading.tell(store, &filter, &mut |line| writeln!(out, "{line}"))?)
+            let log_reader = LogReader::of(&directory_in(directory.path()))?;
+            Ok(log_reader.tell(store, &filter, &mut |line| writeln!(out, "{line}"))?)
         })?,
     }
     out.flush().map_err(|error| AuditError::Out(error).into())
@@ -118,22 +118,28 @@ impl<W: Write> Write for Printable<W> {
 fn ended(told: Result<(), Failure>) -> Result<(), Failure> {
     let is_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match told {
-        Err(Failure::Audit(AuditError::Out(error)) | Failure::Asked(DoorError::Io(error))) if is_enough(&error) => {
+        Err(Failure::Audit(AuditError::Out(error)) | Failure::Asked(AdminSocketError::Io(error)))
+            if is_enough(&error) =>
+        {
             Ok(())
         }
         told => told,
     }
 }
 
-fn ask<T: serde::de::DeserializeOwned>(door: Door, question: &Question, out: &mut dyn Write) -> Result<T, Failure> {
-    door.ask(question, out, &mut |_| {}).map_err(Failure::Asked)
+fn ask<T: serde::de::DeserializeOwned>(
+    admin_socket: AdminSocket,
+    question: &Question,
+    out: &mut dyn Write,
+) -> Result<T, Failure> {
+    admin_socket.ask(question, out, &mut |_| {}).map_err(Failure::Asked)
 }
 
 fn verify_stopped(arguments: &AuditArguments) -> Result<Report, Failure> {
     on_stopped_store(&arguments.data_dir, |directory, store| {
         let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let chain = Chain::new(&RootSecret::open(&secret_file, false)?);
-        Ok(audit::verify(&chain, &Reading::of(&directory_in(directory.path()))?, store)?)
+        Ok(audit::verify(&chain, &LogReader::of(&directory_in(directory.path()))?, store)?)
     })
 }
 

@@ -9,10 +9,10 @@ use clap::Args;
 
 use super::{Failure, actor, on_stopped_store};
 use crate::{
+    admin_socket::{AdminSocket, Question},
     audit::Chain,
     backup::{self, BackupError, Summary},
     clock::Clock,
-    door::{Door, Question},
     logging,
     secret::RootSecret,
     store::{Store, Tables, schema::FORMAT},
@@ -37,9 +37,9 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
-    let door = Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
-    let summary = match door {
-        Some(door) => backup::save(&arguments.file, |out| ask(door, arguments.with_secret, out))?,
+    let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let summary = match admin_socket {
+        Some(admin_socket) => backup::save(&arguments.file, |out| ask(admin_socket, arguments.with_secret, out))?,
         None => of_stopped_server(arguments)?,
     };
     let Summary { commit, created_at, records } = summary;
@@ -47,8 +47,8 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ask(door: Door, with_secret: bool, out: &mut dyn Write) -> Result<(), BackupError> {
-    let answer = door.ask::<Summary>(&Question::Backup { with_secret }, out, &mut |_| {});
+fn ask(admin_socket: AdminSocket, with_secret: bool, out: &mut dyn Write) -> Result<(), BackupError> {
+    let answer = admin_socket.ask::<Summary>(&Question::Backup { with_secret }, out, &mut |_| {});
     answer.map(|_| ()).map_err(|error| BackupError::Io(std::io::Error::other(error)))
 }
 

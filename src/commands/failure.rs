@@ -6,11 +6,11 @@ use thiserror::Error;
 
 use super::restore::RestoreError;
 use crate::{
+    admin_socket::AdminSocketError,
     audit::{AuditError, printable},
     backup::{BackupFileError, RebuildError},
     config::SettingsError,
     directory::DirectoryError,
-    door::DoorError,
     logging,
     secret::SecretError,
     service::{first_start::FirstStartError, replace::ReplaceError},
@@ -48,7 +48,7 @@ pub(super) enum Failure {
     #[error("a file in the data directory cannot be written")]
     File(#[source] io::Error),
     #[error("the local door cannot be opened")]
-    Door(#[source] io::Error),
+    AdminSocket(#[source] io::Error),
     #[error("the storage has failed, and nothing more can be written")]
     StorageFailed(#[source] EngineError),
     #[error("the server at {address} is not ready: {why}")]
@@ -58,7 +58,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Backup(#[from] BackupFileError),
     #[error("the running server cannot be asked")]
-    Asked(#[source] DoorError),
+    Asked(#[source] AdminSocketError),
     #[error("the backup cannot be restored, and nothing was changed")]
     Restore(#[source] ReplaceError<RestoreError>),
     #[error("what is left of the store cannot be saved")]
@@ -78,13 +78,13 @@ impl Failure {
             Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
             Self::Directory(
                 DirectoryError::NotADirectory(_)
-                | DirectoryError::Strange { .. }
-                | DirectoryError::Planted { .. }
+                | DirectoryError::NotADataDirectory { .. }
+                | DirectoryError::UnsafeEntry { .. }
                 | DirectoryError::Io { .. },
             )
             | Self::Interrupted(_)
             | Self::Open(OpenError::Io { .. })
-            | Self::Door(_)
+            | Self::AdminSocket(_)
             | Self::File(_)
             | Self::Audit(AuditError::Io { .. } | AuditError::Out(_))
             | Self::SelfSigned(_)

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use crate::{
+    admin_socket::{AdminSocket, AdminSocketError, Question},
     audit::printable,
     domain::Network,
-    door::{Door, DoorError, Question},
     service::locks::{Lock, LockFilter, LockKind},
 };
 
@@ -37,23 +37,23 @@ enum LocksVerb {
 }
 
 pub(super) fn locks(arguments: LocksArguments) -> Result<(), Failure> {
-    let door = Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     let nobody =
         || format!("no server is running on {}, and locks live no longer than it", arguments.data_dir.display());
-    let door = door.ok_or_else(|| Failure::Refused(nobody()))?;
+    let admin_socket = admin_socket.ok_or_else(|| Failure::Refused(nobody()))?;
     match arguments.verb {
-        None => list(door).map_err(Failure::Asked),
+        None => list(admin_socket).map_err(Failure::Asked),
         Some(LocksVerb::Clear { user, address }) => {
             let question = Question::ClearLocks(LockFilter { username: user, address });
-            door.ask::<()>(&question, &mut io::sink(), &mut |_| {}).map_err(Failure::Asked)
+            admin_socket.ask::<()>(&question, &mut io::sink(), &mut |_| {}).map_err(Failure::Asked)
         }
     }
 }
 
 /// Prints a line for each lock.
-fn list(door: Door) -> Result<(), DoorError> {
+fn list(admin_socket: AdminSocket) -> Result<(), AdminSocketError> {
     let mut lines = Vec::new();
-    let () = door.ask(&Question::Locks, &mut lines, &mut |_| {})?;
+    let () = admin_socket.ask(&Question::Locks, &mut lines, &mut |_| {})?;
     for lock in serde_json::Deserializer::from_slice(&lines).into_iter::<Lock>() {
         println!("{}", printable(&line(&lock.map_err(io::Error::from)?)));
     }

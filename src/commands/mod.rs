@@ -23,7 +23,7 @@ use crate::{
     domain::Actor,
     logging,
     service::replace::CACHE_BYTES,
-    store::{Room, Store},
+    store::{DiskReserve, Store},
 };
 
 /// Users, sessions, settings and scoped API keys for an appliance, in one binary with its own store.
@@ -105,7 +105,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
 /// Runs a command whose result is what it prints, with warnings on standard error.
 fn quietly(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     logging::start("warn");
-    serve::keep_to_oneself();
+    serve::harden_process();
     command()
 }
 
@@ -119,9 +119,9 @@ fn on_stopped_store<T>(
     if !path.exists() {
         return Err(Failure::Refused(format!("there is no store in {}", data_dir.display())));
     }
-    let done = Store::open(&path, CACHE_BYTES, Room::NONE).map_err(Failure::from).and_then(|store| {
+    let done = Store::open(&path, CACHE_BYTES, DiskReserve::NONE).map_err(Failure::from).and_then(|store| {
         let done = work(&directory, &store);
-        store.settle();
+        store.finish();
         done
     });
     directory.give_to_owner(&path).map_err(Failure::File)?;

@@ -8,15 +8,15 @@ use thiserror::Error;
 
 use super::{Failure, actor};
 use crate::{
-    audit::{AuditError, Chain, Former, Reading, directory_in, done, inherit},
+    audit::{AuditError, Chain, Former, LogReader, carry_over, directory_in, done},
     backup::{self, BackupError, Line, Reader, Rebuild, RebuildError, Rebuilt, State},
     clock::{Clock, Timestamp},
     directory::{DataDirectory, store_in},
-    domain::{Action, ApiKey, Subject},
+    domain::{Action, AffectedResource, ApiKey},
     logging,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
-    store::{Store, StoreError, Tables, sequences, sled::OpenError, witness},
+    store::{Store, StoreError, Tables, checkpoint, sequences, sled::OpenError},
 };
 
 #[derive(Args, Debug)]
@@ -74,7 +74,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let file = arguments.file.clone();
     let now = Clock::system().now();
     let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
-    let log = Log { files: Reading::of(&directory_in(directory.path()))?, secret_file: secret_file.clone(), now };
+    let log = Log { files: LogReader::of(&directory_in(directory.path()))?, secret_file: secret_file.clone(), now };
     let build = |store: Store| async move { rebuild(&file, &store, replaced, log).await };
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
     tell(&restored, could_be_read);
@@ -87,14 +87,15 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
 impl Replaced {
     fn in_directory(directory: &DataDirectory) -> Result<Self, Failure> {
         let path = store_in(directory.path());
-        let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
+        let checkpointed =
+            checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
         let store = match path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES)) {
             // Somebody has removed the lock from under a server that goes on writing.
             Some(Err(error @ OpenError::InUse(_))) => return Err(error.into()),
             opened => opened.and_then(Result::ok),
         };
         let told = store.as_ref().and_then(|store| sequences(store).ok()).unwrap_or_default();
-        let higher = |place: usize| told[place].max(witnessed[place]);
+        let higher = |place: usize| told[place].max(checkpointed[place]);
         Ok(Self { store, sequences: [higher(0), higher(1), higher(2)] })
     }
 
@@ -107,7 +108,7 @@ impl Replaced {
 
 /// What the audit log needs to go on in the new store.
 struct Log {
-    files: Reading,
+    files: LogReader,
     secret_file: PathBuf,
     now: Timestamp,
 }
@@ -121,9 +122,9 @@ impl Log {
         restored: &Restored,
         of: String,
     ) -> Result<(), RestoreError> {
-        let event = done(self.now, actor(), Action::RestoreBackup, Subject::details(vec![of]));
+        let event = done(self.now, actor(), Action::RestoreBackup, AffectedResource::details(vec![of]));
         let entry = self.chain(restored.secret.as_ref()).map(|chain| (chain, event));
-        Ok(inherit(Former { store: replaced, files: &self.files }, store, entry).await?)
+        Ok(carry_over(Former { store: replaced, files: &self.files }, store, entry).await?)
     }
 
     /// The chain under the secret that there will be. Where there is none, the entry is left out: under any other secret it

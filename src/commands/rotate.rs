@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{Failure, actor, on_stopped_store, serve::upgrade};
 use crate::{
-    audit::{Chain, Reading, directory_in, done, resume},
+    audit::{Chain, LogReader, directory_in, done, resume},
     clock::Clock,
-    domain::{Action, ApiKey, Event, Page, Session, Subject, Target, User},
+    domain::{Action, AffectedResource, ApiKey, Event, Page, Session, Target, User},
     secret::RootSecret,
     store::{Slice, Store, StoreError, Tables, table},
 };
@@ -47,14 +47,14 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         // Before anything ends: a place where it cannot be written must cost nothing.
         let prepared = secret.prepare(&path)?;
         let old = Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret));
-        let files = Reading::of(&directory_in(directory.path()))?;
+        let files = LogReader::of(&directory_in(directory.path()))?;
         System::new().block_on(async {
             resume(&old, &files, store, Clock::system().now()).await?;
             Ok::<_, Failure>(end(store, arguments.keep_keys, &old).await?)
         })?;
         prepared.put_in_place().map_err(Failure::File)?;
         let what = if arguments.keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
-        begin(store, Chain::new(&secret), event(Subject::details(vec![what.to_owned()])))?;
+        begin(store, Chain::new(&secret), event(AffectedResource::details(vec![what.to_owned()])))?;
         directory.give_to_owner(&path).map_err(Failure::File)?;
         println!("the new secret is in {}", path.display());
         Ok(())
@@ -78,7 +78,7 @@ fn begin(store: &Store, chain: Chain, event: Event) -> Result<(), StoreError> {
     store.write_blocking(move |txn| chain.begin(txn, "the server's secret is another one from here on", event))
 }
 
-fn event(subject: Subject) -> Event {
+fn event(subject: AffectedResource) -> Event {
     done(Clock::system().now(), actor(), Action::RotateSecret, subject)
 }
 
@@ -102,7 +102,7 @@ async fn end(store: &Store, keep_keys: bool, chain: &Chain) -> Result<(), StoreE
 fn users(store: &Store) -> Result<Vec<User>, StoreError> {
     let mut users = Vec::new();
     loop {
-        let page = Page { limit: Page::MOST, offset: users.len() as u64 };
+        let page = Page { limit: Page::MAX, offset: users.len() as u64 };
         let Slice { records, .. } = store.users(page)?;
         if records.is_empty() {
             return Ok(users);

@@ -6,20 +6,19 @@ use actix_web::rt::System;
 
 use super::{Failure, actor};
 use crate::{
-    audit::{Chain, Former, Reading, directory_in, done, inherit},
+    audit::{Chain, Former, LogReader, carry_over, directory_in, done},
     backup::{Line, Rebuild, RebuildError, Rebuilt, State},
     clock::Clock,
     directory::{DataDirectory, store_in},
-    domain::{Action, ApiKey, Configuration, Subject, User},
+    domain::{Action, AffectedResource, ApiKey, Configuration, User},
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
-        List, Sequence, Store, StoreError, Tables,
+        IdSet, Sequence, Store, StoreError, Tables, checkpoint,
         engine::KeyRange,
-        list,
+        id_set,
         sled::OpenError,
-        table::{Record, Rows, decode},
-        witness,
+        table::{ReadRows, Record, decode},
     },
 };
 
@@ -29,13 +28,14 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: 
     let chain = Chain::new(&RootSecret::open(secret_file, false)?);
     log::error!("{loss}; going on with what is left, as --accept-loss says");
     let path = store_in(directory.path());
-    let witnessed = witness::testimony(&path).ok().flatten().map_or([0; 3], |seen| seen.sequences);
+    let checkpointed =
+        checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
     let damaged = Store::open_damaged(&path, CACHE_BYTES).map_err(|error| Failure::Salvage(error.into()))?;
-    let (now, files) = (Clock::system().now(), Reading::of(&directory_in(directory.path()))?);
-    let event = done(now, actor(), Action::AcceptLoss, Subject::details(vec![loss.to_string()]));
+    let (now, files) = (Clock::system().now(), LogReader::of(&directory_in(directory.path()))?);
+    let event = done(now, actor(), Action::AcceptLoss, AffectedResource::details(vec![loss.to_string()]));
     let build = |store: Store| async move {
-        let rebuilt = rebuild(&damaged, &store, witnessed).await?;
-        inherit(Former { store: Some(&damaged), files: &files }, &store, Some((chain, event))).await?;
+        let rebuilt = rebuild(&damaged, &store, checkpointed).await?;
+        carry_over(Former { store: Some(&damaged), files: &files }, &store, Some((chain, event))).await?;
         Ok(rebuilt)
     };
     let replaced = replace_store(directory, now, build);
@@ -50,7 +50,7 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: 
     Ok(())
 }
 
-async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<Rebuilt, RebuildError> {
+async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Result<Rebuilt, RebuildError> {
     let mut salvaging = Rebuild::salvaging(store);
     let mut unreadable = 0;
     for line in readable::<User>(damaged, Line::User, &mut unreadable) {
@@ -69,10 +69,10 @@ async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<
         api_keys: last(Sequence::ApiKeys),
         initial_administrator: damaged.initial_administrator().unwrap_or(None),
     };
-    let mut rebuilt = salvaging.finish(state, witnessed).await?;
+    let mut rebuilt = salvaging.finish(state, checkpointed).await?;
     rebuilt.left_out += unreadable;
     // A first start would make an administrator of its own, and nobody would miss what was lost.
-    match list::count(store, List::Administrators)? {
+    match id_set::count(store, IdSet::Administrators)? {
         0 => Err(RebuildError::NoAdministrator),
         _ => Ok(rebuilt),
     }

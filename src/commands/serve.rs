@@ -10,9 +10,10 @@ use rustix::{
 
 use super::{Failure, salvage::salvage};
 use crate::{
-    api::{App, Origins, Privacy, TransferMemory, TrustedProxies, UserPages},
-    audit::{Files, Keeper, Reading, directory_in, resume},
-    auth::{Cost, Hasher, Realm},
+    admin_socket,
+    api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache},
+    audit::{Files, LogReader, Maintenance, directory_in, resume},
+    auth::{AppState, Cost, Hasher},
     backup::{
         self,
         schedule::{self, BackupLog},
@@ -20,10 +21,10 @@ use crate::{
     clock::Clock,
     config::{ADMIN_PASSWORD, Limits, ServeArguments, Settings, TlsSettings},
     directory::{DataDirectory, store_in},
-    domain::{Action, Actor, Subject},
-    door, logging,
+    domain::{Action, Actor, AffectedResource},
+    logging,
     secret::RootSecret,
-    server::{self, Ended},
+    server::{self, ShutdownReason},
     service::{
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
@@ -37,7 +38,7 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let told = told(&arguments);
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
-    keep_to_oneself();
+    harden_process();
     let settings = Settings { limits: within_descriptors(settings.limits), ..settings };
     let directory = DataDirectory::take(&settings.data_dir)?;
     if let Some(kept) = interrupted(directory.path()) {
@@ -61,7 +62,7 @@ fn told(arguments: &ServeArguments) -> Vec<String> {
 }
 
 /// Files are the owner's alone from the moment they are made, and a crash leaves no memory on the disk.
-pub(super) fn keep_to_oneself() {
+pub(super) fn harden_process() {
     umask(Mode::from_raw_mode(0o077));
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
         log::warn!("core dumps cannot be forbidden: {error}");
@@ -144,27 +145,27 @@ async fn serve_from(
     }
     let failure = store.failure();
     check_beside_serving(&store)?;
-    let realm = Arc::new(realm(store.clone(), secret, &settings));
-    let keeper = keep_audit_log(directory, &realm, &settings).await?;
+    let state = Arc::new(state(store.clone(), secret, &settings));
+    let maintenance = keep_audit_log(directory, &state, &settings).await?;
     for (action, details) in events {
-        realm.tell(Actor::SERVER, action, Subject::details(details)).await;
+        state.tell(Actor::SERVER, action, AffectedResource::details(details)).await;
     }
-    make_administrator(&realm, &settings).await?;
-    sessions::recall(&realm)?;
-    door::open(directory.path(), Arc::clone(&realm)).map_err(Failure::Door)?;
+    make_administrator(&state, &settings).await?;
+    sessions::restore_known_addresses(&state)?;
+    admin_socket::open(directory.path(), Arc::clone(&state)).map_err(Failure::AdminSocket)?;
     let log = BackupLog::default();
     if let Some(schedule) = settings.backups {
-        schedule::start(schedule, Arc::clone(&realm), log.clone());
+        schedule::start(schedule, Arc::clone(&state), log.clone());
     }
-    let transfers = TransferMemory::new(settings.limits.transfer_bytes);
+    let memory_budget = MemoryBudget::new(settings.limits.transfer_bytes);
     let app = Arc::new(App {
-        proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
-        realm: Arc::clone(&realm),
-        user_pages: Arc::new(UserPages::new(transfers.clone())),
-        transfers,
+        proxies: TrustedProxies::new(settings.trusted_proxies, state.clock.clone()),
+        state: Arc::clone(&state),
+        user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
+        memory_budget,
         limits: settings.limits,
         origins: Origins::new(&settings.origins),
-        privacy: Privacy::new(settings.require_tls),
+        tls_policy: TlsPolicy::new(settings.require_tls),
         backups: log,
     });
     let scheme = if certificate.is_some() { "https" } else { "http" };
@@ -172,30 +173,34 @@ async fn serve_from(
     let served = server::serve(app, &settings.listen, certificate, failure, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
-        Ended::Stopped => {
-            realm.tell(Actor::SERVER, Action::StopServer, Subject::default()).await;
-            drop(keeper);
-            store.settle();
+        ShutdownReason::Stopped => {
+            state.tell(Actor::SERVER, Action::StopServer, AffectedResource::default()).await;
+            drop(maintenance);
+            store.finish();
             Ok(())
         }
-        Ended::StorageFailed(error) => Err(Failure::StorageFailed(error)),
+        ShutdownReason::StorageFailed(error) => Err(Failure::StorageFailed(error)),
     }
 }
 
 /// Lets the audit log go on where it ends, before anything is told in it.
-async fn keep_audit_log(directory: &DataDirectory, realm: &Realm, settings: &Settings) -> Result<Keeper, Failure> {
-    let (chain, store) = (&realm.audit.chain, &realm.store);
+async fn keep_audit_log(
+    directory: &DataDirectory,
+    state: &AppState,
+    settings: &Settings,
+) -> Result<Maintenance, Failure> {
+    let (chain, store) = (&state.audit.chain, &state.store);
     let exported = audit::state(store)?.unwrap_or_default().exported;
     let files = Files::open(&directory_in(directory.path()), settings.audit, exported)?;
-    resume(chain, &Reading::of(files.directory())?, store, realm.clock.now()).await?;
+    resume(chain, &LogReader::of(files.directory())?, store, state.clock.now()).await?;
     if audit::state(store)?.is_some_and(|state| !chain.is_own(&state)) {
         log::warn!(
             "the audit log was written under another secret, or was changed: see `lodge audit --verify`; \
              with another secret no session is good, and API keys are shown masked"
         );
     }
-    realm.audit.keep_in(files);
-    Keeper::start(Arc::clone(&realm.audit), realm.store.clone()).map_err(Failure::File)
+    state.audit.keep_in(files);
+    Maintenance::start(Arc::clone(&state.audit), state.store.clone()).map_err(Failure::File)
 }
 
 /// A store that was too large to be read whole before serving is read now, and serves nothing more if it has lost anything.
@@ -206,29 +211,29 @@ fn check_beside_serving(store: &Store) -> Result<(), Failure> {
     let store = store.clone();
     let check = move || match store.loss() {
         Ok(loss) if loss.is_empty() => log::info!("the store was read whole: nothing is lost"),
-        Ok(loss) => store.condemn(&EngineError::Lost(loss.join(", "))),
-        Err(error) => store.condemn(&EngineError::Lost(error.to_string())),
+        Ok(loss) => store.mark_failed(&EngineError::Lost(loss.join(", "))),
+        Err(error) => store.mark_failed(&EngineError::Lost(error.to_string())),
     };
-    thread::Builder::new().name("check".to_owned()).spawn(check).map_err(Failure::Door)?;
+    thread::Builder::new().name("check".to_owned()).spawn(check).map_err(Failure::AdminSocket)?;
     Ok(())
 }
 
-fn realm(store: Store, secret: RootSecret, settings: &Settings) -> Realm {
+fn state(store: Store, secret: RootSecret, settings: &Settings) -> AppState {
     if settings.scrypt_cost < Cost::RECOMMENDED {
         log::warn!("the password hashes cost less than is recommended (--scrypt-cost); this is for tests");
     }
-    if settings.rules.throttle_after == 0 {
+    if settings.policy.throttle_after == 0 {
         log::warn!("guessing is not slowed down (--throttle-after); this is for tests");
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let hasher = Hasher::start(settings.scrypt_cost, cores);
-    Realm::new(store, secret, Clock::system(), settings.rules.clone(), hasher)
+    AppState::new(store, secret, Clock::system(), settings.policy.clone(), hasher)
 }
 
-async fn make_administrator(realm: &Realm, settings: &Settings) -> Result<(), Failure> {
+async fn make_administrator(state: &AppState, settings: &Settings) -> Result<(), Failure> {
     let given = settings.admin_password.clone();
     let is_given = given.is_some();
-    match ensure_administrator(realm, given).await? {
+    match ensure_administrator(state, given).await? {
         FirstStart::NotFirst if is_given => {
             log::warn!("the given administrator's password is ignored: there are users already");
         }
@@ -236,7 +241,7 @@ async fn make_administrator(realm: &Realm, settings: &Settings) -> Result<(), Fa
         FirstStart::WithGivenPassword => log::info!("the administrator `admin` was made, with the given password"),
         FirstStart::WithRandomPassword => log::info!(
             "the administrator `admin` was made; the password is in {}",
-            settings.rules.initial_password_file.display()
+            settings.policy.initial_password_file.display()
         ),
     }
     Ok(())

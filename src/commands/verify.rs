@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Failure, on_stopped_store};
 use crate::{
-    door::{Door, Question},
+    admin_socket::{AdminSocket, Question},
     store::{
         engine::Tree,
         verify::{self, Findings},
@@ -24,9 +24,9 @@ pub(super) struct VerifyArguments {
 }
 
 pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
-    let findings = match Door::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))? {
-        Some(door) => {
-            door.ask::<Findings>(&Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?
+    let findings = match AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))? {
+        Some(admin_socket) => {
+            admin_socket.ask::<Findings>(&Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?
         }
         None => of_stopped_server(arguments)?,
     };

@@ -14,10 +14,10 @@ use thiserror::Error;
 use self::values::{address, cost, duration, filter, networks, number, password, size};
 pub use self::{arguments::ServeArguments, connections::Limits, file::parse, tls::TlsSettings};
 use crate::{
-    audit::FileRules,
-    auth::{Cost, Rules},
+    audit::RetentionPolicy,
+    auth::{Cost, Policy},
     secret::Secret,
-    store::Room,
+    store::DiskReserve,
 };
 
 /// Where the server listens unless told otherwise.
@@ -38,7 +38,7 @@ pub struct Settings {
     /// The first administrator's password, if one is given.
     pub admin_password: Option<Secret<String>>,
     /// The bounds for users and their records.
-    pub rules: Rules,
+    pub policy: Policy,
     /// The proxies whose word on the client's address counts.
     pub trusted_proxies: Vec<IpNet>,
     /// What a password hash costs.
@@ -54,11 +54,11 @@ pub struct Settings {
     /// How large the store's cache may be.
     pub cache_bytes: u64,
     /// How much room is kept on the disk.
-    pub room: Room,
+    pub room: DiskReserve,
     /// When backups are made, if they are.
     pub backups: Option<BackupSchedule>,
     /// When a file of the audit log ends, and how many are kept.
-    pub audit: FileRules,
+    pub audit: RetentionPolicy,
     /// Whether to go on with what is left of a store that has lost something.
     pub accept_loss: bool,
     /// What is logged.
@@ -100,12 +100,12 @@ impl ServeArguments {
         let admin_password =
             checks.note("admin-password-file", password(self.admin_password_file.as_deref(), admin_password));
         let session_lifetime = checks.note("session-lifetime", duration(&self.session_lifetime));
-        let password_shortest = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
+        let min_password_bytes = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
         let scrypt_cost = checks.note("scrypt-cost", cost(&self.scrypt_cost));
         let throttle_after = checks.note("throttle-after", number(&self.throttle_after, 0, 1000));
         let trusted_proxies = checks.note("trusted-proxy", networks(self.trusted_proxy.as_deref()));
-        let most_configurations = checks.note("max-configurations", number(&self.max_configurations, 1, 100_000));
-        let most_api_keys = checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000));
+        let max_configurations = checks.note("max-configurations", number(&self.max_configurations, 1, 100_000));
+        let max_api_keys = checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000));
         let cache_bytes = checks.note("cache-size", size(&self.cache_size, 1 << 20, 64 << 30));
         let reserve_bytes = checks.note("disk-reserve", size(&self.disk_reserve, 0, 1 << 40));
         let ballast_bytes = checks.note("ballast", size(&self.ballast, 0, 1 << 40));
@@ -122,12 +122,12 @@ impl ServeArguments {
             listen: listen?,
             secret_file: self.secret_file.unwrap_or_else(|| self.data_dir.join("secret")),
             admin_password: admin_password?,
-            rules: Rules {
+            policy: Policy {
                 session_lifetime: session_lifetime?,
-                password_shortest: password_shortest?,
+                min_password_bytes: min_password_bytes?,
                 throttle_after: throttle_after?,
-                most_configurations: most_configurations?,
-                most_api_keys: most_api_keys?,
+                max_configurations: max_configurations?,
+                max_api_keys: max_api_keys?,
                 initial_password_file: self.data_dir.join("initial-admin-password"),
             },
             trusted_proxies: trusted_proxies?,
@@ -137,9 +137,9 @@ impl ServeArguments {
             limits,
             origins,
             cache_bytes: cache_bytes?,
-            room: Room { reserve_bytes: reserve_bytes?, ballast_bytes: ballast_bytes? },
+            room: DiskReserve { reserve_bytes: reserve_bytes?, ballast_bytes: ballast_bytes? },
             backups: self.backup_dir.map(|directory| BackupSchedule { directory, every, keep }),
-            audit: FileRules { size_bytes: audit_size?, age: audit_age?, keep: audit_keep? },
+            audit: RetentionPolicy { size_bytes: audit_size?, age: audit_age?, keep: audit_keep? },
             accept_loss: self.accept_loss,
             log: log?,
             data_dir: self.data_dir,
@@ -201,10 +201,10 @@ mod tests {
     fn the_defaults_are_right() {
         let settings = settings(&[]).unwrap();
         assert_eq!(settings.limits.body_bytes, 524_288);
-        assert_eq!(settings.rules.session_lifetime, Duration::from_hours(24));
+        assert_eq!(settings.policy.session_lifetime, Duration::from_hours(24));
         assert_eq!(settings.scrypt_cost, Cost::RECOMMENDED);
         assert_eq!(settings.secret_file, Path::new("data/secret"));
-        assert_eq!((settings.rules.throttle_after, settings.trusted_proxies), (5, Vec::new()));
+        assert_eq!((settings.policy.throttle_after, settings.trusted_proxies), (5, Vec::new()));
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
     fn files_of_the_audit_log_end_and_go_as_they_are_told_to_within_bounds() {
         let said = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
         let audit = settings(said.as_flattened()).unwrap().audit;
-        assert_eq!(audit, FileRules { size_bytes: 128 << 10, age: Duration::from_hours(72), keep: 4 });
+        assert_eq!(audit, RetentionPolicy { size_bytes: 128 << 10, age: Duration::from_hours(72), keep: 4 });
 
         let wrong = [["--audit-file-size", "63KiB"], ["--audit-file-age", "0s"], ["--audit-keep", "1"]];
         let said = settings(wrong.as_flattened()).unwrap_err().to_string();

@@ -41,14 +41,14 @@ pub struct ApiKeyName(String);
 
 impl ApiKeyName {
     /// How many characters it has at most.
-    pub const MOST: usize = 255;
+    pub const MAX: usize = 255;
 
     /// Reads the name of a key.
     ///
     /// # Errors
     /// `too_long` or `invalid`.
     pub fn parse(text: &str) -> Parsed<Self> {
-        at_most_characters(text, Self::MOST)?;
+        at_most_characters(text, Self::MAX)?;
         if text.contains(char::is_control) { Err(Problem::Invalid) } else { Ok(Self(text.to_owned())) }
     }
 

@@ -33,7 +33,7 @@ pub struct Event {
     /// Whether it was done.
     pub outcome: Outcome,
     /// To what, and how; never with a secret or a configuration's value.
-    pub subject: Subject,
+    pub subject: AffectedResource,
     /// How often, where several alike are told as one.
     pub count: u64,
 }
@@ -112,7 +112,7 @@ pub struct Actor {
     /// The account, if it is about one.
     pub account: Option<Account>,
     /// By what credential.
-    pub means: Means,
+    pub method: AuthMethod,
     /// From where, if it came over the network.
     pub address: Option<IpAddr>,
 }
@@ -128,7 +128,7 @@ pub enum Account {
 
 /// By what somebody came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Means {
+pub enum AuthMethod {
     /// A user name and a password.
     Password,
     /// The token of that session.
@@ -143,7 +143,7 @@ pub enum Means {
 
 /// What was done something to, and in a few words how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
+pub struct AffectedResource {
     /// A record.
     pub target: Option<Target>,
     /// Which members were changed, which settings were in force.
@@ -165,12 +165,12 @@ pub enum Target {
 
 impl Actor {
     /// The server itself.
-    pub const SERVER: Self = Self { account: None, means: Means::Server, address: None };
+    pub const SERVER: Self = Self { account: None, method: AuthMethod::Server, address: None };
 
     /// A user of the operating system on this machine.
     #[must_use]
     pub fn local(uid: u32) -> Self {
-        Self { account: None, means: Means::Local(uid), address: None }
+        Self { account: None, method: AuthMethod::Local(uid), address: None }
     }
 }
 
@@ -182,7 +182,7 @@ impl Account {
     }
 }
 
-impl Subject {
+impl AffectedResource {
     /// Nothing in particular, with these details.
     #[must_use]
     pub fn details(details: Vec<String>) -> Self {
@@ -196,31 +196,31 @@ impl Subject {
     }
 }
 
-impl From<&User> for Subject {
+impl From<&User> for AffectedResource {
     fn from(user: &User) -> Self {
         Target::User(user.id, user.username.as_str().to_owned()).into()
     }
 }
 
-impl From<&Configuration> for Subject {
+impl From<&Configuration> for AffectedResource {
     fn from(configuration: &Configuration) -> Self {
         Target::Configuration(configuration.id, configuration.key.as_str().to_owned()).into()
     }
 }
 
-impl From<&ApiKey> for Subject {
+impl From<&ApiKey> for AffectedResource {
     fn from(api_key: &ApiKey) -> Self {
         Target::ApiKey(api_key.id).into()
     }
 }
 
-impl From<&Session> for Subject {
+impl From<&Session> for AffectedResource {
     fn from(session: &Session) -> Self {
         Target::Session(session.jti).into()
     }
 }
 
-impl From<Target> for Subject {
+impl From<Target> for AffectedResource {
     fn from(target: Target) -> Self {
         Self { target: Some(target), details: Vec::new() }
     }

@@ -24,7 +24,7 @@ pub struct ConfigurationKey(String);
 
 impl ConfigurationKey {
     /// How many characters it has at most.
-    pub const MOST: usize = 255;
+    pub const MAX: usize = 255;
 
     /// Reads the name of a setting.
     ///
@@ -34,7 +34,7 @@ impl ConfigurationKey {
         if text.is_empty() {
             return Err(Problem::Blank);
         }
-        at_most_characters(text, Self::MOST)?;
+        at_most_characters(text, Self::MAX)?;
         if text.contains(char::is_control) { Err(Problem::Invalid) } else { Ok(Self(text.to_owned())) }
     }
 
@@ -52,14 +52,14 @@ pub struct ConfigurationValue(String);
 
 impl ConfigurationValue {
     /// How many bytes of UTF-8 it has at most.
-    pub const MOST_BYTES: usize = 64 * 1024;
+    pub const MAX_BYTES: usize = 64 * 1024;
 
     /// Reads the value of a setting.
     ///
     /// # Errors
     /// `too_long`, counted in bytes.
     pub fn parse(text: &str) -> Parsed<Self> {
-        if text.len() > Self::MOST_BYTES { Err(Problem::TooLong(Self::MOST_BYTES)) } else { Ok(Self(text.to_owned())) }
+        if text.len() > Self::MAX_BYTES { Err(Problem::TooLong(Self::MAX_BYTES)) } else { Ok(Self(text.to_owned())) }
     }
 
     /// The text.

@@ -14,7 +14,7 @@ mod user;
 mod violations;
 
 pub use api_key::{ApiKey, ApiKeyName, KeyDigest};
-pub use audit::{Account, Action, Actor, AuditEntry, Event, Means, Outcome, Subject, Target};
+pub use audit::{Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Event, Outcome, Target};
 pub use configuration::{Configuration, ConfigurationKey, ConfigurationValue};
 pub use field::Field;
 pub use id::Id;

@@ -3,7 +3,7 @@
 /// A window on a list in ascending order of id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
-    /// How many items at most, 0 to [`Page::MOST`].
+    /// How many items at most, 0 to [`Page::MAX`].
     pub limit: usize,
     /// How many items come before the first one.
     pub offset: u64,
@@ -11,14 +11,14 @@ pub struct Page {
 
 impl Page {
     /// How many items a page has unless told otherwise.
-    pub const USUAL: usize = 100;
+    pub const DEFAULT: usize = 100;
     /// How many items a page has at most.
-    pub const MOST: usize = 1000;
+    pub const MAX: usize = 1000;
 
     /// The page that was asked for; a limit above the most is the most.
     #[must_use]
     pub fn new(limit: Option<u64>, offset: Option<u64>) -> Self {
-        let limit = limit.map_or(Self::USUAL, |limit| usize::try_from(limit).unwrap_or(Self::MOST).min(Self::MOST));
+        let limit = limit.map_or(Self::DEFAULT, |limit| usize::try_from(limit).unwrap_or(Self::MAX).min(Self::MAX));
         Self { limit, offset: offset.unwrap_or(0) }
     }
 }

@@ -8,7 +8,7 @@ use super::{Parsed, Problem, Username};
 use crate::secret::Secret;
 
 /// How many bytes of UTF-8 a password has at most.
-const MOST_BYTES: usize = 1024;
+const MAX_BYTES: usize = 1024;
 
 /// A password that somebody shows to prove who they are, normalised to NFC (RFC 8265).
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ impl PresentedPassword {
     pub fn parse(text: &str) -> Option<Self> {
         let normalized = normalized(text);
         let possible = !normalized.is_empty()
-            && text.len() <= MOST_BYTES
-            && normalized.len() <= MOST_BYTES
+            && text.len() <= MAX_BYTES
+            && normalized.len() <= MAX_BYTES
             && !normalized.contains(char::is_control);
         possible.then(|| Self(Secret::new(normalized.to_string())))
     }
@@ -47,8 +47,8 @@ impl NewPassword {
             return Err(Problem::Blank);
         }
         let normalized = normalized(text);
-        if text.len().max(normalized.len()) > MOST_BYTES {
-            return Err(Problem::TooLong(MOST_BYTES));
+        if text.len().max(normalized.len()) > MAX_BYTES {
+            return Err(Problem::TooLong(MAX_BYTES));
         }
         if normalized.len() < shortest {
             return Err(Problem::TooShort(shortest));

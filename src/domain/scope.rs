@@ -15,7 +15,7 @@ pub struct Scope {
 
 impl Scope {
     /// How many characters each half has at most.
-    pub const MOST: usize = 64;
+    pub const MAX: usize = 64;
 
     /// Reads a scope; what it names need not be known here.
     ///
@@ -66,15 +66,15 @@ pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
     /// How many scopes a request may list.
-    pub const MOST: usize = 256;
+    pub const MAX: usize = 256;
 
     /// The scopes, duplicates merged.
     ///
     /// # Errors
-    /// `too_long` for more than [`Scopes::MOST`].
+    /// `too_long` for more than [`Scopes::MAX`].
     pub fn new(listed: Vec<Scope>) -> Parsed<Self> {
-        if listed.len() > Self::MOST {
-            return Err(Problem::TooLong(Self::MOST));
+        if listed.len() > Self::MAX {
+            return Err(Problem::TooLong(Self::MAX));
         }
         let mut scopes = Vec::with_capacity(listed.len());
         for scope in listed {
@@ -114,7 +114,7 @@ fn is_name_or_any(text: &str) -> bool {
         text.starts_with(|first: char| first.is_ascii_lowercase())
             && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    text == "*" || (text.len() <= Scope::MOST && is_name())
+    text == "*" || (text.len() <= Scope::MAX && is_name())
 }
 
 #[cfg(test)]

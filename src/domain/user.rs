@@ -37,7 +37,7 @@ pub struct Username(String);
 
 impl Username {
     /// How many characters it has at most.
-    pub const MOST: usize = 64;
+    pub const MAX: usize = 64;
 
     /// Reads a user name.
     ///
@@ -47,7 +47,7 @@ impl Username {
         if text.is_empty() {
             return Err(Problem::Blank);
         }
-        at_most_characters(text, Self::MOST)?;
+        at_most_characters(text, Self::MAX)?;
         let starts_well = text.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
         let permitted = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+@".contains(&byte);
         let looks_like_an_id = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -78,14 +78,14 @@ pub struct Email(String);
 
 impl Email {
     /// How many characters it has at most.
-    pub const MOST: usize = 254;
+    pub const MAX: usize = 254;
 
     /// Reads an e-mail address.
     ///
     /// # Errors
     /// `too_long` or `invalid`.
     pub fn parse(text: &str) -> Parsed<Self> {
-        at_most_characters(text, Self::MOST)?;
+        at_most_characters(text, Self::MAX)?;
         let sides_are_there = text
             .split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
@@ -107,7 +107,7 @@ pub struct SystemId(u32);
 
 impl SystemId {
     /// The largest one.
-    pub const MOST: u32 = (1 << 31) - 1;
+    pub const MAX: u32 = (1 << 31) - 1;
     /// The uid or gid of the superuser.
     pub const ROOT: Self = Self(0);
 
@@ -119,8 +119,8 @@ impl SystemId {
         if number < 0 {
             return Err(Problem::GreaterThanOrEqualTo(0));
         }
-        let within = u32::try_from(number).ok().filter(|id| *id <= Self::MOST);
-        within.map(Self).ok_or(Problem::LessThanOrEqualTo(i64::from(Self::MOST)))
+        let within = u32::try_from(number).ok().filter(|id| *id <= Self::MAX);
+        within.map(Self).ok_or(Problem::LessThanOrEqualTo(i64::from(Self::MAX)))
     }
 
     /// The number.

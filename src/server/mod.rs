@@ -1,6 +1,6 @@
 //! The listener, its workers, and how they end.
 
-mod link;
+mod timed_stream;
 mod transport;
 
 use std::{
@@ -25,7 +25,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use self::{
-    link::{Bounds, Link},
+    timed_stream::{Bounds, TimedStream},
     transport::Transport,
 };
 use crate::{
@@ -39,7 +39,7 @@ use crate::{
 /// How long running requests may take to end once the server is told to stop.
 const SHUTDOWN_SECS: u64 = 30;
 /// How long a client may take to hear a last answer.
-const FAREWELL: Duration = Duration::from_secs(1);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often sessions that are over are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How many connections may wait to be accepted.
@@ -51,7 +51,7 @@ const WRITE_BUFFER: usize = 4 << 10;
 
 /// Why a server ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ShutdownReason {
     /// It was told to.
     Stopped,
     /// The storage failed.
@@ -69,7 +69,7 @@ pub async fn serve(
     certificate: Option<Arc<Certificate>>,
     failure: watch::Receiver<Option<EngineError>>,
     ready: impl Fn(SocketAddr),
-) -> io::Result<Ended> {
+) -> io::Result<ShutdownReason> {
     let signals = StopSignals::listen()?;
     let listeners = listeners(listen)?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
@@ -82,7 +82,7 @@ pub async fn serve(
     server.await?;
     sweeper.abort();
     follower.iter().for_each(rt::task::JoinHandle::abort);
-    Ok(stopper.await.unwrap_or(Ended::Stopped))
+    Ok(stopper.await.unwrap_or(ShutdownReason::Stopped))
 }
 
 /// A listener for each address that the text stands for, if there is at least one to be had.
@@ -109,7 +109,7 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
     let server = Server::build().workers(workers).backlog(BACKLOG).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
     let mut server = server.max_concurrent_connections(app.limits.connections / workers);
     let stopping = server.graceful_shutdown_signal();
-    let entrance = Entrance { acceptor, bounds: Bounds::new(&app.limits), limits: app.limits.clone() };
+    let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), limits: app.limits.clone() };
     for listener in listeners {
         let (app, entrance, stopping) = (Arc::clone(app), entrance.clone(), stopping.clone());
         server = server.listen("api", listener, move || {
@@ -121,10 +121,10 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
                 })
                 .keep_alive(KeepAlive::Timeout(entrance.limits.idle_deadline))
                 .client_request_timeout(entrance.limits.head_deadline)
-                .client_disconnect_timeout(FAREWELL)
+                .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 .h1_write_buffer_size(WRITE_BUFFER)
-                .on_connect_ext(|link: &Link, extensions: &mut Extensions| {
-                    extensions.insert(link.connection());
+                .on_connect_ext(|timed_stream: &TimedStream, extensions: &mut Extensions| {
+                    extensions.insert(timed_stream.connection());
                 });
             let shared = web::Data::from(Arc::clone(&app));
             let answering = actix_web::App::new().app_data(shared).default_service(web::to(entry::respond));
@@ -138,15 +138,15 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
 
 /// What a connection passes before anything is asked on it.
 #[derive(Clone)]
-struct Entrance {
+struct ConnectionAcceptor {
     acceptor: Option<TlsAcceptor>,
     bounds: Bounds,
     limits: Limits,
 }
 
-impl Entrance {
+impl ConnectionAcceptor {
     /// Shakes hands, if that is needed; a connection that does not in time is dropped, and nobody is told.
-    async fn enter(self: Rc<Self>, stream: TcpStream) -> Result<(Link, Option<SocketAddr>), ()> {
+    async fn enter(self: Rc<Self>, stream: TcpStream) -> Result<(TimedStream, Option<SocketAddr>), ()> {
         let peer = stream.peer_addr().map_err(drop)?;
         // An answer goes out in pieces; the last one shall not wait until the client has acknowledged the others.
         stream.set_nodelay(true).map_err(drop)?;
@@ -158,7 +158,7 @@ impl Entrance {
                 Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
             }
         };
-        Ok((Link::new(transport, self.bounds.clone()), Some(peer)))
+        Ok((TimedStream::new(transport, self.bounds.clone()), Some(peer)))
     }
 }
 
@@ -167,10 +167,10 @@ async fn stop_in_time(
     server: ServerHandle,
     mut signals: StopSignals,
     mut failure: watch::Receiver<Option<EngineError>>,
-) -> Ended {
+) -> ShutdownReason {
     let ended = tokio::select! {
-        () = signals.come() => Ended::Stopped,
-        error = failed(&mut failure) => Ended::StorageFailed(error),
+        () = signals.come() => ShutdownReason::Stopped,
+        error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
     log::info!("stopping: requests that are running may take up to {SHUTDOWN_SECS} s");
     server.stop(true).await;
@@ -209,7 +209,7 @@ async fn sweep(app: Arc<App>) {
     let mut ticks = time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
-        match sessions::sweep(&app.realm).await {
+        match sessions::sweep(&app.state).await {
             Ok(0) => {}
             Ok(removed) => log::info!("removed {removed} sessions that were over"),
             Err(error) => log::error!("sessions that are over cannot be removed: {error}"),

@@ -3,8 +3,8 @@
 use super::{Forbidden, ServiceError, never_taken, refuse_invalid};
 use crate::{
     auth::{Caller, KeyText},
-    domain::{Action, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scope, Scopes, Subject, Violations},
-    store::{List, Sequence, Slice, Tables, list},
+    domain::{Action, AffectedResource, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scope, Scopes, Violations},
+    store::{IdSet, Sequence, Slice, Tables, id_set},
 };
 
 /// What a request says of an API key, with everything that is wrong in it.
@@ -37,7 +37,7 @@ pub fn show(caller: &Caller, id: Id) -> Result<ApiKey, ServiceError> {
 /// The key as the caller may see it: whole, unless the caller came in by a narrow key.
 #[must_use]
 pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
-    caller.realm.shown_key(api_key, caller.narrow_key().is_none())
+    caller.state.shown_key(api_key, caller.restricted_key().is_none())
 }
 
 /// Makes an API key of the caller's; the key itself is in the answer.
@@ -45,14 +45,14 @@ pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
 /// # Errors
 /// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
 pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyText), ServiceError> {
-    refuse_invalid(draft.violations_beside(None, caller.narrow_key()))?;
-    let (identifier, key) = caller.realm.new_key();
+    refuse_invalid(draft.violations_beside(None, caller.restricted_key()))?;
+    let (identifier, key) = caller.state.new_key();
     let (digest, last_four) = (key.digest(), key.last_four());
     let maker = caller.api_key().cloned();
-    let most = caller.realm.rules.most_api_keys;
+    let most = caller.state.policy.max_api_keys;
     let api_key = caller
         .write(Action::CreateApiKey, move |txn, owner| {
-            if list::count(txn, List::ApiKeys(owner.id))? >= most as u64 {
+            if id_set::count(txn, IdSet::ApiKeys(owner.id))? >= most as u64 {
                 return Err(ServiceError::Invalid(Violations::too_many("API keys", most)));
             }
             let api_key = ApiKey {
@@ -67,7 +67,7 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
                 expires_at: maker.and_then(|maker| maker.expires_at),
             };
             txn.put(&api_key).map_err(never_taken)?;
-            let subject = Subject::from(&api_key);
+            let subject = AffectedResource::from(&api_key);
             Ok::<_, ServiceError>((api_key, subject))
         })
         .await?;
@@ -81,12 +81,12 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
 /// [`ServiceError::Invalid`] with all violations; among them scopes beyond those of a narrow key, and new ones for a key
 /// that outlives it.
 pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKey, ServiceError> {
-    let narrow_key = caller.narrow_key().cloned();
+    let restricted_key = caller.restricted_key().cloned();
     caller
         .write(Action::UpdateApiKey, move |txn, owner| {
             let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
-            refuse_uncovered(narrow_key.as_ref(), &present)?;
-            refuse_invalid(draft.violations_beside(Some(&present), narrow_key.as_ref()))?;
+            refuse_uncovered(restricted_key.as_ref(), &present)?;
+            refuse_invalid(draft.violations_beside(Some(&present), restricted_key.as_ref()))?;
             let api_key = ApiKey {
                 name: draft.name.or(present.name.clone()),
                 scopes: draft.scopes.or(present.scopes.clone()),
@@ -106,13 +106,13 @@ pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKe
 /// # Errors
 /// [`ServiceError::NotFound`], or [`ServiceError::Forbidden`] if a narrow key does not cover that key.
 pub async fn destroy(caller: &Caller, id: Id) -> Result<(), ServiceError> {
-    let narrow_key = caller.narrow_key().cloned();
+    let restricted_key = caller.restricted_key().cloned();
     caller
         .write(Action::DestroyApiKey, move |txn, owner| {
             let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
-            refuse_uncovered(narrow_key.as_ref(), &present)?;
+            refuse_uncovered(restricted_key.as_ref(), &present)?;
             txn.remove(&present)?;
-            Ok(((), Subject::from(&present)))
+            Ok(((), AffectedResource::from(&present)))
         })
         .await
 }
@@ -120,9 +120,9 @@ pub async fn destroy(caller: &Caller, id: Id) -> Result<(), ServiceError> {
 impl ApiKeyDraft {
     /// Everything that is wrong with the draft, for a new key or as a change of the present one, when that narrow key asks
     /// for it.
-    fn violations_beside(&self, present: Option<&ApiKey>, narrow_key: Option<&ApiKey>) -> Violations {
+    fn violations_beside(&self, present: Option<&ApiKey>, restricted_key: Option<&ApiKey>) -> Violations {
         let mut violations = self.violations.clone();
-        let (Some(own), Some(wanted)) = (narrow_key, self.scopes.given()) else { return violations };
+        let (Some(own), Some(wanted)) = (restricted_key, self.scopes.given()) else { return violations };
         // A key that outlives this one would keep what it is given beyond this one's end.
         let outliving = present.filter(|present| outlives(present, own));
         let may_be_given = |scope: &Scope| {
@@ -137,9 +137,9 @@ impl ApiKeyDraft {
 }
 
 /// What the audit log says of a change.
-fn told(before: &ApiKey, after: &ApiKey) -> Subject {
+fn told(before: &ApiKey, after: &ApiKey) -> AffectedResource {
     let members = [("name", before.name != after.name), ("api_key_scopes", before.scopes != after.scopes)];
-    Subject::from(before)
+    AffectedResource::from(before)
         .with(members.iter().filter(|(_, is_new)| *is_new).map(|(name, _)| (*name).to_owned()).collect())
 }
 
@@ -147,7 +147,7 @@ fn outlives(key: &ApiKey, other: &ApiKey) -> bool {
     other.expires_at.is_some_and(|end| key.expires_at.is_none_or(|later| end < later))
 }
 
-fn refuse_uncovered(narrow_key: Option<&ApiKey>, present: &ApiKey) -> Result<(), ServiceError> {
-    let is_covered = narrow_key.is_none_or(|own| own.scopes.cover(&present.scopes));
+fn refuse_uncovered(restricted_key: Option<&ApiKey>, present: &ApiKey) -> Result<(), ServiceError> {
+    let is_covered = restricted_key.is_none_or(|own| own.scopes.cover(&present.scopes));
     if is_covered { Ok(()) } else { Err(Forbidden::Escalation.into()) }
 }

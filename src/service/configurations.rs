@@ -4,9 +4,10 @@ use super::{ServiceError, refuse_invalid, taken};
 use crate::{
     auth::Caller,
     domain::{
-        Action, Configuration, ConfigurationKey, ConfigurationValue, Field, Id, Page, Problem, Subject, Violations,
+        Action, AffectedResource, Configuration, ConfigurationKey, ConfigurationValue, Field, Id, Page, Problem,
+        Violations,
     },
-    store::{List, Sequence, Slice, StoreError, Tables, list},
+    store::{IdSet, Sequence, Slice, StoreError, Tables, id_set},
 };
 
 /// What a request says of a configuration, with everything that is wrong in it.
@@ -41,11 +42,11 @@ pub fn index(caller: &Caller, page: Page) -> Result<Slice<Configuration>, Servic
 ///
 /// # Errors
 /// [`ServiceError::Store`].
-pub fn most_bytes(caller: &Caller, page: Page) -> Result<usize, ServiceError> {
-    let count = list::count(caller.store(), List::Configurations(caller.user.id))?;
+pub fn max_bytes(caller: &Caller, page: Page) -> Result<usize, ServiceError> {
+    let count = id_set::count(caller.store(), IdSet::Configurations(caller.user.id))?;
     let number = count.saturating_sub(page.offset).min(page.limit as u64);
     // A character has four bytes of UTF-8 at most.
-    let of_one = ConfigurationKey::MOST * 4 + ConfigurationValue::MOST_BYTES;
+    let of_one = ConfigurationKey::MAX * 4 + ConfigurationValue::MAX_BYTES;
     Ok(usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(of_one))
 }
 
@@ -62,21 +63,21 @@ pub fn show(caller: &Caller, name: &ConfigurationName) -> Result<Configuration, 
 /// # Errors
 /// [`ServiceError::Invalid`] with all violations.
 pub async fn create(caller: &Caller, draft: ConfigurationDraft) -> Result<Configuration, ServiceError> {
-    let most = caller.realm.rules.most_configurations;
+    let most = caller.state.policy.max_configurations;
     caller
         .write(Action::CreateConfiguration, move |txn, owner| {
             let Some(key) = draft.key.given().cloned() else {
                 return Err(ServiceError::Invalid(draft.violations_beside(txn, owner.id, None)?));
             };
             refuse_invalid(draft.violations_beside(txn, owner.id, None)?)?;
-            if list::count(txn, List::Configurations(owner.id))? >= most as u64 {
+            if id_set::count(txn, IdSet::Configurations(owner.id))? >= most as u64 {
                 return Err(ServiceError::Invalid(Violations::too_many("configurations", most)));
             }
             let id = txn.next_id(Sequence::Configurations)?;
             let value = draft.value.or(ConfigurationValue::default());
             let configuration = Configuration { id, owner: owner.id, key, value };
             txn.put(&configuration).map_err(taken("key", configuration.key.as_str()))?;
-            let subject = Subject::from(&configuration);
+            let subject = AffectedResource::from(&configuration);
             Ok((configuration, subject))
         })
         .await
@@ -116,7 +117,7 @@ pub async fn destroy(caller: &Caller, name: ConfigurationName) -> Result<(), Ser
         .write(Action::DestroyConfiguration, move |txn, owner| {
             let configuration = find(txn, owner.id, &name)?;
             txn.remove(&configuration)?;
-            Ok(((), Subject::from(&configuration)))
+            Ok(((), AffectedResource::from(&configuration)))
         })
         .await
 }
@@ -139,10 +140,10 @@ impl ConfigurationDraft {
 }
 
 /// What the audit log says of a change: both keys, but neither value.
-fn told(before: &Configuration, after: &Configuration) -> Subject {
+fn told(before: &Configuration, after: &Configuration) -> AffectedResource {
     let key = (before.key != after.key).then(|| format!("key = {}", after.key.as_str()));
     let value = (before.value != after.value).then(|| "value".to_owned());
-    Subject::from(before).with(key.into_iter().chain(value).collect())
+    AffectedResource::from(before).with(key.into_iter().chain(value).collect())
 }
 
 fn find(rows: &impl Tables, owner: Id, name: &ConfigurationName) -> Result<Configuration, ServiceError> {

@@ -10,10 +10,10 @@ use thiserror::Error;
 
 use super::ServiceError;
 use crate::{
-    auth::{Asker, Realm},
-    domain::{Action, Actor, NewPassword, Page, Problem, Subject, User, Username},
+    auth::{AppState, HashRequester},
+    domain::{Action, Actor, AffectedResource, NewPassword, Page, Problem, User, Username},
     secret::{Secret, random_bytes, write_private},
-    store::{List, Sequence, StoreError, Tables, list},
+    store::{IdSet, Sequence, StoreError, Tables, id_set},
 };
 
 const NAME: &str = "admin";
@@ -25,7 +25,7 @@ pub enum FirstStart {
     NotFirst,
     /// The administrator has the password that was given.
     WithGivenPassword,
-    /// The administrator has a random password, which is in [`crate::auth::Rules::initial_password_file`].
+    /// The administrator has a random password, which is in [`crate::auth::Policy::initial_password_file`].
     WithRandomPassword,
 }
 
@@ -55,18 +55,21 @@ pub enum FirstStartError {
 ///
 /// # Errors
 /// [`FirstStartError`]; then there is still no user.
-pub async fn ensure_administrator(realm: &Realm, given: Option<Secret<String>>) -> Result<FirstStart, FirstStartError> {
-    if list::count(&realm.store, List::Users)? > 0 {
-        forget_ended_initial_password(realm)?;
+pub async fn ensure_administrator(
+    state: &AppState,
+    given: Option<Secret<String>>,
+) -> Result<FirstStart, FirstStartError> {
+    if id_set::count(&state.store, IdSet::Users)? > 0 {
+        forget_ended_initial_password(state)?;
         return Ok(FirstStart::NotFirst);
     }
     let is_random = given.is_none();
     let password = given.unwrap_or_else(|| Secret::new(BASE64_URL_SAFE_NO_PAD.encode(random_bytes::<18>())));
-    let accepted = accepted(&password, realm.rules.password_shortest)?;
+    let accepted = accepted(&password, state.policy.min_password_bytes)?;
     if is_random {
-        write_initial_password(realm, &password)?;
+        write_initial_password(state, &password)?;
     }
-    create(realm, &accepted, is_random).await?;
+    create(state, &accepted, is_random).await?;
     Ok(if is_random { FirstStart::WithRandomPassword } else { FirstStart::WithGivenPassword })
 }
 
@@ -81,9 +84,9 @@ pub fn remove_initial_password(file: &Path) {
 }
 
 /// A crash may have come between the change of the password and the removal of its file.
-fn forget_ended_initial_password(realm: &Realm) -> Result<(), StoreError> {
-    if realm.store.initial_administrator()?.is_none() {
-        remove_initial_password(&realm.rules.initial_password_file);
+fn forget_ended_initial_password(state: &AppState) -> Result<(), StoreError> {
+    if state.store.initial_administrator()?.is_none() {
+        remove_initial_password(&state.policy.initial_password_file);
     }
     Ok(())
 }
@@ -109,19 +112,19 @@ fn accepted(password: &Secret<String>, shortest: usize) -> Result<NewPassword, F
 }
 
 /// Written before the account is made: a crash in between leaves a file without an account, which the next start replaces.
-fn write_initial_password(realm: &Realm, password: &Secret<String>) -> Result<(), FirstStartError> {
-    let path = &realm.rules.initial_password_file;
+fn write_initial_password(state: &AppState, password: &Secret<String>) -> Result<(), FirstStartError> {
+    let path = &state.policy.initial_password_file;
     let line = Secret::new(format!("{}\n", password.expose()));
     write_private(path, line.expose().as_bytes()).map_err(|source| FirstStartError::File { path: path.clone(), source })
 }
 
-async fn create(realm: &Realm, password: &NewPassword, is_random: bool) -> Result<(), ServiceError> {
-    let password = realm.hasher.hash(Asker::server(), password.as_presented()).await?;
-    let now = realm.clock.now();
-    realm
+async fn create(state: &AppState, password: &NewPassword, is_random: bool) -> Result<(), ServiceError> {
+    let password = state.hasher.hash(HashRequester::server(), password.as_presented()).await?;
+    let now = state.clock.now();
+    state
         .write(Actor::SERVER, Action::CreateUser, move |txn| {
             if !txn.users(Page::new(Some(1), None))?.records.is_empty() {
-                return Ok(((), Subject::default()));
+                return Ok(((), AffectedResource::default()));
             }
             let administrator = User {
                 id: txn.next_id(Sequence::Users)?,
@@ -136,7 +139,7 @@ async fn create(realm: &Realm, password: &NewPassword, is_random: bool) -> Resul
             };
             txn.put(&administrator).map_err(super::never_taken)?;
             txn.set_initial_administrator(is_random.then_some(administrator.id));
-            Ok(((), Subject::from(&administrator).with(vec!["is_admin = true".to_owned()])))
+            Ok(((), AffectedResource::from(&administrator).with(vec!["is_admin = true".to_owned()])))
         })
         .await
 }

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Forbidden, ServiceError};
 use crate::{
-    auth::{Administrator, AuthError, Realm, Waiting},
+    auth::{Administrator, AppState, AuthError, Lockout},
     clock::Timestamp,
-    domain::{Action, Network, Page, Subject, Username},
+    domain::{Action, AffectedResource, Network, Page, Username},
     store::{Slice, StoreError, Tables},
 };
 
@@ -51,11 +51,11 @@ pub struct LockFilter {
 /// # Errors
 /// [`ServiceError::Store`].
 pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<Lock>, ServiceError> {
-    let realm = &administrator.0.realm;
-    let waiting = realm.throttle.waiting();
+    let state = &administrator.0.state;
+    let waiting = state.throttle.waiting();
     let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
     let of_page = waiting.iter().skip(offset).take(page.limit);
-    let records = of_page.map(|waiting| lock(realm, waiting)).collect::<Result<_, _>>()?;
+    let records = of_page.map(|waiting| lock(state, waiting)).collect::<Result<_, _>>()?;
     Ok(Slice { records, count: waiting.len() as u64 })
 }
 
@@ -65,14 +65,14 @@ pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<Lock>, S
 /// [`ServiceError::Forbidden`] for a narrow key, unless it clears those of an account that is no administrator's.
 pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result<(), ServiceError> {
     let caller = &administrator.0;
-    if caller.narrow_key().is_some() {
+    if caller.restricted_key().is_some() {
         let username = filter.username.as_deref().ok_or(Forbidden::NEEDS_FULL_ACCESS)?;
-        if caller.realm.user_named(username)?.is_some_and(|user| user.is_admin) {
+        if caller.state.user_named(username)?.is_some_and(|user| user.is_admin) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
     }
-    clear_all(&caller.realm, filter);
-    caller.tell(Action::DestroyLocks, subject(&caller.realm, filter)?).await;
+    clear_all(&caller.state, filter);
+    caller.tell(Action::DestroyLocks, subject(&caller.state, filter)?).await;
     log::info!("locks were cleared: user_id={}", caller.user.id);
     Ok(())
 }
@@ -81,38 +81,38 @@ pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
-pub fn all(realm: &Realm) -> Result<Vec<Lock>, StoreError> {
-    realm.throttle.waiting().iter().map(|waiting| lock(realm, waiting)).collect()
+pub fn all(state: &AppState) -> Result<Vec<Lock>, StoreError> {
+    state.throttle.waiting().iter().map(|waiting| lock(state, waiting)).collect()
 }
 
 /// Clears locks, for somebody who needs no leave.
-pub fn clear_all(realm: &Realm, filter: &LockFilter) {
-    realm.throttle.clear(filter.username.as_deref(), filter.address);
+pub fn clear_all(state: &AppState, filter: &LockFilter) {
+    state.throttle.clear(filter.username.as_deref(), filter.address);
 }
 
 /// What the audit log says of these locks; the text of a name that no account has is not kept.
 ///
 /// # Errors
 /// [`AuthError::Store`] if the store cannot be read.
-pub fn subject(realm: &Realm, filter: &LockFilter) -> Result<Subject, AuthError> {
+pub fn subject(state: &AppState, filter: &LockFilter) -> Result<AffectedResource, AuthError> {
     let address = filter.address.map(|address| format!("address = {address}"));
-    let Some(username) = &filter.username else { return Ok(Subject::details(address.into_iter().collect())) };
-    let user = realm.user_named(username)?;
+    let Some(username) = &filter.username else { return Ok(AffectedResource::details(address.into_iter().collect())) };
+    let user = state.user_named(username)?;
     let nobody = user.is_none().then(|| "username of nobody".to_owned());
     let details = nobody.into_iter().chain(address).collect();
-    Ok(user.as_ref().map_or_else(Subject::default, Subject::from).with(details))
+    Ok(user.as_ref().map_or_else(AffectedResource::default, AffectedResource::from).with(details))
 }
 
-fn lock(realm: &Realm, waiting: &Waiting) -> Result<Lock, StoreError> {
+fn lock(state: &AppState, waiting: &Lockout) -> Result<Lock, StoreError> {
     let kind = match (waiting.account, waiting.network) {
         (Some(_), Some(_)) => LockKind::AccountFromAddress,
         (Some(_), None) => LockKind::Account,
         (None, _) => LockKind::Address,
     };
-    let user = waiting.user.map(|id| realm.store.user(id)).transpose()?.flatten();
+    let user = waiting.user.map(|id| state.store.user(id)).transpose()?.flatten();
     // The user may have another name by now.
     let is_of_user =
-        |username: &Username| waiting.account.is_some_and(|account| realm.throttle.is_account_of(account, username));
+        |username: &Username| waiting.account.is_some_and(|account| state.throttle.is_account_of(account, username));
     Ok(Lock {
         kind,
         username: user.map(|user| user.username).filter(is_of_user),

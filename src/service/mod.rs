@@ -68,8 +68,8 @@ impl From<Forbidden> for ServiceError {
 }
 
 /// Refuses what a caller with a narrow key would do.
-fn refuse_narrow_key(caller: &Caller, does: bool) -> Result<(), ServiceError> {
-    if does && caller.narrow_key().is_some() { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
+fn refuse_restricted_key(caller: &Caller, does: bool) -> Result<(), ServiceError> {
+    if does && caller.restricted_key().is_some() { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
 }
 
 /// Refuses a record with violations.

@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use crate::{
     clock::Timestamp,
-    directory::{DataDirectory, gone, store_in},
-    store::{Room, Store, StoreError, sled::OpenError, verify::verify},
+    directory::{DataDirectory, ignore_not_found, store_in},
+    store::{DiskReserve, Store, StoreError, sled::OpenError, verify::verify},
 };
 
 /// The memory that a command's store may use as a cache.
@@ -53,13 +53,13 @@ where
     B: Future<Output = Result<T, E>>,
 {
     let beside = directory.path().join("store.new");
-    gone(fs::remove_dir_all(&beside))?;
+    ignore_not_found(fs::remove_dir_all(&beside))?;
     let outcome = build_beside(&beside, build).await;
     let outcome = outcome.and_then(|outcome| Ok(directory.give_to_owner(&beside).map(|()| outcome)?));
     match outcome {
         Ok(outcome) => Ok((outcome, switch(directory.path(), &beside, now)?)),
         Err(error) => {
-            gone(fs::remove_dir_all(&beside))?;
+            ignore_not_found(fs::remove_dir_all(&beside))?;
             Err(error)
         }
     }
@@ -70,11 +70,11 @@ where
     E: std::error::Error + 'static,
     B: Future<Output = Result<T, E>>,
 {
-    let store = Store::open(beside, CACHE_BYTES, Room::NONE)?;
+    let store = Store::open(beside, CACHE_BYTES, DiskReserve::NONE)?;
     store.initialise().await?;
     let outcome = build(store.clone()).await.map_err(ReplaceError::Build)?;
     check(store.clone()).await?;
-    store.settle();
+    store.finish();
     Ok(outcome)
 }
 

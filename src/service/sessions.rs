@@ -6,36 +6,36 @@ use uuid::Uuid;
 
 use super::{ServiceError, never_taken};
 use crate::{
-    auth::{Access, Asker, AuthError, Caller, Challenge, Realm, Visitor},
+    auth::{Anonymous, AppState, AuthError, Authentication, Caller, Challenge, HashRequester},
     clock::Timestamp,
     domain::{
-        Account, Action, Actor, AuditEntry, Id, Means, Outcome, PasswordHash, PresentedPassword, Session, Subject,
-        Target, User,
+        Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, PasswordHash, PresentedPassword,
+        Session, Target, User,
     },
     secret::{Secret, random_uuid},
     store::{Sequence, StoreError, Tables, Txn, audit},
 };
 
 /// How many sessions a user may have; the oldest goes.
-const MOST_OF_A_USER: usize = 100;
+const MAX_OF_A_USER: usize = 100;
 /// How many expired sessions are removed in one write.
-const MOST_AT_ONCE: usize = 500;
+const MAX_AT_ONCE: usize = 500;
 
 const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 
 /// Opens a session; the token is the second part of the answer.
 ///
 /// # Errors
-/// What [`Realm::sign_in`] says, and [`AuthError::Refused`] if the password is changed over and over meanwhile.
+/// What [`AppState::sign_in`] says, and [`AuthError::Refused`] if the password is changed over and over meanwhile.
 pub async fn sign_in(
-    visitor: &Visitor,
+    anonymous: &Anonymous,
     username: &str,
     password: &PresentedPassword,
 ) -> Result<(User, Secret<String>), ServiceError> {
     // Another sign-in may have put a stronger hash in the place of the one that was checked: the password is still right.
     for _ in 0..2 {
-        let user = visitor.realm.sign_in(username, password, visitor.address).await?;
-        if let Some(opened) = open_for(visitor, user, password).await? {
+        let user = anonymous.state.sign_in(username, password, anonymous.address).await?;
+        if let Some(opened) = open_for(anonymous, user, password).await? {
             return Ok(opened);
         }
     }
@@ -44,24 +44,24 @@ pub async fn sign_in(
 
 /// Opens a session for a user whose password was checked; `None` if it has changed since.
 async fn open_for(
-    visitor: &Visitor,
+    anonymous: &Anonymous,
     user: User,
     password: &PresentedPassword,
 ) -> Result<Option<(User, Secret<String>)>, ServiceError> {
-    let realm = &visitor.realm;
-    let stronger = stronger_hash(visitor, &user, password).await?;
-    let (jti, now) = (random_uuid(), realm.clock.now());
-    let expires_at = Timestamp::from_secs(now.as_secs() + realm.rules.session_lifetime.as_secs());
+    let state = &anonymous.state;
+    let stronger = stronger_hash(anonymous, &user, password).await?;
+    let (jti, now) = (random_uuid(), state.clock.now());
+    let expires_at = Timestamp::from_secs(now.as_secs() + state.policy.session_lifetime.as_secs());
     let account = Some(Account::of(&user));
-    let actor = Actor { account, means: Means::Password, address: Some(visitor.address) };
+    let actor = Actor { account, method: AuthMethod::Password, address: Some(anonymous.address) };
     let open = move |txn: &mut Txn<'_>| {
         let opened = open(txn, &user, stronger, jti, expires_at)?;
-        let subject = opened.as_ref().map(|(_, session)| Subject::from(session)).unwrap_or_default();
+        let subject = opened.as_ref().map(|(_, session)| AffectedResource::from(session)).unwrap_or_default();
         Ok::<_, ServiceError>((opened, subject))
     };
-    let opened = realm.write(actor, Action::SignIn, open).await?;
+    let opened = state.write(actor, Action::SignIn, open).await?;
     Ok(opened.map(|(user, session)| {
-        let token = realm.tokens.issue(&session, now);
+        let token = state.tokens.issue(&session, now);
         (user, token)
     }))
 }
@@ -71,7 +71,7 @@ async fn open_for(
 /// # Errors
 /// [`ServiceError::Store`].
 pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
-    let Access::Session(jti) = caller.access else { return Ok(()) };
+    let Authentication::Session(jti) = caller.authentication else { return Ok(()) };
     caller.write(Action::SignOut, move |txn, user| Ok((close(txn, user.id, jti)?, Target::Session(jti).into()))).await
 }
 
@@ -79,15 +79,15 @@ pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.
-pub async fn sweep(realm: &Realm) -> Result<usize, StoreError> {
+pub async fn sweep(state: &AppState) -> Result<usize, StoreError> {
     let mut removed = 0;
     loop {
-        let expired = realm.store.expired_sessions(realm.clock.now(), MOST_AT_ONCE)?;
+        let expired = state.store.expired_sessions(state.clock.now(), MAX_AT_ONCE)?;
         let found = expired.len();
         if found == 0 {
             return Ok(removed);
         }
-        realm.store.write(move |txn| expired.into_iter().try_for_each(|(owner, jti)| close(txn, owner, jti))).await?;
+        state.store.write(move |txn| expired.into_iter().try_for_each(|(owner, jti)| close(txn, owner, jti))).await?;
         removed += found;
     }
 }
@@ -97,10 +97,10 @@ pub async fn sweep(realm: &Realm) -> Result<usize, StoreError> {
 ///
 /// # Errors
 /// [`StoreError`] if the log or the accounts cannot be read.
-pub fn recall(realm: &Realm) -> Result<(), StoreError> {
+pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
     let mut latest = BTreeMap::new();
-    let pruned = audit::state(&realm.store)?.unwrap_or_default().pruned.id;
-    audit::visit_behind(&realm.store, pruned, &mut |AuditEntry { event, .. }| {
+    let pruned = audit::state(&state.store)?.unwrap_or_default().pruned.id;
+    audit::visit_behind(&state.store, pruned, &mut |AuditEntry { event, .. }| {
         let signed_in = (event.action, event.outcome) == (Action::SignIn, Outcome::Done);
         if let (true, Some(Account::Known(id, _)), Some(address)) =
             (signed_in, event.actor.account, event.actor.address)
@@ -112,8 +112,8 @@ pub fn recall(realm: &Realm) -> Result<(), StoreError> {
     let mut latest: Vec<_> = latest.into_iter().collect();
     latest.sort_unstable_by_key(|(_, at)| *at);
     for ((id, address), at) in latest {
-        if let Some(user) = realm.store.user(id)? {
-            realm.throttle.remember(user.username.as_str(), id, address, at);
+        if let Some(user) = state.store.user(id)? {
+            state.throttle.remember(user.username.as_str(), id, address, at);
         }
     }
     Ok(())
@@ -121,15 +121,15 @@ pub fn recall(realm: &Realm) -> Result<(), StoreError> {
 
 /// The password hashed at the present cost, if the stored hash is of a lower one.
 async fn stronger_hash(
-    visitor: &Visitor,
+    anonymous: &Anonymous,
     user: &User,
     password: &PresentedPassword,
 ) -> Result<Option<PasswordHash>, ServiceError> {
-    let hasher = &visitor.realm.hasher;
+    let hasher = &anonymous.state.hasher;
     if !hasher.is_outdated(&user.password) {
         return Ok(None);
     }
-    Ok(Some(hasher.hash(Asker::signed_in(visitor.address), password).await?))
+    Ok(Some(hasher.hash(HashRequester::signed_in(anonymous.address), password).await?))
 }
 
 /// Stores the session, unless the password that was checked is the user's no more.
@@ -155,7 +155,7 @@ fn open(
 fn make_room(txn: &mut Txn<'_>, owner: Id) -> Result<(), StoreError> {
     let mut sessions = txn.sessions(owner)?;
     sessions.sort_by_key(|session| session.number);
-    let excess = (sessions.len() + 1).saturating_sub(MOST_OF_A_USER);
+    let excess = (sessions.len() + 1).saturating_sub(MAX_OF_A_USER);
     sessions.iter().take(excess).try_for_each(|session| txn.remove(session))
 }
 

@@ -1,14 +1,14 @@
 //! Accounts: who may see, make, change and remove which.
 
-use super::{Forbidden, ServiceError, first_start, refuse_invalid, refuse_narrow_key, taken};
+use super::{Forbidden, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken};
 use crate::{
-    auth::{Administrator, Asker, Caller},
+    auth::{Administrator, Caller, HashRequester},
     clock::Timestamp,
     domain::{
-        Action, Email, Field, Id, NewPassword, Page, PasswordHash, Problem, Session, Subject, SystemId, User, Username,
-        Violations,
+        Action, AffectedResource, Email, Field, Id, NewPassword, Page, PasswordHash, Problem, Session, SystemId, User,
+        Username, Violations,
     },
-    store::{List, Sequence, Slice, StoreError, Tables, Txn, list},
+    store::{IdSet, Sequence, Slice, StoreError, Tables, Txn, id_set},
 };
 
 /// What a request says of an account, with everything that is wrong in it.
@@ -53,17 +53,17 @@ pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
 pub async fn create(administrator: &Administrator, draft: UserDraft) -> Result<User, ServiceError> {
     let caller = &administrator.0;
     let is_root = |id: &Field<Option<SystemId>>| id.given() == Some(&Some(SystemId::ROOT));
-    let is_beyond_a_narrow_key =
+    let is_beyond_a_restricted_key =
         draft.is_admin.given() == Some(&true) || is_root(&draft.user_id) || is_root(&draft.group_id);
-    refuse_narrow_key(caller, is_beyond_a_narrow_key)?;
+    refuse_restricted_key(caller, is_beyond_a_restricted_key)?;
     refuse_invalid(draft.violations_beside(caller.store(), None)?)?;
     let password = draft.hashed_password(caller).await?;
-    let now = caller.realm.clock.now();
+    let now = caller.state.clock.now();
     caller
         .write(Action::CreateUser, move |txn, _| {
             let user = insert(txn, draft, password, now)?;
             let role = user.is_admin.then(|| "is_admin = true".to_owned());
-            let subject = Subject::from(&user).with(role.into_iter().collect());
+            let subject = AffectedResource::from(&user).with(role.into_iter().collect());
             Ok((user, subject))
         })
         .await
@@ -83,7 +83,7 @@ pub async fn update(caller: &Caller, id: Id, draft: UserDraft) -> Result<User, S
         refuse_invalid(draft.violations_beside(caller.store(), Some(&present))?)?;
     }
     let password = draft.hashed_password(caller).await?;
-    let now = caller.realm.clock.now();
+    let now = caller.state.clock.now();
     let (user, ended_initial_password) = caller
         .write(Action::UpdateUser, move |txn, by| {
             let present = txn.user(id)?.ok_or(ServiceError::NotFound)?;
@@ -95,7 +95,7 @@ pub async fn update(caller: &Caller, id: Id, draft: UserDraft) -> Result<User, S
         })
         .await?;
     if ended_initial_password {
-        first_start::remove_initial_password(&caller.realm.rules.initial_password_file);
+        first_start::remove_initial_password(&caller.state.policy.initial_password_file);
     }
     Ok(user)
 }
@@ -116,11 +116,11 @@ pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), Servic
                 return Err(ServiceError::Invalid(Violations::one("is_admin", Problem::Frozen, None)));
             }
             txn.remove_user(&user)?;
-            Ok((end_initial_password(txn, id)?, Subject::from(&user)))
+            Ok((end_initial_password(txn, id)?, AffectedResource::from(&user)))
         })
         .await?;
     if ended_initial_password {
-        first_start::remove_initial_password(&caller.realm.rules.initial_password_file);
+        first_start::remove_initial_password(&caller.state.policy.initial_password_file);
     }
     Ok(())
 }
@@ -163,9 +163,9 @@ impl UserDraft {
     }
 
     async fn hashed_password(&self, caller: &Caller) -> Result<Option<PasswordHash>, ServiceError> {
-        let asker = Asker::signed_in(caller.address);
+        let requester = HashRequester::signed_in(caller.address);
         match self.password.given() {
-            Some(password) => Ok(Some(caller.realm.hasher.hash(asker, password.as_presented()).await?)),
+            Some(password) => Ok(Some(caller.state.hasher.hash(requester, password.as_presented()).await?)),
             None => Ok(None),
         }
     }
@@ -174,17 +174,17 @@ impl UserDraft {
 /// What somebody may change of accounts.
 #[derive(Clone)]
 struct Rights {
-    is_narrow: bool,
+    is_restricted: bool,
 }
 
 impl Rights {
     fn of(caller: &Caller) -> Self {
-        Self { is_narrow: caller.narrow_key().is_some() }
+        Self { is_restricted: caller.restricted_key().is_some() }
     }
 
     /// Refuses a narrow key on an administrator's account.
     fn touch(&self, target: &User) -> Result<(), ServiceError> {
-        if self.is_narrow && target.is_admin { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
+        if self.is_restricted && target.is_admin { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
     }
 
     /// Refuses a change that `by` may not make to the target, whether or not it would be valid.
@@ -192,7 +192,7 @@ impl Rights {
         self.touch(target)?;
         let changes_ids = draft.user_id.differs_from(&target.user_id) || draft.group_id.differs_from(&target.group_id);
         let changes_role = draft.is_admin.differs_from(&target.is_admin);
-        if self.is_narrow && (changes_ids || changes_role || draft.password.is_present()) {
+        if self.is_restricted && (changes_ids || changes_role || draft.password.is_present()) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
         if !by.is_admin && by.id != target.id {
@@ -261,7 +261,7 @@ fn replace(
 }
 
 /// What the audit log says of a change: which members, and of names and roles what they became.
-fn told(before: &User, after: &User) -> Subject {
+fn told(before: &User, after: &User) -> AffectedResource {
     let name = || format!("username = {}", after.username.as_str());
     let role = || format!("is_admin = {}", after.is_admin);
     let changes = [
@@ -272,11 +272,11 @@ fn told(before: &User, after: &User) -> Subject {
         (before.group_id != after.group_id).then(|| "group_id".to_owned()),
         (before.is_admin != after.is_admin).then(role),
     ];
-    Subject::from(before).with(changes.into_iter().flatten().collect())
+    AffectedResource::from(before).with(changes.into_iter().flatten().collect())
 }
 
 fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreError> {
-    Ok(user.is_admin && list::count(rows, List::Administrators)? == 1)
+    Ok(user.is_admin && id_set::count(rows, IdSet::Administrators)? == 1)
 }
 
 /// Forgets that this account has the first start's random password; tells whether it had.
@@ -290,6 +290,6 @@ fn end_initial_password(txn: &mut Txn<'_>, id: Id) -> Result<bool, StoreError> {
 
 /// Whether the caller is the account itself, or an administrator.
 #[must_use]
-pub fn is_oneself_or_administrator(caller: &Caller, id: Option<Id>) -> bool {
+pub fn is_self_or_administrator(caller: &Caller, id: Option<Id>) -> bool {
     caller.user.is_admin || id == Some(caller.user.id)
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
-    list::List,
+    id_set::IdSet,
     record::{self, Versioned},
-    table::{self, IndexRow, Record, Rows},
+    table::{self, IndexRow, ReadRows, Record},
     txn::Txn,
 };
 use crate::domain::{AuditEntry, Id, Page};
@@ -20,7 +20,7 @@ const STATE_KEY: &[u8] = b"audit";
 
 /// A place in the log: behind the entry of that id, 0 before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct LogPosition {
     /// The entry's id.
     pub id: u64,
     /// The entry's link.
@@ -31,13 +31,13 @@ pub struct Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditState {
     /// The last entry.
-    pub last: Place,
+    pub last: LogPosition,
     /// The last entry that is durable in a file.
-    pub exported: Place,
+    pub exported: LogPosition,
     /// The last entry that is no longer in the store.
-    pub pruned: Place,
+    pub pruned: LogPosition,
     /// The last entry that is no longer kept anywhere.
-    pub dropped: Place,
+    pub dropped: LogPosition,
     /// Tells under which key the log goes on.
     pub key_id: [u8; 16],
     /// The first entry under that key.
@@ -60,7 +60,7 @@ impl Record for AuditEntry {
         Vec::new()
     }
 
-    fn listed(&self) -> Option<(Id, Vec<List>)> {
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         None
     }
 }
@@ -69,7 +69,7 @@ impl Record for AuditEntry {
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be read.
-pub fn state(rows: &(impl Rows + ?Sized)) -> Result<Option<AuditState>, StoreError> {
+pub fn state(rows: &(impl ReadRows + ?Sized)) -> Result<Option<AuditState>, StoreError> {
     let bytes = rows.get(Tree::Meta, STATE_KEY)?;
     bytes.map(|bytes| record::decode(Tree::Meta.name(), &bytes).map_err(StoreError::Record)).transpose()
 }
@@ -79,7 +79,7 @@ pub fn state(rows: &(impl Rows + ?Sized)) -> Result<Option<AuditState>, StoreErr
 /// # Errors
 /// [`StoreError`] if one cannot be read.
 pub fn visit_behind(
-    rows: &(impl Rows + ?Sized),
+    rows: &(impl ReadRows + ?Sized),
     id: u64,
     visit: &mut dyn FnMut(AuditEntry) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
@@ -102,7 +102,7 @@ pub fn visit_behind(
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
-pub fn behind(rows: &(impl Rows + ?Sized), id: u64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
+pub fn behind(rows: &(impl ReadRows + ?Sized), id: u64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
     let mut entries = Vec::new();
     if most > 0 {
         visit_behind(rows, id, &mut |entry| {
@@ -117,7 +117,7 @@ pub fn behind(rows: &(impl Rows + ?Sized), id: u64, most: usize) -> Result<Vec<A
 ///
 /// # Errors
 /// [`StoreError`] if they cannot be read.
-pub fn page(rows: &(impl Rows + ?Sized), page: Page) -> Result<table::Slice<AuditEntry>, StoreError> {
+pub fn page(rows: &(impl ReadRows + ?Sized), page: Page) -> Result<table::Slice<AuditEntry>, StoreError> {
     let state = state(rows)?.unwrap_or_default();
     let records = behind(rows, state.pruned.id.saturating_add(page.offset), page.limit)?;
     Ok(table::Slice { records, count: state.last.id.saturating_sub(state.pruned.id) })

@@ -13,29 +13,29 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     StoreError,
+    commit_hooks::CommitHooks,
     engine::{Changes, Engine, EngineError},
-    keeper::Keeper,
-    marks::{Marks, Moved},
     snapshot::Snapshot,
     txn::Txn,
+    versions::{Advanced, Versions},
 };
 
 /// How many writes may wait; one more is refused as [`StoreError::Busy`].
-const MOST_WAITING: usize = 4096;
+const MAX_QUEUED: usize = 4096;
 /// How many writes are made durable at once. Reads wait while sled applies a group, so it is short.
-const MOST_IN_GROUP: usize = 256;
+const MAX_IN_GROUP: usize = 256;
 /// How many changed rows end a group.
-const MOST_ROWS_IN_GROUP: usize = 4096;
+const MAX_ROWS_IN_GROUP: usize = 4096;
 
 /// Hands writes to the committer thread, which ends when this is dropped.
 pub(super) struct Committer {
-    orders: Option<SyncSender<Order>>,
+    commands: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
     failed: watch::Sender<Option<EngineError>>,
 }
 
 /// What the committer is asked for.
-enum Order {
+enum Command {
     Write(Box<dyn Job>),
     Snapshot(oneshot::Sender<Snapshot>),
 }
@@ -46,7 +46,7 @@ trait Job: Send {
     fn run(&mut self, txn: &mut Txn<'_>) -> bool;
 
     /// Tells the caller, once the group's fate is known.
-    fn answer(self: Box<Self>, fate: &Result<(), StoreError>);
+    fn answer(self: Box<Self>, outcome: &Result<(), StoreError>);
 }
 
 struct Write<W, T, E> {
@@ -69,8 +69,8 @@ where
         self.outcome.insert(outcome).is_ok()
     }
 
-    fn answer(self: Box<Self>, fate: &Result<(), StoreError>) {
-        let outcome = match fate {
+    fn answer(self: Box<Self>, outcome: &Result<(), StoreError>) {
+        let outcome = match outcome {
             Ok(()) => self.outcome.unwrap_or_else(|| Err(StoreError::Closed.into())),
             Err(error) => Err(error.clone().into()),
         };
@@ -81,12 +81,12 @@ where
 
 impl Committer {
     /// Starts the committer of an engine.
-    pub(super) fn start(engine: Arc<dyn Engine>, keeper: Keeper, marks: Arc<Marks>) -> Self {
-        let (orders, waiting) = sync_channel(MOST_WAITING);
+    pub(super) fn start(engine: Arc<dyn Engine>, commit_hooks: CommitHooks, versions: Arc<Versions>) -> Self {
+        let (commands, waiting) = sync_channel(MAX_QUEUED);
         let (failed, _) = watch::channel(None);
-        let run = Run { engine, keeper, marks, waiting, failed: failed.clone() };
+        let run = CommitLoop { engine, commit_hooks, versions, waiting, failed: failed.clone() };
         let thread = thread::Builder::new().name("committer".to_owned()).spawn(move || run.until_closed());
-        Self { orders: Some(orders), thread: Some(thread.expect("a thread can be started")), failed }
+        Self { commands: Some(commands), thread: Some(thread.expect("a thread can be started")), failed }
     }
 
     /// Queues a write; its outcome comes once it is durable, or refused.
@@ -97,14 +97,14 @@ impl Committer {
         E: From<StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.order(Order::Write(Box::new(Write { work: Some(work), outcome: None, reply })))?;
+        self.send(Command::Write(Box::new(Write { work: Some(work), outcome: None, reply })))?;
         Ok(answer)
     }
 
     /// The store at one moment between two groups of writes. Must not be called where asynchronous work runs.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.order(Order::Snapshot(reply))?;
+        self.send(Command::Snapshot(reply))?;
         answer.blocking_recv().map_err(|_| StoreError::Closed)
     }
 
@@ -118,9 +118,9 @@ impl Committer {
         fail(&self.failed, error);
     }
 
-    fn order(&self, order: Order) -> Result<(), StoreError> {
-        let orders = self.orders.as_ref().ok_or(StoreError::Closed)?;
-        orders.try_send(order).map_err(|error| match error {
+    fn send(&self, send: Command) -> Result<(), StoreError> {
+        let commands = self.commands.as_ref().ok_or(StoreError::Closed)?;
+        commands.try_send(send).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => StoreError::Closed,
         })
@@ -129,7 +129,7 @@ impl Committer {
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.orders = None;
+        self.commands = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -137,50 +137,50 @@ impl Drop for Committer {
 }
 
 /// The committer's thread.
-struct Run {
+struct CommitLoop {
     engine: Arc<dyn Engine>,
-    keeper: Keeper,
-    marks: Arc<Marks>,
-    waiting: Receiver<Order>,
+    commit_hooks: CommitHooks,
+    versions: Arc<Versions>,
+    waiting: Receiver<Command>,
     failed: watch::Sender<Option<EngineError>>,
 }
 
-impl Run {
+impl CommitLoop {
     fn until_closed(mut self) {
         let mut next = None;
-        while let Some(order) = next.take().or_else(|| self.waiting.recv().ok()) {
-            match order {
+        while let Some(send) = next.take().or_else(|| self.waiting.recv().ok()) {
+            match send {
                 // Whoever asked may have gone.
-                Order::Snapshot(reply) => drop(reply.send(self.keeper.snapshot(&self.engine))),
-                Order::Write(first) => next = self.write_group(first),
+                Command::Snapshot(reply) => drop(reply.send(self.commit_hooks.snapshot(&self.engine))),
+                Command::Write(first) => next = self.write_group(first),
             }
         }
     }
 
     /// Runs and commits the waiting writes; gives back an order that is not one.
-    fn write_group(&mut self, first: Box<dyn Job>) -> Option<Order> {
+    fn write_group(&mut self, first: Box<dyn Job>) -> Option<Command> {
         let (group, changes, next) = self.gather(first);
-        let fate = self.commit(changes);
+        let outcome = self.commit(changes);
         for job in group {
-            job.answer(&fate);
+            job.answer(&outcome);
         }
         next
     }
 
     /// Runs the waiting writes one after another, each over the changes of those before it.
-    fn gather(&self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, Changes, Option<Order>) {
+    fn gather(&self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, Changes, Option<Command>) {
         let mut changes = Changes::new();
         let mut group = Vec::new();
-        let mut next = Some(Order::Write(first));
-        while let Some(Order::Write(mut job)) = next {
+        let mut next = Some(Command::Write(first));
+        while let Some(Command::Write(mut job)) = next {
             let mut txn = Txn::new(&*self.engine, &mut changes);
             if job.run(&mut txn) {
-                txn.keep();
+                txn.apply();
             } else {
                 drop(txn);
             }
             group.push(job);
-            let is_full = group.len() >= MOST_IN_GROUP || changes.len() >= MOST_ROWS_IN_GROUP;
+            let is_full = group.len() >= MAX_IN_GROUP || changes.len() >= MAX_ROWS_IN_GROUP;
             next = if is_full { None } else { self.waiting.try_recv().ok() };
         }
         (group, changes, next)
@@ -194,10 +194,10 @@ impl Run {
         if changes.is_empty() {
             return Ok(());
         }
-        let moved = Moved::by(&changes);
-        let committed = self.keeper.commit(&*self.engine, changes);
+        let advanced = Advanced::by(&changes);
+        let committed = self.commit_hooks.commit(&*self.engine, changes);
         // Whatever became of it: a commit that failed may be visible.
-        self.marks.move_on(&moved);
+        self.versions.advance(&advanced);
         if let Err(StoreError::Failed(error)) = &committed {
             fail(&self.failed, error);
         }

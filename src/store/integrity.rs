@@ -12,7 +12,7 @@ use super::{
     StoreError,
     engine::{Changes, KeyRange, Tree},
     record::{self, RecordError, Versioned},
-    table::{Rows, corrupt},
+    table::{ReadRows, corrupt},
 };
 use crate::secret::random_bytes;
 
@@ -63,7 +63,7 @@ impl RowHasher {
     ///
     /// # Errors
     /// [`StoreError`] if the key cannot be read.
-    pub fn of(rows: &(impl Rows + ?Sized)) -> Result<Option<Self>, StoreError> {
+    pub fn of(rows: &(impl ReadRows + ?Sized)) -> Result<Option<Self>, StoreError> {
         let Some(bytes) = rows.get(Tree::Meta, DIGEST_KEY_KEY)? else { return Ok(None) };
         Ok(Some(Self(bytes.try_into().map_err(|_| corrupt(Tree::Meta))?)))
     }
@@ -94,7 +94,7 @@ impl Integrity {
     ///
     /// # Errors
     /// [`StoreError`] if that cannot be read.
-    pub fn stored(rows: &(impl Rows + ?Sized)) -> Result<Option<Self>, StoreError> {
+    pub fn stored(rows: &(impl ReadRows + ?Sized)) -> Result<Option<Self>, StoreError> {
         let bytes = rows.get(Tree::Meta, INTEGRITY_KEY)?;
         let decode = |bytes: Vec<u8>| record::decode(Tree::Meta.name(), &bytes).map_err(StoreError::Record);
         bytes.map(decode).transpose()
@@ -104,8 +104,8 @@ impl Integrity {
     ///
     /// # Errors
     /// [`StoreError`] if a row cannot be read.
-    pub fn survey(
-        rows: &(impl Rows + ?Sized),
+    pub fn scan_all(
+        rows: &(impl ReadRows + ?Sized),
         hasher: &RowHasher,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, StoreError> {

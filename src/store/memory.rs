@@ -7,14 +7,14 @@ use std::{
 
 use super::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit};
 
-type Rows = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
+type ReadRows = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
 
 /// Keeps everything in memory, and nothing longer than it lives.
 #[derive(Debug, Default)]
-pub struct Memory(RwLock<Rows>);
+pub struct Memory(RwLock<ReadRows>);
 
 impl Memory {
-    fn rows(&self) -> RwLockReadGuard<'_, Rows> {
+    fn rows(&self) -> RwLockReadGuard<'_, ReadRows> {
         self.0.read().expect("no holder of the lock panics")
     }
 }

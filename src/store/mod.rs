@@ -5,24 +5,24 @@
 //! A group is visible to readers as soon as the engine has it, a moment before it is durable and acknowledged.
 
 pub mod audit;
+pub mod checkpoint;
 mod commit;
+mod commit_hooks;
+mod disk;
 pub mod engine;
+pub mod id_set;
 pub mod integrity;
-mod keeper;
 pub mod key;
-pub mod list;
-mod marks;
 pub mod memory;
 pub mod record;
 pub mod schema;
 pub mod sled;
 mod snapshot;
-mod space;
 mod stall;
 pub mod table;
 pub mod txn;
 pub mod verify;
-pub mod witness;
+mod versions;
 
 mod open;
 
@@ -32,24 +32,24 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use self::{
+    checkpoint::Checkpointer,
     commit::Committer,
+    commit_hooks::CommitHooks,
     engine::{Engine, EngineError, KeyRange, Tree, Visit},
-    keeper::Keeper,
-    marks::Marks,
     record::RecordError,
-    table::Rows,
-    witness::Witness,
+    table::ReadRows,
+    versions::Versions,
 };
 pub use self::{
-    keeper::sequences,
-    list::List,
-    marks::{Mark, Watch},
+    commit_hooks::sequences,
+    disk::DiskReserve,
+    id_set::IdSet,
     open::Loss,
     schema::Tables,
     snapshot::Snapshot,
-    space::Room,
     table::Slice,
     txn::{PutError, Sequence, Txn},
+    versions::{ReadGuard, Version},
 };
 
 use crate::domain::Id;
@@ -59,8 +59,8 @@ use crate::domain::Id;
 pub struct Store {
     engine: Arc<dyn Engine>,
     committer: Arc<Committer>,
-    marks: Arc<Marks>,
-    witness: Option<Arc<Witness>>,
+    versions: Arc<Versions>,
+    checkpoint: Option<Arc<Checkpointer>>,
 }
 
 /// A read or write that the store cannot do.
@@ -99,14 +99,15 @@ impl Store {
     /// If the engine cannot even tell what it knows of itself.
     #[must_use]
     pub fn over(engine: Arc<dyn Engine>) -> Self {
-        let keeper = Keeper::of(&keeper::Committed(&*engine), None, None).expect("the engine tells what it has");
-        Self::kept_by(keeper, engine, None)
+        let commit_hooks =
+            CommitHooks::of(&commit_hooks::Committed(&*engine), None, None).expect("the engine tells what it has");
+        Self::kept_by(commit_hooks, engine, None)
     }
 
-    fn kept_by(keeper: Keeper, engine: Arc<dyn Engine>, witness: Option<Arc<Witness>>) -> Self {
-        let marks = Arc::new(Marks::new());
-        let committer = Arc::new(Committer::start(Arc::clone(&engine), keeper, Arc::clone(&marks)));
-        Self { engine, committer, marks, witness }
+    fn kept_by(commit_hooks: CommitHooks, engine: Arc<dyn Engine>, checkpoint: Option<Arc<Checkpointer>>) -> Self {
+        let versions = Arc::new(Versions::new());
+        let committer = Arc::new(Committer::start(Arc::clone(&engine), commit_hooks, Arc::clone(&versions)));
+        Self { engine, committer, versions, checkpoint }
     }
 
     /// Whether the store has been used before; one that has not been is empty.
@@ -128,31 +129,31 @@ impl Store {
     /// The mark of who that user is and what admits them: it moves when the account, a key or a session of theirs changes,
     /// before that write is answered.
     #[must_use]
-    pub fn mark_of_owner(&self, owner: Id) -> Mark {
-        self.marks.of_owner(owner)
+    pub fn owner_version(&self, owner: Id) -> Version {
+        self.versions.of_owner(owner)
     }
 
     /// The mark of all accounts: it moves when one is made, changed or removed, before that write is answered.
     #[must_use]
-    pub fn mark_of_users(&self) -> Mark {
-        self.marks.of_users()
+    pub fn users_version(&self) -> Version {
+        self.versions.of_users()
     }
 
     /// Begins to look out for changes of owners' marks.
     #[must_use]
-    pub fn watch(&self) -> Watch<'_> {
-        self.marks.watch()
+    pub fn read_guard(&self) -> ReadGuard<'_> {
+        self.versions.read_guard()
     }
 
     /// Accepts no more writes, because of damage that was found while reading.
-    pub fn condemn(&self, error: &EngineError) {
+    pub fn mark_failed(&self, error: &EngineError) {
         self.committer.fail(error);
     }
 
     /// Waits until the witness has seen every write that was answered.
-    pub fn settle(&self) {
-        if let Some(witness) = &self.witness {
-            witness.settle();
+    pub fn finish(&self) {
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.finish();
         }
     }
 
@@ -190,7 +191,7 @@ impl Store {
     }
 }
 
-impl Rows for Store {
+impl ReadRows for Store {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.engine.get(tree, key)?)
     }

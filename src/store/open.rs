@@ -3,21 +3,21 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    Room, Store, StoreError, Tables,
+    DiskReserve, Store, StoreError, Tables,
+    checkpoint::{Checkpoint, CheckpointError, Checkpointer, stored_checkpoint},
+    commit_hooks::{CommitHooks, Committed, sequences},
+    disk::DiskMonitor,
     engine::{Engine, EngineError, Tree},
+    id_set::{self, IdSet},
     integrity::{Integrity, RowHasher},
-    keeper::{Committed, Keeper, sequences},
-    list::{self, List},
     schema::FORMAT,
     sled::{OpenError, Sled, set_aside_derived},
-    space::Space,
-    table::Rows,
-    witness::{Testimony, Witness, WitnessError, testimony},
+    table::ReadRows,
 };
 use crate::secret::{random_bytes, random_uuid};
 
 /// Up to this many rows all are read before the store is served; larger stores are read beside serving.
-const MOST_READ_FIRST: u64 = 100_000;
+const MAX_READ_FIRST: u64 = 100_000;
 
 /// What a store that was opened has lost, a sentence each.
 pub type Loss = Vec<String>;
@@ -30,26 +30,26 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`] if the directory cannot be used, or the store is damaged, from a newer server, or has lost anything.
-    pub fn open(path: &Path, cache_bytes: u64, room: Room) -> Result<Self, OpenError> {
-        let seen = testimony(path).map_err(|error| unwitnessed(path, error))?;
+    pub fn open(path: &Path, cache_bytes: u64, room: DiskReserve) -> Result<Self, OpenError> {
+        let seen = stored_checkpoint(path).map_err(|error| without_checkpoint(path, error))?;
         if seen.is_some_and(|seen| seen.commit > 0) {
             refuse_missing_file(path)?;
         }
-        let space = Space::of(path, room);
+        let disk = DiskMonitor::of(path, room);
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         if path.exists() {
-            space.make_room_to_open().map_err(io)?;
+            disk.make_room_to_open().map_err(io)?;
         }
         let engine: Arc<dyn Engine> = Arc::new(Sled::open(path, cache_bytes)?);
         // A full disk has no room for it; that shows at the first write.
-        let _ = space.take_ballast();
+        let _ = disk.take_ballast();
         let rows = Committed(&*engine);
         let damaged = |error| OpenError::Damaged { path: path.to_owned(), source: cause(error) };
         refuse_loss(&rows, seen, path)?;
-        let first = first_testimony(&rows, seen).map_err(damaged)?;
-        let witness = Arc::new(Witness::start(path, first).map_err(io)?);
-        let keeper = Keeper::of(&rows, Some(Arc::clone(&witness)), Some(space)).map_err(damaged)?;
-        Ok(Self::kept_by(keeper, engine, Some(witness)))
+        let first = first_checkpoint(&rows, seen).map_err(damaged)?;
+        let checkpoint = Arc::new(Checkpointer::start(path, first).map_err(io)?);
+        let commit_hooks = CommitHooks::of(&rows, Some(Arc::clone(&checkpoint)), Some(disk)).map_err(damaged)?;
+        Ok(Self::kept_by(commit_hooks, engine, Some(checkpoint)))
     }
 
     /// Opens the store however damaged it is, as far as the storage library can, to save what can be read.
@@ -65,7 +65,7 @@ impl Store {
             }
             opened => opened,
         };
-        opened.map(|sled| Self::kept_by(Keeper::default(), Arc::new(sled), None))
+        opened.map(|sled| Self::kept_by(CommitHooks::default(), Arc::new(sled), None))
     }
 
     /// Brings a new store, or one of an older format, to the present one.
@@ -73,7 +73,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub async fn initialise(&self) -> Result<(), StoreError> {
-        let store_id = self.witness.as_ref().map_or_else(random_uuid, |witness| witness.store());
+        let store_id = self.checkpoint.as_ref().map_or_else(random_uuid, |checkpoint| checkpoint.store());
         let digest_key = random_bytes();
         self.write(move |txn| txn.initialise(store_id, digest_key)).await
     }
@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if that cannot be read.
     pub fn was_read_whole(&self) -> Result<bool, StoreError> {
-        Ok(Integrity::stored(self)?.is_none_or(|integrity| integrity.rows_in_all() <= MOST_READ_FIRST))
+        Ok(Integrity::stored(self)?.is_none_or(|integrity| integrity.rows_in_all() <= MAX_READ_FIRST))
     }
 }
 
@@ -99,12 +99,12 @@ impl Store {
 ///
 /// # Errors
 /// [`StoreError`] if a row cannot be read.
-pub fn loss(rows: &(impl Rows + ?Sized), progress: &mut dyn FnMut(u64)) -> Result<Loss, StoreError> {
+pub fn loss(rows: &(impl ReadRows + ?Sized), progress: &mut dyn FnMut(u64)) -> Result<Loss, StoreError> {
     let Some((hasher, stored)) = RowHasher::of(rows)?.zip(Integrity::stored(rows)?) else {
         let is_older = rows.format()?.is_none_or(|format| format < FORMAT);
         return Ok(if is_older { Vec::new() } else { vec!["the store has lost what it knows of itself".to_owned()] });
     };
-    let found = Integrity::survey(rows, &hasher, progress)?;
+    let found = Integrity::scan_all(rows, &hasher, progress)?;
     let mut loss: Loss = stored
         .differing_counts(&found)
         .into_iter()
@@ -124,7 +124,7 @@ fn refuse_missing_file(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Lost { path: path.to_owned(), what: "its file `db` is missing".to_owned() })
 }
 
-fn refuse_loss(rows: &Committed<'_>, seen: Option<Testimony>, path: &Path) -> Result<(), OpenError> {
+fn refuse_loss(rows: &Committed<'_>, seen: Option<Checkpoint>, path: &Path) -> Result<(), OpenError> {
     let damaged = |error| OpenError::Damaged { path: path.to_owned(), source: cause(error) };
     let lost = |what: String| Err(OpenError::Lost { path: path.to_owned(), what });
     let format = rows.format().map_err(damaged)?;
@@ -135,8 +135,8 @@ fn refuse_loss(rows: &Committed<'_>, seen: Option<Testimony>, path: &Path) -> Re
         return lost(what);
     }
     let stored = Integrity::stored(rows).map_err(damaged)?.unwrap_or_default();
-    if stored.rows_in_all() > MOST_READ_FIRST {
-        let users = list::count(rows, List::Users).map_err(damaged)?;
+    if stored.rows_in_all() > MAX_READ_FIRST {
+        let users = id_set::count(rows, IdSet::Users).map_err(damaged)?;
         let expected = stored.rows[Tree::Users as usize];
         return if users == expected { Ok(()) } else { lost(format!("it lists {users} users instead of {expected}")) };
     }
@@ -148,7 +148,7 @@ fn refuse_loss(rows: &Committed<'_>, seen: Option<Testimony>, path: &Path) -> Re
 fn contradiction(
     rows: &Committed<'_>,
     format: Option<u32>,
-    seen: Option<Testimony>,
+    seen: Option<Checkpoint>,
 ) -> Result<Option<String>, StoreError> {
     let commit = Integrity::stored(rows)?.map_or(0, |integrity| integrity.commit);
     let Some(seen) = seen else {
@@ -165,18 +165,18 @@ fn contradiction(
     Ok(is_behind.then(|| format!("its last commit is number {commit}, and number {} was acknowledged", seen.commit)))
 }
 
-fn first_testimony(rows: &Committed<'_>, seen: Option<Testimony>) -> Result<Testimony, StoreError> {
+fn first_checkpoint(rows: &Committed<'_>, seen: Option<Checkpoint>) -> Result<Checkpoint, StoreError> {
     let commit = Integrity::stored(rows)?.map_or(0, |integrity| integrity.commit);
     let known = rows.store_id()?.or(seen.filter(|_| commit == 0).map(|seen| seen.store));
-    Ok(Testimony { store: known.unwrap_or_else(random_uuid), commit, sequences: sequences(rows)? })
+    Ok(Checkpoint { store: known.unwrap_or_else(random_uuid), commit, sequences: sequences(rows)? })
 }
 
-fn unwitnessed(path: &Path, error: WitnessError) -> OpenError {
+fn without_checkpoint(path: &Path, error: CheckpointError) -> OpenError {
     match error {
-        WitnessError::Damaged => {
+        CheckpointError::Damaged => {
             OpenError::Lost { path: path.to_owned(), what: "the file `witness` beside it is damaged".to_owned() }
         }
-        WitnessError::Io(source) => OpenError::Io { path: path.to_owned(), source },
+        CheckpointError::Io(source) => OpenError::Io { path: path.to_owned(), source },
     }
 }
 

@@ -9,9 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 /// More than the largest legal record; a length beyond it can only be damage.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
-const ENCODING: Configuration<LittleEndian, Varint, Limit<MOST_BYTES>> = config::standard().with_limit::<MOST_BYTES>();
+const ENCODING: Configuration<LittleEndian, Varint, Limit<MAX_BYTES>> = config::standard().with_limit::<MAX_BYTES>();
 
 /// A row whose value cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -5,11 +5,11 @@ use uuid::Uuid;
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
+    id_set::IdSet,
     integrity::DIGEST_KEY_KEY,
     key,
-    list::List,
     record::Versioned,
-    table::{self, IndexRow, Record, Rows, Slice},
+    table::{self, IndexRow, ReadRows, Record, Slice},
     txn::Txn,
 };
 use crate::{
@@ -47,8 +47,8 @@ impl Record for User {
         vec![IndexRow { tree: Tree::UsersByUsername, key, value: self.key() }]
     }
 
-    fn listed(&self) -> Option<(Id, Vec<List>)> {
-        let lists = if self.is_admin { vec![List::Users, List::Administrators] } else { vec![List::Users] };
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        let lists = if self.is_admin { vec![IdSet::Users, IdSet::Administrators] } else { vec![IdSet::Users] };
         Some((self.id, lists))
     }
 }
@@ -65,8 +65,8 @@ impl Record for Configuration {
         vec![IndexRow { tree: Tree::ConfigurationsByKey, key, value: key::of_id(self.id) }]
     }
 
-    fn listed(&self) -> Option<(Id, Vec<List>)> {
-        Some((self.id, vec![List::Configurations(self.owner)]))
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        Some((self.id, vec![IdSet::Configurations(self.owner)]))
     }
 }
 
@@ -81,8 +81,8 @@ impl Record for ApiKey {
         vec![IndexRow { tree: Tree::ApiKeysByDigest, key: self.digest.0.to_vec(), value: Record::key(self) }]
     }
 
-    fn listed(&self) -> Option<(Id, Vec<List>)> {
-        Some((self.id, vec![List::ApiKeys(self.owner)]))
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        Some((self.id, vec![IdSet::ApiKeys(self.owner)]))
     }
 }
 
@@ -98,14 +98,14 @@ impl Record for Session {
         vec![IndexRow { tree: Tree::SessionsByExpiry, key, value: Vec::new() }]
     }
 
-    fn listed(&self) -> Option<(Id, Vec<List>)> {
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         None
     }
 }
 
-/// The look-ups of the schema, over whatever has [`Rows`]. Each fails with [`StoreError`] if the rows cannot be read.
+/// The look-ups of the schema, over whatever has [`ReadRows`]. Each fails with [`StoreError`] if the rows cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "all fail alike, as the trait says")]
-pub trait Tables: Rows {
+pub trait Tables: ReadRows {
     /// The user of that id.
     fn user(&self, id: Id) -> Result<Option<User>, StoreError> {
         table::find(self, &key::of_id(id))
@@ -121,7 +121,7 @@ pub trait Tables: Rows {
 
     /// A page of all users.
     fn users(&self, page: Page) -> Result<Slice<User>, StoreError> {
-        table::page(self, List::Users, page, key::of_id)
+        table::page(self, IdSet::Users, page, key::of_id)
     }
 
     /// A configuration of that user's.
@@ -138,7 +138,7 @@ pub trait Tables: Rows {
 
     /// A page of that user's configurations.
     fn configurations(&self, owner: Id, page: Page) -> Result<Slice<Configuration>, StoreError> {
-        table::page(self, List::Configurations(owner), page, |id| key::owned(owner, id))
+        table::page(self, IdSet::Configurations(owner), page, |id| key::owned(owner, id))
     }
 
     /// An API key of that user's.
@@ -155,7 +155,7 @@ pub trait Tables: Rows {
 
     /// A page of that user's API keys.
     fn api_keys(&self, owner: Id, page: Page) -> Result<Slice<ApiKey>, StoreError> {
-        table::page(self, List::ApiKeys(owner), page, |id| key::owned(owner, id))
+        table::page(self, IdSet::ApiKeys(owner), page, |id| key::owned(owner, id))
     }
 
     /// A session of that user's.
@@ -198,7 +198,7 @@ pub trait Tables: Rows {
     }
 }
 
-impl<T: Rows + ?Sized> Tables for T {}
+impl<T: ReadRows + ?Sized> Tables for T {}
 
 impl Txn<'_> {
     /// Remembers which administrator has the random password of the first start, or that none has it any more.

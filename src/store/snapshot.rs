@@ -13,7 +13,7 @@ use super::{
     StoreError,
     engine::{Changes, Engine, KeyRange, Tree, Visit},
     integrity::Before,
-    table::Rows,
+    table::ReadRows,
 };
 
 /// How many rows are read between two looks at what has changed.
@@ -77,7 +77,7 @@ impl Snapshot {
     }
 }
 
-impl Rows for Snapshot {
+impl ReadRows for Snapshot {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let present = self.engine.get(tree, key)?;
         let noted = self.preimages.noted();

@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use super::{
     StoreError,
     engine::{KeyRange, Tree, Visit},
-    list::{self, List},
+    id_set::{self, IdSet},
     record::{self, RecordError, Versioned},
 };
 use crate::domain::{Id, Page};
 
 /// Rows as somebody sees them: as they are committed, or as they will be.
-pub trait Rows {
+pub trait ReadRows {
     /// The value of a key.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ pub trait Record: Versioned {
     fn index_rows(&self) -> Vec<IndexRow>;
 
     /// Its id and the lists that it is in.
-    fn listed(&self) -> Option<(Id, Vec<List>)>;
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)>;
 }
 
 /// A part of a list.
@@ -64,7 +64,7 @@ pub struct Slice<R> {
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be read.
-pub fn find<R: Record>(rows: &(impl Rows + ?Sized), key: &[u8]) -> Result<Option<R>, StoreError> {
+pub fn find<R: Record>(rows: &(impl ReadRows + ?Sized), key: &[u8]) -> Result<Option<R>, StoreError> {
     rows.get(R::TREE, key)?.map(|bytes| decode(&bytes)).transpose()
 }
 
@@ -72,7 +72,7 @@ pub fn find<R: Record>(rows: &(impl Rows + ?Sized), key: &[u8]) -> Result<Option
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
-pub fn all<R: Record>(rows: &(impl Rows + ?Sized), prefix: &[u8]) -> Result<Vec<R>, StoreError> {
+pub fn all<R: Record>(rows: &(impl ReadRows + ?Sized), prefix: &[u8]) -> Result<Vec<R>, StoreError> {
     within(rows, &KeyRange::prefix(prefix))
 }
 
@@ -81,12 +81,12 @@ pub fn all<R: Record>(rows: &(impl Rows + ?Sized), prefix: &[u8]) -> Result<Vec<
 /// # Errors
 /// [`StoreError`] if a record cannot be read.
 pub fn page<R: Record>(
-    rows: &(impl Rows + ?Sized),
-    list: List,
+    rows: &(impl ReadRows + ?Sized),
+    id_set: IdSet,
     page: Page,
     key: impl Fn(Id) -> Vec<u8>,
 ) -> Result<Slice<R>, StoreError> {
-    let (ids, count) = list::page(rows, list, page)?;
+    let (ids, count) = id_set::page(rows, id_set, page)?;
     let (Some(lowest), Some(highest)) = (ids.first(), ids.last()) else {
         return Ok(Slice { records: Vec::new(), count });
     };
@@ -96,7 +96,7 @@ pub fn page<R: Record>(
     Ok(Slice { records: within(rows, &range)?, count })
 }
 
-fn within<R: Record>(rows: &(impl Rows + ?Sized), range: &KeyRange) -> Result<Vec<R>, StoreError> {
+fn within<R: Record>(rows: &(impl ReadRows + ?Sized), range: &KeyRange) -> Result<Vec<R>, StoreError> {
     let mut records = Vec::new();
     let mut failure = None;
     rows.scan(R::TREE, range, &mut |_, bytes| match decode(bytes) {

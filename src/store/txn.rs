@@ -7,13 +7,13 @@ use thiserror::Error;
 use super::{
     StoreError,
     engine::{Changes, Engine, KeyRange, Tree, Visit},
-    list::{self, List},
+    id_set::{self, IdSet},
     record,
-    table::{self, IndexRow, Record, Rows},
+    table::{self, IndexRow, ReadRows, Record},
 };
 use crate::domain::Id;
 
-/// Changes over what is committed. Dropping it without [`Txn::keep`] takes back what it changed.
+/// Changes over what is committed. Dropping it without [`Txn::apply`] takes back what it changed.
 pub struct Txn<'a> {
     engine: &'a dyn Engine,
     changes: &'a mut Changes,
@@ -52,7 +52,7 @@ impl Sequence {
     ///
     /// # Errors
     /// [`StoreError`] if the sequence cannot be read.
-    pub fn last(self, rows: &(impl Rows + ?Sized)) -> Result<u64, StoreError> {
+    pub fn last(self, rows: &(impl ReadRows + ?Sized)) -> Result<u64, StoreError> {
         let Some(bytes) = rows.get(Tree::Meta, self.key())? else { return Ok(0) };
         bytes.try_into().map(u64::from_be_bytes).map_err(|_| table::corrupt(Tree::Meta))
     }
@@ -74,7 +74,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Makes the changes part of those that it was begun over.
-    pub fn keep(mut self) {
+    pub fn apply(mut self) {
         self.undo.clear();
     }
 
@@ -157,20 +157,20 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
-    fn move_between(&mut self, before: &[(List, Id)], after: &[(List, Id)]) -> Result<(), StoreError> {
-        for (list, id) in before.iter().filter(|place| !after.contains(place)) {
-            self.set_member(*list, *id, false)?;
+    fn move_between(&mut self, before: &[(IdSet, Id)], after: &[(IdSet, Id)]) -> Result<(), StoreError> {
+        for (id_set, id) in before.iter().filter(|place| !after.contains(place)) {
+            self.set_member(*id_set, *id, false)?;
         }
-        for (list, id) in after.iter().filter(|place| !before.contains(place)) {
-            self.set_member(*list, *id, true)?;
+        for (id_set, id) in after.iter().filter(|place| !before.contains(place)) {
+            self.set_member(*id_set, *id, true)?;
         }
         Ok(())
     }
 
-    fn set_member(&mut self, list: List, id: Id, is_member: bool) -> Result<(), StoreError> {
-        let key = list.chunk_key(id);
+    fn set_member(&mut self, id_set: IdSet, id: Id, is_member: bool) -> Result<(), StoreError> {
+        let key = id_set.chunk_key(id);
         let chunk = self.get(Tree::Lists, &key)?;
-        let chunk = list::with_member(chunk.as_deref(), id, is_member)?;
+        let chunk = id_set::with_member(chunk.as_deref(), id, is_member)?;
         self.set(Tree::Lists, key, chunk);
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Drop for Txn<'_> {
     }
 }
 
-impl Rows for Txn<'_> {
+impl ReadRows for Txn<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.changes.get(&(tree, key.to_vec())) {
             Some(changed) => Ok(changed.clone()),
@@ -233,9 +233,9 @@ fn merge<'a>(
     }
 }
 
-type Surroundings = (Vec<IndexRow>, Vec<(List, Id)>);
+type Surroundings = (Vec<IndexRow>, Vec<(IdSet, Id)>);
 
 fn surroundings<R: Record>(record: &R) -> Surroundings {
-    let places = record.listed().map(|(id, lists)| lists.into_iter().map(|list| (list, id)).collect());
+    let places = record.listed().map(|(id, lists)| lists.into_iter().map(|id_set| (id_set, id)).collect());
     (record.index_rows(), places.unwrap_or_default())
 }

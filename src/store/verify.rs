@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     StoreError, audit,
     engine::{KeyRange, Tree},
+    id_set::{self, IdSet},
     integrity::RowHasher,
     key,
-    list::{self, List},
     open::loss,
     record,
-    table::{self, IndexRow, Record, Rows},
+    table::{self, IndexRow, ReadRows, Record},
     txn::Sequence,
 };
 use crate::domain::{ApiKey, AuditEntry, Configuration, Id, Session, User};
@@ -39,18 +39,18 @@ const INDEXES: [Tree; 4] =
 ///
 /// # Errors
 /// [`StoreError`] if the storage cannot be read at all.
-pub fn verify(rows: &impl Rows, progress: &mut dyn FnMut(u64)) -> Result<Findings, StoreError> {
+pub fn verify(rows: &impl ReadRows, progress: &mut dyn FnMut(u64)) -> Result<Findings, StoreError> {
     let faults = loss(rows, progress)?;
-    let mut survey = Survey::of(rows, faults);
-    survey.records::<User>()?;
-    survey.records::<Configuration>()?;
-    survey.records::<ApiKey>()?;
-    survey.records::<Session>()?;
-    survey.indexes()?;
-    survey.lists()?;
-    survey.sequences()?;
-    survey.audit()?;
-    Ok(survey.findings)
+    let mut scan_all = FullScan::of(rows, faults);
+    scan_all.records::<User>()?;
+    scan_all.records::<Configuration>()?;
+    scan_all.records::<ApiKey>()?;
+    scan_all.records::<Session>()?;
+    scan_all.indexes()?;
+    scan_all.lists()?;
+    scan_all.sequences()?;
+    scan_all.audit()?;
+    Ok(scan_all.findings)
 }
 
 /// The collections with ids, and where those come from.
@@ -63,7 +63,7 @@ const SEQUENCES: [(Tree, Sequence); 3] = [
 /// The sum of the hashes of some rows, in whatever order they come.
 type Sum = u128;
 
-struct Survey<'a, R> {
+struct FullScan<'a, R> {
     rows: &'a R,
     hasher: RowHasher,
     findings: Findings,
@@ -73,7 +73,7 @@ struct Survey<'a, R> {
     highest_ids: BTreeMap<Tree, u64>,
 }
 
-impl<'a, R: Rows> Survey<'a, R> {
+impl<'a, R: ReadRows> FullScan<'a, R> {
     fn of(rows: &'a R, faults: Vec<String>) -> Self {
         Self {
             rows,
@@ -116,14 +116,14 @@ impl<'a, R: Rows> Survey<'a, R> {
         if let Some((id, lists)) = record.listed() {
             let highest = self.highest_ids.entry(T::TREE).or_default();
             *highest = (*highest).max(u64::from(id.get()));
-            for list in lists {
-                self.expected_lists = self.expected_lists.wrapping_add(self.hash_of_member(list, id));
+            for id_set in lists {
+                self.expected_lists = self.expected_lists.wrapping_add(self.hash_of_member(id_set, id));
             }
         }
     }
 
-    fn hash_of_member(&self, list: List, id: Id) -> u128 {
-        self.hasher.hash(Tree::Lists, &list.chunk_key(id), &key::of_id(id))
+    fn hash_of_member(&self, id_set: IdSet, id: Id) -> u128 {
+        self.hasher.hash(Tree::Lists, &id_set.chunk_key(id), &key::of_id(id))
     }
 
     fn indexes(&mut self) -> Result<(), StoreError> {
@@ -144,8 +144,8 @@ impl<'a, R: Rows> Survey<'a, R> {
 
     fn lists(&mut self) -> Result<(), StoreError> {
         let mut found: Sum = 0;
-        let read = list::for_each_member(self.rows, &mut |list, id| {
-            found = found.wrapping_add(self.hash_of_member(list, id));
+        let read = id_set::for_each_member(self.rows, &mut |id_set, id| {
+            found = found.wrapping_add(self.hash_of_member(id_set, id));
         });
         match read {
             Ok(()) if found == self.expected_lists => {}
@@ -198,7 +198,7 @@ impl<'a, R: Rows> Survey<'a, R> {
 }
 
 /// What is wrong with the indexes of the records that can be read, a sentence each.
-fn index_faults(rows: &impl Rows) -> Result<Vec<String>, StoreError> {
+fn index_faults(rows: &impl ReadRows) -> Result<Vec<String>, StoreError> {
     let mut faults = Vec::new();
     for index in INDEXES {
         each(rows, index, |key, value| {
@@ -215,7 +215,7 @@ fn index_faults(rows: &impl Rows) -> Result<Vec<String>, StoreError> {
     Ok(faults)
 }
 
-fn missing_entries<T: Record>(rows: &impl Rows, faults: &mut Vec<String>) -> Result<(), StoreError> {
+fn missing_entries<T: Record>(rows: &impl ReadRows, faults: &mut Vec<String>) -> Result<(), StoreError> {
     each(rows, T::TREE, |key, bytes| {
         let Some(record) = readable::<T>(key, bytes) else { return Ok(()) };
         for row in record.index_rows() {
@@ -235,7 +235,7 @@ fn missing_entries<T: Record>(rows: &impl Rows, faults: &mut Vec<String>) -> Res
 }
 
 /// Whether the record that the entry of an index points at has that entry.
-fn is_entry_of_a_record(rows: &impl Rows, index: Tree, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+fn is_entry_of_a_record(rows: &impl ReadRows, index: Tree, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
     let entry = IndexRow { tree: index, key: key.to_vec(), value: value.to_vec() };
     match index {
         Tree::UsersByUsername => has_entry::<User>(rows, value, &entry),
@@ -248,7 +248,7 @@ fn is_entry_of_a_record(rows: &impl Rows, index: Tree, key: &[u8], value: &[u8])
     }
 }
 
-fn has_entry<T: Record>(rows: &impl Rows, key: &[u8], entry: &IndexRow) -> Result<bool, StoreError> {
+fn has_entry<T: Record>(rows: &impl ReadRows, key: &[u8], entry: &IndexRow) -> Result<bool, StoreError> {
     let record = rows.get(T::TREE, key)?.and_then(|bytes| readable::<T>(key, &bytes));
     Ok(record.is_some_and(|record| record.index_rows().contains(entry)))
 }
@@ -259,7 +259,7 @@ fn readable<T: Record>(key: &[u8], bytes: &[u8]) -> Option<T> {
 
 /// Calls `visit` with every row of a tree, until it fails.
 fn each(
-    rows: &impl Rows,
+    rows: &impl ReadRows,
     tree: Tree,
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {

@@ -5,13 +5,13 @@ use std::{fs, net::TcpListener};
 use lodge::{
     domain::{Configuration, ConfigurationKey, ConfigurationValue, Id},
     store::{
-        Room, Sequence, Store, StoreError,
+        DiskReserve, Sequence, Store, StoreError,
         engine::{Changes, Engine, Tree},
         sled::Sled,
     },
 };
 
-use crate::{Said, harness::Server, lodge, restore::with_one_of_each, run, store_of, text, usernames};
+use crate::{CommandOutput, harness::Server, lodge, restore::with_one_of_each, run, store_of, text, usernames};
 
 const CACHE_BYTES: u64 = 16 << 20;
 const ADVICE: [&str; 2] = ["lodge restore", "--accept-loss"];
@@ -29,7 +29,7 @@ fn is_refused_with_advice(server: &Server) {
 }
 
 /// Starts the server with `--accept-loss`; it goes on up to the address, which is in use (14), if it goes on.
-fn accept_loss(server: &Server) -> Said {
+fn accept_loss(server: &Server) -> CommandOutput {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     run(&mut server.command(&["serve", "--accept-loss", "--listen", &listen]))
@@ -128,7 +128,7 @@ const MANY: u32 = 50_001;
 
 /// Gives the administrator of a stopped server that many configurations.
 fn fill(server: &Server) {
-    let store = Store::open(&store_of(server), CACHE_BYTES, Room::NONE).unwrap();
+    let store = Store::open(&store_of(server), CACHE_BYTES, DiskReserve::NONE).unwrap();
     let configuration = |number: u32| Configuration {
         id: Id::new(number).unwrap(),
         owner: Id::new(1).unwrap(),

@@ -29,16 +29,16 @@ use std::{
 use harness::{Server, ServerBuilder, random_below};
 
 /// How long anything may take before the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What a command said, and how it ended.
-struct Said {
+struct CommandOutput {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// Itself, if it ended like that.
     #[track_caller]
     fn expect(self, code: i32) -> Self {
@@ -48,14 +48,14 @@ impl Said {
 }
 
 /// Runs a command to its end.
-fn run(command: &mut Command) -> Said {
+fn run(command: &mut Command) -> CommandOutput {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Said { code: status.code(), out: text(stdout), err: text(stderr) }
+    CommandOutput { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
 /// Runs `lodge` with these arguments on the server's directory.
-fn lodge(server: &Server, arguments: &[&str]) -> Said {
+fn lodge(server: &Server, arguments: &[&str]) -> CommandOutput {
     run(&mut server.command(arguments))
 }
 
@@ -121,7 +121,7 @@ fn entries_beginning(directory: &Path, beginning: &str) -> Vec<PathBuf> {
 /// Waits until that is so.
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "it never came to this: {what}");
         std::thread::yield_now();

@@ -49,7 +49,7 @@ fn a_scheduled_server_keeps_as_many_backups_as_it_was_told_and_tells_of_the_last
     assert_eq!(ready["status"], "ready");
     assert_eq!(ready["last_backup"]["succeeded"], true, "{ready}");
     let told = told(&server);
-    assert!(told.len() >= 3 && told.iter().all(|means| means == "server"), "{told:?}");
+    assert!(told.len() >= 3 && told.iter().all(|method| method == "server"), "{told:?}");
     let newest = seen.pop_last().unwrap();
     let kept = server.directory().join("kept.backup");
     let copied = std::fs::copy(&newest, &kept).or_else(|_| std::fs::copy(whole().last().unwrap(), &kept));

@@ -7,7 +7,7 @@ use lodge::store::{
     engine::{Changes, Engine, KeyRange, Tree, Visit},
     integrity::{Integrity, RowHasher},
     sled::Sled,
-    table::Rows,
+    table::ReadRows,
 };
 
 use crate::{
@@ -43,7 +43,7 @@ fn age_to_format_2(server: &Server) {
     let stored = Stored(&store);
     let hasher = RowHasher::of(&stored).unwrap().unwrap();
     let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
-    let Integrity { rows, digest, .. } = Integrity::survey(&stored, &hasher, &mut |_| {}).unwrap();
+    let Integrity { rows, digest, .. } = Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap();
     let before: [u64; 10] = rows[..10].try_into().unwrap();
     let bytes = bincode::serde::encode_to_vec((commit, before, digest), bincode::config::standard()).unwrap();
     store.commit(&Changes::from([row("integrity", Some([vec![1], bytes].concat()))])).unwrap();
@@ -53,7 +53,7 @@ fn age_to_format_2(server: &Server) {
 
 struct Stored<'a>(&'a Sled);
 
-impl Rows for Stored<'_> {
+impl ReadRows for Stored<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.0.get(tree, key)?)
     }

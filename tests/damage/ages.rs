@@ -120,14 +120,14 @@ fn copied(name: &'static str, server: &mut Server, askers: &[Client], directory:
 }
 
 fn holdings(askers: &[Client], address: SocketAddr) -> Holdings {
-    let ask = |asker: &Client, path: &str| {
-        let mut asker = asker.clone();
-        asker.address = address;
-        let reply = asker.try_send(&Request::new("GET", path)).unwrap();
+    let ask = |requester: &Client, path: &str| {
+        let mut requester = requester.clone();
+        requester.address = address;
+        let reply = requester.try_send(&Request::new("GET", path)).unwrap();
         (reply.status, reply.json())
     };
     let users = ask(&askers[0], "/users?limit=1000");
-    let own = askers.iter().flat_map(|asker| EVERYTHING.map(|path| ask(asker, path)));
+    let own = askers.iter().flat_map(|requester| EVERYTHING.map(|path| ask(requester, path)));
     [users].into_iter().chain(own).collect()
 }
 

@@ -80,9 +80,9 @@ impl Damage {
                 fs::remove_file(store.join("witness")).unwrap();
             }
             Self::OlderStoreBesideTheWitness => {
-                let witness = fs::read(store.join("witness")).unwrap();
+                let checkpoint = fs::read(store.join("witness")).unwrap();
                 replace(store, older);
-                fs::write(store.join("witness"), witness).unwrap();
+                fs::write(store.join("witness"), checkpoint).unwrap();
             }
         }
     }

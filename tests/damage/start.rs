@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a start or an end may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What became of a start.
 pub enum Started {
@@ -47,7 +47,7 @@ pub fn serve(mut command: Command) -> Result<Started, String> {
         line
     });
     let log = beside(move || read_whole(stderr));
-    let line = line.recv_timeout(PATIENCE).map_err(|error| hangs("neither serves nor ends", error))?;
+    let line = line.recv_timeout(TIMEOUT).map_err(|error| hangs("neither serves nor ends", error))?;
     let address = line.trim().rsplit_once("//").and_then(|(_, address)| address.parse().ok());
     match address {
         Some(address) => Ok(Started::Serving(Serving { address, child, log })),
@@ -80,7 +80,7 @@ impl Drop for Running {
 
 /// The log is at its end when the process is.
 fn ended(mut child: Running, log: &Receiver<String>) -> Result<Ended, String> {
-    let log = log.recv_timeout(PATIENCE).map_err(|error| hangs("does not end", error))?;
+    let log = log.recv_timeout(TIMEOUT).map_err(|error| hangs("does not end", error))?;
     let code = child.wait().code();
     if log.contains("stack backtrace") || log.contains("thread '") || code == Some(101) {
         return Err(format!("it panics ({code:?}): {log}"));
@@ -89,7 +89,7 @@ fn ended(mut child: Running, log: &Receiver<String>) -> Result<Ended, String> {
 }
 
 fn hangs(what: &str, error: RecvTimeoutError) -> String {
-    format!("the server {what} within {PATIENCE:?}: {error}")
+    format!("the server {what} within {TIMEOUT:?}: {error}")
 }
 
 fn read_whole(mut from: impl Read) -> String {

@@ -31,11 +31,11 @@ const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
 const MOMENTS: [usize; 10] = [1, 2, 3, 5, 8, 13, 20, 30, 45, 60];
 const WRITERS: [&str; 4] = ["ann", "bob", "cid", "dot"];
 /// How much each writer writes at most, whether anything fails or not.
-const MOST_WRITES: usize = 100;
+const MAX_WRITES: usize = 100;
 /// How many servers are tried at the same time.
 const LANES: usize = 3;
 /// How long the server may take to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// The exit codes of a server whose directory cannot be used, whose store is not sound, whose secret
 /// cannot be kept, and whose storage has failed.
 const AT_THE_START: [i32; 4] = [10, 12, 13, 15];
@@ -179,7 +179,7 @@ fn write_all(admin: &Client, sample: Sample, writers: &mut [Writer]) -> (bool, u
     thread::scope(|scope| {
         for writer in writers {
             scope.spawn(|| {
-                for _ in 0..MOST_WRITES {
+                for _ in 0..MAX_WRITES {
                     let is_late = has_failed.load(Ordering::SeqCst);
                     match writer.write(admin) {
                         Fate::Acknowledged => {
@@ -232,7 +232,7 @@ impl Failing {
 
     /// Its exit code, once it has ended.
     fn wait(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();

@@ -20,9 +20,9 @@ const DISK_BYTES: u64 = 48 << 20;
 const RESERVE: (&str, u64) = ("8MiB", 8 << 20);
 const FULL: &str = "The disk is almost full; nothing can be changed until there is room.";
 /// How many writes may be accepted on a disk that has almost no room left.
-const MOST_WRITES: usize = 2_000;
+const MAX_WRITES: usize = 2_000;
 /// How long the server may take to notice that there is room again.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_full_disk_stops_writes_and_nothing_else_and_they_go_on_by_themselves_when_there_is_room() {
@@ -119,18 +119,18 @@ impl Filler {
 
 fn write_until_refused(server: &Server, writer: &mut Writer) -> Reply {
     let admin = server.admin();
-    for _ in 0..MOST_WRITES {
+    for _ in 0..MAX_WRITES {
         match writer.write(&admin) {
             Fate::Acknowledged => {}
             Fate::Refused(reply) => return reply,
             Fate::Unanswered => panic!("the server is gone: {}", server.log()),
         }
     }
-    panic!("{MOST_WRITES} writes were accepted on a full disk")
+    panic!("{MAX_WRITES} writes were accepted on a full disk")
 }
 
 fn write_until_accepted(server: &Server, writer: &mut Writer) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !matches!(writer.write(&server.admin()), Fate::Acknowledged) {
         assert!(Instant::now() < deadline, "there is room, and no write is accepted: {}", server.log());
         thread::yield_now();

@@ -18,7 +18,7 @@ const CUTS: usize = 50;
 /// Every so many cuts begin with a new store.
 const CUTS_OF_A_STORE: usize = 5;
 /// How many writes are acknowledged at most before the power is cut.
-const MOST_WRITES: usize = 300;
+const MAX_WRITES: usize = 300;
 
 #[test]
 fn after_a_power_cut_on_ext4_everything_that_was_acknowledged_is_there() {
@@ -65,7 +65,7 @@ fn cuts() -> usize {
 
 /// All write at once until so many writes are acknowledged and the power is cut; tells how many were in the end.
 fn write_until_cut(server: &mut Server, disk: &Disk, writers: &mut [Writer]) -> usize {
-    let moment = 1 + random_below(MOST_WRITES);
+    let moment = 1 + random_below(MAX_WRITES);
     let acknowledged = AtomicUsize::new(0);
     let admin = server.admin();
     thread::scope(|scope| {

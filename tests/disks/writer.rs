@@ -8,7 +8,7 @@ use crate::harness::{Client, Reply, Request, random_below};
 
 const CONFIGURATIONS: &str = "/users/me/configurations";
 /// How many configurations a writer has at most.
-const MOST_KEYS: usize = 16;
+const MAX_KEYS: usize = 16;
 /// Lengths of values: in a row of the store, at the edge of one, and the largest.
 const DIGITS: [usize; 4] = [20, 200, 9_000, 65_536];
 /// What is answered once the storage has failed.
@@ -42,7 +42,7 @@ impl Writer {
     /// Makes, changes or removes a configuration.
     pub fn write(&mut self, client: &Client) -> Fate {
         self.written += 1;
-        let key = format!("{}-{}", self.name, random_below(MOST_KEYS));
+        let key = format!("{}-{}", self.name, random_below(MAX_KEYS));
         let is_there = self.held.contains_key(&key);
         if is_there && random_below(8) == 0 {
             return self.send(client, &Request::new("DELETE", &format!("{CONFIGURATIONS}/{key}")), key, None);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_PASSWORD, Client, Request, Server, ServerBuilder, basic, password_of};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const STRANGE_NAME: &str = "my secret typed into the wrong field";
 
 /// All entries, as the server tells them.
@@ -63,7 +63,7 @@ pub fn is_whole(server: &Server) {
 /// Waits until that many failures have been written, and tells their entries.
 #[track_caller]
 fn refusals(server: &Server, wanted: u64) -> Vec<Value> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let mut entries = entries(server);
         entries.retain(|entry| entry["result"] == "refused");

@@ -71,13 +71,14 @@ impl Begun {
 /// The verdict that the row asks for.
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
-        (Admits::Visitor, _) => Verdict::Admitted,
+        (Admits::Anonymous, _) => Verdict::Admitted,
         (_, Standing::Stranger) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
         (Admits::Administrator, Standing::Standard) => Verdict::LacksRole,
-        (Admits::Caller | Admits::Oneself | Admits::Administrator, Standing::Standard | Standing::Administrator) => {
-            Verdict::Admitted
-        }
+        (
+            Admits::Caller | Admits::SelfOrAdministrator | Admits::Administrator,
+            Standing::Standard | Standing::Administrator,
+        ) => Verdict::Admitted,
     }
 }
 
@@ -101,7 +102,7 @@ fn lacks_role() -> Value {
 
 /// The rows that need a credential.
 fn closed_rows() -> impl Iterator<Item = &'static Operation> {
-    OPERATIONS.iter().filter(|row| row.admits != Admits::Visitor)
+    OPERATIONS.iter().filter(|row| row.admits != Admits::Anonymous)
 }
 
 /// Checks all these rows at the same time: the server lingers for a second where it refuses a body it has not read.
@@ -248,7 +249,7 @@ fn each_operation_admits_whom_its_row_names_and_nobody_else() {
 
 #[test]
 fn only_signing_in_is_open_to_strangers() {
-    let open: Vec<_> = OPERATIONS.iter().filter(|row| row.admits == Admits::Visitor).map(|row| row.id).collect();
+    let open: Vec<_> = OPERATIONS.iter().filter(|row| row.admits == Admits::Anonymous).map(|row| row.id).collect();
 
     assert_eq!(open, ["sign_in"]);
 }
@@ -304,14 +305,17 @@ fn a_standard_user_learns_nothing_else_from_a_broken_request() {
     let server = Server::start();
     let callers = [server.user("ann"), server.session("ann"), server.key("ann", &["* / *"])];
 
-    at_once(closed_rows().filter(|row| matches!(row.admits, Admits::Administrator | Admits::Oneself)), |row| {
-        for caller in &callers {
-            for broken in broken_requests(row) {
-                let reply = caller.send(&broken);
-                assert_eq!((reply.status, reply.json()), (403, lacks_role()), "{broken:?}");
+    at_once(
+        closed_rows().filter(|row| matches!(row.admits, Admits::Administrator | Admits::SelfOrAdministrator)),
+        |row| {
+            for caller in &callers {
+                for broken in broken_requests(row) {
+                    let reply = caller.send(&broken);
+                    assert_eq!((reply.status, reply.json()), (403, lacks_role()), "{broken:?}");
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[test]

@@ -9,10 +9,10 @@ use std::{
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::harness::{Reply, witness};
+use crate::harness::{Reply, record_traffic};
 
 /// How long an answer may take before the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 trait Connection: Read + Write {}
 
@@ -37,7 +37,7 @@ impl Conversation {
 
     /// Sends these bytes; a server that has hung up is found out by the next [`Conversation::hear`].
     pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
-        witness(self.address, bytes.as_ref());
+        record_traffic(self.address, bytes.as_ref());
         let _ = self.connection.write_all(bytes.as_ref());
     }
 
@@ -67,7 +67,7 @@ impl Conversation {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
             Err(error) => panic!("{error}"),
         };
-        witness(self.address, &buffer[..length]);
+        record_traffic(self.address, &buffer[..length]);
         self.heard.extend(&buffer[..length]);
         length > 0
     }
@@ -75,8 +75,8 @@ impl Conversation {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let connection = TcpStream::connect(address).unwrap();
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
-    connection.set_write_timeout(Some(PATIENCE)).unwrap();
+    connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+    connection.set_write_timeout(Some(TIMEOUT)).unwrap();
     connection
 }
 

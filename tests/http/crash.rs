@@ -12,7 +12,7 @@ use std::{
 };
 
 use lodge::store::{
-    Room, Store,
+    DiskReserve, Store,
     engine::Tree,
     verify::{Findings, verify},
 };
@@ -25,9 +25,9 @@ const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 /// How often the server is killed, unless `LODGE_TEST_KILLS` says otherwise.
 const KILLS: usize = 150;
 /// How many writes are acknowledged at most before the server is killed.
-const MOST_WRITES: usize = 300;
+const MAX_WRITES: usize = 300;
 /// How many turns the kill waits behind the write that it follows, at most: the time of a commit or two.
-const MOST_TURNS: usize = 100_000;
+const MAX_TURNS: usize = 100_000;
 
 #[test]
 fn after_every_kill_what_was_acknowledged_is_there_and_the_rest_is_whole_or_not_there() {
@@ -60,7 +60,7 @@ fn kills() -> usize {
 
 /// All write at once until so many writes are acknowledged, and then to the end of the server.
 fn write_until_killed(server: &Server, writers: &mut [Writer]) {
-    let moment = 1 + random_below(MOST_WRITES);
+    let moment = 1 + random_below(MAX_WRITES);
     let acknowledged = AtomicUsize::new(0);
     thread::scope(|scope| {
         for writer in writers {
@@ -68,7 +68,7 @@ fn write_until_killed(server: &Server, writers: &mut [Writer]) {
             scope.spawn(move || {
                 while writer.write(server) {
                     if acknowledged.fetch_add(1, Ordering::SeqCst) + 1 == moment {
-                        (0..random_below(MOST_TURNS)).for_each(|_| hint::spin_loop());
+                        (0..random_below(MAX_TURNS)).for_each(|_| hint::spin_loop());
                         server.signal(Signal::KILL);
                     }
                 }
@@ -95,7 +95,7 @@ fn settle(server: &Server, writers: &mut [Writer]) {
 
 /// What the store says of itself; sessions are not counted, since a sign-in that was not answered may have made one.
 fn findings(server: &Server) -> Findings {
-    let store = Store::open(&server.data_dir().join("store"), 1 << 20, Room::NONE).unwrap();
+    let store = Store::open(&server.data_dir().join("store"), 1 << 20, DiskReserve::NONE).unwrap();
     let mut findings = verify(&store, &mut |_| {}).unwrap();
     findings.records.remove(&Tree::Sessions);
     findings

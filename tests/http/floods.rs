@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long the server may take to end what it should end before the test fails.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: lodge\r\n\r\n";
 
@@ -32,7 +32,7 @@ struct Dripping {
 impl Dripping {
     fn begin(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         // A server that has hung up already is noticed by listening.
         let _ = stream.write_all(bytes.as_ref());
         stream.set_nonblocking(true).unwrap();
@@ -60,7 +60,7 @@ impl Dripping {
 
 /// Drips on all of them, with others being served meanwhile, until the server has hung up on each.
 fn drip_until_closed(server: &Server, connections: &mut [Dripping]) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let admin = server.admin();
     while connections.iter_mut().filter(|connection| connection.is_open).fold(false, |any, connection| {
         connection.drip();
@@ -80,7 +80,7 @@ fn sockets(server: &Server) -> usize {
 }
 
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::yield_now();

@@ -256,8 +256,8 @@ fn the_list_of_users_tells_of_a_change_as_soon_as_it_is_answered() {
         });
         let told: Vec<_> = changes.collect();
         is_over.store(true, Ordering::SeqCst);
-        for asker in askers {
-            asker.join().unwrap();
+        for requester in askers {
+            requester.join().unwrap();
         }
         told
     });

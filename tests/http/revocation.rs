@@ -56,7 +56,7 @@ fn race(right: &Right, revoke: impl FnOnce()) -> usize {
         let askers: Vec<_> = (0..ASKERS).map(|_| scope.spawn(ask)).collect();
         revoke();
         is_gone.store(true, Ordering::SeqCst);
-        askers.into_iter().map(|asker| asker.join().unwrap()).sum()
+        askers.into_iter().map(|requester| requester.join().unwrap()).sum()
     })
 }
 

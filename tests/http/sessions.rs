@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many sessions a user may have.
-const MOST_SESSIONS: usize = 100;
+const MAX_SESSIONS: usize = 100;
 
 fn sign_in(server: &Server, username: impl Into<Value>, password: impl Into<Value>) -> Reply {
     let body = json!({"user": {"username": username.into(), "password": password.into()}});
@@ -255,7 +255,7 @@ fn a_session_lasts_as_long_as_the_setting_says_and_is_never_extended() {
 fn the_oldest_session_of_a_user_makes_room_for_one_too_many() {
     let server = Server::start();
     let others = server.sign_in("ben");
-    let mut tokens: Vec<_> = (0..MOST_SESSIONS).map(|_| server.sign_in("ann")).collect();
+    let mut tokens: Vec<_> = (0..MAX_SESSIONS).map(|_| server.sign_in("ann")).collect();
     assert!(tokens.iter().all(|token| status(&server, token) == 200));
 
     tokens.push(server.sign_in("ann"));

@@ -18,7 +18,7 @@ const USERS: &str = "/users/-/systems";
 const GROUPS: &str = "/groups/-/systems";
 
 /// How long the server may take to ask the name service before the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server whose name service tells what the files `passwd` and `group` beside it say.
 fn server_with_names() -> Server {
@@ -275,7 +275,7 @@ fn while_the_name_service_hangs_its_lists_are_a_503_and_everything_else_goes_on(
     let holding = hold_name_service(&server);
 
     let users = ask(USERS);
-    let held = holding.recv_timeout(PATIENCE).expect("the name service is asked");
+    let held = holding.recv_timeout(TIMEOUT).expect("the name service is asked");
     let groups = ask(GROUPS);
     let me = ann.get("/users/me");
     let created = ann.post("/users/me/configurations", &json!({"key": "theme", "value": "dark"}));

@@ -46,10 +46,10 @@ fn a_user_is_told_with_the_attributes_that_it_has_and_nothing_else() {
 #[test]
 fn a_user_has_every_attribute_that_it_was_given() {
     let server = Server::start();
-    let longest_email = format!("{}@b", "é".repeat(252));
+    let max_email = format!("{}@b", "é".repeat(252));
     let given = [
         json!({"username": "Ann.B-c+d@e", "email": "ann@home", "user_id": 0, "group_id": 0, "is_admin": true}),
-        json!({"username": "_", "email": longest_email, "user_id": 2_147_483_647, "group_id": 7, "is_admin": false}),
+        json!({"username": "_", "email": max_email, "user_id": 2_147_483_647, "group_id": 7, "is_admin": false}),
         json!({"username": "7a", "email": "a@b", "user_id": 7, "group_id": 2_147_483_647, "is_admin": false}),
         json!({"username": "a".repeat(64), "email": "a@b", "user_id": 7, "group_id": 7, "is_admin": true}),
     ];

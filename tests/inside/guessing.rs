@@ -12,10 +12,10 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use futures_util::{FutureExt, future::join_all};
-use lodge::domain::{Account, Actor, Id, Means, Outcome};
+use lodge::domain::{Account, Actor, AuthMethod, Id, Outcome};
 use serde_json::{Value, json};
 
-use crate::house::{Answer, Asked, Header, House};
+use crate::test_app::{Answer, Asked, Header, TestApp};
 
 const PASSWORD: &str = "a house with a view";
 const WRONG: &str = "not the keys to the house";
@@ -23,11 +23,11 @@ const WRONG: &str = "not the keys to the house";
 type Request = (Vec<Header>, Asked);
 
 /// A house behind a trusted proxy, with `ann` and `ben` in it.
-async fn house(throttle_after: &str) -> House {
-    let house = House::with(&["--trusted-proxy", "127.0.0.1", "--throttle-after", throttle_after]).await;
-    house.take_in(1, "ann", PASSWORD).await;
-    house.take_in(2, "ben", PASSWORD).await;
-    house
+async fn test_app(throttle_after: &str) -> TestApp {
+    let test_app = TestApp::with(&["--trusted-proxy", "127.0.0.1", "--throttle-after", throttle_after]).await;
+    test_app.take_in(1, "ann", PASSWORD).await;
+    test_app.take_in(2, "ben", PASSWORD).await;
+    test_app
 }
 
 fn sign_in(username: &str, password: &str) -> Request {
@@ -56,22 +56,22 @@ fn forged_key(number: u8) -> Request {
     asking("GET", "/users/me", format!("lodge_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-async fn answers(house: &House, requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
+async fn answers(test_app: &TestApp, requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
     let mut answers = Vec::new();
     for (headers, asked) in requests {
-        answers.push(house.answer(&headers, &asked).await);
+        answers.push(test_app.answer(&headers, &asked).await);
     }
     answers
 }
 
-async fn statuses(house: &House, requests: impl IntoIterator<Item = Request>) -> Vec<u16> {
-    answers(house, requests).await.iter().map(|answer| answer.status).collect()
+async fn statuses(test_app: &TestApp, requests: impl IntoIterator<Item = Request>) -> Vec<u16> {
+    answers(test_app, requests).await.iter().map(|answer| answer.status).collect()
 }
 
 #[test]
 fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
     System::new().block_on(async {
-        let house = house("5").await;
+        let test_app = test_app("5").await;
         let failures = [
             by_basic("ANN", "x"),
             sign_in("ann", WRONG),
@@ -79,10 +79,10 @@ fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
             sign_in("ann", WRONG),
             sign_in("Ann", "x"),
         ];
-        assert_eq!(statuses(&house, failures).await, [401; 5]);
+        assert_eq!(statuses(&test_app, failures).await, [401; 5]);
 
         let waiting = [sign_in("ann", PASSWORD), by_basic("ann", PASSWORD), sign_in("ann", WRONG)];
-        for answer in answers(&house, waiting).await {
+        for answer in answers(&test_app, waiting).await {
             assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
             assert_eq!(answer.header("authorization"), None);
             assert_eq!(answer.body, json!({"error": "Too many tries have failed; try again later."}));
@@ -93,7 +93,7 @@ fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
 #[test]
 fn an_unknown_account_waits_as_a_known_one_does() {
     System::new().block_on(async {
-        let house = house("5").await;
+        let test_app = test_app("5").await;
         let told = |answer: Answer| {
             let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
             let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
@@ -104,7 +104,7 @@ fn an_unknown_account_waits_as_a_known_one_does() {
         let mut seen = Vec::new();
         for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
             let tries = (0..6).flat_map(|_| [sign_in(username, WRONG), by_basic(username, WRONG)]);
-            let answers = answers(&house, tries.map(|request| from(address, request))).await;
+            let answers = answers(&test_app, tries.map(|request| from(address, request))).await;
             seen.push(answers.into_iter().map(told).collect::<Vec<_>>());
         }
 
@@ -117,17 +117,17 @@ fn an_unknown_account_waits_as_a_known_one_does() {
 #[test]
 fn equal_tries_at_the_same_time_are_one_try_whoever_they_are_for() {
     System::new().block_on(async {
-        let house = house("5").await;
+        let test_app = test_app("5").await;
         for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
-            let (hashes, held) = (house.realm.hasher.computed(), house.hold_hashes().await);
+            let (hashes, held) = (test_app.state.hasher.computed(), test_app.hold_hashes().await);
             let (headers, asked) = from(address, by_basic(username, WRONG));
-            let mut all = Box::pin(join_all((0..12).map(|_| house.answer(&headers, &asked))));
+            let mut all = Box::pin(join_all((0..12).map(|_| test_app.answer(&headers, &asked))));
             assert!(all.as_mut().now_or_never().is_none());
             drop(held);
 
             let statuses: Vec<_> = all.await.iter().map(|answer| answer.status).collect();
 
-            assert_eq!((statuses, house.realm.hasher.computed() - hashes), (vec![401; 12], 2), "{username}");
+            assert_eq!((statuses, test_app.state.hasher.computed() - hashes), (vec![401; 12], 2), "{username}");
         }
     });
 }
@@ -135,33 +135,33 @@ fn equal_tries_at_the_same_time_are_one_try_whoever_they_are_for() {
 #[test]
 fn a_sign_in_changes_no_account() {
     System::new().block_on(async {
-        let house = house("5").await;
-        let accounts = house.store.mark_of_users();
+        let test_app = test_app("5").await;
+        let accounts = test_app.store.users_version();
 
-        assert_eq!(statuses(&house, [sign_in("ann", PASSWORD)]).await, [201]);
+        assert_eq!(statuses(&test_app, [sign_in("ann", PASSWORD)]).await, [201]);
 
-        assert_eq!(house.store.mark_of_users(), accounts);
+        assert_eq!(test_app.store.users_version(), accounts);
     });
 }
 
 #[test]
 fn a_try_that_waits_costs_no_hash_no_look_into_the_store_and_no_write_whoever_it_is_for() {
     System::new().block_on(async {
-        let house = house("1").await;
+        let test_app = test_app("1").await;
         for username in ["ann", "nobody"] {
-            assert_eq!(statuses(&house, [sign_in(username, WRONG)]).await, [401]);
+            assert_eq!(statuses(&test_app, [sign_in(username, WRONG)]).await, [401]);
             let (hashes, reads, writes) = (
-                house.realm.hasher.computed(),
-                house.reads.load(Ordering::Relaxed),
-                house.writes.load(Ordering::Relaxed),
+                test_app.state.hasher.computed(),
+                test_app.reads.load(Ordering::Relaxed),
+                test_app.writes.load(Ordering::Relaxed),
             );
 
             let waiting = [sign_in(username, PASSWORD), by_basic(username, PASSWORD)];
-            assert_eq!(statuses(&house, waiting).await, [429; 2]);
+            assert_eq!(statuses(&test_app, waiting).await, [429; 2]);
 
-            assert_eq!(house.realm.hasher.computed(), hashes, "{username}");
-            assert_eq!(house.reads.load(Ordering::Relaxed), reads, "{username}");
-            assert_eq!(house.writes.load(Ordering::Relaxed), writes, "{username}");
+            assert_eq!(test_app.state.hasher.computed(), hashes, "{username}");
+            assert_eq!(test_app.reads.load(Ordering::Relaxed), reads, "{username}");
+            assert_eq!(test_app.writes.load(Ordering::Relaxed), writes, "{username}");
         }
     });
 }
@@ -169,57 +169,57 @@ fn a_try_that_waits_costs_no_hash_no_look_into_the_store_and_no_write_whoever_it
 #[test]
 fn another_address_and_another_account_still_answer() {
     System::new().block_on(async {
-        let house = house("5").await;
+        let test_app = test_app("5").await;
         let wrong = std::iter::repeat_n(from("192.0.2.1", sign_in("ann", WRONG)), 6);
-        assert_eq!(statuses(&house, wrong).await, [401, 401, 401, 401, 401, 429]);
+        assert_eq!(statuses(&test_app, wrong).await, [401, 401, 401, 401, 401, 429]);
 
         let others = [
             from("192.0.2.2", sign_in("ann", PASSWORD)),
             from("192.0.2.1", sign_in("ben", PASSWORD)),
             from("192.0.2.1", sign_in("ann", PASSWORD)),
         ];
-        assert_eq!(statuses(&house, others).await, [201, 201, 429]);
+        assert_eq!(statuses(&test_app, others).await, [201, 201, 429]);
     });
 }
 
 #[test]
 fn an_address_waits_on_accounts_that_are_new_to_it_and_on_no_others() {
     System::new().block_on(async {
-        let house = house("1").await;
-        assert_eq!(statuses(&house, [sign_in("ann", PASSWORD)]).await, [201]);
+        let test_app = test_app("1").await;
+        assert_eq!(statuses(&test_app, [sign_in("ann", PASSWORD)]).await, [201]);
         let guesses = (0..10).map(|number| sign_in(&format!("nobody{number}"), WRONG));
-        assert_eq!(statuses(&house, guesses).await, [401; 10]);
+        assert_eq!(statuses(&test_app, guesses).await, [401; 10]);
 
-        assert_eq!(statuses(&house, [sign_in("ben", PASSWORD), sign_in("ann", PASSWORD)]).await, [429, 201]);
+        assert_eq!(statuses(&test_app, [sign_in("ben", PASSWORD), sign_in("ann", PASSWORD)]).await, [429, 201]);
     });
 }
 
 #[test]
 fn a_password_of_lately_is_no_oracle_where_tries_wait() {
     System::new().block_on(async {
-        let house = house("5").await;
+        let test_app = test_app("5").await;
         let right = || by_basic("ann", PASSWORD);
-        assert_eq!(statuses(&house, [right(), right()]).await, [200; 2]);
-        assert_eq!(statuses(&house, std::iter::repeat_n(by_basic("ann", WRONG), 5)).await, [401; 5]);
+        assert_eq!(statuses(&test_app, [right(), right()]).await, [200; 2]);
+        assert_eq!(statuses(&test_app, std::iter::repeat_n(by_basic("ann", WRONG), 5)).await, [401; 5]);
 
-        assert_eq!(statuses(&house, [right()]).await, [429]);
+        assert_eq!(statuses(&test_app, [right()]).await, [429]);
     });
 }
 
 #[test]
 fn the_audit_log_tells_of_a_password_of_lately_that_had_to_wait() {
-    let house = System::new().block_on(async {
-        let house = house("1").await;
+    let test_app = System::new().block_on(async {
+        let test_app = test_app("1").await;
         let (right, wrong) = (by_basic("ann", PASSWORD), by_basic("ANN", WRONG));
-        assert_eq!(statuses(&house, [right.clone(), right.clone(), wrong]).await, [200, 200, 401]);
-        assert_eq!(statuses(&house, [right.clone(), right]).await, [429; 2]);
-        house
+        assert_eq!(statuses(&test_app, [right.clone(), right.clone(), wrong]).await, [200, 200, 401]);
+        assert_eq!(statuses(&test_app, [right.clone(), right]).await, [429; 2]);
+        test_app
     });
 
-    let told = house.audit_entries().into_iter().map(|event| (event.outcome, event.actor, event.count));
+    let told = test_app.audit_entries().into_iter().map(|event| (event.outcome, event.actor, event.count));
 
     let account = Some(Account::Known(Id::new(1).unwrap(), "ann".to_owned()));
-    let ann = Actor { account, means: Means::Password, address: Some([127, 0, 0, 1].into()) };
+    let ann = Actor { account, method: AuthMethod::Password, address: Some([127, 0, 0, 1].into()) };
     let expected = HashSet::from([(Outcome::Refused, ann.clone(), 1), (Outcome::HadToWait, ann, 2)]);
     assert_eq!(told.collect::<HashSet<_>>(), expected);
 }
@@ -227,16 +227,16 @@ fn the_audit_log_tells_of_a_password_of_lately_that_had_to_wait() {
 #[test]
 fn keys_that_nobody_made_count_for_their_address_and_right_ones_pass_all_the_same() {
     System::new().block_on(async {
-        let house = house("1").await;
+        let test_app = test_app("1").await;
         let (headers, _) = by_basic("ann", PASSWORD);
         let scopes = json!({"api_key_scopes": [{"controller": "users", "action": "show"}]});
-        let made = house.answer(&headers, &("POST", "/users/me/api_keys".to_owned(), scopes)).await;
+        let made = test_app.answer(&headers, &("POST", "/users/me/api_keys".to_owned(), scopes)).await;
         let key = made.body["key"].as_str().unwrap().to_owned();
         let forged = |numbers: Range<u8>| numbers.map(forged_key);
-        assert_eq!(statuses(&house, forged(0..10)).await, [401; 10]);
+        assert_eq!(statuses(&test_app, forged(0..10)).await, [401; 10]);
 
         let then = forged(10..11).chain([sign_in("ben", PASSWORD), asking("GET", "/users/me", key)]);
-        let answers = answers(&house, then).await;
+        let answers = answers(&test_app, then).await;
 
         assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [429, 429, 200]);
         assert_eq!(answers[0].header("retry-after"), Some("1"));
@@ -246,12 +246,12 @@ fn keys_that_nobody_made_count_for_their_address_and_right_ones_pass_all_the_sam
 #[test]
 fn an_administrator_sees_what_waits_and_the_names_of_those_who_exist() {
     System::new().block_on(async {
-        let house = house("1").await;
+        let test_app = test_app("1").await;
         let guesses = [from("192.0.2.1", sign_in("Ann", WRONG)), from("2001:db8::7", sign_in("nobody", WRONG))];
-        assert_eq!(statuses(&house, guesses).await, [401; 2]);
+        assert_eq!(statuses(&test_app, guesses).await, [401; 2]);
 
         let (headers, _) = by_basic("ben", PASSWORD);
-        let seen = house.answer(&headers, &("GET", "/locks".to_owned(), Value::Null)).await;
+        let seen = test_app.answer(&headers, &("GET", "/locks".to_owned(), Value::Null)).await;
 
         let until = "2027-01-15T08:00:01.000Z";
         let expected = json!({"locks": [

@@ -6,7 +6,7 @@ use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::test_app::TestApp;
 
 const PASSWORD: &str = "a house with a view";
 
@@ -14,20 +14,20 @@ const PASSWORD: &str = "a house with a view";
 type Cost = (u16, u64, bool);
 
 /// A house with `ann` in it.
-struct Home(House);
+struct Home(TestApp);
 
 impl Home {
     async fn build() -> Self {
-        let house = House::build().await;
-        house.take_in(1, "ann", PASSWORD).await;
-        Self(house)
+        let test_app = TestApp::build().await;
+        test_app.take_in(1, "ann", PASSWORD).await;
+        Self(test_app)
     }
 
     async fn cost(&self, authorization: Option<&str>, method: &'static str, path: &str, body: Value) -> Cost {
         let looks = || self.0.reads.load(Ordering::Relaxed);
-        let (hashes, reads) = (self.0.realm.hasher.computed(), looks());
+        let (hashes, reads) = (self.0.state.hasher.computed(), looks());
         let (status, _) = self.0.send(authorization, &(method, path.to_owned(), body)).await;
-        (status, self.0.realm.hasher.computed() - hashes, looks() > reads)
+        (status, self.0.state.hasher.computed() - hashes, looks() > reads)
     }
 
     async fn sign_in(&self, body: Value) -> Cost {

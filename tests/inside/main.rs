@@ -3,5 +3,5 @@
 mod escalation;
 mod guessing;
 mod hashes;
-mod house;
 mod memory;
+mod test_app;

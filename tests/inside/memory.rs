@@ -10,42 +10,42 @@ use lodge::{
 };
 use serde_json::Value;
 
-use crate::house::House;
+use crate::test_app::TestApp;
 
 const PASSWORD: &str = "a house with a view";
 
 /// A house with little memory for answers, and `ann` with as many configurations as long as they may be.
-async fn house(configurations: usize) -> House {
-    let house = House::with(&["--transfer-memory", "64MiB"]).await;
-    house.take_in(1, "ann", PASSWORD).await;
+async fn test_app(configurations: usize) -> TestApp {
+    let test_app = TestApp::with(&["--transfer-memory", "64MiB"]).await;
+    test_app.take_in(1, "ann", PASSWORD).await;
     for number in 0..configurations {
-        let put = house.store.write(move |txn| {
+        let put = test_app.store.write(move |txn| {
             let configuration = Configuration {
                 id: txn.next_id(Sequence::Configurations)?,
                 owner: Id::new(1).unwrap(),
                 key: ConfigurationKey::parse(&format!("of {number}")).unwrap(),
-                value: ConfigurationValue::parse(&"x".repeat(ConfigurationValue::MOST_BYTES)).unwrap(),
+                value: ConfigurationValue::parse(&"x".repeat(ConfigurationValue::MAX_BYTES)).unwrap(),
             };
             txn.put(&configuration)
         });
         put.await.unwrap();
     }
-    house
+    test_app
 }
 
 #[test]
 fn a_long_list_is_not_even_read_while_others_have_the_memory_for_it() {
     System::new().block_on(async {
-        let house = house(600).await;
+        let test_app = test_app(600).await;
         let credential = BASE64_STANDARD.encode(format!("ann:{PASSWORD}"));
         let headers = [("Authorization", format!("Basic {credential}"))];
         let list = ("GET", "/users/me/configurations?limit=600".to_owned(), Value::Null);
         let ask = async || {
-            let before = house.reads.load(Ordering::Relaxed);
-            let status = house.answer(&headers, &list).await.status;
-            (status, house.reads.load(Ordering::Relaxed) - before)
+            let before = test_app.reads.load(Ordering::Relaxed);
+            let status = test_app.answer(&headers, &list).await.status;
+            (status, test_app.reads.load(Ordering::Relaxed) - before)
         };
-        let untaken = house.untaken(&headers, &list).await;
+        let untaken = test_app.untaken(&headers, &list).await;
 
         let (refused, looks) = ask().await;
         drop(untaken);

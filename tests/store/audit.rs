@@ -12,13 +12,13 @@ use std::{
 };
 
 use lodge::{
-    audit::{Audit, Chain, FileRules, Files, Filter, MOST_ROWS, Reading, Report, done, verify},
+    audit::{Audit, Chain, Files, Filter, LogReader, MAX_ROWS, Report, RetentionPolicy, done, verify},
     clock::Timestamp,
-    domain::{Action, Actor, AuditEntry, Event, Subject, User},
+    domain::{Action, Actor, AffectedResource, AuditEntry, Event, User},
     secret::RootSecret,
     store::{
         Store, StoreError, Tables,
-        audit::{AuditState, Place, behind, state},
+        audit::{AuditState, LogPosition, behind, state},
         engine::{Changes, Engine, KeyRange, Tree},
         memory::Memory,
         record,
@@ -35,7 +35,7 @@ use crate::{
 
 const SECRET: [u8; 32] = [7; 32];
 /// So small that some files come together soon.
-const RULES: FileRules = FileRules { size_bytes: 2000, age: Duration::from_hours(24), keep: 100 };
+const RULES: RetentionPolicy = RetentionPolicy { size_bytes: 2000, age: Duration::from_hours(24), keep: 100 };
 
 /// A log in memory, with files in a directory of its own.
 struct Log {
@@ -46,7 +46,7 @@ struct Log {
 }
 
 fn event(number: u64) -> Event {
-    let details = Subject::details(vec![format!("event {number}")]);
+    let details = AffectedResource::details(vec![format!("event {number}")]);
     done(Timestamp::from_secs(number), Actor::SERVER, Action::StartServer, details)
 }
 
@@ -55,17 +55,17 @@ fn chain(secret: [u8; 32]) -> Chain {
 }
 
 impl Log {
-    fn empty(rules: FileRules) -> Self {
-        Self::empty_under(SECRET, rules)
+    fn empty(policy: RetentionPolicy) -> Self {
+        Self::empty_under(SECRET, policy)
     }
 
-    fn empty_under(secret: [u8; 32], rules: FileRules) -> Self {
+    fn empty_under(secret: [u8; 32], policy: RetentionPolicy) -> Self {
         let memory = Arc::new(Memory::default());
         let store = Store::over(Arc::clone(&memory) as Arc<dyn Engine>);
         runtime().block_on(store.initialise()).unwrap();
         let directory = TempDir::new().unwrap();
         let audit = Audit::new(&RootSecret::from_bytes(secret));
-        audit.keep_in(Files::open(&directory.path().join("audit"), rules, Place::default()).unwrap());
+        audit.keep_in(Files::open(&directory.path().join("audit"), policy, LogPosition::default()).unwrap());
         Self { memory, store, audit, directory }
     }
 
@@ -92,17 +92,17 @@ impl Log {
     }
 
     fn bring_to_files(&self) {
-        self.audit.reading(&self.store).unwrap();
+        self.audit.log_reader(&self.store).unwrap();
     }
 
     /// The files as they are.
-    fn reading(&self) -> Reading {
-        Reading::of(&self.directory.path().join("audit")).unwrap()
+    fn log_reader(&self) -> LogReader {
+        LogReader::of(&self.directory.path().join("audit")).unwrap()
     }
 
     /// Verifies what is there, without bringing anything to the files.
     fn report(&self) -> Report {
-        verify(&self.audit.chain, &self.reading(), &self.store).unwrap()
+        verify(&self.audit.chain, &self.log_reader(), &self.store).unwrap()
     }
 
     /// The lines that whoever asks for everything is told.
@@ -112,7 +112,7 @@ impl Log {
             told.push(line.to_owned());
             Ok(())
         };
-        self.reading().tell(&self.store, &Filter::default(), &mut out).unwrap();
+        self.log_reader().tell(&self.store, &Filter::default(), &mut out).unwrap();
         told
     }
 
@@ -280,7 +280,7 @@ fn what_a_kill_left_half_written_is_no_fault_and_is_written_again() {
 
     let again = Audit::new(&RootSecret::from_bytes(SECRET));
     again.keep_in(Files::open(&log.directory.path().join("audit"), RULES, log.state().exported).unwrap());
-    again.reading(&log.store).unwrap();
+    again.log_reader(&log.store).unwrap();
 
     log.is_whole();
     assert_eq!(log.files().iter().map(|file| lines(file).len()).sum::<usize>(), 40);
@@ -310,7 +310,7 @@ fn an_end_that_is_cut_off_in_the_store_is_noticed_however_well_the_rest_is_made_
     let fitting = |log: &Log, last: u64| {
         (last + 1..=40).for_each(|number| log.put(number, None));
         let entry = log.entry(last);
-        let last = Place { id: entry.id, link: entry.link };
+        let last = LogPosition { id: entry.id, link: entry.link };
         log.put_state(&AuditState { last, ..log.state() });
     };
     let log = Log::with(40);
@@ -341,13 +341,13 @@ fn an_entry_that_somebody_else_makes_is_noticed() {
 
 #[test]
 fn a_file_ends_by_its_size_and_by_its_age_and_the_oldest_go() {
-    let by_age = Log::empty(FileRules { age: Duration::from_secs(10), size_bytes: 1 << 20, keep: 100 });
+    let by_age = Log::empty(RetentionPolicy { age: Duration::from_secs(10), size_bytes: 1 << 20, keep: 100 });
     by_age.record(1..=35);
     by_age.bring_to_files();
     let held: Vec<_> = by_age.files().iter().map(|file| lines(file).len()).collect();
     assert_eq!(held, [10, 10, 10, 5]);
 
-    let by_size = Log::empty(FileRules { keep: 3, ..RULES });
+    let by_size = Log::empty(RetentionPolicy { keep: 3, ..RULES });
     for entries in 0..10 {
         by_size.record(entries * 10 + 1..=entries * 10 + 10);
         by_size.bring_to_files();
@@ -365,8 +365,8 @@ fn a_file_ends_by_its_size_and_by_its_age_and_the_oldest_go() {
 
 #[test]
 fn the_store_keeps_the_newest_entries_and_the_files_all() {
-    let log = Log::empty(FileRules { size_bytes: 1 << 20, ..RULES });
-    let entries = MOST_ROWS + 1500;
+    let log = Log::empty(RetentionPolicy { size_bytes: 1 << 20, ..RULES });
+    let entries = MAX_ROWS + 1500;
     log.record(1..=entries);
     log.bring_to_files();
 
@@ -378,12 +378,12 @@ fn the_store_keeps_the_newest_entries_and_the_files_all() {
         })
         .unwrap();
 
-    assert_eq!(rows, MOST_ROWS);
+    assert_eq!(rows, MAX_ROWS);
     assert_eq!(log.state().pruned.id, 1500);
     log.is_whole();
-    let (reading, snapshot) = log.audit.reading(&log.store).unwrap();
+    let (log_reader, snapshot) = log.audit.log_reader(&log.store).unwrap();
     let mut told = 0;
-    reading
+    log_reader
         .tell(&snapshot, &Filter::default(), &mut |_| {
             told += 1;
             Ok(())

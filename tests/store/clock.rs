@@ -11,7 +11,7 @@ use std::{
 };
 
 use lodge::{
-    auth::{Administrator, Asker, Caller, Cost, Hasher, Realm, Rules, Visitor},
+    auth::{Administrator, Anonymous, AppState, Caller, Cost, HashRequester, Hasher, Policy},
     clock::{Clock, Timestamp},
     domain::{Email, Field, Id, NewPassword, PresentedPassword, User, Username, Violations},
     secret::RootSecret,
@@ -33,29 +33,29 @@ const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PASSWORD: &str = "a house with a view";
 
 /// A realm with the administrator `ann` and a clock that is set by hand; sessions last an hour.
-struct House {
-    realm: Arc<Realm>,
+struct TestApp {
+    state: Arc<AppState>,
     store: Store,
     millis: Arc<AtomicU64>,
 }
 
-impl House {
+impl TestApp {
     async fn build() -> Self {
         let store = Store::over(Arc::new(Memory::default()));
         store.initialise().await.unwrap();
         let millis = Arc::new(AtomicU64::new(Timestamp::from_secs(1_800_000_000).as_millis()));
         let hand = Arc::clone(&millis);
         let clock = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::SeqCst)));
-        let rules = Rules {
+        let policy = Policy {
             session_lifetime: HOUR,
-            password_shortest: 8,
+            min_password_bytes: 8,
             throttle_after: 5,
-            most_configurations: 10,
-            most_api_keys: 10,
+            max_configurations: 10,
+            max_api_keys: 10,
             initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
         };
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let password = hasher.hash(Asker::server(), &password()).await.unwrap();
+        let password = hasher.hash(HashRequester::server(), &password()).await.unwrap();
         let ann = User { password, ..administrator(1, "ann") };
         store
             .write(move |txn| {
@@ -64,8 +64,8 @@ impl House {
             })
             .await
             .unwrap();
-        let realm = Realm::new(store.clone(), RootSecret::from_bytes([7; 32]), clock, rules, hasher);
-        Self { realm: Arc::new(realm), store, millis }
+        let state = AppState::new(store.clone(), RootSecret::from_bytes([7; 32]), clock, policy, hasher);
+        Self { state: Arc::new(state), store, millis }
     }
 
     fn forward(&self, by: Duration) {
@@ -77,12 +77,12 @@ impl House {
     }
 
     async fn sign_in(&self) -> String {
-        let visitor = Visitor { realm: Arc::clone(&self.realm), address: ADDRESS };
-        sign_in(&visitor, "ann", &password()).await.unwrap().1.expose().clone()
+        let anonymous = Anonymous { state: Arc::clone(&self.state), address: ADDRESS };
+        sign_in(&anonymous, "ann", &password()).await.unwrap().1.expose().clone()
     }
 
     async fn caller(&self, token: &str) -> Option<Caller> {
-        self.realm.authenticate([token.as_bytes()].into_iter(), ADDRESS).await.ok()
+        self.state.authenticate([token.as_bytes()].into_iter(), ADDRESS).await.ok()
     }
 
     /// The numbers of Ann's sessions, in order.
@@ -122,79 +122,79 @@ fn newcomer(name: &str) -> UserDraft {
 #[test]
 fn a_session_that_was_swept_is_not_revived_by_a_clock_that_is_set_back() {
     runtime().block_on(async {
-        let house = House::build().await;
-        let token = house.sign_in().await;
-        assert!(house.caller(&token).await.is_some());
+        let test_app = TestApp::build().await;
+        let token = test_app.sign_in().await;
+        assert!(test_app.caller(&token).await.is_some());
 
-        house.forward(HOUR);
-        assert!(house.caller(&token).await.is_none());
-        assert_eq!(sweep(&house.realm).await.unwrap(), 1);
-        house.back(DAY);
+        test_app.forward(HOUR);
+        assert!(test_app.caller(&token).await.is_none());
+        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+        test_app.back(DAY);
 
-        assert!(house.caller(&token).await.is_none());
-        assert_eq!(house.numbers(), [0; 0]);
+        assert!(test_app.caller(&token).await.is_none());
+        assert_eq!(test_app.numbers(), [0; 0]);
     });
 }
 
 #[test]
 fn a_session_that_was_signed_out_is_not_revived_by_a_clock_that_is_set_back() {
     runtime().block_on(async {
-        let house = House::build().await;
-        let token = house.sign_in().await;
+        let test_app = TestApp::build().await;
+        let token = test_app.sign_in().await;
 
-        sign_out(&house.caller(&token).await.unwrap()).await.unwrap();
-        house.back(DAY);
+        sign_out(&test_app.caller(&token).await.unwrap()).await.unwrap();
+        test_app.back(DAY);
 
-        assert!(house.caller(&token).await.is_none());
+        assert!(test_app.caller(&token).await.is_none());
     });
 }
 
 #[test]
 fn sessions_after_a_clock_was_set_back_are_new_ones_and_last_as_long() {
     runtime().block_on(async {
-        let house = House::build().await;
-        let token = house.sign_in().await;
-        house.back(DAY);
+        let test_app = TestApp::build().await;
+        let token = test_app.sign_in().await;
+        test_app.back(DAY);
 
-        let later = house.sign_in().await;
+        let later = test_app.sign_in().await;
 
         assert_ne!(later, token);
-        assert_eq!(house.numbers(), [1, 2]);
-        house.forward(HOUR);
-        assert_eq!(sweep(&house.realm).await.unwrap(), 1);
-        assert!(house.caller(&later).await.is_none());
-        assert!(house.caller(&token).await.is_some());
-        house.forward(DAY);
-        assert_eq!(sweep(&house.realm).await.unwrap(), 1);
-        assert_eq!(house.numbers(), [0; 0]);
+        assert_eq!(test_app.numbers(), [1, 2]);
+        test_app.forward(HOUR);
+        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+        assert!(test_app.caller(&later).await.is_none());
+        assert!(test_app.caller(&token).await.is_some());
+        test_app.forward(DAY);
+        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+        assert_eq!(test_app.numbers(), [0; 0]);
     });
 }
 
 #[test]
 fn however_many_sessions_are_over_no_write_waits_for_more_than_500_of_them() {
     runtime().block_on(async {
-        let house = House::build().await;
-        let commits = || Integrity::stored(&house.store).unwrap().unwrap().commit;
+        let test_app = TestApp::build().await;
+        let commits = || Integrity::stored(&test_app.store).unwrap().unwrap().commit;
         let over = (0..1201).map(|jti| session(1, jti, 100)).collect::<Vec<_>>();
-        let live = house.sign_in().await;
-        house.store.write(move |txn| over.iter().try_for_each(|session| txn.put(session))).await.unwrap();
+        let live = test_app.sign_in().await;
+        test_app.store.write(move |txn| over.iter().try_for_each(|session| txn.put(session))).await.unwrap();
         let before = commits();
 
-        assert_eq!(sweep(&house.realm).await.unwrap(), 1201);
+        assert_eq!(sweep(&test_app.state).await.unwrap(), 1201);
 
         assert_eq!(commits() - before, 3);
-        assert_eq!(house.numbers(), [1]);
-        assert!(house.caller(&live).await.is_some());
+        assert_eq!(test_app.numbers(), [1]);
+        assert!(test_app.caller(&live).await.is_some());
     });
 }
 
 #[test]
 fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
     runtime().block_on(async {
-        let house = House::build().await;
-        let ann = || async { Administrator(house.caller(&house.sign_in().await).await.unwrap()) };
+        let test_app = TestApp::build().await;
+        let ann = || async { Administrator(test_app.caller(&test_app.sign_in().await).await.unwrap()) };
         let first = users::create(&ann().await, newcomer("bob")).await.unwrap();
-        house.back(DAY);
+        test_app.back(DAY);
 
         let ann = ann().await;
         let second = users::create(&ann, newcomer("cid")).await.unwrap();
@@ -205,6 +205,6 @@ fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
         assert!(second.created_at < first.created_at);
         assert_eq!(changed.created_at, first.created_at);
         assert_eq!(users::show(&ann.0, first.id).unwrap(), changed);
-        assert_eq!(findings_beside_sequences(&house.store).faults, [""; 0]);
+        assert_eq!(findings_beside_sequences(&test_app.store).faults, [""; 0]);
     });
 }

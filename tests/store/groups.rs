@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many writes may wait for the store beside the one that is being run.
-const MOST_WAITING: u32 = 4096;
+const MAX_WAITING: u32 = 4096;
 
 /// Why a write changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ async fn together<T>(store: &Store, others: impl IntoIterator<Item = impl Future
 }
 
 fn numbers(store: &Store) -> Vec<u32> {
-    let page = store.users(Page { limit: Page::MOST, offset: 0 }).unwrap();
+    let page = store.users(Page { limit: Page::MAX, offset: 0 }).unwrap();
     page.records.iter().map(|user| user.id.get()).collect()
 }
 
@@ -218,7 +218,7 @@ fn one_write_too_many_is_refused_at_once_and_the_waiting_ones_are_kept() {
     });
     let refused = async {
         is_run.recv().unwrap();
-        let waiting = join_all((1..=MOST_WAITING).map(|_| Box::pin(store.write(next_number))));
+        let waiting = join_all((1..=MAX_WAITING).map(|_| Box::pin(store.write(next_number))));
         let one_more = async {
             let refused = add(&store, 1).await;
             all_wait.send(()).unwrap();
@@ -231,7 +231,7 @@ fn one_write_too_many_is_refused_at_once_and_the_waiting_ones_are_kept() {
 
     running.unwrap();
     assert_eq!(one_more, Err(Undone::Busy));
-    assert_eq!(waiting, (1..=u64::from(MOST_WAITING)).map(Ok).collect::<Vec<_>>());
+    assert_eq!(waiting, (1..=u64::from(MAX_WAITING)).map(Ok).collect::<Vec<_>>());
 }
 
 fn next_number(txn: &mut Txn<'_>) -> Result<u64, Undone> {

@@ -7,7 +7,7 @@ use lodge::{
     clock::Timestamp,
     domain::{Configuration, Id, Page, Session, User},
     store::{
-        Room, Sequence, Store, StoreError, Txn,
+        DiskReserve, Sequence, Store, StoreError, Txn,
         engine::{Engine, Tree},
         memory::Memory,
         verify::Findings,
@@ -48,7 +48,7 @@ pub fn runtime() -> Runtime {
 }
 
 fn open(directory: &Path) -> Store {
-    Store::open(directory, CACHE_BYTES, Room::NONE).unwrap()
+    Store::open(directory, CACHE_BYTES, DiskReserve::NONE).unwrap()
 }
 
 fn any_id() -> impl Strategy<Value = Id> {
@@ -106,7 +106,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 fn any_probe() -> impl Strategy<Value = Probe> {
     let page = (0_usize..5, 0_u64..5).prop_map(|(limit, offset)| Page { limit, offset });
-    let whole = Page { limit: Page::MOST, offset: 0 };
+    let whole = Page { limit: Page::MAX, offset: 0 };
     (vec(page, 2), ENDS, 0..1000_u64, 1_usize..6).prop_map(move |(mut pages, second, millis, most)| {
         pages.push(whole);
         Probe { pages, now: Timestamp::from_millis(second * 1000 + millis), most }

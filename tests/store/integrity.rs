@@ -3,12 +3,12 @@
 use std::{fs, path::Path, sync::Arc};
 
 use lodge::store::{
-    Loss, Room, Store,
+    DiskReserve, Loss, Store,
     engine::{Changes, Engine, KeyRange, Tree},
     integrity::{Integrity, RowHasher},
     memory::Memory,
     sled::{OpenError, Sled},
-    table::Rows,
+    table::ReadRows,
 };
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ use crate::{
 const CACHE_BYTES: u64 = 1 << 20;
 
 fn open(directory: &Path) -> Store {
-    Store::open(directory, CACHE_BYTES, Room::NONE).unwrap()
+    Store::open(directory, CACHE_BYTES, DiskReserve::NONE).unwrap()
 }
 
 fn initialise(store: &Store) {
@@ -36,14 +36,14 @@ fn write(store: &Store, steps: Vec<Step>) {
     let _: Result<(), Undone> = runtime().block_on(store.write(work));
 }
 
-fn stored(rows: &dyn Rows) -> Integrity {
+fn stored(rows: &dyn ReadRows) -> Integrity {
     Integrity::stored(rows).unwrap().expect("the store was initialised")
 }
 
 /// What the rows themselves say, under the number of the last commit.
-fn surveyed(rows: &dyn Rows) -> Integrity {
+fn surveyed(rows: &dyn ReadRows) -> Integrity {
     let hasher = RowHasher::of(rows).unwrap().expect("the store was initialised");
-    Integrity { commit: stored(rows).commit, ..Integrity::survey(rows, &hasher, &mut |_| {}).unwrap() }
+    Integrity { commit: stored(rows).commit, ..Integrity::scan_all(rows, &hasher, &mut |_| {}).unwrap() }
 }
 
 proptest! {
@@ -104,7 +104,7 @@ fn fill(store: &Store) {
     write(store, users.chain(settings).collect());
 }
 
-fn rows_of(rows: &(impl Rows + ?Sized), tree: Tree) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn rows_of(rows: &(impl ReadRows + ?Sized), tree: Tree) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
     let visit = &mut |key: &[u8], value: &[u8]| {
         found.push((key.to_vec(), value.to_vec()));
@@ -175,13 +175,13 @@ fn on_disk() -> TempDir {
     let directory = TempDir::new().unwrap();
     let store = open(directory.path());
     fill(&store);
-    store.settle();
+    store.finish();
     directory
 }
 
 /// What a store that is not opened is said to have lost.
 fn lost(directory: &TempDir) -> String {
-    match Store::open(directory.path(), CACHE_BYTES, Room::NONE) {
+    match Store::open(directory.path(), CACHE_BYTES, DiskReserve::NONE) {
         Err(OpenError::Lost { what, .. }) => what,
         other => panic!("it is not refused as lost: {other:?}"),
     }
@@ -205,7 +205,7 @@ fn a_store_behind_its_witness_is_refused_with_both_numbers() {
     copy_files(directory.path(), older.path());
     let store = open(directory.path());
     (4..=6).for_each(|number| write(&store, vec![Step::PutUser(user(number, &format!("user-{number}")))]));
-    store.settle();
+    store.finish();
     drop(store);
 
     fs::copy(directory.path().join("witness"), older.path().join("witness")).unwrap();

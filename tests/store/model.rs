@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lodge::{
     clock::Timestamp,
     domain::{ApiKey, Configuration, Id, KeyDigest, Page, Session, User},
-    store::{List, PutError, Sequence, Slice, StoreError, Tables, Txn, engine::Tree, list},
+    store::{IdSet, PutError, Sequence, Slice, StoreError, Tables, Txn, engine::Tree, id_set},
 };
 use proptest::prelude::ProptestConfig;
 use uuid::Uuid;
@@ -169,7 +169,7 @@ pub fn seen(rows: &impl Tables, probe: &Probe) -> Result<Seen, StoreError> {
     }
     for page in &probe.pages {
         seen.pages_of_users.push(rows.users(*page)?);
-        seen.pages_of_administrators.push(list::page(rows, List::Administrators, *page)?);
+        seen.pages_of_administrators.push(id_set::page(rows, IdSet::Administrators, *page)?);
         for owner in ids {
             seen.pages_of_configurations.push(rows.configurations(owner, *page)?);
             seen.pages_of_api_keys.push(rows.api_keys(owner, *page)?);

@@ -10,11 +10,11 @@ use std::{
 use lodge::{
     clock::Timestamp,
     domain::{
-        Account, Action, Actor, ApiKey, ApiKeyName, AuditEntry, Configuration, Email, Event, KeyDigest, Means, Outcome,
-        Scope, Scopes, Session, Subject, SystemId, Target, User,
+        Account, Action, Actor, AffectedResource, ApiKey, ApiKeyName, AuditEntry, AuthMethod, Configuration, Email,
+        Event, KeyDigest, Outcome, Scope, Scopes, Session, SystemId, Target, User,
     },
     store::{
-        audit::{AuditState, Place},
+        audit::{AuditState, LogPosition},
         record::{RecordError, decode, encode},
         table::Record,
     },
@@ -209,7 +209,7 @@ fn user_with_every_attribute() -> User {
     User {
         email: Some(Email::parse("ann@example.org").unwrap()),
         user_id: Some(SystemId::new(1000).unwrap()),
-        group_id: Some(SystemId::new(i128::from(SystemId::MOST)).unwrap()),
+        group_id: Some(SystemId::new(i128::from(SystemId::MAX)).unwrap()),
         is_admin: true,
         created_at: Timestamp::from_millis(1_763_918_520_007),
         updated_at: Timestamp::from_millis(1_795_454_520_999),
@@ -236,9 +236,10 @@ fn golden_session() -> Session {
 
 fn audit_entry_with_everything() -> AuditEntry {
     let account = Some(Account::Known(id(70_000), "Ann.B_c-d+e@f".to_owned()));
-    let means = Means::Session(Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
-    let actor = Actor { account, means, address: Some("2001:db8::7".parse().unwrap()) };
-    let subject = Subject::from(Target::Configuration(id(300), "thème/1".to_owned())).with(vec!["value".to_owned()]);
+    let method = AuthMethod::Session(Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
+    let actor = Actor { account, method, address: Some("2001:db8::7".parse().unwrap()) };
+    let subject =
+        AffectedResource::from(Target::Configuration(id(300), "thème/1".to_owned())).with(vec!["value".to_owned()]);
     let at = Timestamp::from_millis(1_795_454_520_999);
     let event = Event { at, actor, action: Action::UpdateConfiguration, outcome: Outcome::Done, subject, count: 1 };
     AuditEntry { id: 70_000, event, link: [7; 32], mac: [8; 32] }
@@ -246,8 +247,8 @@ fn audit_entry_with_everything() -> AuditEntry {
 
 fn audit_entry_of_a_refusal() -> AuditEntry {
     let account = Some(Account::Unknown([9; 16]));
-    let actor = Actor { account, means: Means::Password, address: Some("127.0.0.1".parse().unwrap()) };
-    let (at, subject) = (Timestamp::from_millis(1), Subject::default());
+    let actor = Actor { account, method: AuthMethod::Password, address: Some("127.0.0.1".parse().unwrap()) };
+    let (at, subject) = (Timestamp::from_millis(1), AffectedResource::default());
     let event = Event { at, actor, action: Action::SignIn, outcome: Outcome::Refused, subject, count: 300 };
     AuditEntry { id: 1, event, link: [7; 32], mac: [8; 32] }
 }
@@ -258,7 +259,7 @@ fn audit_entry_of_a_wait() -> AuditEntry {
 }
 
 fn audit_state() -> AuditState {
-    let place = |id, byte| Place { id, link: [byte; 32] };
+    let place = |id, byte| LogPosition { id, link: [byte; 32] };
     let [last, exported, pruned, dropped] = [place(70_000, 4), place(69_999, 3), place(300, 2), place(0, 0)];
     AuditState { last, exported, pruned, dropped, key_id: [5; 16], key_since: 300, seal: [6; 32] }
 }

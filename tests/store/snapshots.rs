@@ -15,7 +15,7 @@ use lodge::store::{
     engine::{Engine, KeyRange, Tree},
     memory::Memory,
     sled::Sled,
-    table::Rows,
+    table::ReadRows,
 };
 use proptest::{collection::vec, prelude::*};
 use tempfile::TempDir;
@@ -69,7 +69,7 @@ fn turbulence(number: usize) -> Vec<Step> {
     ]
 }
 
-fn read(rows: &impl Rows, during: &mut dyn FnMut()) -> Copy {
+fn read(rows: &impl ReadRows, during: &mut dyn FnMut()) -> Copy {
     let mut copy = Copy::new();
     for tree in Tree::ALL {
         let visit = &mut |key: &[u8], value: &[u8]| {
@@ -83,7 +83,7 @@ fn read(rows: &impl Rows, during: &mut dyn FnMut()) -> Copy {
     copy
 }
 
-fn copy(rows: &impl Rows) -> Copy {
+fn copy(rows: &impl ReadRows) -> Copy {
     read(rows, &mut || {})
 }
 

@@ -81,7 +81,7 @@ fn any_moment() -> impl Strategy<Value = Timestamp> {
 }
 
 fn any_system_id() -> impl Strategy<Value = SystemId> {
-    (0..=SystemId::MOST).prop_map(|number| SystemId::new(i128::from(number)).unwrap())
+    (0..=SystemId::MAX).prop_map(|number| SystemId::new(i128::from(number)).unwrap())
 }
 
 fn any_email() -> impl Strategy<Value = Email> {

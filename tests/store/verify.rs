@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lodge::{
     domain::User,
     store::{
-        List, Sequence, Store, StoreError, Txn,
+        IdSet, Sequence, Store, StoreError, Txn,
         engine::{Changes, Engine, Tree},
-        list,
+        id_set,
         memory::Memory,
         record::encode,
         table::Record,
@@ -86,10 +86,10 @@ impl Damaged {
     }
 
     /// With the id in or out of the list, whatever the records say.
-    fn with_member(self, list: List, number: u32, is_member: bool) -> Self {
-        let key = list.chunk_key(id(number));
+    fn with_member(self, id_set: IdSet, number: u32, is_member: bool) -> Self {
+        let key = id_set.chunk_key(id(number));
         let chunk = self.memory.get(Tree::Lists, &key).unwrap();
-        let chunk = list::with_member(chunk.as_deref(), id(number), is_member).unwrap();
+        let chunk = id_set::with_member(chunk.as_deref(), id(number), is_member).unwrap();
         self.set(Tree::Lists, key, chunk)
     }
 
@@ -182,35 +182,35 @@ fn two_records_with_the_same_unique_key_are_noticed() {
     let second = user(NOBODY, "BOB");
 
     let damaged =
-        Damaged::new().with_record(&second).with_index_rows_of(&second).with_member(List::Users, NOBODY, true);
+        Damaged::new().with_record(&second).with_index_rows_of(&second).with_member(IdSet::Users, NOBODY, true);
 
     assert_eq!(damaged.faults(), ["two records have the same entry in `users_by_username`"]);
 }
 
 #[test]
 fn a_list_that_has_lost_a_chunk_is_noticed() {
-    let lists = [List::Users, List::Administrators, List::Configurations(id(ANN)), List::ApiKeys(id(ANN))];
+    let lists = [IdSet::Users, IdSet::Administrators, IdSet::Configurations(id(ANN)), IdSet::ApiKeys(id(ANN))];
 
-    let faults = lists.map(|list| Damaged::new().without(Tree::Lists, list.chunk_key(id(1))).faults());
+    let faults = lists.map(|id_set| Damaged::new().without(Tree::Lists, id_set.chunk_key(id(1))).faults());
 
     assert_eq!(faults, [const { [LISTS_ARE_WRONG] }; 4]);
 }
 
 #[test]
 fn a_list_with_too_many_or_too_few_ids_is_noticed() {
-    let with_member = |list, number, is_member| Damaged::new().with_member(list, number, is_member).faults();
+    let with_member = |id_set, number, is_member| Damaged::new().with_member(id_set, number, is_member).faults();
 
-    assert_eq!(with_member(List::Users, NOBODY, true), [LISTS_ARE_WRONG]);
-    assert_eq!(with_member(List::Users, BOB, false), [LISTS_ARE_WRONG]);
-    assert_eq!(with_member(List::Administrators, BOB, true), [LISTS_ARE_WRONG]);
-    assert_eq!(with_member(List::Configurations(id(BOB)), 1, true), [LISTS_ARE_WRONG]);
-    assert_eq!(with_member(List::ApiKeys(id(ANN)), 65_536, true), [LISTS_ARE_WRONG]);
+    assert_eq!(with_member(IdSet::Users, NOBODY, true), [LISTS_ARE_WRONG]);
+    assert_eq!(with_member(IdSet::Users, BOB, false), [LISTS_ARE_WRONG]);
+    assert_eq!(with_member(IdSet::Administrators, BOB, true), [LISTS_ARE_WRONG]);
+    assert_eq!(with_member(IdSet::Configurations(id(BOB)), 1, true), [LISTS_ARE_WRONG]);
+    assert_eq!(with_member(IdSet::ApiKeys(id(ANN)), 65_536, true), [LISTS_ARE_WRONG]);
 }
 
 #[test]
 fn a_chunk_that_makes_no_sense_is_noticed() {
     let corrupt = ["a record in `lists` is corrupt"];
-    let key = List::Users.chunk_key(id(1));
+    let key = IdSet::Users.chunk_key(id(1));
     let chunk = Damaged::new().memory.get(Tree::Lists, &key).unwrap().unwrap();
     let miscounted = [&[0, 0, 0, 9], &chunk[4..]].concat();
 
@@ -241,13 +241,13 @@ fn a_record_that_is_gone_is_noticed_by_what_pointed_at_it() {
 #[test]
 fn children_without_their_user_are_noticed() {
     let orphan = configuration(NOBODY, 9, "theme", "dark");
-    let list = List::Configurations(id(NOBODY));
-    let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan).with_member(list, 9, true);
+    let id_set = IdSet::Configurations(id(NOBODY));
+    let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan).with_member(id_set, 9, true);
     assert_eq!(damaged.faults(), ["a record in `configurations` belongs to nobody"]);
 
     let orphan = api_key(NOBODY, 9, 9);
-    let list = List::ApiKeys(id(NOBODY));
-    let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan).with_member(list, 9, true);
+    let id_set = IdSet::ApiKeys(id(NOBODY));
+    let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan).with_member(id_set, 9, true);
     assert_eq!(damaged.faults(), ["a record in `api_keys` belongs to nobody"]);
 
     let orphan = session(NOBODY, 9, 100);

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 
 /// How many failures are free, and how long tries wait from then on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
+pub(super) struct BackoffPolicy {
     /// From this many failures on, the next try waits.
     pub(super) after: u32,
     /// How long it waits first; with each further failure twice as long.
@@ -17,7 +17,7 @@ pub(super) struct Bound {
     pub(super) forgives_every: Duration,
 }
 
-impl Bound {
+impl BackoffPolicy {
     /// How long the next try waits after that many failures.
     pub(super) fn wait(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(self.after) else { return Duration::ZERO };
@@ -41,23 +41,23 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// How many failures are not forgiven yet.
-    pub(super) fn level(&self, bound: &Bound, now: Timestamp) -> u32 {
+    pub(super) fn level(&self, policy: &BackoffPolicy, now: Timestamp) -> u32 {
         let quiet = now.as_millis().saturating_sub(self.tried_at.as_millis());
-        let forgiven = u64::from(self.failures).min(quiet / millis(bound.forgives_every));
+        let forgiven = u64::from(self.failures).min(quiet / millis(policy.forgives_every));
         self.failures - u32::try_from(forgiven).expect("no more than the failures")
     }
 
     /// From when on another try is admitted; always, if there are few failures, whatever the clock says.
-    pub(super) fn waits_until(&self, bound: &Bound) -> Timestamp {
-        let wait = millis(bound.wait(self.failures));
+    pub(super) fn waits_until(&self, policy: &BackoffPolicy) -> Timestamp {
+        let wait = millis(policy.wait(self.failures));
         let since = if wait == 0 { 0 } else { self.tried_at.as_millis() };
         Timestamp::from_millis(since.saturating_add(wait))
     }
 
     /// The bucket with one more failure.
-    pub(super) fn after_another(before: Option<&Self>, bound: &Bound, now: Timestamp) -> Self {
-        let level = before.map_or(0, |bucket| bucket.level(bound, now));
-        Self { failures: (level + 1).min(bound.most()), tried_at: now }
+    pub(super) fn after_another(before: Option<&Self>, policy: &BackoffPolicy, now: Timestamp) -> Self {
+        let level = before.map_or(0, |bucket| bucket.level(policy, now));
+        Self { failures: (level + 1).min(policy.most()), tried_at: now }
     }
 }
 
@@ -69,7 +69,7 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const BOUND: Bound = Bound {
+    const BOUND: BackoffPolicy = BackoffPolicy {
         after: 5,
         first: Duration::from_secs(1),
         longest: Duration::from_mins(15),

@@ -7,16 +7,16 @@ use std::{
 
 use tokio::sync::{Notify, futures::Notified};
 
-use super::table::Parts;
+use super::table::BucketKey;
 
 /// Among how many places those that are held back are spread, so that few are woken in vain.
 const PLACES: usize = 256;
 /// How many are held back in a place; one more is refused, which is better than to wait for long.
-const MOST_IN_PLACE: usize = 64;
+const MAX_IN_SLOT: usize = 64;
 
 /// Where tries are held back, each for the bucket that holds it back.
 #[derive(Debug)]
-pub(super) struct HeldBack {
+pub(super) struct WaitingRoom {
     places: Box<[Place]>,
     hasher: RandomState,
 }
@@ -36,27 +36,27 @@ pub(super) struct Held<'a> {
 /// Room in a place, given back when it is dropped.
 struct Room<'a>(&'a AtomicUsize);
 
-impl HeldBack {
+impl WaitingRoom {
     pub(super) fn new() -> Self {
         Self { places: (0..PLACES).map(|_| Place::default()).collect(), hasher: RandomState::new() }
     }
 
     /// Holds a try back that the bucket of those parts holds back; `None` if too many are held back there already. From now
     /// on no end goes unnoticed.
-    pub(super) fn hold(&self, parts: Parts) -> Option<Held<'_>> {
-        let place = self.place(parts);
+    pub(super) fn hold(&self, bucket_key: BucketKey) -> Option<Held<'_>> {
+        let place = self.place(bucket_key);
         let room = Room(&place.held);
-        (place.held.fetch_add(1, Ordering::Relaxed) < MOST_IN_PLACE)
+        (place.held.fetch_add(1, Ordering::Relaxed) < MAX_IN_SLOT)
             .then(|| Held { ended: place.ended.notified(), _room: room })
     }
 
     /// Lets those look again that the bucket of those parts holds back.
-    pub(super) fn wake(&self, parts: Parts) {
-        self.place(parts).ended.notify_waiters();
+    pub(super) fn wake(&self, bucket_key: BucketKey) {
+        self.place(bucket_key).ended.notify_waiters();
     }
 
-    fn place(&self, parts: Parts) -> &Place {
-        let number = self.hasher.hash_one(parts) % PLACES as u64;
+    fn place(&self, bucket_key: BucketKey) -> &Place {
+        let number = self.hasher.hash_one(bucket_key) % PLACES as u64;
         &self.places[usize::try_from(number).expect("it is below the number of places")]
     }
 }
@@ -85,15 +85,15 @@ mod tests {
 
     #[test]
     fn an_end_wakes_those_that_its_buckets_hold_back_and_no_others() {
-        let held_back = HeldBack::new();
-        let parts = |number: u8| (None, Some(Network::of(IpAddr::from([192, 0, 2, number]))));
-        let place = |number| std::ptr::from_ref(held_back.place(parts(number)));
+        let held_back = WaitingRoom::new();
+        let bucket_key = |number: u8| (None, Some(Network::of(IpAddr::from([192, 0, 2, number]))));
+        let place = |number| std::ptr::from_ref(held_back.place(bucket_key(number)));
         let elsewhere = (1..=u8::MAX).find(|number| place(*number) != place(0)).unwrap();
-        let mut held = Box::pin(held_back.hold(parts(0)).unwrap().until_another_ends());
+        let mut held = Box::pin(held_back.hold(bucket_key(0)).unwrap().until_another_ends());
 
-        held_back.wake(parts(elsewhere));
+        held_back.wake(bucket_key(elsewhere));
         assert_eq!(held.as_mut().now_or_never(), None);
-        held_back.wake(parts(0));
+        held_back.wake(bucket_key(0));
         assert_eq!(held.now_or_never(), Some(()));
     }
 }

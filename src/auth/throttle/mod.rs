@@ -40,13 +40,13 @@ use std::{
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
-pub use self::table::Waiting;
+pub use self::table::Lockout;
 use self::{
-    counters::{Charges, Counters},
-    held::{Held, HeldBack},
+    counters::{Counters, Reservations},
+    held::{Held, WaitingRoom},
     table::Wait,
 };
-use super::{Asker, AuthError};
+use super::{AuthError, HashRequester};
 use crate::{
     clock::{Clock, Timestamp},
     domain::{Id, Network, Username},
@@ -54,13 +54,13 @@ use crate::{
 };
 
 /// How many buckets of a kind are kept; all of them take some 30 MB.
-const MOST: usize = 65_536;
+const MAX: usize = 65_536;
 
 /// An account, known or not: a keyed hash of its folded name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Account([u8; 16]);
+pub struct AccountHash([u8; 16]);
 
-type Pair = (Account, Network);
+type Pair = (AccountHash, Network);
 
 /// Counts failures, and says who has to wait.
 #[derive(Debug)]
@@ -71,27 +71,27 @@ pub struct Throttle {
     counters: Mutex<Counters>,
     /// When the last wait that ever began ends, in milliseconds: from then on nobody waits.
     last_end: AtomicU64,
-    held_back: HeldBack,
+    held_back: WaitingRoom,
 }
 
 /// What becomes of a try that need not wait for certain.
 enum Begun<'a> {
     Admitted(Box<Attempt>),
-    HeldBack(Held<'a>),
+    WaitingRoom(Held<'a>),
 }
 
 impl Throttle {
     /// A throttle by which an account from an address waits after that many failures; 0 is a throttle that slows nobody.
     #[must_use]
     pub fn new(clock: Clock, after: u32) -> Arc<Self> {
-        Self::with_room(clock, after, MOST)
+        Self::with_room(clock, after, MAX)
     }
 
     fn with_room(clock: Clock, after: u32, most: usize) -> Arc<Self> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>());
         let is_off = after == 0;
         let counters = Mutex::new(Counters::new(if is_off { u32::MAX } else { after }, most));
-        Arc::new(Self { clock, is_off, key, counters, last_end: AtomicU64::new(0), held_back: HeldBack::new() })
+        Arc::new(Self { clock, is_off, key, counters, last_end: AtomicU64::new(0), held_back: WaitingRoom::new() })
     }
 
     /// Whether a password for that account may be tried from that address now. Costs next to nothing while nobody waits.
@@ -124,7 +124,7 @@ impl Throttle {
         loop {
             match self.try_begin(pair, user)? {
                 Begun::Admitted(attempt) => return Ok(*attempt),
-                Begun::HeldBack(held) => held.until_another_ends().await,
+                Begun::WaitingRoom(held) => held.until_another_ends().await,
             }
         }
     }
@@ -132,17 +132,17 @@ impl Throttle {
     fn try_begin(self: &Arc<Self>, pair: Pair, user: Option<Id>) -> Result<Begun<'_>, AuthError> {
         let now = self.clock.now();
         let mut counters = self.counters();
-        let is_familiar = counters.is_familiar(&pair, now);
-        let begun = if self.is_off { Ok(Charges::None) } else { counters.begin(pair, user, now) };
-        let charges = match begun {
-            Ok(charges) => charges,
+        let is_known_address = counters.is_known_address(&pair, now);
+        let begun = if self.is_off { Ok(Reservations::None) } else { counters.begin(pair, user, now) };
+        let reservations = match begun {
+            Ok(reservations) => reservations,
             Err(wait) if wait.is_certain => return Err(throttled(wait, now)),
             // While the counters are in hand, so that whatever ends from now on is noticed.
-            Err(wait) => return self.held_back.hold(wait.parts).map(Begun::HeldBack).ok_or(AuthError::Busy),
+            Err(wait) => return self.held_back.hold(wait.bucket_key).map(Begun::WaitingRoom).ok_or(AuthError::Busy),
         };
-        self.last_end.fetch_max(charges.wait_until().as_millis(), Ordering::Relaxed);
+        self.last_end.fetch_max(reservations.wait_until().as_millis(), Ordering::Relaxed);
         drop(counters);
-        let attempt = Attempt { throttle: Arc::clone(self), pair, user, is_familiar, charges };
+        let attempt = Attempt { throttle: Arc::clone(self), pair, user, is_known_address, reservations };
         Ok(Begun::Admitted(Box::new(attempt)))
     }
 
@@ -156,22 +156,22 @@ impl Throttle {
         }
         let (now, network) = (self.clock.now(), Network::of(address));
         let mut counters = self.counters();
-        let charges = counters.begin_unknown_key(network, now).map_err(|wait| throttled(wait, now))?;
-        self.last_end.fetch_max(charges.wait_until().as_millis(), Ordering::Relaxed);
-        let waiting = counters.confirm(&charges);
+        let reservations = counters.begin_unknown_key(network, now).map_err(|wait| throttled(wait, now))?;
+        self.last_end.fetch_max(reservations.wait_until().as_millis(), Ordering::Relaxed);
+        let waiting = counters.confirm(&reservations);
         drop(counters);
-        waiting.iter().for_each(Waiting::tell);
+        waiting.iter().for_each(Lockout::tell);
         Ok(())
     }
 
     /// Notes that the user of that name signed in from there at that time, before this throttle was there.
     pub fn remember(&self, username: &str, user: Id, address: IpAddr, at: Timestamp) {
         let pair = (self.account(username), Network::of(address));
-        self.counters().sign_in(pair, Some(user), &Charges::None, at);
+        self.counters().sign_in(pair, Some(user), &Reservations::None, at);
     }
 
     /// All that wait, those that wait shortest first.
-    pub fn waiting(&self) -> Vec<Waiting> {
+    pub fn waiting(&self) -> Vec<Lockout> {
         let now = self.clock.now();
         let mut waiting = self.counters().waiting(now);
         waiting.sort_unstable();
@@ -186,19 +186,19 @@ impl Throttle {
 
     /// Whether that is the account of that name.
     #[must_use]
-    pub fn is_account_of(&self, account: Account, username: &Username) -> bool {
+    pub fn is_account_of(&self, account: AccountHash, username: &Username) -> bool {
         account == self.account(username.as_str())
     }
 
-    fn account(&self, username: &str) -> Account {
+    fn account(&self, username: &str) -> AccountHash {
         let folded = Zeroizing::new(username.to_ascii_lowercase());
         let hash = hmac::sign(&self.key, folded.as_bytes());
-        Account(*hash.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
+        AccountHash(*hash.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
     }
 
     /// Once a try with these charges has ended.
-    fn let_others_look_again(&self, charges: &Charges) {
-        charges.buckets().for_each(|bucket| self.held_back.wake(bucket));
+    fn let_others_look_again(&self, reservations: &Reservations) {
+        reservations.buckets().for_each(|bucket| self.held_back.wake(bucket));
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
@@ -212,38 +212,38 @@ pub struct Attempt {
     throttle: Arc<Throttle>,
     pair: Pair,
     user: Option<Id>,
-    is_familiar: bool,
-    charges: Charges,
+    is_known_address: bool,
+    reservations: Reservations,
 }
 
 impl Attempt {
     /// Whose turn among the hashes this is.
     #[must_use]
-    pub fn asker(&self) -> Asker {
-        Asker { network: self.pair.1, is_familiar: self.is_familiar }
+    pub fn requester(&self) -> HashRequester {
+        HashRequester { network: self.pair.1, is_known_address: self.is_known_address }
     }
 
     /// Ends the try.
-    pub fn settle(mut self, is_right: bool) {
-        let charges = std::mem::replace(&mut self.charges, Charges::None);
+    pub fn finish(mut self, is_right: bool) {
+        let reservations = std::mem::replace(&mut self.reservations, Reservations::None);
         let mut counters = self.throttle.counters();
         let waiting = if is_right {
-            counters.sign_in(self.pair, self.user, &charges, self.throttle.clock.now());
+            counters.sign_in(self.pair, self.user, &reservations, self.throttle.clock.now());
             Vec::new()
         } else {
-            counters.confirm(&charges)
+            counters.confirm(&reservations)
         };
         drop(counters);
-        self.throttle.let_others_look_again(&charges);
-        waiting.iter().for_each(Waiting::tell);
+        self.throttle.let_others_look_again(&reservations);
+        waiting.iter().for_each(Lockout::tell);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !matches!(self.charges, Charges::None) {
-            self.throttle.counters().undo(&self.charges);
-            self.throttle.let_others_look_again(&self.charges);
+        if !matches!(self.reservations, Reservations::None) {
+            self.throttle.counters().undo(&self.reservations);
+            self.throttle.let_others_look_again(&self.reservations);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::tests::{House, Tried};
+use super::tests::{TestApp, Tried};
 
 const AFTER: u64 = 2;
 const NAMES: [&str; 2] = ["ann", "ben"];
@@ -58,7 +58,7 @@ impl Failures {
 struct Model {
     now: u64,
     strangers: HashMap<(usize, usize), Failures>,
-    familiar: HashMap<(usize, usize), (u64, Failures)>,
+    known: HashMap<(usize, usize), (u64, Failures)>,
     addresses: HashMap<usize, Failures>,
     accounts: HashMap<usize, Failures>,
 }
@@ -66,15 +66,15 @@ struct Model {
 impl Model {
     const DOUBLING: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900];
 
-    fn is_familiar(&self, who: (usize, usize)) -> bool {
-        self.familiar.get(&who).is_some_and(|(since, failures)| {
+    fn is_known_address(&self, who: (usize, usize)) -> bool {
+        self.known.get(&who).is_some_and(|(since, failures)| {
             self.now - since < WEEK || failures.count(AFTER + 10, 3_600_000, self.now) > 0
         })
     }
 
     fn admits(&self, who: (usize, usize)) -> Tried {
-        let ends = if self.is_familiar(who) {
-            self.familiar[&who].1.ends(AFTER, &Self::DOUBLING, 3_600_000)
+        let ends = if self.is_known_address(who) {
+            self.known[&who].1.ends(AFTER, &Self::DOUBLING, 3_600_000)
         } else {
             let of_pair = self.strangers.get(&who).map(|it| it.ends(AFTER, &Self::DOUBLING, 3_600_000));
             let of_address = self.addresses.get(&who.1).map(|it| it.ends(10 * AFTER, &Self::DOUBLING, 300_000));
@@ -85,8 +85,8 @@ impl Model {
     }
 
     fn fail(&mut self, who: (usize, usize)) {
-        if self.is_familiar(who) {
-            self.familiar.get_mut(&who).unwrap().1.0.push(self.now);
+        if self.is_known_address(who) {
+            self.known.get_mut(&who).unwrap().1.0.push(self.now);
             return;
         }
         self.strangers.entry(who).or_default().0.push(self.now);
@@ -95,41 +95,41 @@ impl Model {
     }
 
     fn sign_in(&mut self, who: (usize, usize)) {
-        if !self.is_familiar(who) {
+        if !self.is_known_address(who) {
             self.accounts.remove(&who.0);
         }
         self.strangers.remove(&who);
-        self.familiar.insert(who, (self.now, Failures::default()));
+        self.known.insert(who, (self.now, Failures::default()));
     }
 }
 
 proptest! {
     #[test]
     fn the_throttle_does_what_its_rules_say(steps in prop::collection::vec(step(), 1..400)) {
-        let (house, mut model) = (House::new(2), Model { now: 1_800_000_000_000, ..Model::default() });
+        let (test_app, mut model) = (TestApp::new(2), Model { now: 1_800_000_000_000, ..Model::default() });
         for step in steps {
             match step {
                 Step::Wait(millis) => {
-                    house.forward_millis(millis);
+                    test_app.forward_millis(millis);
                     model.now += millis;
                 }
                 Step::Fail(name, address) => {
                     let expected = model.admits((name, address));
-                    prop_assert_eq!(house.check(NAMES[name], ADDRESSES[address]), expected);
-                    prop_assert_eq!(house.fail(NAMES[name], ADDRESSES[address]), expected);
+                    prop_assert_eq!(test_app.check(NAMES[name], ADDRESSES[address]), expected);
+                    prop_assert_eq!(test_app.fail(NAMES[name], ADDRESSES[address]), expected);
                     if expected.is_ok() {
                         model.fail((name, address));
                     }
                 }
                 Step::SignIn(name, address) => {
                     let expected = model.admits((name, address));
-                    prop_assert_eq!(house.sign_in(NAMES[name], ADDRESSES[address]), expected);
+                    prop_assert_eq!(test_app.sign_in(NAMES[name], ADDRESSES[address]), expected);
                     if expected.is_ok() {
                         model.sign_in((name, address));
                     }
                 }
                 Step::GiveUp(name, address) => {
-                    let begun = house.begin(NAMES[name], ADDRESSES[address]).expect("nothing else is running");
+                    let begun = test_app.begin(NAMES[name], ADDRESSES[address]).expect("nothing else is running");
                     prop_assert_eq!(begun.map(drop), model.admits((name, address)));
                 }
             }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, hash::Hash};
 
 use super::{
-    Account, Pair,
-    bucket::{Bound, Bucket},
+    AccountHash, Pair,
+    bucket::{BackoffPolicy, Bucket},
 };
 use crate::{
     clock::Timestamp,
@@ -28,14 +28,14 @@ pub(super) struct Entry {
 /// Buckets of one kind. When there is no room for another one the coldest go first, and never one that waits.
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    pub(super) bound: Bound,
+    pub(super) policy: BackoffPolicy,
     most: usize,
     entries: HashMap<K, Entry>,
 }
 
 /// A failure that was counted before it was known to be one.
 #[derive(Debug)]
-pub(super) struct Charge<K> {
+pub(super) struct Reservation<K> {
     key: K,
     before: Option<Entry>,
     after: Bucket,
@@ -44,7 +44,7 @@ pub(super) struct Charge<K> {
 }
 
 /// The account and the address that a bucket is for; no two buckets of a try have the same.
-pub(super) type Parts = (Option<Account>, Option<Network>);
+pub(super) type BucketKey = (Option<AccountHash>, Option<Network>);
 
 /// Why a try may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,18 +54,18 @@ pub(super) struct Wait {
     /// From when on it may.
     pub(super) until: Timestamp,
     /// Which bucket it has to wait for.
-    pub(super) parts: Parts,
+    pub(super) bucket_key: BucketKey,
 }
 
 /// An account, an address or both, on which tries wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Waiting {
+pub struct Lockout {
     /// From when on another try is admitted.
     pub until: Timestamp,
     /// The address, unless it is the account over all addresses that waits.
     pub network: Option<Network>,
     /// The account, unless it is the address over all accounts that waits.
-    pub account: Option<Account>,
+    pub account: Option<AccountHash>,
     /// Who had the account's name when it was last tried.
     pub user: Option<Id>,
     /// How many failures count.
@@ -75,28 +75,28 @@ pub struct Waiting {
 /// What buckets are kept for.
 pub(super) trait Key: Copy + Eq + Hash {
     /// The account and the address that it names.
-    fn parts(&self) -> Parts;
+    fn bucket_key(&self) -> BucketKey;
 }
 
 impl Key for Pair {
-    fn parts(&self) -> Parts {
+    fn bucket_key(&self) -> BucketKey {
         (Some(self.0), Some(self.1))
     }
 }
 
 impl Key for Network {
-    fn parts(&self) -> Parts {
+    fn bucket_key(&self) -> BucketKey {
         (None, Some(*self))
     }
 }
 
-impl Key for Account {
-    fn parts(&self) -> Parts {
+impl Key for AccountHash {
+    fn bucket_key(&self) -> BucketKey {
         (Some(*self), None)
     }
 }
 
-impl Waiting {
+impl Lockout {
     /// Tells the log, without the name: it may be none.
     pub(super) fn tell(&self) {
         let user = self.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
@@ -122,27 +122,27 @@ impl Entry {
     }
 
     /// Whether there are enough failures to wait for, without the tries that are running.
-    fn is_certain(&self, bound: &Bound) -> bool {
-        self.bucket.failures.saturating_sub(self.pending) >= bound.after
+    fn is_certain(&self, policy: &BackoffPolicy) -> bool {
+        self.bucket.failures.saturating_sub(self.pending) >= policy.after
     }
 
-    fn waiting(&self, key: &impl Key, bound: &Bound) -> Waiting {
-        let (account, network) = key.parts();
-        let (until, failures) = (self.bucket.waits_until(bound), self.bucket.failures);
-        Waiting { until, network, account, user: self.user, failures }
+    fn waiting(&self, key: &impl Key, policy: &BackoffPolicy) -> Lockout {
+        let (account, network) = key.bucket_key();
+        let (until, failures) = (self.bucket.waits_until(policy), self.bucket.failures);
+        Lockout { until, network, account, user: self.user, failures }
     }
 }
 
-impl<K: Key> Charge<K> {
+impl<K: Key> Reservation<K> {
     /// The bucket that it is in.
-    pub(super) fn parts(&self) -> Parts {
-        self.key.parts()
+    pub(super) fn bucket_key(&self) -> BucketKey {
+        self.key.bucket_key()
     }
 }
 
 impl<K: Key> Table<K> {
-    pub(super) fn new(bound: Bound, most: usize) -> Self {
-        Self { bound, most, entries: HashMap::new() }
+    pub(super) fn new(policy: BackoffPolicy, most: usize) -> Self {
+        Self { policy, most, entries: HashMap::new() }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&Entry> {
@@ -152,8 +152,8 @@ impl<K: Key> Table<K> {
     /// What a try has to wait for.
     pub(super) fn wait(&self, key: &K, now: Timestamp) -> Option<Wait> {
         let entry = self.get(key)?;
-        let (is_certain, until) = (entry.is_certain(&self.bound), entry.bucket.waits_until(&self.bound));
-        (now < until).then(|| Wait { is_certain, until, parts: key.parts() })
+        let (is_certain, until) = (entry.is_certain(&self.policy), entry.bucket.waits_until(&self.policy));
+        (now < until).then(|| Wait { is_certain, until, bucket_key: key.bucket_key() })
     }
 
     /// Sees to it that there is room for the key; if there is none, all of them wait, the first until the given moment.
@@ -172,12 +172,12 @@ impl<K: Key> Table<K> {
         }
         // Some at once, so that not every newcomer has to look through all of them.
         let goes = (self.most / 16).max(1);
-        let waits_until = |entry: &Entry| entry.bucket.waits_until(&self.bound);
+        let waits_until = |entry: &Entry| entry.bucket.waits_until(&self.policy);
         let idle = self.entries.iter().filter(|(_, entry)| waits_until(entry) <= now);
         let mut idle: Vec<_> = idle.map(|(key, entry)| (entry.touched_at(), *key)).collect();
         if idle.is_empty() {
             let until = self.entries.values().map(waits_until).min().unwrap_or(now);
-            return Err(Wait { is_certain: true, until, parts: key.parts() });
+            return Err(Wait { is_certain: true, until, bucket_key: key.bucket_key() });
         }
         if idle.len() > goes {
             idle.select_nth_unstable_by_key(goes, |(touched_at, _)| *touched_at);
@@ -190,36 +190,36 @@ impl<K: Key> Table<K> {
     }
 
     /// Counts a failure; [`Table::undo`] takes it back.
-    pub(super) fn charge(&mut self, key: K, user: Option<Id>, now: Timestamp) -> Charge<K> {
+    pub(super) fn reserve(&mut self, key: K, user: Option<Id>, now: Timestamp) -> Reservation<K> {
         let before = self.entries.get(&key).copied();
-        let bucket = Bucket::after_another(before.as_ref().map(|entry| &entry.bucket), &self.bound, now);
-        let is_told = before.is_some_and(|entry| entry.is_told) && bucket.failures >= self.bound.after;
+        let bucket = Bucket::after_another(before.as_ref().map(|entry| &entry.bucket), &self.policy, now);
+        let is_told = before.is_some_and(|entry| entry.is_told) && bucket.failures >= self.policy.after;
         let signed_in_at = before.map_or(Timestamp::from_millis(0), |entry| entry.signed_in_at);
         let pending = before.map_or(0, |entry| entry.pending) + 1;
         self.entries.insert(key, Entry { bucket, pending, user, signed_in_at, is_told });
-        Charge { key, before, after: bucket, waits_until: bucket.waits_until(&self.bound) }
+        Reservation { key, before, after: bucket, waits_until: bucket.waits_until(&self.policy) }
     }
 
     /// Takes a failure back that was none; what others have failed meanwhile stays.
-    pub(super) fn undo(&mut self, charge: &Charge<K>) {
-        let Some(entry) = self.entries.get_mut(&charge.key) else { return };
+    pub(super) fn undo(&mut self, reserve: &Reservation<K>) {
+        let Some(entry) = self.entries.get_mut(&reserve.key) else { return };
         entry.pending = entry.pending.saturating_sub(1);
-        match charge.before {
-            Some(before) if entry.bucket == charge.after => entry.bucket = before.bucket,
-            None if entry.bucket == charge.after => drop(self.entries.remove(&charge.key)),
+        match reserve.before {
+            Some(before) if entry.bucket == reserve.after => entry.bucket = before.bucket,
+            None if entry.bucket == reserve.after => drop(self.entries.remove(&reserve.key)),
             Some(_) | None => entry.bucket.failures = entry.bucket.failures.saturating_sub(1),
         }
     }
 
     /// Knows that it was a failure; tells what waits since then, unless that was told before.
-    pub(super) fn confirm(&mut self, charge: &Charge<K>) -> Option<Waiting> {
-        let entry = self.entries.get_mut(&charge.key)?;
+    pub(super) fn confirm(&mut self, reserve: &Reservation<K>) -> Option<Lockout> {
+        let entry = self.entries.get_mut(&reserve.key)?;
         entry.pending = entry.pending.saturating_sub(1);
-        if entry.is_told || !entry.is_certain(&self.bound) {
+        if entry.is_told || !entry.is_certain(&self.policy) {
             return None;
         }
         entry.is_told = true;
-        Some(entry.waiting(&charge.key, &self.bound))
+        Some(entry.waiting(&reserve.key, &self.policy))
     }
 
     /// Notes that somebody has signed in: nothing is held against them.
@@ -248,16 +248,16 @@ impl<K: Key> Table<K> {
     }
 
     /// The key for which this is so that was touched least lately, if there are that many of them.
-    pub(super) fn coldest_of(&self, many: usize, is_so: impl Fn(&K) -> bool) -> Option<K> {
+    pub(super) fn least_recent_of(&self, many: usize, is_so: impl Fn(&K) -> bool) -> Option<K> {
         let found: Vec<_> = self.entries.iter().filter(|(key, _)| is_so(key)).collect();
-        let coldest = found.iter().min_by_key(|(_, entry)| entry.touched_at()).map(|(key, _)| **key);
-        coldest.filter(|_| found.len() >= many)
+        let least_recent = found.iter().min_by_key(|(_, entry)| entry.touched_at()).map(|(key, _)| **key);
+        least_recent.filter(|_| found.len() >= many)
     }
 
     /// Those that wait.
-    pub(super) fn waiting(&self, now: Timestamp) -> impl Iterator<Item = Waiting> {
-        let certain = self.entries.iter().filter(|(_, entry)| entry.is_certain(&self.bound));
-        let waiting = certain.map(|(key, entry)| entry.waiting(key, &self.bound));
+    pub(super) fn waiting(&self, now: Timestamp) -> impl Iterator<Item = Lockout> {
+        let certain = self.entries.iter().filter(|(_, entry)| entry.is_certain(&self.policy));
+        let waiting = certain.map(|(key, entry)| entry.waiting(key, &self.policy));
         waiting.filter(move |waiting| now < waiting.until)
     }
 }

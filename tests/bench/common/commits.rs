@@ -9,13 +9,13 @@ use std::{
 use lodge::{
     audit::{Chain, done},
     clock::Clock,
-    domain::{Action, Actor, Configuration, ConfigurationKey, ConfigurationValue, Id, Subject},
-    store::{Room, Sequence, Store, StoreError, Tables, Txn},
+    domain::{Action, Actor, AffectedResource, Configuration, ConfigurationKey, ConfigurationValue, Id},
+    store::{DiskReserve, Sequence, Store, StoreError, Tables, Txn},
 };
 
 /// A new store on disk.
 pub fn new_store(path: &Path) -> Store {
-    let store = Store::open(path, 64 << 20, Room::NONE).unwrap();
+    let store = Store::open(path, 64 << 20, DiskReserve::NONE).unwrap();
     initialise(&store);
     store
 }
@@ -70,7 +70,7 @@ fn put_next(txn: &mut Txn<'_>, log: Option<&Chain>) -> Result<(), StoreError> {
     assert!(txn.configuration_by_key(configuration.owner, configuration.key.as_str())?.is_none());
     txn.put(&configuration).unwrap();
     let event = || {
-        let subject = Subject::from(&configuration);
+        let subject = AffectedResource::from(&configuration);
         done(Clock::system().now(), Actor::SERVER, Action::CreateConfiguration, subject)
     };
     log.map_or(Ok(()), |log| log.append(txn, event()))

@@ -40,7 +40,7 @@ pub async fn populate(
         };
         store.write(put).await.unwrap();
     }
-    store.settle();
+    store.finish();
 }
 
 /// A key with full access.

@@ -18,7 +18,7 @@ const SECONDS: u64 = 4;
 const USERS: u32 = 1000;
 /// How many wrong passwords a round may find out. Those of all rounds together must not make the address wait, or the
 /// throttle would answer in place of the hashes.
-const MOST_REFUSED: u32 = 4;
+const MAX_REFUSED: u32 = 4;
 /// How long the flood lasts before and behind the reads, and how long what it left is waited for.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -51,7 +51,7 @@ pub fn measure(directory: &Path, report: &mut Report) {
 
 fn sign_ins(seeded: &Seeded) -> Requests {
     let usernames = (2..=seeded.users).map(|number| format!("user-{number}")).collect();
-    Requests::SignIn { usernames, password: PASSWORD.to_owned(), most_refused: MOST_REFUSED }
+    Requests::SignIn { usernames, password: PASSWORD.to_owned(), max_refused: MAX_REFUSED }
 }
 
 fn figure(alone: &[Outcome], beside: &[Outcome], floods: &[Outcome]) -> Figure {

@@ -14,8 +14,8 @@ pub enum Requests {
     GetAny(Vec<(String, String)>),
     /// New configurations, each with a key of its own, of random ones of these users.
     Create { authorizations: Vec<String>, prefix: String },
-    /// Sign-ins of random ones of these users; one in four with another password, until `most_refused` were refused.
-    SignIn { usernames: Vec<String>, password: String, most_refused: u32 },
+    /// Sign-ins of random ones of these users; one in four with another password, until `max_refused` were refused.
+    SignIn { usernames: Vec<String>, password: String, max_refused: u32 },
 }
 
 /// What a load came to.
@@ -151,12 +151,12 @@ fn script_of(requests: &Requests) -> String {
                 users.join(",")
             )
         }
-        Requests::SignIn { usernames, password, most_refused } => {
+        Requests::SignIn { usernames, password, max_refused } => {
             let users: Vec<_> = usernames.iter().map(|username| format!("{username:?}")).collect();
             format!(
                 "{COUNT}local users = {{{}}}\nmath.randomseed(os.time())\nlocal number = 0\n\
                  function request()\n  number = number + 1\n  local is_wrong = number % 4 == 0 and unauthorized < \
-                 {most_refused}\n  local password = is_wrong and 'not the password' or {password:?}\n  local body = \
+                 {max_refused}\n  local password = is_wrong and 'not the password' or {password:?}\n  local body = \
                  string.format('{{\"user\":{{\"username\":\"%s\",\"password\":\"%s\"}}}}', \
                  users[math.random(#users)], password)\n  return wrk.format('POST', '/api/v2/users/sign_in', \
                  {{['Content-Type'] = 'application/json'}}, body)\nend\n",

@@ -15,8 +15,8 @@ use super::{
 const SECONDS: u64 = 1;
 const USERS: u32 = 1000;
 /// What a user may have by default.
-const MOST_CONFIGURATIONS: u32 = 1000;
-const MOST_API_KEYS: u32 = 100;
+const MAX_CONFIGURATIONS: u32 = 1000;
+const MAX_API_KEYS: u32 = 100;
 
 pub fn measure(directory: &Path, report: &mut Report) {
     let [few, many] = ["few", "many"].map(|name| {
@@ -34,7 +34,7 @@ pub fn measure(directory: &Path, report: &mut Report) {
         beside_many.push(latency(&many_server, &many));
     }
     let name =
-        format!("a user's reads, another user with {MOST_CONFIGURATIONS} configurations and {MOST_API_KEYS} API keys");
+        format!("a user's reads, another user with {MAX_CONFIGURATIONS} configurations and {MAX_API_KEYS} API keys");
     let few = ("another user with one of each", beside_few.as_slice());
     report.add(Figure::compared(name, " µs", &beside_many, few).with(Goal::AtMost(1.3)));
 }
@@ -52,10 +52,10 @@ fn fill_up(server: &Server, authorization: &str) {
         let made = server.post(&format!("/api/v2/users/me/{collection}"), authorization, body);
         assert_eq!(made.0, 201, "{}", made.1.body);
     };
-    for number in 1..MOST_CONFIGURATIONS {
+    for number in 1..MAX_CONFIGURATIONS {
         create("configurations", &format!(r#"{{"key": "key-{number}", "value": "a value of usual length"}}"#));
     }
-    for _ in 1..MOST_API_KEYS {
+    for _ in 1..MAX_API_KEYS {
         create("api_keys", r#"{"api_key_scopes": [{"controller": "*", "action": "*"}]}"#);
     }
 }

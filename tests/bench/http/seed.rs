@@ -8,11 +8,11 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
-    auth::{Cost, Hasher, Realm, Rules},
+    auth::{AppState, Cost, Hasher, Policy},
     clock::Clock,
     domain::Id,
     secret::RootSecret,
-    store::{Room, Store, Tables},
+    store::{DiskReserve, Store, Tables},
 };
 
 use super::{
@@ -58,21 +58,21 @@ pub fn seed(directory: &Path, users: u32) -> Seeded {
 
 async fn fill(data: &Path, users: u32) -> Vec<String> {
     let secret = RootSecret::open(&data.join("secret"), false).unwrap();
-    let store = Store::open(&data.join("store"), 256 << 20, Room::NONE).unwrap();
+    let store = Store::open(&data.join("store"), 256 << 20, DiskReserve::NONE).unwrap();
     let password = store.user(Id::new(1).unwrap()).unwrap().unwrap().password;
-    let rules = Rules {
+    let policy = Policy {
         session_lifetime: Duration::from_hours(1),
-        password_shortest: 8,
-        most_configurations: 1000,
-        most_api_keys: 100,
+        min_password_bytes: 8,
+        max_configurations: 1000,
+        max_api_keys: 100,
         throttle_after: 0,
         initial_password_file: data.join("initial-admin-password"),
     };
-    let realm = Arc::new(Realm::new(store.clone(), secret, Clock::system(), rules, Hasher::start(Cost::LEAST, 1)));
+    let state = Arc::new(AppState::new(store.clone(), secret, Clock::system(), policy, Hasher::start(Cost::LEAST, 1)));
     let mut shown = Vec::new();
     let step = (users / ONE_IN / SAMPLES).max(1) * ONE_IN;
     let make_key = |owner: u32| {
-        let (identifier, key) = realm.new_key();
+        let (identifier, key) = state.new_key();
         if owner.is_multiple_of(step) {
             shown.push(format!("Bearer {}", key.expose()));
         }

@@ -12,7 +12,7 @@ use std::{
 
 use lodge::{
     audit::Chain,
-    auth::{Asker, Cost, Hasher},
+    auth::{Cost, HashRequester, Hasher},
     domain::PresentedPassword,
     secret::RootSecret,
 };
@@ -125,7 +125,7 @@ fn hashers_hashes(threads: usize) -> f64 {
     let begun = Instant::now();
     runtime.block_on(async {
         let password = PresentedPassword::parse("a password").unwrap();
-        let hash = || async { hasher.hash(Asker::server(), &password).await.map(|_| ()).unwrap() };
+        let hash = || async { hasher.hash(HashRequester::server(), &password).await.map(|_| ()).unwrap() };
         let all = (0..threads * HASHES_OF_A_THREAD as usize).map(|_| hash());
         futures_util::future::join_all(all).await;
     });

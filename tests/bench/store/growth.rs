@@ -63,7 +63,7 @@ fn latency(kind: &str, store: &Store, users: u32) -> f64 {
             microseconds(&digests, |digest| assert!(black_box(store.api_key_by_digest(digest)).unwrap().is_some()))
         }
         _ => microseconds(&owners, |last| {
-            let page = Page { limit: Page::USUAL, offset: u64::from(last).saturating_sub(Page::USUAL as u64) };
+            let page = Page { limit: Page::DEFAULT, offset: u64::from(last).saturating_sub(Page::DEFAULT as u64) };
             assert!(!black_box(store.users(page)).unwrap().records.is_empty());
         }),
     }

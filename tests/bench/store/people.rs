@@ -8,7 +8,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use lodge::{
     domain::{ApiKey, KeyDigest, PasswordHash},
-    store::{Room, Store},
+    store::{DiskReserve, Store},
 };
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ const PASSWORD: &str = "$scrypt$ln=17,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjN
 /// Fills a new store with that many users; tells where it is.
 pub fn fill(directory: &Path, users: u32) -> PathBuf {
     let path = directory.join(format!("users-{users}"));
-    let store = Store::open(&path, 256 << 20, Room::NONE).unwrap();
+    let store = Store::open(&path, 256 << 20, DiskReserve::NONE).unwrap();
     initialise(&store);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(populate(&store, 1..=users, &PasswordHash::new(PASSWORD.to_owned()), key_of));
@@ -41,7 +41,7 @@ pub fn fill(directory: &Path, users: u32) -> PathBuf {
 
 /// Opens a store as the server does.
 pub fn open(path: &Path) -> Store {
-    Store::open(path, CACHE_BYTES, Room::NONE).unwrap()
+    Store::open(path, CACHE_BYTES, DiskReserve::NONE).unwrap()
 }
 
 /// What that user's API key is found by.

@@ -12,7 +12,7 @@ use lodge::{
     store::{
         engine::KeyRange,
         record,
-        table::{Record, Rows},
+        table::{ReadRows, Record},
     },
 };
 use sled::Batch;
@@ -53,7 +53,7 @@ impl Raw {
     }
 
     /// Copies all records of a kind.
-    pub fn copy<R: Record>(&self, rows: &impl Rows) {
+    pub fn copy<R: Record>(&self, rows: &impl ReadRows) {
         let mut copy = |key: &[u8], value: &[u8]| {
             self.tree.insert(key, value).unwrap();
             ControlFlow::Continue(())

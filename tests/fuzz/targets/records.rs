@@ -7,11 +7,11 @@ use libfuzzer_sys::fuzz_target;
 use lodge::{
     domain::{ApiKey, AuditEntry, Configuration, Id, Page, Session, User},
     store::{
-        List, StoreError,
+        IdSet, StoreError,
         engine::{KeyRange, Tree, Visit},
-        list,
+        id_set,
         record::{decode, encode},
-        table::{Record, Rows},
+        table::{Record, ReadRows},
     },
 };
 
@@ -36,28 +36,28 @@ fn record<R: Record + PartialEq + Debug>(row: &[u8]) {
 /// A chunk of the list of users.
 fn chunk(row: &[u8]) {
     let first = Id::new(1).expect("1 is an id");
-    let one = One(Tree::Lists, List::Users.chunk_key(first), row);
+    let one = One(Tree::Lists, IdSet::Users.chunk_key(first), row);
     let mut ids = Vec::new();
-    let read = list::for_each_member(&one, &mut |list, id| {
-        assert_eq!(list, List::Users);
+    let read = id_set::for_each_member(&one, &mut |id_set, id| {
+        assert_eq!(id_set, IdSet::Users);
         ids.push(id);
     });
     if read.is_ok() {
-        assert_eq!(list::count(&one, List::Users).expect("a sound chunk is counted"), ids.len() as u64);
+        assert_eq!(id_set::count(&one, IdSet::Users).expect("a sound chunk is counted"), ids.len() as u64);
         let page = Page { limit: 3, offset: ids.len().saturating_sub(2) as u64 };
-        let (tail, _) = list::page(&one, List::Users, page).expect("a sound chunk is read");
+        let (tail, _) = id_set::page(&one, IdSet::Users, page).expect("a sound chunk is read");
         assert_eq!(tail, ids[ids.len().saturating_sub(2)..]);
     }
-    let _ = list::page(&one, List::Users, Page { limit: 100, offset: 1 });
+    let _ = id_set::page(&one, IdSet::Users, Page { limit: 100, offset: 1 });
     for is_member in [true, false] {
-        let _ = list::with_member(Some(row), first, is_member);
+        let _ = id_set::with_member(Some(row), first, is_member);
     }
 }
 
 /// A store with a single row.
 struct One<'a>(Tree, Vec<u8>, &'a [u8]);
 
-impl Rows for One<'_> {
+impl ReadRows for One<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok((tree == self.0 && key == self.1).then(|| self.2.to_vec()))
     }

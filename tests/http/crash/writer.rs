@@ -8,11 +8,11 @@ use super::holdings::{Action, Holdings, Person, Value};
 use crate::harness::{Client, Reply, Request, Server, basic, password_of, random_below};
 
 /// How many of each a writer keeps; beyond that it removes.
-const MOST_CONFIGURATIONS: usize = 20;
-const MOST_API_KEYS: usize = 6;
-const MOST_PEOPLE: usize = 4;
+const MAX_CONFIGURATIONS: usize = 20;
+const MAX_API_KEYS: usize = 6;
+const MAX_PEOPLE: usize = 4;
 /// How many of the credentials that ended last are tried again.
-const MOST_ENDED: usize = 12;
+const MAX_ENDED: usize = 12;
 /// Lengths of values: in a row of the store, at the edge of one, and of the largest kind.
 const DIGITS: [usize; 4] = [20, 200, 9_000, 65_536];
 
@@ -82,10 +82,10 @@ impl Writer {
             (0, Some(key), ..) => Action::Rename { key, to: format!("{new}/renamed"), value },
             (1 | 2, Some(key), ..) => Action::Change { key, value },
             (3, Some(key), ..) => Action::Unset { key },
-            (0..=4, Some(key), ..) if self.held.configurations.len() >= MOST_CONFIGURATIONS => Action::Unset { key },
+            (0..=4, Some(key), ..) if self.held.configurations.len() >= MAX_CONFIGURATIONS => Action::Unset { key },
             (5, _, Some(name), _) => Action::ChangeKey { name, controller: format!("c{}", self.written) },
             (6, _, Some(name), _) => Action::RemoveKey { name },
-            (5..=7, _, Some(name), _) if self.held.api_keys.len() >= MOST_API_KEYS => Action::RemoveKey { name },
+            (5..=7, _, Some(name), _) if self.held.api_keys.len() >= MAX_API_KEYS => Action::RemoveKey { name },
             (5..=7, ..) => Action::MakeKey { name: new, controller: "users".to_owned() },
             (8, _, _, Some(name)) => Action::ChangeEmail { name, email: format!("{new}@example.org") },
             (9, _, _, Some(name)) => Action::ChangePassword { name, password: format!("changed by {new}") },
@@ -93,7 +93,7 @@ impl Writer {
             (11 | 12, _, _, Some(name)) => Action::SetForPerson { name, key: new, value },
             (13 | 14, _, _, Some(name)) if self.held.people[&name].token.is_some() => Action::SignOut { name },
             (13 | 14, _, _, Some(name)) => Action::SignIn { name },
-            (15, _, _, Some(name)) if self.held.people.len() >= MOST_PEOPLE => Action::RemovePerson { name },
+            (15, _, _, Some(name)) if self.held.people.len() >= MAX_PEOPLE => Action::RemovePerson { name },
             (8..=15, ..) => Action::MakePerson { password: password_of(&new), name: new },
             _ => Action::Set { key: new, value },
         }
@@ -178,7 +178,7 @@ impl Writer {
             Action::SignOut { name } => self.ended.extend(self.held.people[name].token.clone()),
             _ => {}
         }
-        self.ended.drain(..self.ended.len().saturating_sub(MOST_ENDED));
+        self.ended.drain(..self.ended.len().saturating_sub(MAX_ENDED));
         self.held = self.held.after(action);
     }
 

@@ -10,10 +10,10 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
-use super::{document::Document, secrets::witness};
+use super::{document::Document, secrets::record_traffic};
 
 /// How long a reply may take before the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Somebody who talks to the server; `get`, `post`, `put` and `delete` take paths below `/api/v2`.
 #[derive(Clone)]
@@ -201,13 +201,13 @@ impl Client {
 /// Sends these bytes on a connection of their own and reads until the server closes it.
 pub fn exchange_raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
-    witness(address, bytes);
+    connection.set_read_timeout(Some(TIMEOUT))?;
+    connection.set_write_timeout(Some(TIMEOUT))?;
+    record_traffic(address, bytes);
     // A server that refuses early may close before it has read everything; what it said counts.
     let sent = connection.write_all(bytes);
     let mut reply = Vec::new();
     let read = connection.read_to_end(&mut reply);
-    witness(address, &reply);
+    record_traffic(address, &reply);
     if reply.is_empty() { sent.and(read).map(|_| reply) } else { Ok(reply) }
 }

@@ -11,5 +11,5 @@ mod secrets;
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below},
-    secrets::witness,
+    secrets::record_traffic,
 };

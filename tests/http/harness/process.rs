@@ -27,9 +27,9 @@ use super::{
 };
 
 /// How long the log may take to say something before the test fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a server may take to end in order when its test is over; some tests leave requests behind that never end.
-const FAREWELL: Duration = Duration::from_secs(3);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The password of the administrator `admin`.
 pub const ADMIN_PASSWORD: &str = "the keys to the house";
@@ -187,7 +187,7 @@ impl Server {
 
     /// Waits until the log holds that text.
     pub fn wait_for_log(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !self.log().contains(text) {
             assert!(Instant::now() < deadline, "the log never says {text:?}: {}", self.log());
             thread::yield_now();
@@ -326,7 +326,7 @@ impl Server {
         let (ended, ends) = channel::<()>();
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         let killer = thread::spawn(move || {
-            if ends.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout) {
+            if ends.recv_timeout(DISCONNECT_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         });

@@ -15,7 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 const SHORTEST: usize = 8;
 
 /// Longer ones are looked for by their beginning; the log may have cut them.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// What no account can have as its password, and every log has as a word.
 const WORDS: [&str; 1] = ["password"];
@@ -65,7 +65,7 @@ pub fn files_below(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Notes the secrets in what goes to a server or comes from it.
-pub fn witness(server: SocketAddr, bytes: &[u8]) {
+pub fn record_traffic(server: SocketAddr, bytes: &[u8]) {
     let Some(secrets) = SERVERS.lock().unwrap().get(&server).cloned() else { return };
     let text = String::from_utf8_lossy(bytes);
     for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
@@ -91,7 +91,7 @@ fn add_credential(secrets: &Secrets, value: &str) {
 
 fn add(secrets: &Secrets, secret: &str) {
     if secret.len() >= SHORTEST && !WORDS.contains(&secret) {
-        secrets.lock().unwrap().insert(secret.chars().take(LONGEST).collect());
+        secrets.lock().unwrap().insert(secret.chars().take(MAX_LENGTH).collect());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lodge::{
-    auth::Access,
+    auth::Authentication,
     clock::Timestamp,
     domain::{ApiKey, Configuration, Id, Scopes, SystemId, User},
 };
@@ -42,9 +42,9 @@ fn full_rights(owner: Id) -> Rights {
 
 impl Bounds {
     pub fn of(world: &World) -> Self {
-        let (users, configurations, api_keys) = everything(&world.house.store);
+        let (users, configurations, api_keys) = everything(&world.test_app.store);
         let mut rights = Rights::new();
-        for key in api_keys.iter().filter(|key| world.held.contains(&world.house.realm.shown_key(key, true))) {
+        for key in api_keys.iter().filter(|key| world.held.contains(&world.test_app.state.shown_key(key, true))) {
             for (right, end) in rights_of(key.owner, &key.scopes, key.expires_at) {
                 let known = rights.entry(right).or_insert(end);
                 *known = end.max(*known);
@@ -55,7 +55,7 @@ impl Bounds {
 
     /// What the world has that goes beyond these bounds, a sentence each.
     pub async fn broken_by(&self, world: &World) -> Vec<String> {
-        let (users, configurations, api_keys) = everything(&world.house.store);
+        let (users, configurations, api_keys) = everything(&world.test_app.store);
         let mut beyond = Vec::new();
         for held in &world.held {
             beyond.extend(self.rights_beyond(world, held).await);
@@ -84,9 +84,9 @@ impl Bounds {
     /// The rights that a credential yields over accounts of the start, beyond those of the start.
     async fn rights_beyond(&self, world: &World, held: &str) -> Option<String> {
         let caller = world.caller(&held.to_owned()).await?;
-        let obtained = match &caller.access {
-            Access::Password | Access::Session(_) => full_rights(caller.user.id),
-            Access::ApiKey(key) => rights_of(key.owner, &key.scopes, key.expires_at),
+        let obtained = match &caller.authentication {
+            Authentication::Password | Authentication::Session(_) => full_rights(caller.user.id),
+            Authentication::ApiKey(key) => rights_of(key.owner, &key.scopes, key.expires_at),
         };
         let gained = self.beyond(&obtained, &Rights::new());
         (is_old(caller.user.id) && !gained.is_empty()).then(|| format!("{held} yields {gained:?}"))

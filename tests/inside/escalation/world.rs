@@ -14,7 +14,7 @@ use proptest::{bool::weighted, collection::vec, option, prelude::*, sample::sele
 use serde_json::{Value, json};
 
 use super::requests::Attempt;
-use crate::house::{House, NOW};
+use crate::test_app::{NOW, TestApp};
 
 /// The accounts of the start, by id from 1 up: their names and whether they are administrators.
 pub const ACCOUNTS: [(&str, bool); 4] = [("ann", true), ("ben", true), ("cleo", false), ("dan", false)];
@@ -36,7 +36,7 @@ pub type Held = String;
 
 /// The server and the attacker.
 pub struct World {
-    pub house: House,
+    pub test_app: TestApp,
     pub held: Vec<Held>,
 }
 
@@ -69,7 +69,7 @@ pub fn any_start_key() -> impl Strategy<Value = StartKey> {
 impl World {
     /// The accounts, each with a configuration, and these keys.
     pub async fn build(keys: &[StartKey]) -> Self {
-        let mut world = Self { house: House::build().await, held: Vec::new() };
+        let mut world = Self { test_app: TestApp::build().await, held: Vec::new() };
         world.add_accounts().await;
         for key in keys {
             world.add_key(key.clone()).await;
@@ -79,7 +79,7 @@ impl World {
 
     async fn add_accounts(&self) {
         for (username, is_admin) in ACCOUNTS {
-            let write = self.house.store.write(move |txn| {
+            let write = self.test_app.store.write(move |txn| {
                 let id = txn.next_id(Sequence::Users)?;
                 txn.put(&account(id, username, is_admin))?;
                 let configuration = Configuration {
@@ -95,11 +95,11 @@ impl World {
     }
 
     async fn add_key(&mut self, key: StartKey) {
-        let (identifier, text) = self.house.realm.new_key();
+        let (identifier, text) = self.test_app.state.new_key();
         let (digest, last_four) = (text.digest(), text.last_four());
         let expires_at = key.hours_left.map(|hours| Timestamp::from_secs(NOW.as_secs() + hours * 3600));
         let (owner, scopes) = (key.owner, key.scopes);
-        let write = self.house.store.write(move |txn| {
+        let write = self.test_app.store.write(move |txn| {
             let id = txn.next_id(Sequence::ApiKeys)?;
             let (name, made_by) = (None, None);
             txn.put(&ApiKey { id, owner, identifier, digest, last_four, name, scopes, made_by, expires_at })
@@ -113,8 +113,8 @@ impl World {
     /// Makes the attempt with one of the credentials held, and keeps whatever credential the answer yields.
     pub async fn make(&mut self, attempt: Attempt) -> u16 {
         let Some((authorization, caller)) = self.choose(&attempt).await else { return 401 };
-        let request = attempt.request(&self.house.store, &caller);
-        let (status, answer) = self.house.send(Some(&authorization), &request).await;
+        let request = attempt.request(&self.test_app.store, &caller);
+        let (status, answer) = self.test_app.send(Some(&authorization), &request).await;
         self.keep_keys(&answer);
         if status < 300 && request.2.get("password").is_some() {
             let username = answer["username"].as_str().unwrap();
@@ -154,7 +154,7 @@ impl World {
 
     /// Whom a credential that is held makes its holder, if it is good.
     pub async fn caller(&self, held: &Held) -> Option<Caller> {
-        self.house.realm.authenticate([held.as_bytes()].into_iter(), [127, 0, 0, 1].into()).await.ok()
+        self.test_app.state.authenticate([held.as_bytes()].into_iter(), [127, 0, 0, 1].into()).await.ok()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where a log does not simply go on: under another secret, in another store, behind what is known of it.
 
 use lodge::{
-    audit::{Former, inherit, page, resume},
+    audit::{Former, carry_over, page, resume},
     domain::Page,
 };
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ impl Log {
         let exported = state(&self.store).unwrap().unwrap_or_default().exported;
         let files = Files::open(&self.directory.path().join("audit"), RULES, exported).unwrap();
         let now = Timestamp::from_secs(1000);
-        runtime().block_on(resume(&audit.chain, &self.reading(), &self.store, now)).unwrap();
+        runtime().block_on(resume(&audit.chain, &self.log_reader(), &self.store, now)).unwrap();
         audit.keep_in(files);
         Self { audit, ..self }
     }
@@ -36,10 +36,10 @@ impl Log {
 
     /// Lets it go on in a new store, told under that secret if one is given.
     fn inherited(&self, by: Option<[u8; 32]>, is_readable: bool) -> (Store, Report) {
-        let (heir, files) = (Self::empty(RULES), self.reading());
+        let (heir, files) = (Self::empty(RULES), self.log_reader());
         let former = Former { store: is_readable.then_some(&self.store), files: &files };
         let entry = by.map(|secret| (chain(secret), event(41)));
-        runtime().block_on(inherit(former, &heir.store, entry)).unwrap();
+        runtime().block_on(carry_over(former, &heir.store, entry)).unwrap();
         let report = verify(&chain(by.unwrap_or(SECRET)), &files, &heir.store).unwrap();
         (heir.store, report)
     }
@@ -74,7 +74,7 @@ fn a_log_that_was_rewritten_without_the_secret_goes_on_and_is_vouched_for_by_no_
     let cut = Log::with(40);
     (39..=40).for_each(|number| cut.put(number, None));
     let AuditEntry { id, link, .. } = cut.entry(38);
-    cut.put_state(&AuditState { last: Place { id, link }, key_id: [0; 16], ..cut.state() });
+    cut.put_state(&AuditState { last: LogPosition { id, link }, key_id: [0; 16], ..cut.state() });
     let edited = Log::under(OTHER_SECRET, 40);
 
     for (log, end) in [(cut, 38), (edited, 40)] {
@@ -98,7 +98,11 @@ fn a_log_that_was_rewritten_without_the_secret_goes_on_and_is_vouched_for_by_no_
 fn a_log_without_an_entry_begins_whole_whatever_else_the_store_says_of_it() {
     let log = Log::empty(RULES);
     let (id, link) = (0, [9; 32]);
-    log.put_state(&AuditState { last: Place { id, link }, dropped: Place { id: 7, link }, ..AuditState::default() });
+    log.put_state(&AuditState {
+        last: LogPosition { id, link },
+        dropped: LogPosition { id: 7, link },
+        ..AuditState::default()
+    });
 
     log.record(1..=3);
 
@@ -189,7 +193,7 @@ fn a_crash_before_the_first_line_of_a_file_hides_none_of_the_others() {
 
 #[test]
 fn a_damaged_old_file_stops_nothing_but_the_removal_of_files() {
-    let log = Log::empty(FileRules { keep: 2, ..RULES });
+    let log = Log::empty(RetentionPolicy { keep: 2, ..RULES });
     log.record(1..=20);
     log.bring_to_files();
     let oldest = log.files().remove(0);
@@ -207,7 +211,7 @@ fn a_damaged_old_file_stops_nothing_but_the_removal_of_files() {
 
 #[test]
 fn what_is_no_longer_part_of_the_log_is_not_told() {
-    let log = Log::empty(FileRules { keep: 2, ..RULES });
+    let log = Log::empty(RetentionPolicy { keep: 2, ..RULES });
     log.record(1..=40);
     log.bring_to_files();
     let before = log.told();

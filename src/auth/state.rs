@@ -6,16 +6,16 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    Access, AuthError, Caller, Challenge, Credential, Hasher, KeyText, KnownUser, PresentedKey, SessionTokens,
+    AuthError, Authentication, CachedUser, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens,
     Throttle,
-    key::{KeyMaker, masked},
-    recognised::{self, Entry, Recognised},
-    verified::VerifiedPasswords,
+    caller_cache::{self, CallerCache, Entry},
+    key::{ApiKeyIssuer, masked},
+    password_cache::PasswordCache,
 };
 use crate::{
     audit::Audit,
     clock::{Clock, Timestamp},
-    domain::{Account, Action, Actor, ApiKey, Id, Means, PresentedPassword, User, Username},
+    domain::{Account, Action, Actor, ApiKey, AuthMethod, Id, PresentedPassword, User, Username},
     secret::{RootSecret, random_uuid},
     store::{Store, Tables},
     system::NameService,
@@ -23,28 +23,28 @@ use crate::{
 
 /// The bounds that an installation sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct Policy {
     /// How long a session lasts.
     pub session_lifetime: Duration,
     /// How many bytes a new password has at least.
-    pub password_shortest: usize,
+    pub min_password_bytes: usize,
     /// How many tries may fail for an account from an address before the next one waits; 0 if none ever waits.
     pub throttle_after: u32,
     /// How many configurations a user may have.
-    pub most_configurations: usize,
+    pub max_configurations: usize,
     /// How many API keys a user may have.
-    pub most_api_keys: usize,
+    pub max_api_keys: usize,
     /// Where the random password of the first administrator is, while it is in use.
     pub initial_password_file: PathBuf,
 }
 
 /// Everything that is needed to tell who is asking, and what the callers work on.
-pub struct Realm {
+pub struct AppState {
     pub(crate) store: Store,
     /// Tells the time.
     pub clock: Clock,
     /// The bounds that the installation sets.
-    pub rules: Rules,
+    pub policy: Policy,
     /// Hashes passwords.
     pub hasher: Hasher,
     /// Knows the system's users and groups.
@@ -56,26 +56,26 @@ pub struct Realm {
     /// Slows guessing down.
     pub throttle: Arc<Throttle>,
     pub(crate) secret: RootSecret,
-    keys: KeyMaker,
-    verified: VerifiedPasswords,
-    recognised: Recognised,
+    keys: ApiKeyIssuer,
+    password_cache: PasswordCache,
+    caller_cache: CallerCache,
 }
 
-impl Realm {
+impl AppState {
     /// A realm over a store, whose secrets all come from the one given.
     #[must_use]
-    pub fn new(store: Store, secret: RootSecret, clock: Clock, rules: Rules, hasher: Hasher) -> Self {
+    pub fn new(store: Store, secret: RootSecret, clock: Clock, policy: Policy, hasher: Hasher) -> Self {
         Self {
-            throttle: Throttle::new(clock.clone(), rules.throttle_after),
+            throttle: Throttle::new(clock.clone(), policy.throttle_after),
             store,
             clock,
-            rules,
+            policy,
             hasher,
             names: NameService::start(),
             tokens: SessionTokens::new(&secret),
-            keys: KeyMaker::new(&secret),
-            verified: VerifiedPasswords::new(&secret),
-            recognised: Recognised::new(),
+            keys: ApiKeyIssuer::new(&secret),
+            password_cache: PasswordCache::new(&secret),
+            caller_cache: CallerCache::new(),
             audit: Arc::new(Audit::new(&secret)),
             secret,
         }
@@ -93,23 +93,24 @@ impl Realm {
         let mut all = headers.clone();
         let only = all.next().filter(|_| all.next().is_none());
         let now = self.clock.now();
-        let fingerprint = only.map(|header| self.recognised.fingerprint(header, address));
-        if let Some(entry) = fingerprint.and_then(recognised::entry)
-            && entry.is_good(self.store.mark_of_owner(entry.user.id), now)
+        let fingerprint = only.map(|header| self.caller_cache.fingerprint(header, address));
+        if let Some(entry) = fingerprint.and_then(caller_cache::entry)
+            && entry.is_good(self.store.owner_version(entry.user.id), now)
         {
-            if matches!(entry.access, Access::Password) {
+            if matches!(entry.authentication, Authentication::Password) {
                 self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
             }
-            return Ok(Caller::new(Arc::clone(self), entry.user, entry.access, address));
+            return Ok(Caller::new(Arc::clone(self), entry.user, entry.authentication, address));
         }
-        let watch = self.store.watch();
-        let (user, access, ends) = self.identify(Credential::parse(headers)?, address).await?;
-        let user = Arc::new(KnownUser::from(user));
-        if let Some((fingerprint, mark)) = fingerprint.zip(watch.mark(user.id)) {
-            let entry = Entry { mark, user: Arc::clone(&user), access: access.clone(), ends, since: now };
-            recognised::keep(fingerprint, entry);
+        let read_guard = self.store.read_guard();
+        let (user, authentication, ends) = self.identify(Credential::parse(headers)?, address).await?;
+        let user = Arc::new(CachedUser::from(user));
+        if let Some((fingerprint, version)) = fingerprint.zip(read_guard.version(user.id)) {
+            let entry =
+                Entry { version, user: Arc::clone(&user), authentication: authentication.clone(), ends, since: now };
+            caller_cache::keep(fingerprint, entry);
         }
-        Ok(Caller::new(Arc::clone(self), user, access, address))
+        Ok(Caller::new(Arc::clone(self), user, authentication, address))
     }
 
     /// Whose the credential is, and when it ends by itself.
@@ -117,12 +118,12 @@ impl Realm {
         self: &Arc<Self>,
         shown: Credential,
         address: IpAddr,
-    ) -> Result<(User, Access, Option<Timestamp>), AuthError> {
+    ) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
         match shown {
             Credential::Basic(username, password) => {
                 // Boxed, because it is ten times as large as all else that a request has to keep.
                 let user = Box::pin(self.by_password(&username, &password, address)).await?;
-                Ok((user, Access::Password, None))
+                Ok((user, Authentication::Password, None))
             }
             Credential::SessionToken(token) => self.by_session(token.expose()),
             Credential::ApiKey(key) => self.by_api_key(&key, address),
@@ -179,14 +180,14 @@ impl Realm {
         // Before the passwords of lately: where tries wait these would tell a right guess from a wrong one.
         self.check(Action::CheckCredential, username, address)?;
         let user = self.user_named(username)?;
-        let proof = self.verified.proof(username, user.as_ref(), password, address);
-        let (realm, name) = (Arc::clone(self), Zeroizing::new(username.to_owned()));
+        let cache_key = self.password_cache.cache_key(username, user.as_ref(), password, address);
+        let (state, name) = (Arc::clone(self), Zeroizing::new(username.to_owned()));
         let (tried, password) = (user.clone(), password.clone());
         let verify = async move {
-            let is_right = realm.is_right(Action::CheckCredential, &name, tried.as_ref(), &password, address).await?;
+            let is_right = state.is_right(Action::CheckCredential, &name, tried.as_ref(), &password, address).await?;
             if is_right { Ok(()) } else { Err(REFUSED) }
         };
-        self.verified.check(proof, verify).await?;
+        self.password_cache.check(cache_key, verify).await?;
         user.ok_or(REFUSED)
     }
 
@@ -198,7 +199,7 @@ impl Realm {
     /// Has the audit log tell of a password that is not looked at, because its try has to wait.
     fn tell_wait(&self, action: Action, username: &str, address: IpAddr) {
         let account = Some(self.audit.unknown(username));
-        let actor = Actor { account, means: Means::Password, address: Some(address) };
+        let actor = Actor { account, method: AuthMethod::Password, address: Some(address) };
         self.audit.had_to_wait(self.clock.now(), actor, action, Username::parse(username).ok());
     }
 
@@ -220,22 +221,26 @@ impl Realm {
         })?;
         // The text of a name that no account has is not kept.
         let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
-        let actor = Actor { account: Some(account), means: Means::Password, address: Some(address) };
+        let actor = Actor { account: Some(account), method: AuthMethod::Password, address: Some(address) };
         let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
         let refused = move || audit.refused(clock.now(), actor, action);
         self.hasher.verify(attempt, user.map(|user| user.password.clone()), password, refused).await
     }
 
-    fn by_session(&self, token: &str) -> Result<(User, Access, Option<Timestamp>), AuthError> {
+    fn by_session(&self, token: &str) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
         let (owner, jti) = self.tokens.read(token, now).ok_or(REFUSED)?;
         let session = self.store.session(owner, jti)?.filter(|session| now.as_secs() < session.expires_at.as_secs());
         let session = session.ok_or(REFUSED)?;
-        Ok((self.owner(owner)?, Access::Session(session.jti), Some(session.expires_at)))
+        Ok((self.owner(owner)?, Authentication::Session(session.jti), Some(session.expires_at)))
     }
 
-    fn by_api_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(User, Access, Option<Timestamp>), AuthError> {
+    fn by_api_key(
+        &self,
+        key: &PresentedKey,
+        address: IpAddr,
+    ) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
         let Some(api_key) = self.store.api_key_by_digest(key.digest())? else {
@@ -246,15 +251,15 @@ impl Realm {
             return Err(REFUSED);
         }
         let ends = api_key.expires_at;
-        Ok((self.owner(api_key.owner)?, Access::ApiKey(Arc::new(api_key)), ends))
+        Ok((self.owner(api_key.owner)?, Authentication::ApiKey(Arc::new(api_key)), ends))
     }
 
     /// Counts a key that nobody has, and has the audit log tell of it.
     fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
         let (now, action) = (self.clock.now(), Action::CheckCredential);
-        let actor = Actor { account: None, means: Means::ApiKey(None), address: Some(address) };
+        let actor = Actor { account: None, method: AuthMethod::ApiKey(None), address: Some(address) };
         // A program that goes on with a key that was good once does not guess.
-        let counted = if self.keys.has_made(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
+        let counted = if self.keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
         match &counted {
             Ok(()) => self.audit.refused(now, actor, action),
             Err(_) => self.audit.had_to_wait(now, actor, action, None),

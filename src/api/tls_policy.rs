@@ -2,35 +2,35 @@
 
 use std::net::SocketAddr;
 
-use super::{error::ApiError, exchange::Exchange, hourly::Hourly};
+use super::{context::RequestContext, error::ApiError, rate_limited_log::RateLimitedLog};
 
 /// Whether credentials are taken over plain HTTP from another machine.
 #[derive(Debug)]
-pub struct Privacy {
+pub struct TlsPolicy {
     is_required: bool,
-    warning: Hourly,
+    warning: RateLimitedLog,
 }
 
-impl Privacy {
+impl TlsPolicy {
     /// Refuses them if it `is_required`, or else warns of passwords.
     #[must_use]
     pub fn new(is_required: bool) -> Self {
-        Self { is_required, warning: Hourly::default() }
+        Self { is_required, warning: RateLimitedLog::default() }
     }
 
     /// Judges how a credential came.
     ///
     /// # Errors
     /// [`ApiError::Unencrypted`] if others could read it and that is not permitted.
-    pub(super) fn check(&self, exchange: &Exchange, is_password: bool) -> Result<(), ApiError> {
-        let peer = exchange.http.peer_addr();
-        if exchange.is_encrypted() || peer.is_some_and(is_this_machine) {
+    pub(super) fn check(&self, context: &RequestContext, is_password: bool) -> Result<(), ApiError> {
+        let peer = context.http.peer_addr();
+        if context.is_encrypted() || peer.is_some_and(is_this_machine) {
             return Ok(());
         }
         if self.is_required {
             return Err(ApiError::Unencrypted);
         }
-        if is_password && self.warning.is_due(exchange.app.realm.clock.now()) {
+        if is_password && self.warning.is_due(context.app.state.clock.now()) {
             let from = peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
             log::warn!(
                 "a password came over plain HTTP from {from}, where others may read it: serve TLS (--tls-cert or \

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Filter;
 
 pub use self::{
-    client::{Door, DoorError},
+    client::{AdminSocket, AdminSocketError},
     server::open,
 };
 use crate::service::locks::LockFilter;

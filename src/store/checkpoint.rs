@@ -30,7 +30,7 @@ const ENTRY_BYTES: usize = 60;
 
 /// What the witness saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Testimony {
+pub struct Checkpoint {
     /// Which store it is about.
     pub store: Uuid,
     /// The number of a commit that was durable.
@@ -41,7 +41,7 @@ pub struct Testimony {
 
 /// A witness that cannot be believed.
 #[derive(Debug, Error)]
-pub enum WitnessError {
+pub enum CheckpointError {
     /// It is there, and says nothing.
     #[error("the file `witness` beside the store is damaged")]
     Damaged,
@@ -53,19 +53,19 @@ pub enum WitnessError {
 /// Reads the testimony in the store's directory, `None` if there is no witness.
 ///
 /// # Errors
-/// [`WitnessError`] if there is one that says nothing.
-pub fn testimony(directory: &Path) -> Result<Option<Testimony>, WitnessError> {
+/// [`CheckpointError`] if there is one that says nothing.
+pub fn stored_checkpoint(directory: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
     let file = match File::open(directory.join(NAME)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let slots = [0, SLOT_BYTES].map(|offset| read_slot(&file, offset));
-    slots.into_iter().flatten().max_by_key(|testimony| testimony.commit).map(Some).ok_or(WitnessError::Damaged)
+    slots.into_iter().flatten().max_by_key(|checkpoint| checkpoint.commit).map(Some).ok_or(CheckpointError::Damaged)
 }
 
 /// Writes down what is durable.
-pub struct Witness {
+pub struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -77,18 +77,18 @@ struct Shared {
 }
 
 struct State {
-    latest: Testimony,
-    written: Testimony,
+    latest: Checkpoint,
+    written: Checkpoint,
     is_ending: bool,
     failure: Option<Arc<io::Error>>,
 }
 
-impl Witness {
+impl Checkpointer {
     /// Begins a testimony in the store's directory with what is durable now, in place of what an earlier one said.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn start(directory: &Path, first: Testimony) -> io::Result<Self> {
+    pub fn start(directory: &Path, first: Checkpoint) -> io::Result<Self> {
         let file = create_private(&directory.join(UNFINISHED))?;
         file.set_len(2 * SLOT_BYTES)?;
         for slot in 0..2 {
@@ -109,15 +109,15 @@ impl Witness {
     ///
     /// # Errors
     /// If an earlier one could not be written.
-    pub fn saw(&self, commit: u64, sequences: [u64; 3]) -> Result<(), Arc<io::Error>> {
+    pub fn record(&self, commit: u64, sequences: [u64; 3]) -> Result<(), Arc<io::Error>> {
         let mut state = self.shared.state();
-        state.latest = Testimony { commit, sequences, ..state.latest };
+        state.latest = Checkpoint { commit, sequences, ..state.latest };
         self.shared.changed.notify_one();
         state.failure.clone().map_or(Ok(()), Err)
     }
 }
 
-impl Witness {
+impl Checkpointer {
     /// Which store it is about.
     #[must_use]
     pub fn store(&self) -> Uuid {
@@ -125,13 +125,13 @@ impl Witness {
     }
 
     /// Waits until everything that was seen is written down, or cannot be.
-    pub fn settle(&self) {
+    pub fn finish(&self) {
         let pending = |state: &mut State| state.latest != state.written && state.failure.is_none();
         drop(self.shared.written.wait_while(self.shared.state(), pending));
     }
 }
 
-impl Drop for Witness {
+impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.shared.state().is_ending = true;
         self.shared.changed.notify_one();
@@ -148,11 +148,11 @@ impl Shared {
 
     fn write_down(&self, file: &File) {
         let mut slot = 0;
-        while let Some(testimony) = self.next() {
-            let written = write_slot(file, slot, &testimony).and_then(|()| file.sync_data());
+        while let Some(checkpoint) = self.next() {
+            let written = write_slot(file, slot, &checkpoint).and_then(|()| file.sync_data());
             slot = 1 - slot;
             let mut state = self.state();
-            state.written = testimony;
+            state.written = checkpoint;
             state.failure = written.err().map(Arc::new);
             self.written.notify_all();
             if state.failure.is_some() {
@@ -164,31 +164,31 @@ impl Shared {
     }
 
     /// What is to be written next; `None` at the end.
-    fn next(&self) -> Option<Testimony> {
+    fn next(&self) -> Option<Checkpoint> {
         let idle = |state: &mut State| state.latest == state.written && !state.is_ending;
         let state = self.changed.wait_while(self.state(), idle).expect("no holder of the lock panics");
         (state.latest != state.written).then_some(state.latest)
     }
 }
 
-fn write_slot(file: &File, slot: u64, testimony: &Testimony) -> io::Result<()> {
+fn write_slot(file: &File, slot: u64, checkpoint: &Checkpoint) -> io::Result<()> {
     let mut entry = Vec::with_capacity(ENTRY_BYTES);
     entry.extend(MAGIC);
-    entry.extend(testimony.store.as_bytes());
-    entry.extend(testimony.commit.to_be_bytes());
-    entry.extend(testimony.sequences.iter().flat_map(|number| number.to_be_bytes()));
+    entry.extend(checkpoint.store.as_bytes());
+    entry.extend(checkpoint.commit.to_be_bytes());
+    entry.extend(checkpoint.sequences.iter().flat_map(|number| number.to_be_bytes()));
     entry.extend(crc32fast::hash(&entry).to_be_bytes());
     file.write_all_at(&entry, slot * SLOT_BYTES)
 }
 
-fn read_slot(file: &File, offset: u64) -> Option<Testimony> {
+fn read_slot(file: &File, offset: u64) -> Option<Checkpoint> {
     const CHECKED: usize = 8 + 16 + 8 + 24;
     let mut entry = [0; CHECKED + 4];
     file.read_exact_at(&mut entry, offset).ok()?;
     let (checked, checksum) = entry.split_at(CHECKED);
     let number = |at: usize| u64::from_be_bytes(checked[at..at + 8].try_into().expect("eight bytes"));
     let is_whole = checked.starts_with(MAGIC) && checksum == crc32fast::hash(checked).to_be_bytes();
-    is_whole.then(|| Testimony {
+    is_whole.then(|| Checkpoint {
         store: Uuid::from_slice(&checked[8..24]).expect("sixteen bytes"),
         commit: number(24),
         sequences: [number(32), number(40), number(48)],
@@ -201,19 +201,19 @@ mod tests {
 
     use super::*;
 
-    fn testimony_of(commit: u64) -> Testimony {
-        Testimony { store: Uuid::from_bytes([7; 16]), commit, sequences: [1, 2, 3] }
+    fn checkpoint_of(commit: u64) -> Checkpoint {
+        Checkpoint { store: Uuid::from_bytes([7; 16]), commit, sequences: [1, 2, 3] }
     }
 
     #[test]
     fn what_was_seen_last_is_written_down_when_the_witness_ends() {
         let directory = tempfile::tempdir().unwrap();
-        let witness = Witness::start(directory.path(), testimony_of(0)).unwrap();
-        (1..=50).for_each(|commit| witness.saw(commit, [1, 2, 3]).unwrap());
+        let checkpoint = Checkpointer::start(directory.path(), checkpoint_of(0)).unwrap();
+        (1..=50).for_each(|commit| checkpoint.record(commit, [1, 2, 3]).unwrap());
 
-        drop(witness);
+        drop(checkpoint);
 
-        assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(50)));
+        assert_eq!(stored_checkpoint(directory.path()).unwrap(), Some(checkpoint_of(50)));
     }
 
     #[test]
@@ -223,21 +223,21 @@ mod tests {
         fs::write(&elsewhere, "somebody's").unwrap();
         symlink(&elsewhere, directory.path().join(UNFINISHED)).unwrap();
 
-        drop(Witness::start(directory.path(), testimony_of(7)).unwrap());
+        drop(Checkpointer::start(directory.path(), checkpoint_of(7)).unwrap());
 
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "somebody's");
-        assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(7)));
+        assert_eq!(stored_checkpoint(directory.path()).unwrap(), Some(checkpoint_of(7)));
     }
 
     #[test]
     fn a_torn_entry_leaves_the_other_and_two_torn_ones_are_damage() {
         let directory = tempfile::tempdir().unwrap();
-        drop(Witness::start(directory.path(), testimony_of(7)).unwrap());
+        drop(Checkpointer::start(directory.path(), checkpoint_of(7)).unwrap());
         let file = OpenOptions::new().write(true).open(directory.path().join(NAME)).unwrap();
 
         file.write_all_at(&[0; 8], 30).unwrap();
-        assert_eq!(testimony(directory.path()).unwrap(), Some(testimony_of(7)));
+        assert_eq!(stored_checkpoint(directory.path()).unwrap(), Some(checkpoint_of(7)));
         file.write_all_at(&[0; 8], SLOT_BYTES + 30).unwrap();
-        assert!(matches!(testimony(directory.path()), Err(WitnessError::Damaged)));
+        assert!(matches!(stored_checkpoint(directory.path()), Err(CheckpointError::Damaged)));
     }
 }

@@ -31,54 +31,58 @@ use crate::{
 /// How long a success is remembered.
 const LIFETIME: Duration = Duration::from_mins(5);
 /// How many are remembered.
-const MOST: u64 = 10_000;
+const MAX: u64 = 10_000;
 
 /// What a try is known by.
-pub(super) type Proof = [u8; 32];
+pub(super) type CacheKey = [u8; 32];
 
 type Outcome = Result<(), AuthError>;
 type Verifying = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-pub(super) struct VerifiedPasswords {
+pub(super) struct PasswordCache {
     key: hmac::Key,
-    seen: Cache<Proof, ()>,
+    seen: Cache<CacheKey, ()>,
     running: Arc<Running>,
 }
 
 /// The tries that are running. One goes on as long as anybody waits for it.
 #[derive(Default)]
-struct Running(Mutex<HashMap<Proof, WeakShared<Verifying>>>);
+struct Running(Mutex<HashMap<CacheKey, WeakShared<Verifying>>>);
 
 /// Forgets a running try when it is dropped.
-struct Entry(Arc<Running>, Proof);
+struct Entry(Arc<Running>, CacheKey);
 
-impl VerifiedPasswords {
+impl PasswordCache {
     pub(super) fn new(secret: &RootSecret) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::VerifiedPasswords).expose()),
-            seen: Cache::builder().max_capacity(MOST).time_to_live(LIFETIME).build(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::PasswordCache).expose()),
+            seen: Cache::builder().max_capacity(MAX).time_to_live(LIFETIME).build(),
             running: Arc::default(),
         }
     }
 
     /// Passes if the same was verified lately; else verifies it, once for all who ask at the same time.
-    pub(super) async fn check(&self, proof: Proof, verify: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
-        if self.seen.get(&proof).is_some() {
+    pub(super) async fn check(
+        &self,
+        cache_key: CacheKey,
+        verify: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Outcome {
+        if self.seen.get(&cache_key).is_some() {
             return Ok(());
         }
-        Running::join(&self.running, proof, verify).await?;
-        self.seen.insert(proof, ());
+        Running::join(&self.running, cache_key, verify).await?;
+        self.seen.insert(cache_key, ());
         Ok(())
     }
 
     /// What a try of that password is known by, for the user of that name or, if there is none, for the name.
-    pub(super) fn proof(
+    pub(super) fn cache_key(
         &self,
         username: &str,
         user: Option<&User>,
         password: &PresentedPassword,
         address: IpAddr,
-    ) -> Proof {
+    ) -> CacheKey {
         let folded = Zeroizing::new(username.to_ascii_lowercase());
         // No user has the id 0.
         let (id, bound_to) = user.map_or((0, folded.as_str()), |user| (user.id.get(), user.password.as_str()));
@@ -97,24 +101,24 @@ impl Running {
     /// The running try that is known by that, or this one.
     fn join(
         running: &Arc<Self>,
-        proof: Proof,
+        cache_key: CacheKey,
         verify: impl Future<Output = Outcome> + Send + 'static,
     ) -> Shared<Verifying> {
         let mut tries = running.lock();
-        if let Some(joined) = tries.get(&proof).and_then(WeakShared::upgrade) {
+        if let Some(joined) = tries.get(&cache_key).and_then(WeakShared::upgrade) {
             return joined;
         }
-        let entry = Entry(Arc::clone(running), proof);
+        let entry = Entry(Arc::clone(running), cache_key);
         let verifying = async move {
             let _entry = entry;
             verify.await
         };
         let shared = verifying.boxed().shared();
-        tries.extend(shared.downgrade().map(|weak| (proof, weak)));
+        tries.extend(shared.downgrade().map(|weak| (cache_key, weak)));
         shared
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Proof, WeakShared<Verifying>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CacheKey, WeakShared<Verifying>>> {
         self.0.lock().expect("no holder of the lock panics")
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
     AuditError, Filter,
-    files::{LONGEST_LINE, Last, last_in, names, placed},
+    files::{Last, MAX_LINE, last_in, names, placed},
     line::{line, parts},
 };
 use crate::{
@@ -20,14 +20,14 @@ use crate::{
     domain::{Account, AuditEntry, Event, Page, Target},
     store::{
         Slice, StoreError,
-        audit::{self, AuditState, Place, visit_behind},
-        table::Rows,
+        audit::{self, AuditState, LogPosition, visit_behind},
+        table::ReadRows,
     },
 };
 
 /// The files of a log as they are at one moment; what is written or removed meanwhile changes nothing.
 #[derive(Debug, Default)]
-pub struct Reading(Vec<Opened>);
+pub struct LogReader(Vec<Opened>);
 
 #[derive(Debug)]
 struct Opened {
@@ -38,7 +38,7 @@ struct Opened {
 
 /// What of an entry decides whether it is wanted.
 #[derive(Debug, Deserialize)]
-pub(super) struct Told {
+pub(super) struct EntrySummary {
     pub(super) id: u64,
     #[serde(deserialize_with = "moment")]
     pub(super) at: Timestamp,
@@ -50,7 +50,7 @@ pub(super) struct Told {
     target_name: Option<String>,
 }
 
-impl Told {
+impl EntrySummary {
     fn of(entry: &AuditEntry) -> Self {
         let Event { at, actor, action, subject, .. } = &entry.event;
         let (user_id, username) = match &actor.account {
@@ -85,7 +85,7 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Er
     Filter::moment(&text, Timestamp::from_millis(0)).map_err(D::Error::custom)
 }
 
-impl Reading {
+impl LogReader {
     /// Opens the files in that directory; there need be none.
     ///
     /// # Errors
@@ -112,13 +112,13 @@ impl Reading {
     ///
     /// # Errors
     /// [`AuditError::Io`] if the first file cannot be read.
-    pub(super) fn begin(&self) -> Result<Option<Place>, AuditError> {
+    pub(super) fn begin(&self) -> Result<Option<LogPosition>, AuditError> {
         let mut first = None;
         self.lines(&mut |_, line| {
             first = placed(line.trim_ascii_end());
             ControlFlow::Break(())
         })?;
-        Ok(first.map(|(place, _)| if place.id == 1 { Place::default() } else { place }))
+        Ok(first.map(|(position, _)| if position.id == 1 { LogPosition::default() } else { position }))
     }
 
     /// Hands out each line of the files, with the name of its file.
@@ -134,7 +134,7 @@ impl Reading {
             let mut line = Vec::new();
             loop {
                 line.clear();
-                let read = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+                let read = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
                 // A line without an end was being written when the server was killed; its entry is in the store.
                 if read == 0 || line.last() != Some(&b'\n') {
                     break;
@@ -153,7 +153,7 @@ impl Reading {
     /// [`AuditError`] if they cannot be read or handed out.
     pub fn tell(
         &self,
-        rows: &impl Rows,
+        rows: &impl ReadRows,
         filter: &Filter,
         out: &mut dyn FnMut(&str) -> io::Result<()>,
     ) -> Result<(), AuditError> {
@@ -162,7 +162,7 @@ impl Reading {
         self.lines(&mut |_, line| {
             let text = String::from_utf8_lossy(line);
             let text = text.trim_end_matches('\n');
-            let told = parts(text).and_then(|parts| Told::read(&parts.body));
+            let told = parts(text).and_then(|parts| EntrySummary::read(&parts.body));
             if told.as_ref().is_some_and(|told| told.id <= dropped.id) {
                 return ControlFlow::Continue(());
             }
@@ -173,7 +173,7 @@ impl Reading {
         })?;
         if hand.handed.is_ok() {
             visit_behind(rows, last, &mut |entry| {
-                let is_wanted = filter.admits(&Told::of(&entry));
+                let is_wanted = filter.admits(&EntrySummary::of(&entry));
                 if is_wanted { hand.out(&line(&entry)) } else { ControlFlow::Continue(()) }
             })?;
         }
@@ -208,14 +208,14 @@ pub fn printable(line: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 /// [`StoreError`] if they cannot be read.
-pub fn page(rows: &impl Rows, filter: &Filter, page: Page) -> Result<Slice<AuditEntry>, StoreError> {
+pub fn page(rows: &impl ReadRows, filter: &Filter, page: Page) -> Result<Slice<AuditEntry>, StoreError> {
     if filter.is_empty() {
         return audit::page(rows, page);
     }
     let mut slice = Slice { records: Vec::new(), count: 0 };
     let pruned = audit::state(rows)?.unwrap_or_default().pruned;
     visit_behind(rows, pruned.id, &mut |entry| {
-        if filter.admits(&Told::of(&entry)) {
+        if filter.admits(&EntrySummary::of(&entry)) {
             if slice.count >= page.offset && slice.records.len() < page.limit {
                 slice.records.push(entry);
             }

@@ -7,25 +7,25 @@ use std::{
 
 use crate::{
     clock::Timestamp,
-    domain::{Account, Action, Actor, Event, Means, Outcome, Subject, Username},
+    domain::{Account, Action, Actor, AffectedResource, AuthMethod, Event, Outcome, Username},
 };
 
 /// How many different ones are told apart between two writes, at most.
-const MOST: usize = 100;
+const MAX: usize = 100;
 /// Tries that had to wait are told apart only while there are fewer: they cost next to nothing, and must not push out others.
-const MOST_WITH_WAITS: usize = 50;
+const MAX_WITH_WAITS: usize = 50;
 /// By how many that number recovers with each write, so that a flood that lasts fills no disk.
 const RECOVERS: usize = 1;
 
 /// What has been refused since it was last written.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<Waiting>);
+pub(super) struct RefusalCounters(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
     counted: HashMap<(Actor, Kind), Counted>,
     /// By what is left of them once they cannot be told apart any more.
-    others: HashMap<(Means, Kind), Counted>,
+    others: HashMap<(AuthMethod, Kind), Counted>,
     spent: usize,
 }
 
@@ -40,7 +40,7 @@ struct Counted {
     name: Option<Username>,
 }
 
-impl Failures {
+impl RefusalCounters {
     /// Counts one; with a name, of which it is found out later whose it is.
     pub(super) fn note(&self, now: Timestamp, actor: Actor, kind: Kind, name: Option<Username>) {
         self.waiting().add(actor, kind, Counted { count: 1, first: now, last: now, name });
@@ -53,10 +53,10 @@ impl Failures {
         waiting.spent = (waiting.spent + counted.len()).saturating_sub(RECOVERS);
         let others = std::mem::take(&mut waiting.others);
         drop(waiting);
-        let others = others.into_iter().map(|((means, kind), counted)| {
-            let event = event(Actor { account: None, means, address: None }, kind, &counted);
+        let others = others.into_iter().map(|((method, kind), counted)| {
+            let event = event(Actor { account: None, method, address: None }, kind, &counted);
             let details = [event.subject.details, vec!["from several addresses or for several names".to_owned()]];
-            Event { subject: Subject::details(details.concat()), ..event }
+            Event { subject: AffectedResource::details(details.concat()), ..event }
         });
         let counted = counted.into_iter().map(|((actor, kind), counted)| {
             let account = counted.name.as_ref().and_then(&account_of).or(actor.account);
@@ -82,13 +82,13 @@ impl Failures {
 
 impl Waiting {
     fn add(&mut self, actor: Actor, kind: Kind, more: Counted) {
-        let most = if kind.1 == Outcome::HadToWait { MOST_WITH_WAITS } else { MOST };
+        let most = if kind.1 == Outcome::HadToWait { MAX_WITH_WAITS } else { MAX };
         let has_room = self.counted.len() + self.spent < most;
         let key = (actor, kind);
         if has_room || self.counted.contains_key(&key) {
             join(self.counted.entry(key), more);
         } else {
-            join(self.others.entry((key.0.means, kind)), more);
+            join(self.others.entry((key.0.method, kind)), more);
         }
     }
 }
@@ -104,14 +104,14 @@ impl Counted {
 fn join<K>(entry: Entry<'_, K, Counted>, more: Counted) {
     match entry {
         Entry::Occupied(mut counted) => counted.get_mut().add(&more),
-        Entry::Vacant(place) => drop(place.insert(more)),
+        Entry::Vacant(position) => drop(position.insert(more)),
     }
 }
 
 fn event(actor: Actor, (action, outcome): Kind, counted: &Counted) -> Event {
     let Counted { count, first, last, .. } = *counted;
     let details = if count > 1 { vec![format!("since {first}")] } else { Vec::new() };
-    Event { at: last, actor, action, outcome, subject: Subject::details(details), count }
+    Event { at: last, actor, action, outcome, subject: AffectedResource::details(details), count }
 }
 
 #[cfg(test)]
@@ -126,45 +126,45 @@ mod tests {
     const WAIT: Kind = (Action::SignIn, Outcome::HadToWait);
 
     fn from(number: u128) -> Actor {
-        Actor { account: None, means: Means::Password, address: Some(IpAddr::V6(Ipv6Addr::from_bits(number))) }
+        Actor { account: None, method: AuthMethod::Password, address: Some(IpAddr::V6(Ipv6Addr::from_bits(number))) }
     }
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from_secs(secs)
     }
 
-    fn take(failures: &Failures) -> Vec<Event> {
-        failures.take(|_| None)
+    fn take(refusal_counters: &RefusalCounters) -> Vec<Event> {
+        refusal_counters.take(|_| None)
     }
 
     /// How many events ten thousand different failures of a kind become, and how many they tell of.
-    fn flood(failures: &Failures, kind: Kind, round: u128) -> (usize, u64) {
-        (0..10_000).for_each(|number| failures.note(at(1), from(round << 64 | number), kind, None));
-        let events = take(failures);
+    fn flood(refusal_counters: &RefusalCounters, kind: Kind, round: u128) -> (usize, u64) {
+        (0..10_000).for_each(|number| refusal_counters.note(at(1), from(round << 64 | number), kind, None));
+        let events = take(refusal_counters);
         (events.len(), events.iter().map(|event| event.count).sum())
     }
 
     #[test]
     fn the_same_failures_are_one_event_with_their_number() {
-        let failures = Failures::default();
-        (1..=500).for_each(|second| failures.note(at(second), from(1), SIGN_IN, None));
-        failures.note(at(7), from(1), CHECK, None);
-        (8..=9).for_each(|second| failures.note(at(second), from(1), WAIT, None));
+        let refusal_counters = RefusalCounters::default();
+        (1..=500).for_each(|second| refusal_counters.note(at(second), from(1), SIGN_IN, None));
+        refusal_counters.note(at(7), from(1), CHECK, None);
+        (8..=9).for_each(|second| refusal_counters.note(at(second), from(1), WAIT, None));
 
-        let events = take(&failures);
+        let events = take(&refusal_counters);
 
         let told: Vec<_> = events.iter().map(|event| ((event.action, event.outcome), event.count, event.at)).collect();
         assert_eq!(told, [(CHECK, 1, at(7)), (WAIT, 2, at(9)), (SIGN_IN, 500, at(500))]);
         assert_eq!(events[2].subject.details, ["since 1970-01-01T00:00:01.000Z"]);
-        assert_eq!(take(&failures), []);
+        assert_eq!(take(&refusal_counters), []);
     }
 
     #[test]
     fn a_flood_of_different_failures_is_a_few_events_and_goes_on_as_fewer() {
-        for (kind, most) in [(SIGN_IN, MOST), (WAIT, MOST_WITH_WAITS)] {
-            let failures = Failures::default();
+        for (kind, most) in [(SIGN_IN, MAX), (WAIT, MAX_WITH_WAITS)] {
+            let refusal_counters = RefusalCounters::default();
 
-            let rounds: Vec<_> = (0..3).map(|round| flood(&failures, kind, round)).collect();
+            let rounds: Vec<_> = (0..3).map(|round| flood(&refusal_counters, kind, round)).collect();
 
             assert_eq!(rounds, [(most + 1, 10_000), (RECOVERS + 1, 10_000), (RECOVERS + 1, 10_000)]);
         }
@@ -172,25 +172,25 @@ mod tests {
 
     #[test]
     fn a_flood_of_tries_that_wait_leaves_room_to_tell_others_apart() {
-        let failures = Failures::default();
-        assert_eq!((0..100).map(|round| flood(&failures, WAIT, round).1).sum::<u64>(), 1_000_000);
+        let refusal_counters = RefusalCounters::default();
+        assert_eq!((0..100).map(|round| flood(&refusal_counters, WAIT, round).1).sum::<u64>(), 1_000_000);
 
-        (1..=40).for_each(|number| failures.note(at(1), from(number), SIGN_IN, None));
+        (1..=40).for_each(|number| refusal_counters.note(at(1), from(number), SIGN_IN, None));
 
-        assert_eq!(take(&failures).len(), 40);
+        assert_eq!(take(&refusal_counters).len(), 40);
     }
 
     #[test]
     fn a_name_becomes_an_account_when_it_is_written_if_somebody_has_it() {
-        let failures = Failures::default();
+        let refusal_counters = RefusalCounters::default();
         let account = |number: u64| Some(Account::Unknown(u128::from(number).to_be_bytes()));
         let ann = Account::Known(Id::new(7).unwrap(), "ann".to_owned());
         for (number, name) in [(1, Some("Ann")), (2, Some("ben")), (3, None)] {
             let name = name.map(|name| Username::parse(name).unwrap());
-            failures.note(at(number), Actor { account: account(number), ..from(1) }, WAIT, name);
+            refusal_counters.note(at(number), Actor { account: account(number), ..from(1) }, WAIT, name);
         }
 
-        let events = failures.take(|name| (name.folded() == "ann").then(|| ann.clone()));
+        let events = refusal_counters.take(|name| (name.folded() == "ann").then(|| ann.clone()));
 
         let told: Vec<_> = events.into_iter().map(|event| event.actor.account).collect();
         assert_eq!(told, [Some(ann), account(2), account(3)]);
@@ -198,15 +198,15 @@ mod tests {
 
     #[test]
     fn what_could_not_be_written_is_counted_on() {
-        let failures = Failures::default();
+        let refusal_counters = RefusalCounters::default();
         for kind in [SIGN_IN, WAIT, SIGN_IN] {
-            failures.note(at(1), from(1), kind, None);
+            refusal_counters.note(at(1), from(1), kind, None);
         }
 
-        failures.give_back(take(&failures));
-        failures.note(at(3), from(1), SIGN_IN, None);
+        refusal_counters.give_back(take(&refusal_counters));
+        refusal_counters.note(at(3), from(1), SIGN_IN, None);
 
-        let told: Vec<_> = take(&failures).iter().map(|event| (event.outcome, event.count)).collect();
+        let told: Vec<_> = take(&refusal_counters).iter().map(|event| (event.outcome, event.count)).collect();
         assert_eq!(told, [(Outcome::HadToWait, 1), (Outcome::Refused, 3)]);
     }
 }

@@ -22,27 +22,27 @@ use super::error::ApiError;
 pub(super) const SMALL: usize = 12 << 10;
 
 /// More than most records take as JSON.
-pub(super) const USUAL: usize = 512;
+pub(super) const DEFAULT: usize = 512;
 
 /// How much more a share takes at least, so that many small pieces do not ask each time.
 const STEP: usize = 64 << 10;
 
 /// The memory for large bodies and answers, in KiB.
 #[derive(Clone, Debug)]
-pub struct TransferMemory {
+pub struct MemoryBudget {
     free: Arc<Semaphore>,
     whole: u32,
 }
 
 /// A part of that memory, given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
-    memory: TransferMemory,
+pub(super) struct Permit {
+    memory: MemoryBudget,
     kept: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
-impl TransferMemory {
+impl MemoryBudget {
     /// That many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
@@ -53,24 +53,24 @@ impl TransferMemory {
     /// A share for up to that many bytes; half of the memory is enough for as many as there may be.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if others have what is needed.
-    pub(super) fn room_for(&self, most: usize) -> Result<Share, ApiError> {
-        let mut share = self.share();
-        share.grow_to(most.min((self.whole as usize) << 9))?;
-        Ok(share)
+    /// [`ApiError::BudgetExhausted`] if others have what is needed.
+    pub(super) fn room_for(&self, most: usize) -> Result<Permit, ApiError> {
+        let mut permit = self.permit();
+        permit.grow_to(most.min((self.whole as usize) << 9))?;
+        Ok(permit)
     }
 
     /// A share that is enough for [`SMALL`].
-    pub(super) fn share(&self) -> Share {
-        Share { memory: self.clone(), kept: None, bytes: SMALL }
+    pub(super) fn permit(&self) -> Permit {
+        Permit { memory: self.clone(), kept: None, bytes: SMALL }
     }
 }
 
-impl Share {
+impl Permit {
     /// Makes the share large enough for that many bytes; what is larger than the whole memory takes all of it.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if others have what is needed.
+    /// [`ApiError::BudgetExhausted`] if others have what is needed.
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         if bytes <= self.bytes {
             return Ok(());
@@ -80,7 +80,7 @@ impl Share {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let needed = u32::try_from((wanted - SMALL).div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.memory.whole);
         let more = Arc::clone(&self.memory.free).try_acquire_many_owned(needed.saturating_sub(held));
-        let more = more.map_err(|_| ApiError::Crowded)?;
+        let more = more.map_err(|_| ApiError::BudgetExhausted)?;
         match &mut self.kept {
             Some(kept) => kept.merge(more),
             None => self.kept = Some(more),
@@ -92,55 +92,55 @@ impl Share {
 
 /// What an answer may take of that memory.
 #[derive(Clone, Copy)]
-pub(super) struct Outgoing<'a> {
-    pub(super) memory: &'a TransferMemory,
+pub(super) struct ResponseBudget<'a> {
+    pub(super) memory: &'a MemoryBudget,
     /// Whether it is refused for want of memory. One that tells what has been done is not: it would seem not to be done.
     pub(super) may_be_refused: bool,
 }
 
-impl Outgoing<'_> {
+impl ResponseBudget<'_> {
     /// A share for that many bytes.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if others have what is needed.
-    pub(super) fn share(self, bytes: usize) -> Result<Share, ApiError> {
-        let mut share = self.memory.share();
-        let grown = share.grow_to(bytes);
+    /// [`ApiError::BudgetExhausted`] if others have what is needed.
+    pub(super) fn permit(self, bytes: usize) -> Result<Permit, ApiError> {
+        let mut permit = self.memory.permit();
+        let grown = permit.grow_to(bytes);
         if self.may_be_refused {
             grown?;
         }
-        Ok(share)
+        Ok(permit)
     }
 }
 
 /// An answer that is being written, whose share grows with it.
-pub(super) struct Growing {
+pub(super) struct BudgetedBuffer {
     bytes: Vec<u8>,
-    share: Share,
+    permit: Permit,
     may_be_refused: bool,
 }
 
-impl Growing {
+impl BudgetedBuffer {
     /// One with nothing in it.
-    pub(super) fn new(outgoing: Outgoing<'_>) -> Self {
-        let Outgoing { memory, may_be_refused } = outgoing;
-        Self { bytes: Vec::with_capacity(USUAL), share: memory.share(), may_be_refused }
+    pub(super) fn new(response_budget: ResponseBudget<'_>) -> Self {
+        let ResponseBudget { memory, may_be_refused } = response_budget;
+        Self { bytes: Vec::with_capacity(DEFAULT), permit: memory.permit(), may_be_refused }
     }
 
     /// One that is written from records of that many bytes, which go as it grows.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if there is no memory for the records.
-    pub(super) fn in_place_of(outgoing: Outgoing<'_>, records: usize) -> Result<Self, ApiError> {
-        Ok(Self { share: outgoing.share(records)?, ..Self::new(outgoing) })
+    /// [`ApiError::BudgetExhausted`] if there is no memory for the records.
+    pub(super) fn in_place_of(response_budget: ResponseBudget<'_>, records: usize) -> Result<Self, ApiError> {
+        Ok(Self { permit: response_budget.permit(records)?, ..Self::new(response_budget) })
     }
 
     /// Adds to it.
     ///
     /// # Errors
-    /// [`ApiError::Crowded`] if there is no memory for more.
+    /// [`ApiError::BudgetExhausted`] if there is no memory for more.
     pub(super) fn put(&mut self, more: &[u8]) -> Result<(), ApiError> {
-        self.write_all(more).map_err(|_| ApiError::Crowded)
+        self.write_all(more).map_err(|_| ApiError::BudgetExhausted)
     }
 
     /// How much was written.
@@ -155,12 +155,12 @@ impl Growing {
 
     /// What was written, as the body of an answer.
     pub(super) fn into_body(self) -> BoxBody {
-        body(self.bytes.into(), self.share)
+        body(self.bytes.into(), self.permit)
     }
 
     fn make_room(&mut self, length: usize) -> Result<(), ApiError> {
         let wanted = length.max(self.bytes.capacity() / 2 * 3);
-        let grown = self.share.grow_to(wanted);
+        let grown = self.permit.grow_to(wanted);
         if self.may_be_refused {
             grown?;
         }
@@ -169,7 +169,7 @@ impl Growing {
     }
 }
 
-impl Write for Growing {
+impl Write for BudgetedBuffer {
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
         let length = self.bytes.len() + more.len();
         if length > self.bytes.capacity() {
@@ -187,21 +187,21 @@ impl Write for Growing {
 /// The body of an answer that is there already.
 ///
 /// # Errors
-/// [`ApiError::Crowded`] if the memory for such answers is used up.
-pub(super) fn ready_body(outgoing: Outgoing<'_>, bytes: Bytes) -> Result<BoxBody, ApiError> {
-    let share = outgoing.share(bytes.len())?;
-    Ok(body(bytes, share))
+/// [`ApiError::BudgetExhausted`] if the memory for such answers is used up.
+pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, ApiError> {
+    let permit = response_budget.permit(bytes.len())?;
+    Ok(body(bytes, permit))
 }
 
 /// A body that is handed to the socket in pieces if it is large, so that no copy of it waits for a slow reader.
-fn body(bytes: Bytes, share: Share) -> BoxBody {
-    if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _share: share }.boxed() }
+fn body(bytes: Bytes, permit: Permit) -> BoxBody {
+    if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _share: permit }.boxed() }
 }
 
 /// What is left of an answer.
 struct Pieces {
     rest: Bytes,
-    _share: Share,
+    _share: Permit,
 }
 
 impl MessageBody for Pieces {
@@ -223,24 +223,24 @@ mod tests {
 
     #[test]
     fn large_shares_are_bounded_together_and_given_back() {
-        let memory = TransferMemory::new(1 << 20);
-        let (mut one, mut other) = (memory.share(), memory.share());
+        let memory = MemoryBudget::new(1 << 20);
+        let (mut one, mut other) = (memory.permit(), memory.permit());
 
         assert!(one.grow_to(900 << 10).is_ok());
-        assert!(matches!(other.grow_to(200 << 10), Err(ApiError::Crowded)));
+        assert!(matches!(other.grow_to(200 << 10), Err(ApiError::BudgetExhausted)));
         assert!(other.grow_to(SMALL).is_ok());
         drop(one);
         assert!(other.grow_to(900 << 10).is_ok());
         assert!(other.grow_to(9 << 20).is_ok(), "one that is larger than all takes all");
-        assert!(matches!(memory.share().grow_to(SMALL + 1), Err(ApiError::Crowded)));
+        assert!(matches!(memory.permit().grow_to(SMALL + 1), Err(ApiError::BudgetExhausted)));
     }
 
     #[test]
     fn an_answer_takes_its_share_while_it_is_written_and_keeps_it_until_it_is_sent() {
-        let memory = TransferMemory::new(1 << 20);
+        let memory = MemoryBudget::new(1 << 20);
         let written = |may_be_refused| {
-            let mut growing = Growing::new(Outgoing { memory: &memory, may_be_refused });
-            (0..700).try_for_each(|_| growing.write_all(&[b'x'; 1 << 10])).map(|()| growing.into_body())
+            let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused });
+            (0..700).try_for_each(|_| buffer.write_all(&[b'x'; 1 << 10])).map(|()| buffer.into_body())
         };
 
         let first = written(true).unwrap();

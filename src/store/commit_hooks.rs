@@ -4,43 +4,43 @@ use std::sync::{Arc, Weak};
 
 use super::{
     StoreError,
+    checkpoint::Checkpointer,
+    disk::DiskMonitor,
     engine::{Changes, Engine, EngineError, Tree},
     integrity::{Before, INTEGRITY_KEY, Integrity, RowHasher},
     snapshot::{Preimages, Snapshot},
-    space::Space,
-    table::Rows,
+    table::ReadRows,
     txn::Sequence,
-    witness::Witness,
 };
 
 /// Keeps the store's own books while it commits.
 #[derive(Default)]
-pub(super) struct Keeper {
+pub(super) struct CommitHooks {
     integrity: Option<(RowHasher, Integrity)>,
     sequences: [u64; 3],
-    witness: Option<Arc<Witness>>,
-    space: Option<Space>,
+    checkpoint: Option<Arc<Checkpointer>>,
+    disk: Option<DiskMonitor>,
     snapshots: Vec<Weak<Preimages>>,
 }
 
 /// The sequences that the witness remembers.
-pub(super) const WITNESSED: [Sequence; 3] = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
+pub(super) const CHECKPOINTED: [Sequence; 3] = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
 
-impl Keeper {
+impl CommitHooks {
     /// A keeper that goes on from what the store says of itself.
     pub(super) fn of(
-        rows: &impl Rows,
-        witness: Option<Arc<Witness>>,
-        space: Option<Space>,
+        rows: &impl ReadRows,
+        checkpoint: Option<Arc<Checkpointer>>,
+        disk: Option<DiskMonitor>,
     ) -> Result<Self, StoreError> {
         let integrity = RowHasher::of(rows)?.zip(Integrity::stored(rows)?);
-        Ok(Self { integrity, sequences: sequences(rows)?, witness, space, snapshots: Vec::new() })
+        Ok(Self { integrity, sequences: sequences(rows)?, checkpoint, disk, snapshots: Vec::new() })
     }
 
     /// Commits the changes with the books that belong to them.
     pub(super) fn commit(&mut self, engine: &dyn Engine, mut changes: Changes) -> Result<(), StoreError> {
-        if let Some(space) = &mut self.space {
-            space.check()?;
+        if let Some(disk) = &mut self.disk {
+            disk.check()?;
         }
         let hasher = match &self.integrity {
             Some((hasher, _)) => Some(hasher.clone()),
@@ -57,7 +57,7 @@ impl Keeper {
         self.note(&changes, &before);
         engine.commit(&changes).map_err(StoreError::Failed)?;
         self.integrity = next;
-        self.witness(&changes)
+        self.record_checkpoint(&changes)
     }
 
     /// The store as it is between two commits.
@@ -77,7 +77,7 @@ impl Keeper {
         let integrity = match &self.integrity {
             Some((_, integrity)) => integrity.clone(),
             // The store gets its books with this commit: they cover what is there already.
-            None => Integrity::survey(&Committed(engine), &hasher, &mut |_| {})?,
+            None => Integrity::scan_all(&Committed(engine), &hasher, &mut |_| {})?,
         };
         let next = integrity.after(&hasher, changes, before);
         Ok((hasher, next))
@@ -90,13 +90,15 @@ impl Keeper {
         });
     }
 
-    fn witness(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        for (number, sequence) in self.sequences.iter_mut().zip(WITNESSED) {
+    fn record_checkpoint(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        for (number, sequence) in self.sequences.iter_mut().zip(CHECKPOINTED) {
             let value = changes.get(&(Tree::Meta, sequence.key().to_vec())).and_then(|value| value.as_deref());
             *number = value.and_then(|bytes| bytes.try_into().ok()).map_or(*number, u64::from_be_bytes);
         }
-        let Some((witness, (_, integrity))) = self.witness.as_ref().zip(self.integrity.as_ref()) else { return Ok(()) };
-        witness.saw(integrity.commit, self.sequences).map_err(|error| StoreError::Failed(EngineError::Io(error)))
+        let Some((checkpoint, (_, integrity))) = self.checkpoint.as_ref().zip(self.integrity.as_ref()) else {
+            return Ok(());
+        };
+        checkpoint.record(integrity.commit, self.sequences).map_err(|error| StoreError::Failed(EngineError::Io(error)))
     }
 }
 
@@ -104,9 +106,9 @@ impl Keeper {
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
-pub fn sequences(rows: &(impl Rows + ?Sized)) -> Result<[u64; 3], StoreError> {
+pub fn sequences(rows: &(impl ReadRows + ?Sized)) -> Result<[u64; 3], StoreError> {
     let mut numbers = [0; 3];
-    for (number, sequence) in numbers.iter_mut().zip(WITNESSED) {
+    for (number, sequence) in numbers.iter_mut().zip(CHECKPOINTED) {
         *number = sequence.last(rows)?;
     }
     Ok(numbers)
@@ -119,7 +121,7 @@ fn before(engine: &dyn Engine, changes: &Changes) -> Result<Before, StoreError> 
 /// The rows that an engine has, without any changes over them.
 pub(super) struct Committed<'a>(pub(super) &'a dyn Engine);
 
-impl Rows for Committed<'_> {
+impl ReadRows for Committed<'_> {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.0.get(tree, key)?)
     }

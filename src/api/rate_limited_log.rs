@@ -9,11 +9,11 @@ use crate::clock::Timestamp;
 
 /// Is due once an hour, for one of those who ask.
 #[derive(Debug, Default)]
-pub(super) struct Hourly {
+pub(super) struct RateLimitedLog {
     next_millis: AtomicU64,
 }
 
-impl Hourly {
+impl RateLimitedLog {
     /// Whether it is due; who is told so is the only one.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         const HOUR_MILLIS: u64 = Duration::from_hours(1).as_secs() * 1000;
@@ -30,8 +30,9 @@ mod tests {
 
     #[test]
     fn a_warning_comes_once_an_hour() {
-        let hourly = Hourly::default();
-        let warns = [10_000, 10_001, 13_599, 13_600, 13_601].map(|now| hourly.is_due(Timestamp::from_secs(now)));
+        let rate_limited_log = RateLimitedLog::default();
+        let warns =
+            [10_000, 10_001, 13_599, 13_600, 13_601].map(|now| rate_limited_log.is_due(Timestamp::from_secs(now)));
         assert_eq!(warns, [true, false, false, true, false]);
     }
 }

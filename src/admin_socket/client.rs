@@ -17,11 +17,11 @@ use super::{Question, frame::Frame};
 use crate::directory::door_in;
 
 /// The way to a running server.
-pub struct Door(UnixStream);
+pub struct AdminSocket(UnixStream);
 
 /// A question that has no answer.
 #[derive(Debug, Error)]
-pub enum DoorError {
+pub enum AdminSocketError {
     /// The server says why not.
     #[error("the server says: {0}")]
     Refused(String),
@@ -30,7 +30,7 @@ pub enum DoorError {
     Io(#[from] io::Error),
 }
 
-impl Door {
+impl AdminSocket {
     /// The door of the server that runs on that data directory; `None` if none does.
     ///
     /// # Errors
@@ -55,13 +55,13 @@ impl Door {
     /// Asks, hands on each piece and each sign of progress, and gives back how it ended.
     ///
     /// # Errors
-    /// [`DoorError`] if the answer is a refusal or does not come to its end.
+    /// [`AdminSocketError`] if the answer is a refusal or does not come to its end.
     pub fn ask<T: DeserializeOwned>(
         self,
         question: &Question,
         data: &mut dyn Write,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<T, DoorError> {
+    ) -> Result<T, AdminSocketError> {
         let mut line = serde_json::to_vec(question).map_err(io::Error::other)?;
         line.push(b'\n');
         (&self.0).write_all(&line)?;
@@ -71,7 +71,7 @@ impl Door {
                 Frame::Data(bytes) => data.write_all(&bytes)?,
                 Frame::Progress(rows) => progress(rows),
                 Frame::Done(json) => return Ok(serde_json::from_slice(&json).map_err(io::Error::other)?),
-                Frame::Failed(sentence) => return Err(DoorError::Refused(sentence)),
+                Frame::Failed(sentence) => return Err(AdminSocketError::Refused(sentence)),
             }
         }
     }

@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     audit::{self, AuditError, Filter, done},
-    auth::Realm,
+    auth::AppState,
     backup,
-    directory::{door_in, gone},
+    directory::{door_in, ignore_not_found},
     domain::{Action, Actor, Event},
     logging::chain,
     service::locks::{self, LockFilter},
@@ -34,11 +34,11 @@ use crate::{
 };
 
 /// How many may be inside at once.
-const MOST_INSIDE: usize = 8;
+const MAX_INSIDE: usize = 8;
 /// How long a question may take to be asked, and each piece of an answer to be taken.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest question.
-const LONGEST_QUESTION: u64 = 4096;
+const MAX_QUESTION: u64 = 4096;
 /// How long the door rests after it could let nobody in.
 const REST: Duration = Duration::from_secs(1);
 /// Progress is told every so many rows.
@@ -48,13 +48,13 @@ const PROGRESS_EVERY: u64 = 10_000;
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub fn open(directory: &Path, realm: Arc<Realm>) -> io::Result<()> {
+pub fn open(directory: &Path, state: Arc<AppState>) -> io::Result<()> {
     let path = door_in(directory);
     // Whoever left it there is gone: the directory is ours alone.
-    gone(fs::remove_file(&path))?;
+    ignore_not_found(fs::remove_file(&path))?;
     let listener = bind(directory, &path)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    thread::Builder::new().name("door".to_owned()).spawn(move || admit(&listener, &realm))?;
+    thread::Builder::new().name("door".to_owned()).spawn(move || admit(&listener, &state))?;
     Ok(())
 }
 
@@ -66,17 +66,17 @@ fn bind(directory: &Path, path: &Path) -> io::Result<UnixListener> {
     })
 }
 
-fn admit(listener: &UnixListener, realm: &Arc<Realm>) {
+fn admit(listener: &UnixListener, state: &Arc<AppState>) {
     let inside = Arc::new(AtomicUsize::new(0));
     for visitor in visitors(listener.incoming(), || thread::sleep(REST)) {
         let place = Place::take(&inside);
         if place.is_none() || !is_admitted(&visitor) {
             continue;
         }
-        let realm = Arc::clone(realm);
+        let state = Arc::clone(state);
         let served = thread::Builder::new().name("door-visitor".to_owned()).spawn(move || {
             let _place = place;
-            if let Err(error) = serve(&visitor, &realm) {
+            if let Err(error) = serve(&visitor, &state) {
                 log::warn!("somebody left the local door before the answer was given: {error}");
             }
         });
@@ -102,7 +102,7 @@ struct Place(Arc<AtomicUsize>);
 impl Place {
     fn take(inside: &Arc<AtomicUsize>) -> Option<Self> {
         let place = Self(Arc::clone(inside));
-        (inside.fetch_add(1, Ordering::SeqCst) < MOST_INSIDE).then_some(place)
+        (inside.fetch_add(1, Ordering::SeqCst) < MAX_INSIDE).then_some(place)
     }
 }
 
@@ -117,31 +117,31 @@ fn is_admitted(visitor: &UnixStream) -> bool {
     socket_peercred(visitor).is_ok_and(|peer| peer.uid.is_root() || peer.uid == geteuid())
 }
 
-fn serve(visitor: &UnixStream, realm: &Realm) -> io::Result<()> {
-    visitor.set_read_timeout(Some(PATIENCE))?;
-    visitor.set_write_timeout(Some(PATIENCE))?;
+fn serve(visitor: &UnixStream, state: &AppState) -> io::Result<()> {
+    visitor.set_read_timeout(Some(TIMEOUT))?;
+    visitor.set_write_timeout(Some(TIMEOUT))?;
     let mut line = Vec::new();
-    BufReader::new(visitor).take(LONGEST_QUESTION).read_until(b'\n', &mut line)?;
+    BufReader::new(visitor).take(MAX_QUESTION).read_until(b'\n', &mut line)?;
     let mut out = BufWriter::new(visitor);
     let end = match serde_json::from_slice(&line) {
         Ok(Question::Backup { with_secret }) => {
-            tell(realm, backup::event(realm.clock.now(), actor(visitor)?, with_secret));
-            answer_backup(realm, with_secret, &mut out)
+            tell(state, backup::event(state.clock.now(), actor(visitor)?, with_secret));
+            answer_backup(state, with_secret, &mut out)
         }
-        Ok(Question::Verify) => answer_verify(realm, &mut out),
-        Ok(Question::Audit(filter)) => answer_audit(realm, &filter, &mut out),
-        Ok(Question::VerifyAudit) => verify_audit(realm),
-        Ok(Question::Locks) => answer_locks(realm, &mut out),
-        Ok(Question::ClearLocks(filter)) => clear_locks(realm, actor(visitor)?, &filter),
+        Ok(Question::Verify) => answer_verify(state, &mut out),
+        Ok(Question::Audit(filter)) => answer_audit(state, &filter, &mut out),
+        Ok(Question::VerifyAudit) => verify_audit(state),
+        Ok(Question::Locks) => answer_locks(state, &mut out),
+        Ok(Question::ClearLocks(filter)) => clear_locks(state, actor(visitor)?, &filter),
         Err(_) => Err("this server does not know that question; it may be older than this command".to_owned()),
     };
     end.unwrap_or_else(Frame::Failed).write(&mut out)?;
     out.flush()
 }
 
-fn answer_backup(realm: &Realm, with_secret: bool, out: &mut impl Write) -> Result<Frame, String> {
+fn answer_backup(state: &AppState, with_secret: bool, out: &mut impl Write) -> Result<Frame, String> {
     let mut data = BufWriter::with_capacity(64 << 10, DataWriter(out));
-    let written = backup::of(realm, with_secret, &mut data).map_err(|error| error.to_string());
+    let written = backup::of(state, with_secret, &mut data).map_err(|error| error.to_string());
     let flushed = data.flush().map_err(|error| error.to_string());
     match &written {
         Ok(summary) => log::info!("a backup of commit {} was taken through the local door", summary.commit),
@@ -156,39 +156,39 @@ fn actor(visitor: &UnixStream) -> io::Result<Actor> {
     Ok(Actor::local(socket_peercred(visitor)?.uid.as_raw()))
 }
 
-fn clear_locks(realm: &Realm, actor: Actor, filter: &LockFilter) -> Result<Frame, String> {
-    locks::clear_all(realm, filter);
+fn clear_locks(state: &AppState, actor: Actor, filter: &LockFilter) -> Result<Frame, String> {
+    locks::clear_all(state, filter);
     log::info!("locks were cleared through the local door");
-    let subject = locks::subject(realm, filter).map_err(|error| chain(&error))?;
-    tell(realm, done(realm.clock.now(), actor, Action::DestroyLocks, subject));
+    let subject = locks::subject(state, filter).map_err(|error| chain(&error))?;
+    tell(state, done(state.clock.now(), actor, Action::DestroyLocks, subject));
     Ok(Frame::Done(json(&())))
 }
 
 /// Has the audit log tell of it. A disk without room for that must keep nobody from it.
-fn tell(realm: &Realm, event: Event) {
-    if let Err(error) = realm.audit.chain.record(&realm.store, event) {
+fn tell(state: &AppState, event: Event) {
+    if let Err(error) = state.audit.chain.record(&state.store, event) {
         log::error!("the audit log cannot tell of what was asked for at the local door: {}", chain(&error));
     }
 }
 
-fn answer_audit(realm: &Realm, filter: &Filter, out: &mut impl Write) -> Result<Frame, String> {
+fn answer_audit(state: &AppState, filter: &Filter, out: &mut impl Write) -> Result<Frame, String> {
     let said = |error: AuditError| chain(&error);
-    let (reading, snapshot) = realm.audit.reading(&realm.store).map_err(said)?;
+    let (log_reader, snapshot) = state.audit.log_reader(&state.store).map_err(said)?;
     let mut data = BufWriter::with_capacity(64 << 10, DataWriter(out));
-    reading.tell(&snapshot, filter, &mut |line| writeln!(data, "{line}")).map_err(said)?;
+    log_reader.tell(&snapshot, filter, &mut |line| writeln!(data, "{line}")).map_err(said)?;
     data.flush().map_err(|error| error.to_string())?;
     Ok(Frame::Done(json(&())))
 }
 
-fn verify_audit(realm: &Realm) -> Result<Frame, String> {
+fn verify_audit(state: &AppState) -> Result<Frame, String> {
     let said = |error: AuditError| chain(&error);
-    let (reading, snapshot) = realm.audit.reading(&realm.store).map_err(said)?;
-    let report = audit::verify(&realm.audit.chain, &reading, &snapshot).map_err(said)?;
+    let (log_reader, snapshot) = state.audit.log_reader(&state.store).map_err(said)?;
+    let report = audit::verify(&state.audit.chain, &log_reader, &snapshot).map_err(said)?;
     Ok(Frame::Done(json(&report)))
 }
 
-fn answer_verify(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
-    let snapshot = realm.store.snapshot().map_err(|error| error.to_string())?;
+fn answer_verify(state: &AppState, out: &mut impl Write) -> Result<Frame, String> {
+    let snapshot = state.store.snapshot().map_err(|error| error.to_string())?;
     let findings: Findings = verify(&snapshot, &mut |rows| {
         if rows % PROGRESS_EVERY == 0 {
             // Whoever has gone is noticed at the end.
@@ -199,8 +199,8 @@ fn answer_verify(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
     Ok(Frame::Done(json(&findings)))
 }
 
-fn answer_locks(realm: &Realm, out: &mut impl Write) -> Result<Frame, String> {
-    let locks = locks::all(realm).map_err(|error| error.to_string())?;
+fn answer_locks(state: &AppState, out: &mut impl Write) -> Result<Frame, String> {
+    let locks = locks::all(state).map_err(|error| error.to_string())?;
     let mut data = BufWriter::new(DataWriter(out));
     let write = |lock| serde_json::to_writer(&mut data, lock).map_err(|error| error.to_string());
     locks.iter().try_for_each(write)?;

@@ -12,62 +12,62 @@ use super::{
     connection::Connection,
     cors::Origins,
     forwarded::TrustedProxies,
+    memory_budget::{MemoryBudget, Permit, ResponseBudget},
     operations::Operation,
-    pages::UserPages,
-    privacy::Privacy,
-    transfer::{Outgoing, Share, TransferMemory},
+    tls_policy::TlsPolicy,
+    user_list_cache::UserListCache,
 };
-use crate::{auth::Realm, backup::schedule::BackupLog, config::Limits, domain::Id};
+use crate::{auth::AppState, backup::schedule::BackupLog, config::Limits, domain::Id};
 
 /// What all requests share.
 pub struct App {
     /// Who may ask, and what for.
-    pub realm: Arc<Realm>,
+    pub state: Arc<AppState>,
     /// What a request may cost.
     pub limits: Limits,
     /// The memory for large bodies and answers.
-    pub transfers: TransferMemory,
+    pub memory_budget: MemoryBudget,
     /// The origins whose pages may use the API.
     pub origins: Origins,
     /// How credentials may come.
-    pub privacy: Privacy,
+    pub tls_policy: TlsPolicy,
     /// The proxies whose word on a client's address counts.
     pub proxies: TrustedProxies,
     /// The list of users, as it was answered lately.
-    pub user_pages: Arc<UserPages>,
+    pub user_list_cache: Arc<UserListCache>,
     /// How the scheduled backups go.
     pub backups: BackupLog,
 }
 
 /// Who a request turned out to come from, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Who {
+pub(super) struct RequestIdentity {
     pub(super) user: Option<Id>,
     pub(super) api_key: Option<Id>,
 }
 
 /// One request of an operation.
-pub(super) struct Exchange {
+pub(super) struct RequestContext {
     pub(super) app: Arc<App>,
     pub(super) operation: &'static Operation,
     /// The path's parameter as it was sent, not yet decoded; empty if the path has none.
     pub(super) parameter: String,
     pub(super) http: HttpRequest,
     pub(super) payload: Payload,
-    pub(super) who: Who,
+    pub(super) identity: RequestIdentity,
     /// The memory of the body, kept until the answer: what was in it may wait for the store meanwhile.
-    pub(super) of_body: Option<Share>,
+    pub(super) of_body: Option<Permit>,
 }
 
-impl Exchange {
+impl RequestContext {
     /// The values of all headers of that name.
     pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> + Clone {
         self.http.headers().get_all(name).map(actix_web::http::header::HeaderValue::as_bytes)
     }
 
     /// What the answer may take of the memory.
-    pub(super) fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing { memory: &self.app.transfers, may_be_refused: self.operation.method == Method::GET }
+    pub(super) fn response_budget(&self) -> ResponseBudget<'_> {
+        ResponseBudget { memory: &self.app.memory_budget, may_be_refused: self.operation.method == Method::GET }
     }
 
     /// Whether nobody between the client and this server can read along.

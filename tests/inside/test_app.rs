@@ -20,9 +20,9 @@ use actix_web::{
 use clap::Parser;
 use futures_util::FutureExt;
 use lodge::{
-    api::{App, Origins, Privacy, TransferMemory, TrustedProxies, UserPages, entry::respond},
-    audit::{FileRules, Files},
-    auth::{Asker, Cost, Hasher, Realm},
+    api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache, entry::respond},
+    audit::{Files, RetentionPolicy},
+    auth::{AppState, Cost, HashRequester, Hasher},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
     config::ServeArguments,
@@ -30,7 +30,7 @@ use lodge::{
     secret::RootSecret,
     store::{
         Store,
-        audit::{Place, behind},
+        audit::{LogPosition, behind},
         engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
         memory::Memory,
     },
@@ -65,8 +65,8 @@ struct Command {
 }
 
 /// The server, with nobody in it.
-pub struct House {
-    pub realm: Arc<Realm>,
+pub struct TestApp {
+    pub state: Arc<AppState>,
     pub store: Store,
     /// How often the store has been read.
     pub reads: Arc<AtomicU64>,
@@ -75,7 +75,7 @@ pub struct House {
     app: web::Data<App>,
 }
 
-impl House {
+impl TestApp {
     /// One in which guesses need not wait.
     pub async fn build() -> Self {
         Self::with(&["--throttle-after", "0"]).await
@@ -90,19 +90,19 @@ impl House {
         let settings = settings.serve.settings(None).unwrap();
         let secret = RootSecret::from_bytes([7; 32]);
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let realm = Arc::new(Realm::new(store.clone(), secret, Clock::new(|| NOW), settings.rules, hasher));
-        let transfers = TransferMemory::new(settings.limits.transfer_bytes);
+        let state = Arc::new(AppState::new(store.clone(), secret, Clock::new(|| NOW), settings.policy, hasher));
+        let memory_budget = MemoryBudget::new(settings.limits.transfer_bytes);
         let app = App {
-            realm: Arc::clone(&realm),
-            user_pages: Arc::new(UserPages::new(transfers.clone())),
-            transfers,
+            state: Arc::clone(&state),
+            user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
+            memory_budget,
             limits: settings.limits,
             origins: Origins::new(&settings.origins),
-            privacy: Privacy::new(settings.require_tls),
-            proxies: TrustedProxies::new(settings.trusted_proxies, realm.clock.clone()),
+            tls_policy: TlsPolicy::new(settings.require_tls),
+            proxies: TrustedProxies::new(settings.trusted_proxies, state.clock.clone()),
             backups: BackupLog::default(),
         };
-        Self { realm, store, reads, writes, app: web::Data::new(app) }
+        Self { state, store, reads, writes, app: web::Data::new(app) }
     }
 
     /// Makes an administrator.
@@ -111,7 +111,7 @@ impl House {
         let user = User {
             id: Id::new(number).unwrap(),
             username: Username::parse(username).unwrap(),
-            password: self.realm.hasher.hash(Asker::server(), &password).await.unwrap(),
+            password: self.state.hasher.hash(HashRequester::server(), &password).await.unwrap(),
             email: None,
             user_id: None,
             group_id: None,
@@ -126,13 +126,13 @@ impl House {
     pub async fn hold_hashes(&self) -> Sender<()> {
         let (begun, begins) = channel();
         let (end, ends) = channel();
-        let attempt = self.realm.throttle.begin("somebody", None, [203, 0, 113, 1].into()).await.unwrap();
+        let attempt = self.state.throttle.begin("somebody", None, [203, 0, 113, 1].into()).await.unwrap();
         let password = PresentedPassword::parse("a guess").unwrap();
         let wait_for_end = move || {
             begun.send(()).unwrap();
             let _ = ends.recv();
         };
-        let mut held = Box::pin(self.realm.hasher.verify(attempt, None, &password, wait_for_end));
+        let mut held = Box::pin(self.state.hasher.verify(attempt, None, &password, wait_for_end));
         assert!(held.as_mut().now_or_never().is_none());
         begins.recv().unwrap();
         end
@@ -141,9 +141,9 @@ impl House {
     /// What the audit log says, what has been refused so far included.
     pub fn audit_entries(&self) -> Vec<Event> {
         let directory = TempDir::new().unwrap();
-        let rules = FileRules { size_bytes: 1 << 20, age: Duration::MAX, keep: 2 };
-        self.realm.audit.keep_in(Files::open(directory.path(), rules, Place::default()).unwrap());
-        self.realm.audit.reading(&self.store).unwrap();
+        let policy = RetentionPolicy { size_bytes: 1 << 20, age: Duration::MAX, keep: 2 };
+        self.state.audit.keep_in(Files::open(directory.path(), policy, LogPosition::default()).unwrap());
+        self.state.audit.log_reader(&self.store).unwrap();
         behind(&self.store, 0, 1000).unwrap().into_iter().map(|entry| entry.event).collect()
     }
 

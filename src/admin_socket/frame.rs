@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 /// The longest frame that is read.
-const LONGEST: u32 = 1 << 20;
+const MAX_LENGTH: u32 = 1 << 20;
 
 /// One frame of an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Frame {
         from.read_exact(&mut head)?;
         let [tag, length @ ..] = head;
         let length = u32::from_be_bytes(length);
-        if length > LONGEST {
+        if length > MAX_LENGTH {
             return Err(io::Error::other("the answer makes no sense"));
         }
         let mut bytes = vec![0; length as usize];
@@ -58,7 +58,7 @@ pub(super) struct DataWriter<W>(pub(super) W);
 
 impl<W: Write> Write for DataWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = &bytes[..bytes.len().min(LONGEST as usize)];
+        let piece = &bytes[..bytes.len().min(MAX_LENGTH as usize)];
         Frame::Data(piece.to_vec()).write(&mut self.0)?;
         Ok(piece.len())
     }

@@ -1,14 +1,14 @@
 //! Writes that leave an entry in the audit log.
 
-use super::{Access, Caller, Realm};
+use super::{AppState, Authentication, Caller};
 use crate::{
     audit::done,
-    domain::{Account, Action, Actor, Means, Subject},
+    domain::{Account, Action, Actor, AffectedResource, AuthMethod},
     logging,
     store::{StoreError, Txn},
 };
 
-impl Realm {
+impl AppState {
     /// Writes, and if that changes anything leaves an entry in the same transaction: neither is there without the other.
     ///
     /// # Errors
@@ -17,7 +17,7 @@ impl Realm {
         &self,
         actor: Actor,
         action: Action,
-        work: impl FnOnce(&mut Txn<'_>) -> Result<(T, Subject), E> + Send + 'static,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<(T, AffectedResource), E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -36,7 +36,7 @@ impl Realm {
     }
 
     /// Leaves an entry of what changes no row. A store that cannot take it keeps nobody from doing it.
-    pub(crate) async fn tell(&self, actor: Actor, action: Action, subject: Subject) {
+    pub(crate) async fn tell(&self, actor: Actor, action: Action, subject: AffectedResource) {
         let (chain, event) = (self.audit.chain.clone(), done(self.clock.now(), actor, action, subject));
         if let Err(error) = self.store.write(move |txn| chain.append(txn, event)).await {
             log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
@@ -45,19 +45,19 @@ impl Realm {
 }
 
 impl Caller {
-    /// As [`Realm::tell`], of what the caller does.
-    pub(crate) async fn tell(&self, action: Action, subject: Subject) {
-        self.realm.tell(self.actor(), action, subject).await;
+    /// As [`AppState::tell`], of what the caller does.
+    pub(crate) async fn tell(&self, action: Action, subject: AffectedResource) {
+        self.state.tell(self.actor(), action, subject).await;
     }
 
     /// The caller as the audit log names one.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        let means = match &self.access {
-            Access::Password => Means::Password,
-            Access::Session(jti) => Means::Session(*jti),
-            Access::ApiKey(api_key) => Means::ApiKey(Some(api_key.id)),
+        let method = match &self.authentication {
+            Authentication::Password => AuthMethod::Password,
+            Authentication::Session(jti) => AuthMethod::Session(*jti),
+            Authentication::ApiKey(api_key) => AuthMethod::ApiKey(Some(api_key.id)),
         };
-        Actor { account: Some(Account::of(&self.user)), means, address: Some(self.address) }
+        Actor { account: Some(Account::of(&self.user)), method, address: Some(self.address) }
     }
 }

@@ -17,10 +17,10 @@ const SLOTS: usize = 4096;
 
 /// A value that changes with what it marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(u64);
+pub struct Version(u64);
 
 /// The marks of a store.
-pub(super) struct Marks {
+pub(super) struct Versions {
     /// Of who users are and what admits them: account, keys and sessions.
     owners: Box<[AtomicU64; SLOTS]>,
     /// Of all accounts.
@@ -30,18 +30,18 @@ pub(super) struct Marks {
 }
 
 /// Looks out for changes while rows are read whose owner is not known yet.
-pub struct Watch<'a> {
-    marks: &'a Marks,
+pub struct ReadGuard<'a> {
+    versions: &'a Versions,
     before: u64,
 }
 
 /// Which marks some changes move.
-pub(super) struct Moved {
+pub(super) struct Advanced {
     owners: BTreeSet<usize>,
     users: bool,
 }
 
-impl Marks {
+impl Versions {
     pub(super) fn new() -> Self {
         Self {
             owners: Box::new(array::from_fn(|_| AtomicU64::new(0))),
@@ -50,49 +50,49 @@ impl Marks {
         }
     }
 
-    pub(super) fn watch(&self) -> Watch<'_> {
-        Watch { marks: self, before: self.any_owner.load(Ordering::SeqCst) }
+    pub(super) fn read_guard(&self) -> ReadGuard<'_> {
+        ReadGuard { versions: self, before: self.any_owner.load(Ordering::SeqCst) }
     }
 
-    pub(super) fn of_owner(&self, owner: Id) -> Mark {
-        Mark(self.owners[slot(owner.get())].load(Ordering::SeqCst))
+    pub(super) fn of_owner(&self, owner: Id) -> Version {
+        Version(self.owners[slot(owner.get())].load(Ordering::SeqCst))
     }
 
-    pub(super) fn of_users(&self) -> Mark {
-        Mark(self.users.load(Ordering::SeqCst))
+    pub(super) fn of_users(&self) -> Version {
+        Version(self.users.load(Ordering::SeqCst))
     }
 
-    pub(super) fn move_on(&self, moved: &Moved) {
-        if moved.users {
+    pub(super) fn advance(&self, advanced: &Advanced) {
+        if advanced.users {
             self.users.fetch_add(1, Ordering::SeqCst);
         }
-        if !moved.owners.is_empty() {
+        if !advanced.owners.is_empty() {
             self.any_owner.fetch_add(1, Ordering::SeqCst);
         }
-        for slot in &moved.owners {
+        for slot in &advanced.owners {
             self.owners[*slot].fetch_add(1, Ordering::SeqCst);
         }
     }
 }
 
 #[cfg(test)]
-impl Mark {
+impl Version {
     pub(crate) const fn of(number: u64) -> Self {
         Self(number)
     }
 }
 
-impl Watch<'_> {
+impl ReadGuard<'_> {
     /// The mark that the owner's rows had when they were read since this watch began; `None` if that is not certain.
     #[must_use]
-    pub fn mark(&self, owner: Id) -> Option<Mark> {
-        let mark = self.marks.of_owner(owner);
+    pub fn version(&self, owner: Id) -> Option<Version> {
+        let version = self.versions.of_owner(owner);
         // Had it moved meanwhile, then this one before it.
-        (self.marks.any_owner.load(Ordering::SeqCst) == self.before).then_some(mark)
+        (self.versions.any_owner.load(Ordering::SeqCst) == self.before).then_some(version)
     }
 }
 
-impl Moved {
+impl Advanced {
     pub(super) fn by(changes: &Changes) -> Self {
         let of_owners = |tree: &Tree| matches!(tree, Tree::Users | Tree::ApiKeys | Tree::Sessions);
         let keys = changes.keys().filter(|(tree, _)| of_owners(tree));
@@ -109,36 +109,36 @@ fn slot(owner: u32) -> usize {
 mod tests {
     use super::*;
 
-    fn moved(tree: Tree, owner: u32) -> Moved {
+    fn advanced(tree: Tree, owner: u32) -> Advanced {
         let key = [owner.to_be_bytes().as_slice(), b"whatever"].concat();
-        Moved::by(&Changes::from([((tree, key), None)]))
+        Advanced::by(&Changes::from([((tree, key), None)]))
     }
 
     #[test]
     fn a_mark_moves_with_the_account_the_keys_and_the_sessions_of_its_owner_alone() {
-        let (marks, ann, bob) = (Marks::new(), Id::new(1).unwrap(), Id::new(2).unwrap());
+        let (versions, ann, bob) = (Versions::new(), Id::new(1).unwrap(), Id::new(2).unwrap());
         for tree in Tree::ALL {
-            let before = [ann, bob].map(|owner| marks.of_owner(owner));
-            let users_before = marks.of_users();
+            let before = [ann, bob].map(|owner| versions.of_owner(owner));
+            let users_before = versions.of_users();
 
-            marks.move_on(&moved(tree, 1));
+            versions.advance(&advanced(tree, 1));
 
             let is_marked = [Tree::Users, Tree::ApiKeys, Tree::Sessions].contains(&tree);
-            assert_eq!(marks.of_owner(ann) != before[0], is_marked, "{tree}");
-            assert_eq!(marks.of_owner(bob), before[1], "{tree}");
-            assert_eq!(marks.of_users() != users_before, tree == Tree::Users, "{tree}");
+            assert_eq!(versions.of_owner(ann) != before[0], is_marked, "{tree}");
+            assert_eq!(versions.of_owner(bob), before[1], "{tree}");
+            assert_eq!(versions.of_users() != users_before, tree == Tree::Users, "{tree}");
         }
     }
 
     #[test]
     fn a_watch_is_certain_of_no_mark_once_any_has_moved() {
-        let (marks, ann) = (Marks::new(), Id::new(1).unwrap());
-        assert_eq!(marks.watch().mark(ann), Some(marks.of_owner(ann)));
+        let (versions, ann) = (Versions::new(), Id::new(1).unwrap());
+        assert_eq!(versions.read_guard().version(ann), Some(versions.of_owner(ann)));
 
-        let watch = marks.watch();
-        marks.move_on(&moved(Tree::Configurations, 1));
-        assert!(watch.mark(ann).is_some());
-        marks.move_on(&moved(Tree::Sessions, 2));
-        assert!(watch.mark(ann).is_none());
+        let read_guard = versions.read_guard();
+        versions.advance(&advanced(Tree::Configurations, 1));
+        assert!(read_guard.version(ann).is_some());
+        versions.advance(&advanced(Tree::Sessions, 2));
+        assert!(read_guard.version(ann).is_none());
     }
 }

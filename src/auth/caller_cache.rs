@@ -9,16 +9,16 @@ use std::{cell::RefCell, collections::HashMap, hash::Hasher, mem, net::IpAddr, s
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Access, KnownUser};
-use crate::{clock::Timestamp, domain::octets, secret::random_bytes, store::Mark};
+use super::{Authentication, CachedUser};
+use crate::{clock::Timestamp, domain::octets, secret::random_bytes, store::Version};
 
 /// How many entries a thread has at most are twice as many: those of lately, and those of before.
-const MOST_OF_LATELY: usize = 2048;
+const MAX_RECENT: usize = 2048;
 /// How long an entry lasts at most, so that a password is verified again some time.
 const LIFETIME_MILLIS: u64 = 60_000;
 
 /// Finds entries of one realm.
-pub(super) struct Recognised {
+pub(super) struct CallerCache {
     key: [u8; 16],
 }
 
@@ -30,11 +30,11 @@ pub(super) struct Fingerprint(u128);
 #[derive(Clone)]
 pub(super) struct Entry {
     /// The mark of the owner's rows before they were read.
-    pub(super) mark: Mark,
+    pub(super) version: Version,
     /// The account.
-    pub(super) user: Arc<KnownUser>,
+    pub(super) user: Arc<CachedUser>,
     /// By what they came in.
-    pub(super) access: Access,
+    pub(super) authentication: Authentication,
     /// When the session or the key ends, if it does.
     pub(super) ends: Option<Timestamp>,
     /// When this was found out.
@@ -43,15 +43,15 @@ pub(super) struct Entry {
 
 #[derive(Default)]
 struct Entries {
-    of_lately: HashMap<Fingerprint, Entry>,
-    of_before: HashMap<Fingerprint, Entry>,
+    recent: HashMap<Fingerprint, Entry>,
+    previous: HashMap<Fingerprint, Entry>,
 }
 
 thread_local! {
     static ENTRIES: RefCell<Entries> = RefCell::default();
 }
 
-impl Recognised {
+impl CallerCache {
     pub(super) fn new() -> Self {
         Self { key: random_bytes() }
     }
@@ -66,9 +66,9 @@ impl Recognised {
 }
 
 impl Entry {
-    /// Whether it is still good, `mark` being the mark of its owner now.
-    pub(super) fn is_good(&self, mark: Mark, now: Timestamp) -> bool {
-        self.mark == mark
+    /// Whether it is still good, `version` being the mark of its owner now.
+    pub(super) fn is_good(&self, version: Version, now: Timestamp) -> bool {
+        self.version == version
             && self.ends.is_none_or(|ends| now < ends)
             && now.as_millis() < self.since.as_millis().saturating_add(LIFETIME_MILLIS)
     }
@@ -77,10 +77,10 @@ impl Entry {
 /// The entry of that fingerprint, good or not.
 pub(super) fn entry(fingerprint: Fingerprint) -> Option<Entry> {
     ENTRIES.with_borrow_mut(|entries| {
-        if let Some(entry) = entries.of_lately.get(&fingerprint) {
+        if let Some(entry) = entries.recent.get(&fingerprint) {
             return Some(entry.clone());
         }
-        let entry = entries.of_before.remove(&fingerprint)?;
+        let entry = entries.previous.remove(&fingerprint)?;
         entries.insert(fingerprint, entry.clone());
         Some(entry)
     })
@@ -93,9 +93,9 @@ pub(super) fn keep(fingerprint: Fingerprint, entry: Entry) {
 
 impl Entries {
     fn insert(&mut self, fingerprint: Fingerprint, entry: Entry) {
-        if self.of_lately.len() >= MOST_OF_LATELY {
-            self.of_before = mem::take(&mut self.of_lately);
+        if self.recent.len() >= MAX_RECENT {
+            self.previous = mem::take(&mut self.recent);
         }
-        self.of_lately.insert(fingerprint, entry);
+        self.recent.insert(fingerprint, entry);
     }
 }

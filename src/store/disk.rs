@@ -15,34 +15,34 @@ const BALLAST: &str = "ballast";
 
 /// How much room is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskReserve {
     /// Writes are refused when less than this is left.
     pub reserve_bytes: u64,
     /// The size of a file that is given up when a full disk must be opened.
     pub ballast_bytes: u64,
 }
 
-impl Room {
+impl DiskReserve {
     /// No room is kept: for stores that are made and read by one command.
     pub const NONE: Self = Self { reserve_bytes: 0, ballast_bytes: 0 };
 }
 
 /// Watches the room on the disk of one store.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(super) struct DiskMonitor {
     directory: PathBuf,
-    room: Room,
+    disk_reserve: DiskReserve,
     is_full: bool,
 }
 
-impl Space {
-    pub(super) fn of(directory: &Path, room: Room) -> Self {
-        Self { directory: directory.to_owned(), room, is_full: false }
+impl DiskMonitor {
+    pub(super) fn of(directory: &Path, disk_reserve: DiskReserve) -> Self {
+        Self { directory: directory.to_owned(), disk_reserve, is_full: false }
     }
 
     /// Gives up the ballast if the disk is so full that the store could not be opened.
     pub(super) fn make_room_to_open(&self) -> io::Result<()> {
-        if self.available()? >= self.room.ballast_bytes {
+        if self.available()? >= self.disk_reserve.ballast_bytes {
             return Ok(());
         }
         match fs::remove_file(self.ballast()) {
@@ -55,15 +55,16 @@ impl Space {
 
     /// Makes the ballast if it is not there and there is room for it.
     pub(super) fn take_ballast(&self) -> io::Result<()> {
-        let has_room = self.available()? >= self.room.ballast_bytes.saturating_add(self.room.reserve_bytes);
+        let has_room =
+            self.available()? >= self.disk_reserve.ballast_bytes.saturating_add(self.disk_reserve.reserve_bytes);
         if self.has_ballast() || !has_room {
             return Ok(());
         }
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(self.ballast())?;
-        let allocated = fallocate(&file, FallocateFlags::empty(), 0, self.room.ballast_bytes);
+        let allocated = fallocate(&file, FallocateFlags::empty(), 0, self.disk_reserve.ballast_bytes);
         match allocated {
             Ok(()) => file.sync_all(),
-            Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(self.room.ballast_bytes),
+            Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(self.disk_reserve.ballast_bytes),
             Err(error) => fs::remove_file(self.ballast()).and(Err(error.into())),
         }
     }
@@ -84,7 +85,7 @@ impl Space {
 
     fn is_short(&self) -> bool {
         let Ok(available) = self.available() else { return false };
-        if available < self.room.reserve_bytes {
+        if available < self.disk_reserve.reserve_bytes {
             return true;
         }
         // A ballast that was given up must be back before the room is used for anything else.
@@ -92,7 +93,7 @@ impl Space {
     }
 
     fn has_ballast(&self) -> bool {
-        self.room.ballast_bytes == 0 || self.ballast().exists()
+        self.disk_reserve.ballast_bytes == 0 || self.ballast().exists()
     }
 
     fn ballast(&self) -> PathBuf {

@@ -6,11 +6,11 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{error::ApiError, exchange::App, openapi, reply, routes::allow, transfer::Outgoing};
+use super::{context::App, error::ApiError, memory_budget::ResponseBudget, openapi, reply, routes::allow};
 
 /// A path that is no operation's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Document {
+pub(super) enum PublicEndpoint {
     /// Whether the process answers.
     Liveness,
     /// Whether the process can do its work.
@@ -19,7 +19,7 @@ pub(super) enum Document {
     OpenApi,
 }
 
-impl Document {
+impl PublicEndpoint {
     /// The document at that path.
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {
@@ -48,11 +48,11 @@ impl Document {
         }
         match self {
             Self::Liveness => Ok(status("alive")),
-            Self::Readiness if app.realm.store.failure().borrow().is_some() => Err(ApiError::NotReady),
+            Self::Readiness if app.state.store.failure().borrow().is_some() => Err(ApiError::NotReady),
             Self::Readiness => Ok(ready(app)),
             Self::OpenApi => {
-                let outgoing = Outgoing { memory: &app.transfers, may_be_refused: true };
-                reply::ready(outgoing, openapi::DOCUMENT.clone())
+                let response_budget = ResponseBudget { memory: &app.memory_budget, may_be_refused: true };
+                reply::ready(response_budget, openapi::DOCUMENT.clone())
             }
         }
     }

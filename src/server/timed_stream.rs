@@ -48,7 +48,7 @@ impl Bounds {
 }
 
 /// A connection whose client has to keep to the bounds; reading and writing fail once it does not.
-pub(super) struct Link {
+pub(super) struct TimedStream {
     transport: Transport,
     connection: Rc<Connection>,
     bounds: Bounds,
@@ -56,7 +56,7 @@ pub(super) struct Link {
     sending: Sending,
 }
 
-impl Link {
+impl TimedStream {
     pub(super) fn new(transport: Transport, bounds: Bounds) -> Self {
         let connection = Rc::new(Connection::new(transport.is_encrypted()));
         let sending = Sending { credit: bounds.send_deadline, stalled: None };
@@ -77,7 +77,7 @@ impl Link {
     }
 }
 
-impl AsyncRead for Link {
+impl AsyncRead for TimedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.follow();
@@ -98,7 +98,7 @@ impl AsyncRead for Link {
     }
 }
 
-impl AsyncWrite for Link {
+impl AsyncWrite for TimedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let written = Pin::new(&mut this.transport).poll_write(cx, buf);

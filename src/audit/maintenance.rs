@@ -17,24 +17,24 @@ use crate::{
     logging::chain,
     store::{
         Store, StoreError, Tables,
-        audit::{self, AuditState, Place},
+        audit::{self, AuditState, LogPosition},
     },
 };
 
 /// How often it looks after the log.
 const EVERY: Duration = Duration::from_secs(3);
 /// How many entries stay in the store, where they can be asked for; with them a small store stays small.
-pub const MOST_ROWS: u64 = 20_000;
+pub const MAX_ROWS: u64 = 20_000;
 /// How many entries are copied at once.
 const BATCH: usize = 1000;
 
 /// Looks after the log on a thread of its own, until it is told to finish.
-pub struct Keeper {
+pub struct Maintenance {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl Maintenance {
     /// Begins.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Maintenance {
     /// Ends once all that is in the store by now is in the files too.
     fn drop(&mut self) {
         self.stop = None;
@@ -97,27 +97,27 @@ fn remove_excess(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), 
 }
 
 /// Notes how far the files are and removes some of what is too much; tells whether there may be more of it.
-fn advance(audit: &Audit, files: &Files, store: &Store, dropped: Option<Place>) -> Result<bool, StoreError> {
+fn advance(audit: &Audit, files: &Files, store: &Store, dropped: Option<LogPosition>) -> Result<bool, StoreError> {
     let before = audit::state(store)?.unwrap_or_default();
     let dropped = dropped.filter(|last| last.id > before.dropped.id);
-    let is_too_much = before.last.id.saturating_sub(before.pruned.id) > MOST_ROWS;
+    let is_too_much = before.last.id.saturating_sub(before.pruned.id) > MAX_ROWS;
     if files.last().id <= before.exported.id && dropped.is_none() && !is_too_much {
         return Ok(false);
     }
     let (chain, exported) = (audit.chain.clone(), files.last());
-    store.write_blocking(move |txn| chain.advance(txn, exported, dropped, MOST_ROWS))?;
+    store.write_blocking(move |txn| chain.advance(txn, exported, dropped, MAX_ROWS))?;
     Ok(audit::state(store)?.unwrap_or_default().pruned.id > before.pruned.id)
 }
 
 fn write_refusals(audit: &Audit, store: &Store) -> Result<(), StoreError> {
     let user_of = |name: &Username| store.user_by_username(&name.folded()).ok().flatten();
-    let events = audit.failures.take(|name| user_of(name).as_ref().map(Account::of));
+    let events = audit.refusal_counters.take(|name| user_of(name).as_ref().map(Account::of));
     if events.is_empty() {
         return Ok(());
     }
     let (chain, to_write): (_, Vec<Event>) = (audit.chain.clone(), events.clone());
     let written = store.write_blocking(move |txn| to_write.into_iter().try_for_each(|event| chain.append(txn, event)));
-    written.inspect_err(|_| audit.failures.give_back(events))
+    written.inspect_err(|_| audit.refusal_counters.give_back(events))
 }
 
 fn export(files: &mut Files, store: &Store) -> Result<(), AuditError> {

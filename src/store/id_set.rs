@@ -10,13 +10,13 @@ use roaring::RoaringBitmap;
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
-    table::{Rows, corrupt},
+    table::{ReadRows, corrupt},
 };
 use crate::domain::{Id, Page};
 
 /// A list of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum List {
+pub enum IdSet {
     /// All users.
     Users,
     /// The users who are administrators.
@@ -27,7 +27,7 @@ pub enum List {
     ApiKeys(Id),
 }
 
-impl List {
+impl IdSet {
     fn prefix(self) -> Vec<u8> {
         let (tag, owner) = match self {
             Self::Users => (1_u8, 0),
@@ -61,19 +61,19 @@ impl List {
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be read.
-pub fn count(rows: &(impl Rows + ?Sized), list: List) -> Result<u64, StoreError> {
-    Ok(page(rows, list, Page { limit: 0, offset: 0 })?.1)
+pub fn count(rows: &(impl ReadRows + ?Sized), id_set: IdSet) -> Result<u64, StoreError> {
+    Ok(page(rows, id_set, Page { limit: 0, offset: 0 })?.1)
 }
 
 /// The ids of a page, ascending, and how many the list has.
 ///
 /// # Errors
 /// [`StoreError`] if the list cannot be read.
-pub fn page(rows: &(impl Rows + ?Sized), list: List, page: Page) -> Result<(Vec<Id>, u64), StoreError> {
-    let mut ids = Vec::with_capacity(page.limit.min(Page::USUAL));
+pub fn page(rows: &(impl ReadRows + ?Sized), id_set: IdSet, page: Page) -> Result<(Vec<Id>, u64), StoreError> {
+    let mut ids = Vec::with_capacity(page.limit.min(Page::DEFAULT));
     let mut count = 0;
     let mut failure = None;
-    rows.scan(Tree::Lists, &KeyRange::prefix(&list.prefix()), &mut |key, bytes| {
+    rows.scan(Tree::Lists, &KeyRange::prefix(&id_set.prefix()), &mut |key, bytes| {
         let Some(members) = add_chunk(&mut ids, page, count, key, bytes) else {
             failure = Some(corrupt(Tree::Lists));
             return ControlFlow::Break(());
@@ -106,15 +106,15 @@ pub fn with_member(chunk: Option<&[u8]>, id: Id, is_member: bool) -> Result<Opti
 ///
 /// # Errors
 /// [`StoreError`] if a row makes no sense.
-pub fn for_each_member(rows: &(impl Rows + ?Sized), visit: &mut dyn FnMut(List, Id)) -> Result<(), StoreError> {
+pub fn for_each_member(rows: &(impl ReadRows + ?Sized), visit: &mut dyn FnMut(IdSet, Id)) -> Result<(), StoreError> {
     let mut is_sound = true;
     rows.scan(Tree::Lists, &KeyRange::all(), &mut |key, bytes| {
-        let Some((list, ids)) = List::of_row(key).zip(chunk_ids(key, bytes)) else {
+        let Some((id_set, ids)) = IdSet::of_row(key).zip(chunk_ids(key, bytes)) else {
             is_sound = false;
             return ControlFlow::Break(());
         };
         for id in ids {
-            visit(list, id);
+            visit(id_set, id);
         }
         ControlFlow::Continue(())
     })?;
