@@ -3,12 +3,12 @@ WORKDIR /lodge
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo ./.cargo
 COPY src ./src
-RUN cargo build --release --locked --bin lodge
+RUN cargo build --profile packaged --features jemalloc --locked --bin lodge
 # The image holds the binary, the C library that it is linked with, and what the name service reads: since glibc 2.34 the
 # library itself reads /etc/passwd and /etc/group, so no module is needed. Mount the host's files over these two to see
 # its users and groups.
-RUN install -D -m 0755 target/release/lodge /image/lodge \
- && for library in $(ldd target/release/lodge | grep -o '/[^ ]*'); do install -D -m 0755 "$library" "/image$library"; done \
+RUN install -D -m 0755 target/packaged/lodge /image/lodge \
+ && for library in $(ldd target/packaged/lodge | grep -o '/[^ ]*'); do install -D -m 0755 "$library" "/image$library"; done \
  && install -d -m 0755 /image/etc \
  && printf 'passwd: files\ngroup: files\n' > /image/etc/nsswitch.conf \
  && printf 'root:x:0:0:root:/:/\nlodge:x:65532:65532:Lodge:/data:/\n' > /image/etc/passwd \

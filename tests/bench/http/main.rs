@@ -1,7 +1,8 @@
 //! How fast the server is: each figure beside what it is measured against, side by side in one run.
 //!
 //! `cargo bench --bench http` measures everything, `cargo bench --bench http -- reads growth` these sections alone. It
-//! needs wrk, and nothing else should be running.
+//! needs wrk, and nothing else should be running. That is the default build; with `--profile packaged --features jemalloc`
+//! it is the packaged one.
 
 mod bare;
 #[path = "../common/mod.rs"]
@@ -21,11 +22,11 @@ use common::{
     Section, measure,
     report::{Figure, Goal, Report},
 };
-use tikv_jemallocator::Jemalloc;
 
 /// The bare server and the bare crates have what the server has.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const SECTIONS: [(&str, Section); 6] = [
     ("size", size),
