@@ -30,14 +30,16 @@ fn requests_change_nothing_without_an_entry_in_the_audit_log() {
     for (module, file) in sources() {
         let text: String = fs::read_to_string(&file).unwrap().split_whitespace().collect();
         let found = ["store.write", "store().write", "write_blocking"].map(|write| text.matches(write).count());
-        if ["api", "server", "door", "service", "auth"].contains(&module.as_str()) && found != [0, 0, 0] {
+        if ["api", "server", "admin_socket", "service", "auth"].contains(&module.as_str()) && found != [0, 0, 0] {
             writes.insert(file.file_name().unwrap().to_string_lossy().into_owned(), found);
         }
     }
     // Sessions that are over are swept by nobody in particular.
     assert_eq!(
         writes,
-        [("audited_write.rs", [2, 0, 0]), ("sessions.rs", [1, 0, 0])].map(|(file, found)| (file.to_owned(), found)).into()
+        [("audited_write.rs", [2, 0, 0]), ("sessions.rs", [1, 0, 0])]
+            .map(|(file, found)| (file.to_owned(), found))
+            .into()
     );
 }
 
@@ -49,7 +51,7 @@ fn only_the_store_names_its_libraries() {
             assert!(module == "store" || !text.contains(library), "{} names {library}", file.display());
         }
         for framework in ["actix_web::http", "serde_json"] {
-            let is_outside = ["api", "server", "commands", "door", "backup", "audit"].contains(&module.as_str());
+            let is_outside = ["api", "server", "commands", "admin_socket", "backup", "audit"].contains(&module.as_str());
             let is_test =
                 text.find("#[cfg(test)]").is_some_and(|tests| text.find(framework).is_some_and(|at| at > tests));
             assert!(is_outside || is_test || !text.contains(framework), "{} names {framework}", file.display());

@@ -16,7 +16,10 @@ use crate::{
     logging,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
-    store::{Store, StoreError, Tables, checkpoint, sequences, sled::OpenError},
+    store::{
+        Store, StoreError, Tables, sequences,
+        sled::{OpenError, checkpoint},
+    },
 };
 
 #[derive(Args, Debug)]

@@ -14,10 +14,10 @@ use crate::{
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
-        IdSet, Sequence, Store, StoreError, Tables, checkpoint,
+        IdSet, Sequence, Store, StoreError, Tables,
         engine::KeyRange,
         id_set,
-        sled::OpenError,
+        sled::{OpenError, checkpoint},
         table::{ReadRows, Record, decode},
     },
 };

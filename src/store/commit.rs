@@ -15,7 +15,7 @@ use super::{
     StoreError,
     commit_hooks::CommitHooks,
     engine::{Changes, Engine, EngineError},
-    snapshot::Snapshot,
+    sled::snapshot::Snapshot,
     txn::Txn,
     versions::{Advanced, Versions},
 };

@@ -4,11 +4,13 @@ use std::sync::{Arc, Weak};
 
 use super::{
     StoreError,
-    checkpoint::Checkpointer,
-    disk::DiskMonitor,
     engine::{Changes, Engine, EngineError, Tree},
     integrity::{Before, INTEGRITY_KEY, Integrity, RowHasher},
-    snapshot::{Preimages, Snapshot},
+    sled::{
+        checkpoint::Checkpointer,
+        disk::DiskMonitor,
+        snapshot::{Preimages, Snapshot},
+    },
     table::ReadRows,
     txn::Sequence,
 };

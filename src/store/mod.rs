@@ -5,10 +5,8 @@
 //! A group is visible to readers as soon as the engine has it, a moment before it is durable and acknowledged.
 
 pub mod audit;
-pub mod checkpoint;
 mod commit;
 mod commit_hooks;
-mod disk;
 pub mod engine;
 pub mod id_set;
 pub mod integrity;
@@ -17,8 +15,6 @@ pub mod memory;
 pub mod record;
 pub mod schema;
 pub mod sled;
-mod snapshot;
-mod stall;
 pub mod table;
 pub mod txn;
 pub mod verify;
@@ -32,21 +28,20 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use self::{
-    checkpoint::Checkpointer,
     commit::Committer,
     commit_hooks::CommitHooks,
     engine::{Engine, EngineError, KeyRange, Tree, Visit},
     record::RecordError,
+    sled::checkpoint::Checkpointer,
     table::ReadRows,
     versions::Versions,
 };
 pub use self::{
     commit_hooks::sequences,
-    disk::DiskReserve,
     id_set::IdSet,
     open::Loss,
     schema::Tables,
-    snapshot::Snapshot,
+    sled::{disk::DiskReserve, snapshot::Snapshot},
     table::Slice,
     txn::{PutError, Sequence, Txn},
     versions::{ReadGuard, Version},

@@ -4,14 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     DiskReserve, Store, StoreError, Tables,
-    checkpoint::{Checkpoint, CheckpointError, Checkpointer, stored_checkpoint},
     commit_hooks::{CommitHooks, Committed, sequences},
-    disk::DiskMonitor,
     engine::{Engine, EngineError, Tree},
     id_set::{self, IdSet},
     integrity::{Integrity, RowHasher},
     schema::FORMAT,
-    sled::{OpenError, Sled, set_aside_derived},
+    sled::{
+        OpenError, Sled,
+        checkpoint::{Checkpoint, CheckpointError, Checkpointer, stored_checkpoint},
+        disk::DiskMonitor,
+        set_aside_derived,
+    },
     table::ReadRows,
 };
 use crate::secret::{random_bytes, random_uuid};

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 const BALLAST: &str = "ballast";
 
@@ -29,19 +29,19 @@ impl DiskReserve {
 
 /// Watches the room on the disk of one store.
 #[derive(Debug)]
-pub(super) struct DiskMonitor {
+pub(in crate::store) struct DiskMonitor {
     directory: PathBuf,
     disk_reserve: DiskReserve,
     is_full: bool,
 }
 
 impl DiskMonitor {
-    pub(super) fn of(directory: &Path, disk_reserve: DiskReserve) -> Self {
+    pub(in crate::store) fn of(directory: &Path, disk_reserve: DiskReserve) -> Self {
         Self { directory: directory.to_owned(), disk_reserve, is_full: false }
     }
 
     /// Gives up the ballast if the disk is so full that the store could not be opened.
-    pub(super) fn make_room_to_open(&self) -> io::Result<()> {
+    pub(in crate::store) fn make_room_to_open(&self) -> io::Result<()> {
         if self.available()? >= self.disk_reserve.ballast_bytes {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl DiskMonitor {
     }
 
     /// Makes the ballast if it is not there and there is room for it.
-    pub(super) fn take_ballast(&self) -> io::Result<()> {
+    pub(in crate::store) fn take_ballast(&self) -> io::Result<()> {
         let has_room =
             self.available()? >= self.disk_reserve.ballast_bytes.saturating_add(self.disk_reserve.reserve_bytes);
         if self.has_ballast() || !has_room {
@@ -70,7 +70,7 @@ impl DiskMonitor {
     }
 
     /// Refuses a write while there is too little room, and tells the log when that begins and ends.
-    pub(super) fn check(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn check(&mut self) -> Result<(), StoreError> {
         let is_full = self.is_short();
         if is_full != self.is_full {
             self.is_full = is_full;

@@ -19,10 +19,8 @@ use sled::{
 };
 use thiserror::Error;
 
-use super::{
-    engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
-    stall::StallWatch,
-};
+use super::stall::StallWatch;
+use crate::store::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit};
 
 /// The size of sled's segments. Larger nodes would spill into files that sled never syncs, so it exceeds the largest
 /// legal row by far; it cannot be changed once a store exists.
@@ -187,7 +185,7 @@ impl Drop for Sled {
 }
 
 /// Moves aside what sled makes anew where it is missing: its settings and its index of the log. All rows are in `db`.
-pub(super) fn set_aside_derived(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn set_aside_derived(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{
+use crate::store::{
     StoreError,
     engine::{Changes, Engine, KeyRange, Tree, Visit},
     integrity::Before,
@@ -27,11 +27,11 @@ type Batch = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What changed rows were at the moment of a snapshot.
 #[derive(Debug, Default)]
-pub(super) struct Preimages(Mutex<Noted>);
+pub(in crate::store) struct Preimages(Mutex<Noted>);
 
 impl Preimages {
     /// Notes what the rows were that are about to change, unless it has been noted.
-    pub(super) fn note(&self, changes: &Changes, before: &Before) {
+    pub(in crate::store) fn note(&self, changes: &Changes, before: &Before) {
         let mut noted = self.noted();
         for (row, before) in changes.keys().zip(before) {
             noted.entry(row.clone()).or_insert_with(|| before.clone());
@@ -50,7 +50,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(engine: Arc<dyn Engine>, preimages: Arc<Preimages>) -> Self {
+    pub(in crate::store) fn new(engine: Arc<dyn Engine>, preimages: Arc<Preimages>) -> Self {
         Self { engine, preimages }
     }
 
