@@ -8,9 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::hkdf;
 use data_encoding::HEXLOWER;
 use libc::O_NONBLOCK;
+use ring::hkdf;
 use rustix::process::geteuid;
 use thiserror::Error;
 use uuid::Uuid;
@@ -212,7 +212,7 @@ impl RootSecret {
             Ok(exact) => Ok(Self::from_bytes(exact)),
             Err(_) if bytes.len() < 32 => Err(SecretError::TooShort { path: path.to_owned(), length: bytes.len() }),
             Err(_) => {
-                let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+                let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
                 Ok(Self::from_bytes(digest.as_ref().try_into().expect("SHA-256 has 32 bytes")))
             }
         }

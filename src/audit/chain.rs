@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::{
+use ring::{
     digest::{Context, SHA256},
     hmac,
 };

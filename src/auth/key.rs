@@ -4,8 +4,8 @@
 //! of both, by which a mistyped key is told apart without a look-up. The secret part is HMAC-SHA-256 of the identifier
 //! under a key derived from the server's secret, so the store holds nothing that the key can be computed from.
 
-use aws_lc_rs::{digest, hmac};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::{digest, hmac};
 use uuid::Uuid;
 
 use crate::{

@@ -11,6 +11,7 @@ mod queue;
 mod state;
 mod throttle;
 mod token;
+mod token_crypto;
 
 use thiserror::Error;
 

@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::hmac;
 use futures_util::{
     FutureExt,
     future::{Shared, WeakShared},
 };
 use moka::sync::Cache;
+use ring::hmac;
 use zeroize::Zeroizing;
 
 use super::AuthError;

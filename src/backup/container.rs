@@ -5,8 +5,8 @@ use std::{
     ops::ControlFlow,
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;

@@ -93,7 +93,7 @@ pub fn keep(data_dir: &Path, names: &Names, now: Timestamp) -> Result<Files, Sel
 /// The SHA-256 fingerprint of a certificate, as browsers show it.
 #[must_use]
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
     let bytes: Vec<_> = digest.as_ref().iter().map(|byte| HEXUPPER.encode(&[*byte])).collect();
     bytes.join(":")
 }

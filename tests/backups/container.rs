@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 /// The lines of a backup, without its footer.

@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, io::ErrorKind, net::TcpListener, thread};
 
-use aws_lc_rs::{
-    hmac,
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
-};
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use lodge::secret::{Purpose, RootSecret};
+use ring::{
+    hmac,
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -71,6 +71,13 @@ fn unsigned(header: &Value, claims: &Value) -> String {
 
 fn join(message: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(sign(message.as_bytes())))
+}
+
+/// A new key for ES256.
+fn key_pair() -> EcdsaKeyPair {
+    let (algorithm, rng) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+    let key = EcdsaKeyPair::generate_pkcs8(algorithm, &rng).expect("a key can be made");
+    EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &rng).expect("a key that was made can be read")
 }
 
 /// A live session of `ann`, and what is needed to forge its token.
@@ -168,7 +175,7 @@ fn another_algorithm_than_hs256_is_refused_however_it_is_signed() {
 fn a_token_under_another_key_is_refused() {
     let session = Session::open();
     let root = std::fs::read(session.server.data_dir().join("secret")).expect("the secret can be read");
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key can be made");
+    let pair = key_pair();
     let strange = RootSecret::from_bytes([0; 32]);
     let mints = [
         ("an empty key", Mint { key: Vec::new() }),
@@ -199,7 +206,7 @@ fn a_token_of_another_installation_is_refused() {
 #[test]
 fn a_key_that_the_token_brings_along_is_never_used() {
     let session = Session::open();
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key can be made");
+    let pair = key_pair();
     let point = pair.public_key().as_ref();
     let [x, y] = [&point[1..33], &point[33..]].map(|half| BASE64_URL_SAFE_NO_PAD.encode(half));
     let header = json!({"alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": x, "y": y}});

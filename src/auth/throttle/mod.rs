@@ -37,7 +37,7 @@ use std::{
     },
 };
 
-use aws_lc_rs::hmac;
+use ring::hmac;
 use zeroize::Zeroizing;
 
 pub use self::table::Lockout;

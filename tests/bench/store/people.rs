@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use lodge::{
     domain::{ApiKey, KeyDigest, PasswordHash},
     store::{DiskReserve, Store},
 };
+use ring::digest::{SHA256, digest};
 use uuid::Uuid;
 
 use super::common::{

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::hmac;
+use ring::hmac;
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
@@ -56,7 +56,7 @@ fn sent(headers: &[&[u8]]) {
         Credential::ApiKey(key) => {
             let shown = headers[0].rsplit(|byte| *byte == b' ').find(|part| !part.is_empty()).unwrap_or_default();
             assert_eq!(shown.len(), "lodge_".len() + 70);
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, shown);
+            let digest = ring::digest::digest(&ring::digest::SHA256, shown);
             assert_eq!(key.digest().0, digest.as_ref(), "a key is looked up as another one than was shown");
         }
         Credential::SessionToken(token) => drop(KEYS.tokens.read(token.expose(), NOW)),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use ring::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use libfuzzer_sys::fuzz_target;
 use lodge::{
