@@ -90,49 +90,6 @@ pub fn door_in(path: &Path) -> PathBuf {
     path.join("door")
 }
 
-/// The paths of what is in that directory under names that begin and end so, in the order of their names.
-///
-/// # Errors
-/// If the directory cannot be read.
-pub fn named_in(directory: &Path, begin: &str, end: &str) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(begin) && name.ends_with(end) {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort_unstable();
-    Ok(paths)
-}
-
-/// The path with something behind its last name.
-#[must_use]
-pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
-
-/// What a removal says, unless nothing was there to remove.
-///
-/// # Errors
-/// Those of the removal.
-pub fn ignore_not_found(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// The directory that a path's last name is in.
-#[must_use]
-pub fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 impl DataDirectory {
     /// Takes the directory for this process; makes it if it does not exist, and closes it to others.
     ///

@@ -4,7 +4,6 @@
 //! a system call. Warnings and errors, and all that was before them, are written at once.
 
 use std::{
-    error::Error,
     fmt::Write as _,
     io::{self, Write},
     mem, panic,
@@ -55,18 +54,6 @@ pub fn start(filter: &str) {
 /// Writes what still waits; for the end of the process.
 pub fn finish() {
     log::logger().flush();
-}
-
-/// An error and its causes in one sentence, each said once.
-pub fn chain(error: &dyn Error) -> String {
-    let mut sentences = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentences.push(error.to_string());
-        cause = error.source();
-    }
-    sentences.dedup();
-    sentences.join(": ")
 }
 
 /// Lines that wait to be written.

@@ -1,22 +1,19 @@
 //! Secrets: values that are wiped on drop and never printed, the root secret and what is derived from it.
 
 use std::{
-    fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use data_encoding::HEXLOWER;
-use libc::O_NONBLOCK;
 use ring::hkdf;
-use rustix::process::geteuid;
 use thiserror::Error;
-use uuid::Uuid;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::directory::{directory_of, ignore_not_found, with_suffix};
+use crate::{
+    files::{NotPrivate, Prepared, read_private, write_private},
+    random::random_bytes,
+};
 
 /// A value that prints as `***` and is wiped from memory when dropped.
 #[derive(Clone)]
@@ -38,23 +35,6 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
-}
-
-/// `N` bytes from the system's random generator.
-///
-/// # Panics
-/// If the system has no randomness to give, without which nothing here is safe.
-#[must_use]
-pub fn random_bytes<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    bytes
-}
-
-/// A UUID of random bits (version 4).
-#[must_use]
-pub fn random_uuid() -> Uuid {
-    uuid::Builder::from_random_bytes(random_bytes()).into_uuid()
 }
 
 /// What a derived key is for; each purpose has a key of its own.
@@ -122,17 +102,6 @@ pub enum SecretError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// Why a file is not one that holds a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum NotPrivate {
-    /// Others can read it, with these permission bits.
-    #[error("can be read by others (mode {0:03o}); make it yours alone: chmod 600")]
-    Exposed(u32),
-    /// Its owner, who has this id, knows what is in it.
-    #[error("belongs to another user of this system (uid {0}); make it yours: chown")]
-    Foreign(u32),
 }
 
 impl RootSecret {
@@ -231,97 +200,14 @@ impl SecretError {
     }
 }
 
-/// Opens a file to read, and nothing that could make the reader wait, such as a pipe.
-///
-/// # Errors
-/// Whatever the file system says, and if it is no file.
-pub fn open_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
-}
-
-/// Reads a file that holds a secret, unless others can read it or it is neither this process's user's nor root's. Root, who
-/// also does things for a server of another user, reads what cannot have been planted.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
-    let mut file = open_file(path)?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut bytes)?;
-    let metadata = file.metadata()?;
-    let (user, owner, mode) = (geteuid(), metadata.uid(), metadata.mode() & 0o777);
-    Ok(if mode & 0o077 != 0 {
-        Err(NotPrivate::Exposed(mode))
-    } else if owner == 0 || owner == user.as_raw() || (user.is_root() && !may_be_planted(path, owner)?) {
-        Ok(bytes)
-    } else {
-        Err(NotPrivate::Foreign(owner))
-    })
-}
-
-/// Whether the file's owner may have put it into somebody else's directory.
-fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
-    let directory = fs::metadata(directory_of(path))?;
-    let is_roots_alone = directory.uid() == 0 && directory.mode() & 0o022 == 0;
-    Ok(directory.uid() != owner && !is_roots_alone)
-}
-
-/// Makes a file that only its owner can read in place of what is there. A link that is there goes, and what it leads to stays.
-///
-/// # Errors
-/// Whatever the file system says, also if somebody else makes one meanwhile.
-pub fn create_private(path: &Path) -> io::Result<File> {
-    ignore_not_found(fs::remove_file(path))?;
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// Writes a file that only its owner can read, whole or not at all, and durable when this returns.
-///
-/// # Errors
-/// Whatever the file system says; a half-written file is never left under that name.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    Prepared::write(path, bytes)?.put_in_place()
-}
-
-/// A file that only its owner can read, whole and durable under another name until it is put in its place.
-#[must_use]
-pub struct Prepared {
-    temporary: PathBuf,
-    path: PathBuf,
-}
-
-impl Prepared {
-    /// Writes the file beside its place.
-    ///
-    /// # Errors
-    /// Whatever the file system says, and if a directory is in its place.
-    pub fn write(path: &Path, bytes: &[u8]) -> io::Result<Self> {
-        if path.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let temporary = with_suffix(path, ".new");
-        let mut file = create_private(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        Ok(Self { temporary, path: path.to_owned() })
-    }
-
-    /// Puts the file in its place; that is durable when this returns.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    pub fn put_in_place(self) -> io::Result<()> {
-        fs::rename(&self.temporary, &self.path)?;
-        File::open(directory_of(&self.path))?.sync_all()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, chown},
+    };
 
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::process::geteuid;
 
     use super::*;
 
@@ -392,47 +278,5 @@ mod tests {
             [refusal.clone(), refusal.clone(), refusal]
         );
         assert_eq!([(0, 0o755), (65_532, 0o700)].map(|(owner, mode)| refused_in(owner, mode)), [None, None]);
-    }
-
-    #[test]
-    fn a_private_file_takes_the_place_of_a_link_or_an_open_file_and_nothing_of_theirs() {
-        let directory = tempfile::tempdir().unwrap();
-        let [path, temporary, elsewhere] =
-            ["secret", "secret.new", "elsewhere"].map(|name| directory.path().join(name));
-        fs::write(&elsewhere, "somebody's").unwrap();
-        symlink(&elsewhere, &temporary).unwrap();
-
-        write_private(&path, b"first").unwrap();
-        fs::write(&temporary, "half of it").unwrap();
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o666)).unwrap();
-        write_private(&path, b"second").unwrap();
-
-        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "somebody's");
-        assert_eq!((fs::read_to_string(&path).unwrap(), mode(&path)), ("second".to_owned(), 0o600));
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the secret and what was elsewhere");
-    }
-
-    #[test]
-    fn a_secret_whose_name_ends_like_that_of_a_temporary_file_is_kept_until_the_next_is_whole() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("secret.new");
-        write_private(&path, &[1; 32]).unwrap();
-        // Nothing can be written under the temporary name.
-        fs::create_dir(directory.path().join("secret.new.new")).unwrap();
-
-        write_private(&path, &[2; 32]).unwrap_err();
-
-        assert_eq!(fs::read(&path).unwrap(), [1; 32]);
-    }
-
-    #[test]
-    fn nobody_waits_for_what_is_no_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let pipe = directory.path().join("pipe");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-
-        for path in [pipe.as_path(), directory.path()] {
-            assert_eq!(open_file(path).unwrap_err().to_string(), "it is no file");
-        }
     }
 }

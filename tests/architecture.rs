@@ -9,7 +9,8 @@ use std::{
 /// Each may use those behind it, and the leaves.
 const LAYERS: [&str; 10] =
     ["commands", "server", "admin_socket", "api", "backup", "service", "auth", "audit", "store", "domain"];
-const LEAVES: [&str; 7] = ["clock", "config", "directory", "logging", "secret", "system", "tls"];
+const LEAVES: [&str; 10] =
+    ["clock", "config", "directory", "error_chain", "files", "logging", "random", "secret", "system", "tls"];
 
 #[test]
 fn no_arrow_points_upwards() {

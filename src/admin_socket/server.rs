@@ -26,9 +26,10 @@ use crate::{
     audit::{self, AuditError, Filter, done},
     auth::AppState,
     backup,
-    directory::{door_in, ignore_not_found},
+    directory::door_in,
     domain::{Action, Actor, Event},
-    logging::chain,
+    error_chain::chain,
+    files::ignore_not_found,
     service::locks::{self, LockFilter},
     store::verify::{Findings, verify},
 };

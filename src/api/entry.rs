@@ -31,7 +31,7 @@ use super::{
     public_endpoints::{PublicEndpoint, options},
     routes::{Routed, route},
 };
-use crate::{config::Limits, secret::random_bytes};
+use crate::{config::Limits, random::random_bytes};
 
 /// Answers one request, whatever it is.
 ///

@@ -14,7 +14,7 @@ use super::reply;
 use crate::{
     auth::{AuthError, Challenge, PrivilegesReduced},
     domain::Violations,
-    logging::chain,
+    error_chain::chain,
     service::{Forbidden, ServiceError},
     store::StoreError,
     system::NameServiceError,

@@ -13,7 +13,13 @@ use super::{
     line::{line, parts},
     log_reader::EntrySummary,
 };
-use crate::{clock::Timestamp, directory::named_in, domain::AuditEntry, logging::chain, store::audit::LogPosition};
+use crate::{
+    clock::Timestamp,
+    domain::AuditEntry,
+    error_chain::chain,
+    files::{named_in, sync_directory},
+    store::audit::LogPosition,
+};
 
 /// What the files are called; the id of the first entry stands between.
 const NAMES: (&str, &str) = ("audit-", ".jsonl");
@@ -160,7 +166,7 @@ impl Files {
         let path = self.directory.join(format!("{}{:012}{}", NAMES.0, first.id, NAMES.1));
         let failed = |source| AuditError::Io { path: path.clone(), source };
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-        File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        sync_directory(&self.directory).map_err(failed)?;
         self.current = Some(Current { path, file, length: 0, began: first.event.at });
         Ok(())
     }

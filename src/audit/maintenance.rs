@@ -14,7 +14,7 @@ use std::{
 use super::{Audit, AuditError, Files};
 use crate::{
     domain::{Account, Event, Username},
-    logging::chain,
+    error_chain::chain,
     store::{
         Store, StoreError, Tables,
         audit::{self, AuditState, LogPosition},

@@ -116,7 +116,7 @@ impl Audit {
         let mut files = files.lock().expect("no holder of the lock panics");
         // What cannot be written, as on a full disk, keeps nobody from reading the rest.
         if let Err(error) = round(self, &mut files, store) {
-            log::warn!("the audit log is not up to date: {}", crate::logging::chain(&error));
+            log::warn!("the audit log is not up to date: {}", crate::error_chain::chain(&error));
         }
         Ok((LogReader::of(files.directory())?, store.snapshot()?))
     }

@@ -4,7 +4,7 @@ use super::{AppState, Authentication, Caller};
 use crate::{
     audit::done,
     domain::{Account, Action, Actor, AffectedResource, AuthMethod},
-    logging,
+    error_chain,
     store::{StoreError, Txn},
 };
 
@@ -39,7 +39,7 @@ impl AppState {
     pub(crate) async fn tell(&self, actor: Actor, action: Action, subject: AffectedResource) {
         let (chain, event) = (self.audit.chain.clone(), done(self.clock.now(), actor, action, subject));
         if let Err(error) = self.store.write(move |txn| chain.append(txn, event)).await {
-            log::error!("the audit log cannot tell of {}: {}", action.name(), logging::chain(&error));
+            log::error!("the audit log cannot tell of {}: {}", action.name(), error_chain::chain(&error));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{cell::RefCell, collections::HashMap, hash::Hasher, mem, net::IpAddr, s
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use super::{Authentication, CachedUser};
-use crate::{clock::Timestamp, domain::octets, secret::random_bytes, store::Version};
+use crate::{clock::Timestamp, domain::octets, random::random_bytes, store::Version};
 
 /// How many entries a thread has at most are twice as many: those of lately, and those of before.
 const MAX_RECENT: usize = 2048;

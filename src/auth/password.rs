@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::{Attempt, AuthError, HashRequester, queue::HashQueue};
 use crate::{
     domain::{PasswordHash, PresentedPassword},
-    secret::random_bytes,
+    random::random_bytes,
 };
 
 /// How many checks may wait for each thread in each lane; one more is refused, which is better than to wait for seconds.

@@ -16,7 +16,8 @@ use crate::{
     audit::Audit,
     clock::{Clock, Timestamp},
     domain::{Account, Action, Actor, ApiKey, AuthMethod, Id, PresentedPassword, User, Username},
-    secret::{RootSecret, random_uuid},
+    random::random_uuid,
+    secret::RootSecret,
     store::{Store, Tables},
     system::NameService,
 };

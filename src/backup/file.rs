@@ -13,8 +13,7 @@ use zstd::zstd_safe;
 use super::{BackupError, Reader, Summary};
 use crate::{
     clock::Timestamp,
-    directory::{directory_of, named_in, with_suffix},
-    secret::create_private,
+    files::{create_private, directory_of, named_in, sync_directory, with_suffix},
 };
 
 /// What scheduled backups are called; the time of their making stands between.
@@ -58,7 +57,7 @@ pub fn save(
     let temporary = with_suffix(path, UNFINISHED);
     let saved = write_durably(&temporary, write).and_then(|()| check(&temporary).map_err(|error| error.source));
     let saved = saved.and_then(|summary| {
-        Ok(fs::rename(&temporary, path).and_then(|()| sync_directory_of(path)).map(|()| summary)?)
+        Ok(fs::rename(&temporary, path).and_then(|()| sync_directory(directory_of(path))).map(|()| summary)?)
     });
     saved.map_err(|source| {
         let _ = fs::remove_file(&temporary);
@@ -127,10 +126,6 @@ fn write_durably(
     out.flush()?;
     drop(out);
     Ok(file.sync_all()?)
-}
-
-fn sync_directory_of(path: &Path) -> io::Result<()> {
-    File::open(directory_of(path))?.sync_all()
 }
 
 /// Removes what a server that was killed has left behind.

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{BackupFileError, event, file::newest_in, of, save_in};
-use crate::{auth::AppState, clock::Timestamp, config::BackupSchedule, domain::Actor, logging::chain};
+use crate::{auth::AppState, clock::Timestamp, config::BackupSchedule, domain::Actor, error_chain::chain};
 
 /// How the last backup went; a clone tells the same.
 #[derive(Clone, Debug, Default)]

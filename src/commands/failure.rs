@@ -11,7 +11,7 @@ use crate::{
     backup::{BackupFileError, RebuildError},
     config::SettingsError,
     directory::DirectoryError,
-    logging,
+    error_chain::chain,
     secret::SecretError,
     service::{first_start::FirstStartError, replace::ReplaceError},
     store::{StoreError, engine::EngineError, sled::OpenError},
@@ -107,7 +107,7 @@ impl Failure {
     /// Tells the failure, its causes and how to go on, on standard error.
     pub(super) fn tell(&self) {
         // Some of it may come from whoever is behind the door.
-        let told: Vec<_> = logging::chain(self).lines().map(|line| printable(line).into_owned()).collect();
+        let told: Vec<_> = chain(self).lines().map(|line| printable(line).into_owned()).collect();
         eprintln!("lodge: {}", told.join("\n"));
         if let Some(advice) = self.advice() {
             eprintln!("lodge: {advice}");

@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, Timestamp},
     directory::{DataDirectory, store_in},
     domain::{Action, AffectedResource, ApiKey},
-    logging,
+    error_chain::chain,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
@@ -138,8 +138,7 @@ impl Log {
             return Some(Chain::new(secret));
         }
         let secret = RootSecret::open(&self.secret_file, false);
-        let secret =
-            secret.inspect_err(|error| log::warn!("the audit log cannot tell of this: {}", logging::chain(error)));
+        let secret = secret.inspect_err(|error| log::warn!("the audit log cannot tell of this: {}", chain(error)));
         secret.ok().as_ref().map(Chain::new)
     }
 }

@@ -12,7 +12,9 @@ use super::ServiceError;
 use crate::{
     auth::{AppState, HashRequester},
     domain::{Action, Actor, AffectedResource, NewPassword, Page, Problem, User, Username},
-    secret::{Secret, random_bytes, write_private},
+    files::write_private,
+    random::random_bytes,
+    secret::Secret,
     store::{IdSet, Sequence, StoreError, Tables, id_set},
 };
 

@@ -1,7 +1,7 @@
 //! Putting another store in place of the present one, which is kept beside it.
 
 use std::{
-    fs::{self, File},
+    fs,
     future::Future,
     io,
     path::{Path, PathBuf},
@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use crate::{
     clock::Timestamp,
-    directory::{DataDirectory, ignore_not_found, store_in},
+    directory::{DataDirectory, store_in},
+    files::{ignore_not_found, sync_directory},
     store::{DiskReserve, Store, StoreError, sled::OpenError, verify::verify},
 };
 
@@ -114,6 +115,6 @@ fn switch(directory: &Path, beside: &Path, now: Timestamp) -> io::Result<Option<
     } else {
         fs::rename(beside, &present)?;
     }
-    File::open(directory)?.sync_all()?;
+    sync_directory(directory)?;
     Ok(had_one.then_some(kept))
 }

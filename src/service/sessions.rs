@@ -12,7 +12,8 @@ use crate::{
         Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, PasswordHash, PresentedPassword,
         Session, Target, User,
     },
-    secret::{Secret, random_uuid},
+    random::random_uuid,
+    secret::Secret,
     store::{Sequence, StoreError, Tables, Txn, audit},
 };
 

@@ -14,7 +14,7 @@ use super::{
     record::{self, RecordError, Versioned},
     table::{ReadRows, corrupt},
 };
-use crate::secret::random_bytes;
+use crate::random::random_bytes;
 
 /// The row that this is kept in; it is not part of its own digest.
 pub(super) const INTEGRITY_KEY: &[u8] = b"integrity";

@@ -17,7 +17,7 @@ use super::{
     },
     table::ReadRows,
 };
-use crate::secret::{random_bytes, random_uuid};
+use crate::random::{random_bytes, random_uuid};
 
 /// Up to this many rows all are read before the store is served; larger stores are read beside serving.
 const MAX_READ_FIRST: u64 = 100_000;

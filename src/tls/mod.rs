@@ -28,8 +28,8 @@ pub use self::{
     self_signed::{Names, SelfSignedError, fingerprint, in_data_dir, keep},
 };
 use crate::{
-    logging::chain,
-    secret::{NotPrivate, open_file, read_private},
+    error_chain::chain,
+    files::{NotPrivate, open_file, read_private},
 };
 
 /// How often the files are looked at.

@@ -15,7 +15,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use super::Files;
-use crate::{clock::Timestamp, secret::write_private};
+use crate::{clock::Timestamp, files::write_private};
 
 /// How long it lasts: the longest that browsers and systems take of one that is trusted by hand.
 const LIFETIME: Duration = Duration::from_hours(825 * 24);

@@ -50,7 +50,7 @@ use super::{AuthError, HashRequester};
 use crate::{
     clock::{Clock, Timestamp},
     domain::{Id, Network, Username},
-    secret::random_bytes,
+    random::random_bytes,
 };
 
 /// How many buckets of a kind are kept; all of them take some 30 MB.

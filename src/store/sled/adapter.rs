@@ -20,7 +20,10 @@ use sled::{
 use thiserror::Error;
 
 use super::stall::StallWatch;
-use crate::store::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit};
+use crate::{
+    files::{directory_of, sync_directory},
+    store::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
+};
 
 /// The size of sled's segments. Larger nodes would spill into files that sled never syncs, so it exceeds the largest
 /// legal row by far; it cannot be changed once a store exists.
@@ -100,7 +103,7 @@ impl Sled {
         let watch = StallWatch::start(move || wake_forgotten(&db)).map_err(io)?;
         // Whole before the next step that can fail, so that it is closed as every other.
         let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed: AtomicBool::new(false) };
-        sync_directory(path).map_err(io)?;
+        sync_with_parent(path).map_err(io)?;
         Ok(sled)
     }
 
@@ -264,9 +267,7 @@ fn remove_unfinished(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a directory durable: its own entries, and itself in its parent.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()?;
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+fn sync_with_parent(path: &Path) -> io::Result<()> {
+    sync_directory(path)?;
+    sync_directory(directory_of(path))
 }

@@ -16,7 +16,7 @@ use std::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::secret::create_private;
+use crate::files::{create_private, sync_directory};
 
 /// How far the witness may lag behind the commits, but for the time that a sync takes.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -97,7 +97,7 @@ impl Checkpointer {
         file.sync_all()?;
         // A start that ends halfway must not leave a witness that says nothing.
         fs::rename(directory.join(UNFINISHED), directory.join(NAME))?;
-        File::open(directory)?.sync_all()?;
+        sync_directory(directory)?;
         let state = State { latest: first, written: first, is_ending: false, failure: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), written: Condvar::new() });
         let theirs = Arc::clone(&shared);
