@@ -1,12 +1,17 @@
 //! API keys over HTTP.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     error::ApiError,
-    input::{Body, FromObject, JsonObject, PathId},
+    input::{Body, FromObject, PathId},
+    json_object::JsonObject,
     reply::{Created, Listed, Listing, NoContent, Shown, View},
+    schema::all_optional,
 };
 use crate::{
     auth::{Caller, Policy},
@@ -14,11 +19,15 @@ use crate::{
     service::api_keys::{self, ApiKeyDraft},
 };
 
-/// An API key as it is in the list.
-#[derive(Serialize)]
+/// An API key without its scopes.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "api_key", transform = all_optional)]
 pub(super) struct ApiKeyView {
+    #[schemars(with = "u32", extend("readOnly" = true))]
     id: Id,
+    #[schemars(extend("readOnly" = true))]
     key: String,
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<ApiKeyName>,
 }
@@ -29,6 +38,31 @@ pub(super) struct ApiKeyFullView {
     #[serde(flatten)]
     api_key: ApiKeyView,
     api_key_scopes: Scopes,
+}
+
+impl JsonSchema for ApiKeyFullView {
+    fn schema_name() -> Cow<'static, str> {
+        "api_key_full".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let scopes = json_schema!({"type": "array", "items": generator.subschema_for::<ScopeView>()});
+        let own = json_schema!({"type": "object", "properties": {"api_key_scopes": scopes}});
+        json_schema!({"allOf": [generator.subschema_for::<ApiKeyView>(), own]})
+    }
+}
+
+/// The schema of a [`Scope`].
+struct ScopeView;
+
+impl JsonSchema for ScopeView {
+    fn schema_name() -> Cow<'static, str> {
+        "api_key_scope".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "properties": {"controller": {"type": "string"}, "action": {"type": "string"}}})
+    }
 }
 
 impl ApiKeyView {
@@ -49,17 +83,14 @@ impl ApiKeyFullView {
     }
 }
 
-impl View for ApiKeyFullView {
-    const SCHEMA: &'static str = "api_key_full";
-}
+impl View for ApiKeyFullView {}
 
 impl Listed for ApiKeyView {
-    const SCHEMA: &'static str = "api_key_collection";
     const COLLECTION: &'static str = "api_keys";
 }
 
 impl FromObject for ApiKeyDraft {
-    const SCHEMA: &'static str = "api_key_full";
+    type Schema = ApiKeyFullView;
 
     fn from_object(mut object: JsonObject, _: &Policy) -> Self {
         Self {
@@ -106,7 +137,7 @@ pub(super) async fn destroy(caller: Caller, PathId(id): PathId) -> Result<NoCont
 }
 
 fn scopes(items: &[Value]) -> Parsed<Scopes> {
-    // Counted before anything is made of them.
+    // Count before parsing: a list may be long.
     if items.len() > Scopes::MAX {
         return Err(Problem::TooLong(Scopes::MAX));
     }

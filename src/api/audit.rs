@@ -1,12 +1,14 @@
 //! The audit log over HTTP.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::{
     context::RequestContext,
+    description::Description,
     error::ApiError,
-    input::{Input, text_in_query},
-    openapi::Description,
+    input::Input,
+    query,
     reply::{Listed, Listing},
 };
 use crate::{
@@ -16,8 +18,10 @@ use crate::{
     service,
 };
 
-/// An entry as clients see it: without what chains it to others.
-pub(super) struct AuditEntryView(AuditEntry);
+/// An entry without the hashes that chain it to others.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+pub(super) struct AuditEntryView(#[schemars(with = "EntryView<'static>")] AuditEntry);
 
 impl Serialize for AuditEntryView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -26,24 +30,28 @@ impl Serialize for AuditEntryView {
 }
 
 impl Listed for AuditEntryView {
-    const SCHEMA: &'static str = "audit_entry_collection";
     const COLLECTION: &'static str = "audit_entries";
 }
 
 impl Input for Filter {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
-        let (query, now) = (context.http.query_string(), context.app.state.clock.now());
+        let (given, now) = (context.http.query_string(), context.app.state.clock.now());
         let moment = |name| {
-            let text = text_in_query(query, name)?;
+            let text = query::text(given, name)?;
             text.map(|text| Self::moment(&text, now)).transpose().map_err(ApiError::Malformed)
         };
         let (since, until) = (moment("since")?, moment("until")?);
-        Ok(Self { since, until, user: text_in_query(query, "user")?, action: text_in_query(query, "action")? })
+        Ok(Self { since, until, user: query::text(given, "user")?, action: query::text(given, "action")? })
     }
 
     fn describe(description: &mut Description) {
-        for name in ["since", "until", "user", "action"] {
-            description.shared_parameter(name);
+        for (name, text) in [
+            ("since", "No entries before that time (RFC 3339) or longer ago than that (24h)."),
+            ("until", "Only entries before that time, or longer ago than that."),
+            ("user", "Only entries by or about the user of that name or id."),
+            ("action", "Only entries of that action, as in `users / create`; either half may be `*`."),
+        ] {
+            description.shared_query_parameter::<String>(name, text);
         }
     }
 }

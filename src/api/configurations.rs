@@ -1,12 +1,15 @@
 //! Configurations over HTTP.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     error::ApiError,
-    input::{Body, FromObject, JsonObject},
+    input::{Body, FromObject},
+    json_object::JsonObject,
     memory_budget::MemoryBudget,
     reply::{Created, Listed, Listing, NoContent, Shown, View},
+    schema::all_optional,
 };
 use crate::{
     auth::{Caller, Policy},
@@ -14,11 +17,15 @@ use crate::{
     service::configurations::{self, ConfigurationDraft, ConfigurationName},
 };
 
-/// A configuration as clients see one.
-#[derive(Serialize)]
+/// A setting of a user.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "user_configuration", transform = all_optional)]
 pub(super) struct ConfigurationView {
+    #[schemars(with = "u32", extend("readOnly" = true))]
     id: Id,
+    #[schemars(with = "String")]
     key: ConfigurationKey,
+    #[schemars(with = "String")]
     value: ConfigurationValue,
 }
 
@@ -28,12 +35,9 @@ impl From<Configuration> for ConfigurationView {
     }
 }
 
-impl View for ConfigurationView {
-    const SCHEMA: &'static str = "user_configuration";
-}
+impl View for ConfigurationView {}
 
 impl Listed for ConfigurationView {
-    const SCHEMA: &'static str = "user_configuration_collection";
     const COLLECTION: &'static str = "configurations";
 
     fn bytes(&self) -> usize {
@@ -42,7 +46,7 @@ impl Listed for ConfigurationView {
 }
 
 impl FromObject for ConfigurationDraft {
-    const SCHEMA: &'static str = "user_configuration";
+    type Schema = ConfigurationView;
 
     fn from_object(mut object: JsonObject, _: &Policy) -> Self {
         Self {
@@ -58,10 +62,10 @@ pub(super) async fn index(
     page: Page,
     memory: MemoryBudget,
 ) -> Result<Listing<ConfigurationView>, ApiError> {
-    // How long they are is known once they are read, which must cost nothing where they are refused.
-    let room = memory.room_for(configurations::max_bytes(&caller, page)?)?;
+    // Their size is known only once they are read, so memory for the largest possible page is reserved before.
+    let permit = memory.room_for(configurations::max_bytes(&caller, page)?)?;
     let slice = configurations::index(&caller, page)?;
-    drop(room);
+    drop(permit);
     Ok(Listing::of(slice, ConfigurationView::from))
 }
 

@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::{
     connection::Connection,
-    context::{App, RequestContext, RequestIdentity, is_encrypted},
+    context::{App, RequestContext, RequestIdentity, RequiredScope, is_encrypted},
     error::ApiError,
     operations::PREFIX,
     public_endpoints::{PublicEndpoint, options},
@@ -83,12 +83,12 @@ async fn answer(
             let (app, parameter) = (Arc::clone(app), parameter.to_owned());
             let mut context = RequestContext {
                 app,
-                operation,
+                scope: RequiredScope { controller: operation.controller, action: operation.action },
                 parameter,
                 http: http.clone(),
                 payload,
                 identity: RequestIdentity::default(),
-                of_body: None,
+                body_permit: None,
             };
             let answered = (operation.mounted.run)(&mut context).await;
             line.identity = context.identity;
@@ -108,7 +108,7 @@ fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > limits.path_bytes) {
         return Err(ApiError::PathTooLong);
     }
-    if *http.method() == Method::CONNECT { Err(ApiError::NoTunnel) } else { Ok(()) }
+    if *http.method() == Method::CONNECT { Err(ApiError::ConnectUnsupported) } else { Ok(()) }
 }
 
 /// Adds the headers that every answer has.

@@ -7,30 +7,34 @@ use actix_web::{
         header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::reply;
+use super::{
+    body::BodyError,
+    error_body::{GenericError, InternalError, InvalidRecord},
+    json_response,
+    memory_budget::BudgetExhausted,
+    query::QueryError,
+    tls_policy::Unencrypted,
+};
 use crate::{
     auth::{AuthError, Challenge, PrivilegesReduced},
-    domain::Violations,
     error_chain::chain,
     service::{Forbidden, ServiceError},
     store::StoreError,
     system::NameServiceError,
 };
 
-/// Why a request has no better answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum ApiError {
     Malformed(String),
     NotFound,
+    /// The path has other methods, as the `Allow` header lists them.
     MethodNotAllowed(String),
-    NoTunnel,
-    BodyTooSlow,
-    BodyTooLarge(usize),
+    ConnectUnsupported,
+    Body(BodyError),
     PathTooLong,
-    UnsupportedMediaType(&'static str),
     HeadersTooLarge,
     Service(ServiceError),
     NameService(NameServiceError),
@@ -40,32 +44,45 @@ pub(super) enum ApiError {
     Panicked,
 }
 
+const STORE_FAILED: &str = "The store has failed; nothing can be changed any more.";
+const TOO_MANY_LARGE: &str = "Too many large requests and responses are in progress; try again.";
 const BASIC: &str = r#"Basic realm="Lodge", charset="UTF-8""#;
 const BEARER: &str = r#"Bearer realm="Lodge""#;
 
 impl ApiError {
-    /// The answer; what only the log may tell goes there under the id.
+    /// The response. The cause of a fault of the server goes to the log, under that id.
     pub(super) fn into_response(self, id: Uuid) -> HttpResponse {
         match self {
             Self::Malformed(why) => plain(400, &why),
-            Self::NotFound | Self::Service(ServiceError::NotFound) => plain(404, "There is nothing here."),
+            Self::NotFound | Self::Service(ServiceError::NotFound) => plain(404, "Not found."),
             Self::MethodNotAllowed(allow) => not_allowed(&allow),
-            Self::NoTunnel => plain(501, "This server is no proxy."),
-            Self::BodyTooSlow => plain(408, "The body took too long to arrive."),
-            Self::BodyTooLarge(limit) => plain(413, &format!("The body has more than {limit} bytes.")),
+            Self::ConnectUnsupported => plain(501, "CONNECT is not supported."),
+            Self::Body(error) => body(&error),
             Self::PathTooLong => plain(414, "The path and query are too long."),
-            Self::UnsupportedMediaType(why) => plain(415, why),
             Self::HeadersTooLarge => plain(431, "The headers are too large."),
             Self::NameService(error) => logged(503, "The system's name service does not answer.", &error, id),
-            Self::NotReady => plain(503, "The store has failed; nothing can be changed any more."),
-            Self::Unencrypted => plain(403, "Credentials are taken over TLS alone."),
-            Self::BudgetExhausted => plain(503, "Too many large requests and answers are under way; try again."),
+            Self::NotReady => plain(503, STORE_FAILED),
+            Self::Unencrypted => plain(403, "Credentials are accepted over TLS only."),
+            Self::BudgetExhausted => plain(503, TOO_MANY_LARGE),
             Self::Panicked => internal(id),
             Self::Service(ServiceError::Auth(error)) => refused(error, id),
             Self::Service(ServiceError::Forbidden(forbidden)) => plain(403, &forbidden.to_string()),
-            Self::Service(ServiceError::Invalid(violations)) => invalid(&violations),
+            Self::Service(ServiceError::Invalid(violations)) => {
+                json_response::small(StatusCode::UNPROCESSABLE_ENTITY, &InvalidRecord::new(&violations))
+            }
             Self::Service(ServiceError::Store(error)) => store(&error, id),
         }
+    }
+}
+
+fn body(error: &BodyError) -> HttpResponse {
+    match error {
+        BodyError::TooLarge(limit) => plain(413, &format!("The body has more than {limit} bytes.")),
+        BodyError::TooSlow => plain(408, "The body took too long to arrive."),
+        BodyError::Incomplete => plain(400, "The body is incomplete."),
+        BodyError::Encoded => plain(415, "The body must not be encoded."),
+        BodyError::NotJson => plain(415, "The body must be application/json in UTF-8."),
+        BodyError::BudgetExhausted(BudgetExhausted) => plain(503, TOO_MANY_LARGE),
     }
 }
 
@@ -90,17 +107,17 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
 }
 
 fn throttled(retry_after_secs: u64) -> HttpResponse {
-    let mut response = plain(429, "Too many tries have failed; try again later.");
+    let mut response = plain(429, "Too many attempts have failed; try again later.");
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_secs));
     response
 }
 
 fn store(error: &StoreError, id: Uuid) -> HttpResponse {
     match error {
-        StoreError::Busy => plain(503, "Too many writes are waiting; try again."),
-        StoreError::Closed => plain(503, "The server is being stopped."),
+        StoreError::Busy => plain(503, "Too many writes are queued; try again."),
+        StoreError::Closed => plain(503, "The server is stopping."),
         StoreError::DiskFull => plain(503, "The disk is almost full; nothing can be changed until there is room."),
-        StoreError::Failed(_) => logged(503, "The store has failed; nothing can be changed any more.", error, id),
+        StoreError::Failed(_) => logged(503, STORE_FAILED, error, id),
         StoreError::Unreadable(_) | StoreError::Record(_) | StoreError::IdsExhausted | StoreError::Panicked => {
             log(error, id);
             internal(id)
@@ -108,26 +125,9 @@ fn store(error: &StoreError, id: Uuid) -> HttpResponse {
     }
 }
 
-fn invalid(violations: &Violations) -> HttpResponse {
-    let mut details = Map::new();
-    for violation in violations.iter() {
-        let mut entry = json!({"error": violation.problem.code()});
-        if let Some(value) = &violation.value {
-            entry["value"] = json!(value);
-        }
-        if let Some(count) = violation.problem.count() {
-            entry["count"] = json!(count);
-        }
-        let entries = details.entry(violation.attribute).or_insert_with(|| json!([]));
-        entries.as_array_mut().expect("an attribute has a list of problems").push(entry);
-    }
-    let messages: Vec<_> = violations.iter().map(crate::domain::Violation::message).collect();
-    reply::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({"details": Value::Object(details), "messages": messages}))
-}
-
 fn internal(id: Uuid) -> HttpResponse {
-    let body = json!({"error": "Something went wrong here; the log tells what, under this id.", "id": id});
-    reply::json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+    let error = "Internal error. The server's log has the details under this id.";
+    json_response::small(StatusCode::INTERNAL_SERVER_ERROR, &InternalError { error, id })
 }
 
 fn logged(status: u16, sentence: &str, error: &dyn std::error::Error, id: Uuid) -> HttpResponse {
@@ -137,7 +137,7 @@ fn logged(status: u16, sentence: &str, error: &dyn std::error::Error, id: Uuid) 
 
 fn plain(status: u16, sentence: &str) -> HttpResponse {
     let status = StatusCode::from_u16(status).expect("the statuses above exist");
-    let mut response = reply::json(status, &json!({"error": sentence}));
+    let mut response = json_response::small(status, &GenericError { error: sentence });
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -145,12 +145,12 @@ fn plain(status: u16, sentence: &str) -> HttpResponse {
 }
 
 fn not_allowed(allow: &str) -> HttpResponse {
-    let mut response = plain(405, "This path does not have this method.");
+    let mut response = plain(405, "This path does not support this method.");
     response.headers_mut().insert(ALLOW, HeaderValue::from_str(allow).expect("methods are header values"));
     response
 }
 
-/// Logs an error with its causes, where it stops travelling.
+/// Logs an error with its causes.
 fn log(error: &dyn std::error::Error, id: Uuid) {
     log::error!("request_id={id} {}", chain(error));
 }
@@ -176,5 +176,29 @@ impl From<Forbidden> for ApiError {
 impl From<NameServiceError> for ApiError {
     fn from(error: NameServiceError) -> Self {
         Self::NameService(error)
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl From<BudgetExhausted> for ApiError {
+    fn from(BudgetExhausted: BudgetExhausted) -> Self {
+        Self::BudgetExhausted
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+impl From<Unencrypted> for ApiError {
+    fn from(Unencrypted: Unencrypted) -> Self {
+        Self::Unencrypted
     }
 }

@@ -1,4 +1,4 @@
-//! What the fuzz targets reach of the bodies; compiled for them alone.
+//! What the fuzz targets use to read bodies; compiled only for them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,13 +16,13 @@ use crate::{
     service::{ServiceError, api_keys::ApiKeyDraft, configurations::ConfigurationDraft, users::UserDraft},
 };
 
-/// What became of a body.
+/// How a body was read.
 pub enum Read {
-    /// It is no JSON object, or an ambiguous one.
+    /// It is not a JSON object, or an ambiguous one.
     Malformed,
-    /// Some of its members are wrong; the answer says which.
+    /// Some of its members are invalid; the response lists them.
     Invalid(HttpResponse),
-    /// Nothing is wrong with its members themselves.
+    /// All its members are valid.
     Sound,
 }
 

@@ -1,14 +1,14 @@
-//! Guards: who is admitted to an operation. A handler that takes one cannot run for anybody else.
+//! Guards: who is admitted to an operation. A handler that takes one cannot run for any other caller.
 
 use std::{future::Future, sync::Arc};
 
 use actix_web::http::header;
 
 use super::{
-    context::{RequestContext, RequestIdentity},
+    context::{RequestContext, RequestIdentity, RequiredScope},
+    description::Description,
     error::ApiError,
-    input::path_id,
-    openapi::Description,
+    tls_policy::{TlsPolicy, Transport, Unencrypted},
 };
 use crate::{
     auth::{Administrator, Anonymous, Caller, Credential},
@@ -19,9 +19,9 @@ use crate::{
 pub(super) trait Guard: Sized {
     fn admit(context: &mut RequestContext) -> impl Future<Output = Result<Self, ApiError>>;
 
-    /// Adds the answers of a refusal.
+    /// Documents the responses to refused requests.
     fn describe(description: &mut Description) {
-        description.error(401, "The credential is missing, wrong or no longer good.");
+        description.error(401, "The credential is missing, wrong or no longer valid.");
         description.throttled();
         description.error(403, "The API key lacks the scope, or the user may not do this.");
     }
@@ -32,15 +32,15 @@ pub(super) struct SelfOrAdministrator(pub(super) Caller);
 
 impl Guard for Anonymous {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
-        // Whoever signs in shows a password in the body.
-        context.app.tls_policy.check(context, true)?;
+        // Signing in presents a password in the body.
+        context.app.tls_policy.accept_password(context.transport())?;
         Ok(Self { state: Arc::clone(&context.app.state), address: context.address() })
     }
 
     fn describe(description: &mut Description) {
         description.error(401, "The user name or the password is wrong.");
         description.throttled();
-        description.error(403, "The server takes credentials over TLS alone.");
+        description.error(403, "The server accepts credentials over TLS only.");
     }
 }
 
@@ -48,17 +48,22 @@ impl Guard for Caller {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
         let headers = context.headers(header::AUTHORIZATION);
         if let Some(header) = headers.clone().next() {
-            context.app.tls_policy.check(context, Credential::is_basic(header))?;
+            accept(&context.app.tls_policy, header, context.transport())?;
         }
         let caller = context.app.state.authenticate(headers, context.address()).await?;
         context.identity = RequestIdentity { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
-        let (controller, action) = (context.operation.controller, context.operation.action);
+        let RequiredScope { controller, action } = context.scope;
         if caller.permits(controller, action) {
             Ok(caller)
         } else {
             Err(Forbidden::Scope { controller, action }.into())
         }
     }
+}
+
+/// Accepts the credential of an `Authorization` header that came that way.
+fn accept(policy: &TlsPolicy, header: &[u8], transport: Transport) -> Result<(), Unencrypted> {
+    if Credential::is_basic(header) { policy.accept_password(transport) } else { policy.accept_token(transport) }
 }
 
 impl Guard for Administrator {
@@ -71,7 +76,7 @@ impl Guard for Administrator {
 impl Guard for SelfOrAdministrator {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
         let caller = Caller::admit(context).await?;
-        let is_admitted = is_self_or_administrator(&caller, path_id(context));
+        let is_admitted = is_self_or_administrator(&caller, context.path_id());
         if is_admitted { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
     }
 }

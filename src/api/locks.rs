@@ -1,12 +1,15 @@
 //! Locks over HTTP.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     context::RequestContext,
+    date_time::DateTime,
+    description::Description,
     error::ApiError,
-    input::{Input, text_in_query},
-    openapi::Description,
+    input::Input,
+    query,
     reply::{Listed, Listing, NoContent},
 };
 use crate::{
@@ -15,47 +18,55 @@ use crate::{
     service::locks::{self, Lock, LockFilter, LockKind},
 };
 
-/// A lock as clients see one.
-#[derive(Serialize)]
+/// An account, an address or both, locked out after failed attempts.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "lock")]
 pub(super) struct LockView {
+    /// What is locked out: an account from one address, an address from all accounts that are new to it, or an account from all addresses that are new to it.
+    #[schemars(with = "String", extend("enum" = ["account_from_address", "address", "account"]))]
     kind: LockKind,
+    /// The account's name; left out for an unknown name.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<Username>,
+    /// An IPv4 address, or the /64 that an IPv6 address is in.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<Network>,
+    /// The number of failed attempts that count.
     failures: u32,
-    waits_until: String,
+    /// When the next attempt is accepted.
+    waits_until: DateTime,
 }
 
 impl From<Lock> for LockView {
     fn from(Lock { kind, username, address, failures, waits_until }: Lock) -> Self {
-        Self { kind, username, address, failures, waits_until: waits_until.to_string() }
+        Self { kind, username, address, failures, waits_until: DateTime(waits_until) }
     }
 }
 
 impl Listed for LockView {
-    const SCHEMA: &'static str = "lock_collection";
     const COLLECTION: &'static str = "locks";
 }
 
 impl Input for LockFilter {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
-        let query = context.http.query_string();
+        let given = context.http.query_string();
         // A mistyped name would clear them all.
-        if form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name != "username" && name != "address") {
-            return Err(ApiError::Malformed("Only a username and an address tell which locks are meant.".to_owned()));
+        if form_urlencoded::parse(given.as_bytes()).any(|(name, _)| name != "username" && name != "address") {
+            return Err(ApiError::Malformed("The only parameters are username and address.".to_owned()));
         }
-        let address = text_in_query(query, "address")?.map(|address| {
+        let address = query::text(given, "address")?.map(|address| {
             let malformed = || ApiError::Malformed("The address is not an IP address.".to_owned());
             Network::parse(&address).ok_or_else(malformed)
         });
-        Ok(Self { username: text_in_query(query, "username")?, address: address.transpose()? })
+        Ok(Self { username: query::text(given, "username")?, address: address.transpose()? })
     }
 
     fn describe(description: &mut Description) {
         description.query_parameter("username", "Only the locks of this account.");
         description.query_parameter("address", "Only the locks of this IP address, or of the /64 that it is in.");
-        description.error(400, "The username or the address is empty or is none, or something else is given.");
+        description.error(400, "The username or the address is empty or invalid, or there is another parameter.");
     }
 }
 

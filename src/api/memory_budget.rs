@@ -12,9 +12,8 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     web::Bytes,
 };
+use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::error::ApiError;
 
 /// What a connection may have under way without asking, and in what pieces an answer goes to the socket.
 ///
@@ -33,6 +32,11 @@ pub struct MemoryBudget {
     free: Arc<Semaphore>,
     whole: u32,
 }
+
+/// The memory for large bodies and answers is in use by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the memory for large bodies and answers is in use")]
+pub(super) struct BudgetExhausted;
 
 /// A part of that memory, given back when this is dropped.
 #[derive(Debug)]
@@ -53,8 +57,8 @@ impl MemoryBudget {
     /// A share for up to that many bytes; half of the memory is enough for as many as there may be.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if others have what is needed.
-    pub(super) fn room_for(&self, most: usize) -> Result<Permit, ApiError> {
+    /// [`BudgetExhausted`] if others have what is needed.
+    pub(super) fn room_for(&self, most: usize) -> Result<Permit, BudgetExhausted> {
         let mut permit = self.permit();
         permit.grow_to(most.min((self.whole as usize) << 9))?;
         Ok(permit)
@@ -70,8 +74,8 @@ impl Permit {
     /// Makes the share large enough for that many bytes; what is larger than the whole memory takes all of it.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if others have what is needed.
-    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+    /// [`BudgetExhausted`] if others have what is needed.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         if bytes <= self.bytes {
             return Ok(());
         }
@@ -80,7 +84,7 @@ impl Permit {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let needed = u32::try_from((wanted - SMALL).div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.memory.whole);
         let more = Arc::clone(&self.memory.free).try_acquire_many_owned(needed.saturating_sub(held));
-        let more = more.map_err(|_| ApiError::BudgetExhausted)?;
+        let more = more.map_err(|_| BudgetExhausted)?;
         match &mut self.kept {
             Some(kept) => kept.merge(more),
             None => self.kept = Some(more),
@@ -102,8 +106,8 @@ impl ResponseBudget<'_> {
     /// A share for that many bytes.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if others have what is needed.
-    pub(super) fn permit(self, bytes: usize) -> Result<Permit, ApiError> {
+    /// [`BudgetExhausted`] if others have what is needed.
+    pub(super) fn permit(self, bytes: usize) -> Result<Permit, BudgetExhausted> {
         let mut permit = self.memory.permit();
         let grown = permit.grow_to(bytes);
         if self.may_be_refused {
@@ -130,17 +134,17 @@ impl BudgetedBuffer {
     /// One that is written from records of that many bytes, which go as it grows.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if there is no memory for the records.
-    pub(super) fn in_place_of(response_budget: ResponseBudget<'_>, records: usize) -> Result<Self, ApiError> {
+    /// [`BudgetExhausted`] if there is no memory for the records.
+    pub(super) fn in_place_of(response_budget: ResponseBudget<'_>, records: usize) -> Result<Self, BudgetExhausted> {
         Ok(Self { permit: response_budget.permit(records)?, ..Self::new(response_budget) })
     }
 
     /// Adds to it.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if there is no memory for more.
-    pub(super) fn put(&mut self, more: &[u8]) -> Result<(), ApiError> {
-        self.write_all(more).map_err(|_| ApiError::BudgetExhausted)
+    /// [`BudgetExhausted`] if there is no memory for more.
+    pub(super) fn put(&mut self, more: &[u8]) -> Result<(), BudgetExhausted> {
+        self.write_all(more).map_err(|_| BudgetExhausted)
     }
 
     /// How much was written.
@@ -158,7 +162,7 @@ impl BudgetedBuffer {
         body(self.bytes.into(), self.permit)
     }
 
-    fn make_room(&mut self, length: usize) -> Result<(), ApiError> {
+    fn make_room(&mut self, length: usize) -> Result<(), BudgetExhausted> {
         let wanted = length.max(self.bytes.capacity() / 2 * 3);
         let grown = self.permit.grow_to(wanted);
         if self.may_be_refused {
@@ -187,8 +191,8 @@ impl Write for BudgetedBuffer {
 /// The body of an answer that is there already.
 ///
 /// # Errors
-/// [`ApiError::BudgetExhausted`] if the memory for such answers is used up.
-pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, ApiError> {
+/// [`BudgetExhausted`] if the memory for such answers is used up.
+pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
     let permit = response_budget.permit(bytes.len())?;
     Ok(body(bytes, permit))
 }
@@ -227,12 +231,12 @@ mod tests {
         let (mut one, mut other) = (memory.permit(), memory.permit());
 
         assert!(one.grow_to(900 << 10).is_ok());
-        assert!(matches!(other.grow_to(200 << 10), Err(ApiError::BudgetExhausted)));
+        assert!(matches!(other.grow_to(200 << 10), Err(BudgetExhausted)));
         assert!(other.grow_to(SMALL).is_ok());
         drop(one);
         assert!(other.grow_to(900 << 10).is_ok());
         assert!(other.grow_to(9 << 20).is_ok(), "one that is larger than all takes all");
-        assert!(matches!(memory.permit().grow_to(SMALL + 1), Err(ApiError::BudgetExhausted)));
+        assert!(matches!(memory.permit().grow_to(SMALL + 1), Err(BudgetExhausted)));
     }
 
     #[test]

@@ -2,27 +2,36 @@
 
 mod api_keys;
 mod audit;
+mod body;
 mod configurations;
 mod connection;
 mod context;
 mod cors;
+mod date_time;
+mod description;
 pub mod entry;
 mod error;
+mod error_body;
 mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
 mod input;
 mod json;
+mod json_object;
+mod json_response;
 mod locks;
 mod memory_budget;
 mod mount;
 pub mod openapi;
 pub mod operations;
+mod path_segment;
 mod public_endpoints;
+mod query;
 mod rate_limited_log;
 mod reply;
 mod routes;
+mod schema;
 mod sessions;
 mod systems;
 mod tls_policy;

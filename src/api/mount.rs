@@ -1,11 +1,13 @@
-//! Makes of a row and its handler something that answers requests: guard first, then inputs, then the handler.
+//! Turns a row and its handler into something that answers requests: guard first, then inputs, then the handler.
 
 use std::future::Future;
 
 use actix_web::HttpResponse;
 use futures_util::future::LocalBoxFuture;
 
-use super::{context::RequestContext, error::ApiError, guard::Guard, input::Input, openapi::Description, reply::Reply};
+use super::{
+    context::RequestContext, description::Description, error::ApiError, guard::Guard, input::Input, reply::Reply,
+};
 
 /// A handler: its first parameter is its guard, its others are its inputs.
 pub(super) trait Handler<G, I>: Copy + Send + Sync + 'static {
@@ -61,7 +63,7 @@ pub(super) struct Mounted {
     pub(super) describe: fn(&mut Description),
 }
 
-/// Mounts a handler behind the guard that its row names.
+/// Mounts a handler after the guard that its row names.
 pub(super) fn mount<G: Guard + 'static, I: Input + 'static, H: Handler<G, I>>(handler: H) -> Mounted {
     Mounted {
         run: Box::new(move |context| Box::pin(answer::<G, I, H>(handler, context))),
@@ -77,9 +79,9 @@ async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
     handler: H,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, ApiError> {
-    // Admit before parsing: a stranger must not learn from a 400 or 404 what is behind the door.
+    // Admit before parsing: a caller without a valid credential must not learn from a 400 or 404 what exists.
     let guard = G::admit(context).await?;
     let inputs = I::read(context).await?;
     let reply = handler.call(guard, inputs).await?;
-    reply.into_response(context.response_budget()).await
+    Ok(reply.into_response(context.response_budget()).await?)
 }

@@ -107,10 +107,10 @@ operations! {
     index_system_users GET "/users/-/systems" users / systems Administrator systems::users;
     /// List all system groups.
     index_system_groups GET "/groups/-/systems" groups / systems Administrator systems::groups;
-    /// Lists the entries of the audit log that are in the store, the oldest first.
+    /// Lists the audit log's entries that are in the store, the oldest first.
     index_audit GET "/audit" audit / index Administrator audit::index;
-    /// Lists the accounts and addresses on which failed tries make further ones wait.
+    /// Lists locked-out accounts and addresses.
     index_locks GET "/locks" locks / index Administrator locks::index;
-    /// Clears the locks of an account, of an address, of the one from the other, or all of them.
+    /// Clears the locks of an account, of an address, of an account from one address, or all of them.
     destroy_locks DELETE "/locks" locks / destroy Administrator locks::destroy;
 }

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{context::App, error::ApiError, memory_budget::ResponseBudget, openapi, reply, routes::allow};
+use super::{context::App, error::ApiError, json_response, memory_budget::ResponseBudget, openapi, routes::allow};
 
 /// A path that is no operation's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl PublicEndpoint {
             Self::Readiness => Ok(ready(app)),
             Self::OpenApi => {
                 let response_budget = ResponseBudget { memory: &app.memory_budget, may_be_refused: true };
-                reply::ready(response_budget, openapi::DOCUMENT.clone())
+                Ok(json_response::ready(response_budget, openapi::DOCUMENT.clone())?)
             }
         }
     }
@@ -69,11 +69,11 @@ fn ready(app: &App) -> HttpResponse {
         None => status("ready"),
         Some(last) => {
             let body = json!({"status": "ready", "last_backup": last});
-            reply::json(actix_web::http::StatusCode::OK, &body)
+            json_response::small(actix_web::http::StatusCode::OK, &body)
         }
     }
 }
 
 fn status(status: &str) -> HttpResponse {
-    reply::json(actix_web::http::StatusCode::OK, &json!({"status": status}))
+    json_response::small(actix_web::http::StatusCode::OK, &json!({"status": status}))
 }

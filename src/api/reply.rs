@@ -1,53 +1,50 @@
 //! What handlers answer: the type is the status.
 
-use std::{io::ErrorKind, marker::PhantomData};
+use std::{borrow::Cow, marker::PhantomData};
 
 use actix_web::{
     HttpResponse,
-    body::MessageBody,
     http::{
         StatusCode,
         header::{self, HeaderValue},
     },
     web::Bytes,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
+use serde_json::{Map, json};
 use tokio::task::yield_now;
 
 use super::{
     context::RequestIdentity,
-    error::ApiError,
-    memory_budget::{BudgetedBuffer, DEFAULT, ResponseBudget, ready_body},
-    openapi::Description,
+    description::Description,
+    json_response,
+    memory_budget::{BudgetExhausted, BudgetedBuffer, ResponseBudget},
 };
 use crate::{domain::Id, secret::Secret, store::Slice};
 
 /// After how much of a list others have their turn.
 const TURN: usize = 256 << 10;
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer of an operation that went well.
 pub(super) trait Reply: Sized {
     /// The answer.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if there is no memory for it and it may be refused.
-    fn into_response(self, response_budget: ResponseBudget<'_>)
-    -> impl Future<Output = Result<HttpResponse, ApiError>>;
+    /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
+    fn into_response(
+        self,
+        response_budget: ResponseBudget<'_>,
+    ) -> impl Future<Output = Result<HttpResponse, BudgetExhausted>>;
 
     fn describe(description: &mut Description);
 }
 
 /// A record as clients see it.
-pub(super) trait View: Serialize {
-    /// The view's schema among the document's components.
-    const SCHEMA: &'static str;
-}
+pub(super) trait View: Serialize + JsonSchema {}
 
 /// A record as it is in a list.
-pub(super) trait Listed: Serialize {
-    /// The list's schema among the document's components.
-    const SCHEMA: &'static str;
+pub(super) trait Listed: Serialize + JsonSchema {
     /// The member that the list is in.
     const COLLECTION: &'static str;
 
@@ -73,8 +70,8 @@ pub(super) struct SignedIn<V> {
 /// 204.
 pub(super) struct NoContent;
 
-/// An answer in whose place a 422 may come although there is no body that could be wrong.
-pub(super) struct Permitted<R>(pub(super) R);
+/// Documents an additional 422 for an operation without a body.
+pub(super) struct MayBeInvalid<R>(pub(super) R);
 
 /// The 200 of another reply, whose body is JSON already.
 pub(super) struct Encoded<R> {
@@ -112,13 +109,13 @@ impl<V: Listed> Listing<V> {
     /// Writes the list as JSON. Others have their turn in between, because a long one takes seconds.
     ///
     /// # Errors
-    /// [`ApiError::BudgetExhausted`] if there is no memory for what is written.
-    pub(super) async fn write_to(self, answer: &mut BudgetedBuffer) -> Result<(), ApiError> {
+    /// [`BudgetExhausted`] if there is no memory for what is written.
+    pub(super) async fn write_to(self, answer: &mut BudgetedBuffer) -> Result<(), BudgetExhausted> {
         let mut paused_at = 0;
         let mut before = format!("{{\"{}\":[", V::COLLECTION);
         for item in self.items {
             answer.put(before.as_bytes())?;
-            put(answer, &item)?;
+            json_response::write(answer, &item)?;
             ",".clone_into(&mut before);
             if answer.len() - paused_at > TURN {
                 paused_at = answer.len();
@@ -132,29 +129,43 @@ impl<V: Listed> Listing<V> {
     }
 }
 
+impl<V: Listed> JsonSchema for Listing<V> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}_collection", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let items = generator.subschema_for::<V>();
+        let mut properties = Map::new();
+        properties.insert("count".to_owned(), json!({"type": "integer", "readOnly": true}));
+        properties.insert(V::COLLECTION.to_owned(), json!({"type": "array", "readOnly": true, "items": items}));
+        json_schema!({"type": "object", "properties": properties})
+    }
+}
+
 impl<V: View> Reply for Shown<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
-        json_within(response_budget, StatusCode::OK, &self.0)
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+        json_response::within(response_budget, StatusCode::OK, &self.0)
     }
 
     fn describe(description: &mut Description) {
-        description.success(200, Some(V::SCHEMA));
+        description.success::<V>(200);
     }
 }
 
 impl<V: View> Reply for Created<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
-        json_within(response_budget, StatusCode::CREATED, &self.0)
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+        json_response::within(response_budget, StatusCode::CREATED, &self.0)
     }
 
     fn describe(description: &mut Description) {
-        description.success(201, Some(V::SCHEMA));
+        description.success::<V>(201);
     }
 }
 
 impl<V: View> Reply for SignedIn<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
-        let mut response = json_within(response_budget, StatusCode::CREATED, &self.view)?;
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+        let mut response = json_response::within(response_budget, StatusCode::CREATED, &self.view)?;
         let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
         response.headers_mut().insert(header::AUTHORIZATION, value);
@@ -163,23 +174,23 @@ impl<V: View> Reply for SignedIn<V> {
     }
 
     fn describe(description: &mut Description) {
-        description.success(201, Some(V::SCHEMA));
+        description.success::<V>(201);
         description.token_header(201);
     }
 }
 
 impl Reply for NoContent {
-    async fn into_response(self, _: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+    async fn into_response(self, _: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         Ok(HttpResponse::NoContent().finish())
     }
 
     fn describe(description: &mut Description) {
-        description.success(204, None);
+        description.no_content();
     }
 }
 
-impl<R: Reply> Reply for Permitted<R> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+impl<R: Reply> Reply for MayBeInvalid<R> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         self.0.into_response(response_budget).await
     }
 
@@ -190,21 +201,21 @@ impl<R: Reply> Reply for Permitted<R> {
 }
 
 impl<V: Listed> Reply for Listing<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         // What is written takes the place of the records one by one.
         let mut answer = BudgetedBuffer::in_place_of(response_budget, self.items.iter().map(V::bytes).sum())?;
         self.write_to(&mut answer).await?;
-        Ok(encoded(StatusCode::OK, answer.into_body()))
+        Ok(json_response::encoded(StatusCode::OK, answer.into_body()))
     }
 
     fn describe(description: &mut Description) {
-        description.success(200, Some(V::SCHEMA));
+        description.success::<Self>(200);
     }
 }
 
 impl<R: Reply> Reply for Encoded<R> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, ApiError> {
-        ready(response_budget, self.body)
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+        json_response::ready(response_budget, self.body)
     }
 
     fn describe(description: &mut Description) {
@@ -212,57 +223,16 @@ impl<R: Reply> Reply for Encoded<R> {
     }
 }
 
-/// An answer with a JSON body, in memory that is taken while it is written.
-fn json_within(
-    response_budget: ResponseBudget<'_>,
-    status: StatusCode,
-    body: &impl Serialize,
-) -> Result<HttpResponse, ApiError> {
-    let mut answer = BudgetedBuffer::new(response_budget);
-    put(&mut answer, body)?;
-    Ok(encoded(status, answer.into_body()))
-}
-
-fn put(answer: &mut BudgetedBuffer, value: &impl Serialize) -> Result<(), ApiError> {
-    serde_json::to_writer(answer, value).map_err(|error| {
-        assert_eq!(error.io_error_kind(), Some(ErrorKind::OutOfMemory), "views have text keys and finite numbers");
-        ApiError::BudgetExhausted
-    })
-}
-
-/// 200 with a body that is JSON already.
-///
-/// # Errors
-/// [`ApiError::BudgetExhausted`] if there is no memory to hand it on.
-pub(super) fn ready(response_budget: ResponseBudget<'_>, body: Bytes) -> Result<HttpResponse, ApiError> {
-    Ok(encoded(StatusCode::OK, ready_body(response_budget, body)?))
-}
-
-/// An answer with a small JSON body.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    encoded(status, encode(body))
-}
-
-/// A view as JSON.
-pub(super) fn encode(body: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(DEFAULT);
-    serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");
-    bytes
-}
-
-fn encoded(status: StatusCode, body: impl MessageBody + 'static) -> HttpResponse {
-    HttpResponse::build(status).insert_header((header::CONTENT_TYPE, JSON)).body(body)
-}
-
 #[cfg(test)]
 mod tests {
-    use actix_web::body::BodySize;
+    use actix_web::body::{BodySize, MessageBody};
     use futures_util::FutureExt;
 
     use super::*;
     use crate::api::MemoryBudget;
 
     /// A text, and how much room it is said to take.
+    #[derive(JsonSchema)]
     struct Text(String, usize);
 
     impl Serialize for Text {
@@ -272,7 +242,6 @@ mod tests {
     }
 
     impl Listed for Text {
-        const SCHEMA: &'static str = "texts";
         const COLLECTION: &'static str = "texts";
 
         fn bytes(&self) -> usize {

@@ -1,8 +1,13 @@
 //! Sessions over HTTP.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
 use super::{
     error::ApiError,
-    input::{Body, FromObject, JsonObject},
+    input::{Body, FromObject},
+    json_object::JsonObject,
     reply::{NoContent, SignedIn},
     users::UserView,
 };
@@ -12,13 +17,14 @@ use crate::{
     service::sessions,
 };
 
-/// What sign_in is given; `None` if it cannot be anybody's, which is no better than a wrong password.
+/// The credentials in the body; `None` if no account can have them, which is the same as a wrong password.
 pub(super) struct SignIn(Option<(String, PresentedPassword)>);
 
 impl FromObject for SignIn {
-    const SCHEMA: &'static str = "sign_in";
+    type Schema = Self;
+
     const MAY_BE_INVALID: bool = false;
-    const IS_FROM_STRANGERS: bool = true;
+    const IS_ANONYMOUS: bool = true;
 
     fn from_object(object: JsonObject, _: &Policy) -> Self {
         Self(object.nested("user").and_then(|user| {
@@ -26,6 +32,20 @@ impl FromObject for SignIn {
             let password = PresentedPassword::parse(user.raw_text("password")?)?;
             Some((username.to_owned(), password))
         }))
+    }
+}
+
+impl JsonSchema for SignIn {
+    fn schema_name() -> Cow<'static, str> {
+        "sign_in".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let credentials = json_schema!({
+            "type": "object",
+            "properties": {"username": {"type": "string"}, "password": {"type": "string"}},
+        });
+        json_schema!({"type": "object", "properties": {"user": credentials}})
     }
 }
 

@@ -1,28 +1,41 @@
 //! The operating system's users and groups over HTTP.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
     error::ApiError,
     reply::{Listed, Listing},
+    schema::all_optional,
 };
 use crate::{
     auth::Administrator,
     system::{SystemGroup, SystemUser},
 };
 
-#[derive(Serialize)]
+/// A user of the operating system.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "system_user", transform = all_optional)]
 pub(super) struct SystemUserView {
+    #[schemars(extend("readOnly" = true))]
     name: String,
+    #[schemars(extend("readOnly" = true))]
     uid: u32,
+    #[schemars(extend("readOnly" = true))]
     gid: u32,
+    #[schemars(extend("readOnly" = true))]
     info: String,
 }
 
-#[derive(Serialize)]
+/// A group of the operating system.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "system_group", transform = all_optional)]
 pub(super) struct SystemGroupView {
+    #[schemars(extend("readOnly" = true))]
     name: String,
+    #[schemars(extend("readOnly" = true))]
     gid: u32,
+    #[schemars(extend("readOnly" = true))]
     users: Vec<String>,
 }
 
@@ -39,12 +52,10 @@ impl From<SystemGroup> for SystemGroupView {
 }
 
 impl Listed for SystemUserView {
-    const SCHEMA: &'static str = "system_user_collection";
     const COLLECTION: &'static str = "users";
 }
 
 impl Listed for SystemGroupView {
-    const SCHEMA: &'static str = "system_group_collection";
     const COLLECTION: &'static str = "groups";
 }
 

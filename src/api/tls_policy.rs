@@ -1,43 +1,69 @@
-//! What becomes of credentials that anybody on the way could read.
+//! Which credentials are accepted over plain HTTP.
 
 use std::net::SocketAddr;
 
-use super::{context::RequestContext, error::ApiError, rate_limited_log::RateLimitedLog};
+use thiserror::Error;
 
-/// Whether credentials are taken over plain HTTP from another machine.
-#[derive(Debug)]
+use super::rate_limited_log::RateLimitedLog;
+use crate::clock::Clock;
+
+/// Whether credentials are accepted over plain HTTP from another machine.
 pub struct TlsPolicy {
     is_required: bool,
+    clock: Clock,
     warning: RateLimitedLog,
 }
 
+/// How a request reached this server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transport {
+    /// The other end of the connection, `None` if the system does not know it.
+    pub(super) peer: Option<SocketAddr>,
+    /// Whether this server decrypted the request.
+    pub(super) is_encrypted: bool,
+}
+
+/// A credential came over plain HTTP from another machine, and TLS is required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a credential came over plain HTTP, and TLS is required")]
+pub(super) struct Unencrypted;
+
 impl TlsPolicy {
-    /// Refuses them if it `is_required`, or else warns of passwords.
+    /// A policy that refuses credentials over plain HTTP if TLS `is_required`, and else logs a warning about passwords.
     #[must_use]
-    pub fn new(is_required: bool) -> Self {
-        Self { is_required, warning: RateLimitedLog::default() }
+    pub fn new(is_required: bool, clock: Clock) -> Self {
+        Self { is_required, clock, warning: RateLimitedLog::default() }
     }
 
-    /// Judges how a credential came.
+    /// Accepts a token or an API key that came that way.
     ///
     /// # Errors
-    /// [`ApiError::Unencrypted`] if others could read it and that is not permitted.
-    pub(super) fn check(&self, context: &RequestContext, is_password: bool) -> Result<(), ApiError> {
-        let peer = context.http.peer_addr();
-        if context.is_encrypted() || peer.is_some_and(is_this_machine) {
-            return Ok(());
-        }
-        if self.is_required {
-            return Err(ApiError::Unencrypted);
-        }
-        if is_password && self.warning.is_due(context.app.state.clock.now()) {
-            let from = peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
+    /// [`Unencrypted`] if others could read it and TLS is required.
+    pub(super) fn accept_token(&self, transport: Transport) -> Result<(), Unencrypted> {
+        if self.is_required && !transport.is_private() { Err(Unencrypted) } else { Ok(()) }
+    }
+
+    /// Accepts a password that came that way. One that others could read is worth a warning once an hour.
+    ///
+    /// # Errors
+    /// [`Unencrypted`] if others could read it and TLS is required.
+    pub(super) fn accept_password(&self, transport: Transport) -> Result<(), Unencrypted> {
+        self.accept_token(transport)?;
+        if !transport.is_private() && self.warning.is_due(self.clock.now()) {
+            let from = transport.peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
             log::warn!(
                 "a password came over plain HTTP from {from}, where others may read it: serve TLS (--tls-cert or \
                  --tls-self-signed), and refuse such (--require-tls)"
             );
         }
         Ok(())
+    }
+}
+
+impl Transport {
+    /// Whether nothing between the client and this server can read the request.
+    fn is_private(self) -> bool {
+        self.is_encrypted || self.peer.is_some_and(is_this_machine)
     }
 }
 

@@ -10,10 +10,7 @@ use std::{
 
 use actix_web::web::Bytes;
 
-use super::{
-    error::ApiError,
-    memory_budget::{BudgetedBuffer, MemoryBudget, ResponseBudget},
-};
+use super::memory_budget::{BudgetedBuffer, MemoryBudget, ResponseBudget};
 use crate::{domain::Page, store::Version};
 
 /// How many bytes are kept at most.
@@ -47,12 +44,12 @@ impl UserListCache {
     ///
     /// # Errors
     /// Those of writing it.
-    pub(super) async fn page(
+    pub(super) async fn page<E>(
         &self,
         page: Page,
         version: Version,
-        write: impl AsyncFnOnce(&mut BudgetedBuffer) -> Result<(), ApiError>,
-    ) -> Result<Bytes, ApiError> {
+        write: impl AsyncFnOnce(&mut BudgetedBuffer) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
         if let Some(body) = self.kept().under(version).user_list_cache.get(&page) {
             return Ok(body.clone());
         }
@@ -95,6 +92,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::api::memory_budget::BudgetExhausted;
 
     const BEFORE: Version = Version::of(1);
     const AFTER: Version = Version::of(2);
@@ -111,7 +109,7 @@ mod tests {
         user_list_cache: &UserListCache,
         page: Page,
         version: Version,
-        write: impl FnOnce(&mut BudgetedBuffer) -> Result<(), ApiError>,
+        write: impl FnOnce(&mut BudgetedBuffer) -> Result<(), BudgetExhausted>,
     ) -> Bytes {
         let page = user_list_cache.page(page, version, async |answer: &mut BudgetedBuffer| write(answer));
         page.now_or_never().expect("nothing is waited for").unwrap()

@@ -2,64 +2,82 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{
+    date_time::DateTime,
     error::ApiError,
     guard::SelfOrAdministrator,
-    input::{Body, FromObject, JsonObject, PathId},
+    input::{Body, FromObject, PathId},
+    json_object::JsonObject,
+    json_response::encode,
     memory_budget::BudgetedBuffer,
-    reply::{Created, Encoded, Listed, Listing, NoContent, Permitted, Shown, View, encode},
+    reply::{Created, Encoded, Listed, Listing, MayBeInvalid, NoContent, Shown, View},
+    schema::all_optional,
     user_list_cache::UserListCache,
 };
 use crate::{
     auth::{Administrator, Caller, Policy},
-    domain::{Email, NewPassword, Page, SystemId, User, Username},
+    domain::{Email, Id, NewPassword, Page, SystemId, User, Username},
     service::users::{self, UserDraft},
 };
 
-/// A user as clients see one: never with the password or what it is checked against.
-pub(super) struct UserView(User);
+/// An account.
+// Never the password or what it is checked against: only the schema, which bodies share, has that member.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "user", transform = with_password)]
+pub(super) struct UserView {
+    #[schemars(with = "u32", extend("readOnly" = true))]
+    id: Id,
+    #[schemars(with = "u32")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<SystemId>,
+    #[schemars(with = "u32")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_id: Option<SystemId>,
+    #[schemars(with = "String")]
+    username: Username,
+    #[schemars(with = "String")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<Email>,
+    is_admin: bool,
+    #[schemars(extend("readOnly" = true))]
+    created_at: DateTime,
+    #[schemars(extend("readOnly" = true))]
+    updated_at: DateTime,
+}
 
-impl Serialize for UserView {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let user = &self.0;
-        let mut object = serializer.serialize_struct("user", 8)?;
-        object.serialize_field("id", &user.id)?;
-        if let Some(id) = &user.user_id {
-            object.serialize_field("user_id", id)?;
-        }
-        if let Some(id) = &user.group_id {
-            object.serialize_field("group_id", id)?;
-        }
-        object.serialize_field("username", &user.username)?;
-        if let Some(email) = &user.email {
-            object.serialize_field("email", email)?;
-        }
-        object.serialize_field("is_admin", &user.is_admin)?;
-        object.serialize_field("created_at", user.created_at.text().as_str())?;
-        object.serialize_field("updated_at", user.updated_at.text().as_str())?;
-        object.end()
-    }
+fn with_password(schema: &mut Schema) {
+    all_optional(schema);
+    schema.pointer_mut("/properties").expect("a user has members")["password"] =
+        json!({"type": "string", "description": "Creation and update only"});
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
-        Self(user)
+        Self {
+            id: user.id,
+            user_id: user.user_id,
+            group_id: user.group_id,
+            username: user.username,
+            email: user.email,
+            is_admin: user.is_admin,
+            created_at: DateTime(user.created_at),
+            updated_at: DateTime(user.updated_at),
+        }
     }
 }
 
-impl View for UserView {
-    const SCHEMA: &'static str = "user";
-}
+impl View for UserView {}
 
 impl Listed for UserView {
-    const SCHEMA: &'static str = "user_collection";
     const COLLECTION: &'static str = "users";
 }
 
 impl FromObject for UserDraft {
-    const SCHEMA: &'static str = "user";
+    type Schema = UserView;
 
     fn from_object(mut object: JsonObject, policy: &Policy) -> Self {
         Self {
@@ -75,7 +93,7 @@ impl FromObject for UserDraft {
 }
 
 pub(super) async fn show_current(caller: Caller) -> Result<Encoded<Shown<UserView>>, ApiError> {
-    Ok(Encoded::new(caller.user.told(|user| encode(&UserView(user.clone())).into())))
+    Ok(Encoded::new(caller.user.told(|user| encode(&UserView::from(user.clone())).into())))
 }
 
 pub(super) async fn index(
@@ -84,8 +102,9 @@ pub(super) async fn index(
     user_list_cache: Arc<UserListCache>,
 ) -> Result<Encoded<Listing<UserView>>, ApiError> {
     let version = administrator.0.store().users_version();
-    let write = async |answer: &mut BudgetedBuffer| {
-        Listing::of(users::index(&administrator, page)?, UserView::from).write_to(answer).await
+    let write = async |buffer: &mut BudgetedBuffer| -> Result<(), ApiError> {
+        let slice = users::index(&administrator, page)?;
+        Ok(Listing::of(slice, UserView::from).write_to(buffer).await?)
     };
     Ok(Encoded::new(user_list_cache.page(page, version, write).await?))
 }
@@ -115,7 +134,7 @@ pub(super) async fn update(
 pub(super) async fn destroy(
     administrator: Administrator,
     PathId(id): PathId,
-) -> Result<Permitted<NoContent>, ApiError> {
+) -> Result<MayBeInvalid<NoContent>, ApiError> {
     users::destroy(&administrator, id).await?;
-    Ok(Permitted(NoContent))
+    Ok(MayBeInvalid(NoContent))
 }

@@ -4,41 +4,67 @@
 //! later version adds to it, older lines stay what they are.
 
 use data_encoding::HEXLOWER;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::{Account, AuditEntry, AuthMethod, Event, Outcome, Target};
 
-/// An entry as it is told; members that it has nothing for are left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An entry of the audit log; members without a value are left out.
+// These comments and attributes are also the entry's schema in the OpenAPI document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "audit_entry")]
 pub struct EntryView<'a> {
+    /// Counts the entries from 1 up, without gaps.
     id: u64,
+    #[schemars(extend("format" = "date-time"))]
     at: String,
+    /// What was done; for an operation its scope, as in `users / create`.
     action: &'static str,
+    /// `had_to_wait` is an attempt that was answered with 429, without a check of its password or key.
+    #[schemars(extend("enum" = ["done", "refused", "had_to_wait"]))]
     result: &'static str,
+    /// The account that did it.
+    #[schemars(with = "u32")]
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<u32>,
+    /// The account's name at that time.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
+    /// In place of both where no account has the given name.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     username_hash: Option<String>,
+    #[schemars(extend("enum" = ["password", "session", "api_key", "local", "server"]))]
     credential: &'static str,
+    #[schemars(with = "Uuid")]
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<Uuid>,
+    #[schemars(with = "u32")]
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_id: Option<u32>,
+    /// The operating system's user who ran the command.
+    #[schemars(with = "u32")]
     #[serde(skip_serializing_if = "Option::is_none")]
     system_uid: Option<u32>,
+    /// The client's address.
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    #[schemars(with = "String", extend("enum" = ["user", "configuration", "api_key", "session"]))]
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'static str>,
+    #[schemars(with = "u32")]
     #[serde(skip_serializing_if = "Option::is_none")]
     target_id: Option<u32>,
+    #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     target_name: Option<String>,
+    /// The members that were changed, or the settings in force.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     details: &'a [String],
+    /// How many alike events are summed up in this entry.
     count: u64,
 }
 

@@ -165,7 +165,7 @@ async fn serve_from(
         memory_budget,
         limits: settings.limits,
         origins: Origins::new(&settings.origins),
-        tls_policy: TlsPolicy::new(settings.require_tls),
+        tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
         backups: log,
     });
     let scheme = if certificate.is_some() { "https" } else { "http" };

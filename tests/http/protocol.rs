@@ -116,7 +116,11 @@ fn a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has() {
                 let reply = client.send(&Request::whole(method, &path)).expect(405);
 
                 assert_eq!(allow(&reply), allowed(&known), "{method} {path}");
-                assert_eq!(reply.json(), json!({"error": "This path does not have this method."}), "{method} {path}");
+                assert_eq!(
+                    reply.json(),
+                    json!({"error": "This path does not support this method."}),
+                    "{method} {path}"
+                );
             }
         }
     }
@@ -204,7 +208,7 @@ fn a_path_is_found_as_it_is_written_or_not_at_all_and_nobody_learns_more() {
             for client in &clients {
                 let reply = client.send(&Request::whole(method, path)).expect(404);
 
-                let body = if method == "HEAD" { "" } else { r#"{"error":"There is nothing here."}"# };
+                let body = if method == "HEAD" { "" } else { r#"{"error":"Not found."}"# };
                 assert_eq!(reply.text(), body, "{method} {path}");
                 assert_eq!(reply.header("www-authenticate"), None, "{method} {path}");
             }

@@ -85,7 +85,7 @@ fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
         for answer in answers(&test_app, waiting).await {
             assert_eq!((answer.status, answer.header("retry-after")), (429, Some("1")));
             assert_eq!(answer.header("authorization"), None);
-            assert_eq!(answer.body, json!({"error": "Too many tries have failed; try again later."}));
+            assert_eq!(answer.body, json!({"error": "Too many attempts have failed; try again later."}));
         }
     });
 }

@@ -98,7 +98,7 @@ impl TestApp {
             memory_budget,
             limits: settings.limits,
             origins: Origins::new(&settings.origins),
-            tls_policy: TlsPolicy::new(settings.require_tls),
+            tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
             proxies: TrustedProxies::new(settings.trusted_proxies, state.clock.clone()),
             backups: BackupLog::default(),
         };

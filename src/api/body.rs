@@ -1,0 +1,110 @@
+//! Reads JSON bodies within their bounds.
+
+use std::time::Duration;
+
+use actix_web::{
+    dev::Payload,
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
+    web::BytesMut,
+};
+use futures_util::StreamExt;
+use thiserror::Error;
+
+use super::memory_budget::{BudgetExhausted, Permit};
+
+/// Why a body was not read.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(super) enum BodyError {
+    /// It has more bytes than that.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    /// It did not arrive in time.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The connection ended before it did.
+    #[error("the body is incomplete")]
+    Incomplete,
+    /// It is encoded, for example compressed.
+    #[error("the body has a Content-Encoding")]
+    Encoded,
+    /// It is not declared as JSON in UTF-8.
+    #[error("the body is not application/json in UTF-8")]
+    NotJson,
+    /// There is no memory for it.
+    #[error(transparent)]
+    BudgetExhausted(#[from] BudgetExhausted),
+}
+
+/// What one body may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyBounds {
+    pub(super) bytes: usize,
+    pub(super) deadline: Duration,
+}
+
+/// Reads the body of a request with these headers, in memory that `permit` counts.
+///
+/// # Errors
+/// [`BodyError`]; from the headers alone where they show it.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    payload: &mut Payload,
+    bounds: BodyBounds,
+    permit: &mut Permit,
+) -> Result<BytesMut, BodyError> {
+    let length = declared_length(headers);
+    if length.is_some_and(|length| length > bounds.bytes as u64) {
+        return Err(BodyError::TooLarge(bounds.bytes));
+    }
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(BodyError::Encoded);
+    }
+    if !is_json(headers) {
+        return Err(BodyError::NotJson);
+    }
+    let receiving = receive(payload, length, bounds.bytes, permit);
+    tokio::time::timeout(bounds.deadline, receiving).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Receives the body, up to its declared length: after an unsupported `Upgrade`, actix treats all following bytes as the body.
+async fn receive(
+    payload: &mut Payload,
+    length: Option<u64>,
+    limit: usize,
+    permit: &mut Permit,
+) -> Result<BytesMut, BodyError> {
+    let mut body = BytesMut::new();
+    while length.is_none_or(|length| (body.len() as u64) < length)
+        && let Some(chunk) = payload.next().await
+    {
+        let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
+        if body.len() + chunk.len() > limit {
+            return Err(BodyError::TooLarge(limit));
+        }
+        permit.grow_to(body.len() + chunk.len())?;
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(body.len()));
+    Ok(body)
+}
+
+/// Whether the body is declared, once, as JSON in UTF-8.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut declared = headers.get_all(CONTENT_TYPE);
+    let (Some(content_type), None) = (declared.next(), declared.next()) else { return false };
+    let Ok(content_type) = str::from_utf8(content_type.as_bytes()) else { return false };
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"));
+    is_json
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| !is_other_charset(name, value))
+}
+
+fn is_other_charset(name: &str, value: &str) -> bool {
+    let charset = value.trim().trim_matches('"');
+    name.trim().eq_ignore_ascii_case("charset")
+        && !["utf-8", "utf8"].iter().any(|utf8| charset.eq_ignore_ascii_case(utf8))
+}

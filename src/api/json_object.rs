@@ -1,0 +1,128 @@
+//! The members of a JSON body, each read as what it should be.
+
+use serde_json::{Map, Value};
+
+use crate::domain::{Field, Parsed, Problem, Violations};
+
+/// The longest value that a violation repeats, in characters.
+const MAX_REPEATED: usize = 255;
+
+/// The members of a body, and what is wrong with those that have been read.
+pub(super) struct JsonObject {
+    object: Map<String, Value>,
+    pub(super) violations: Violations,
+}
+
+impl JsonObject {
+    /// These members, none of them read yet.
+    pub(super) fn new(object: Map<String, Value>) -> Self {
+        Self { object, violations: Violations::none() }
+    }
+
+    /// The member's text, where it is a text.
+    pub(super) fn raw_text(&self, name: &str) -> Option<&str> {
+        self.object.get(name).and_then(Value::as_str)
+    }
+
+    /// The member's own members, where it is an object.
+    pub(super) fn nested(&self, name: &str) -> Option<Self> {
+        let object = self.object.get(name)?.as_object()?.clone();
+        Some(Self::new(object))
+    }
+
+    /// A text; `null` is the empty one.
+    pub(super) fn text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+        self.read(name, |value| match value {
+            Value::Null => parse(""),
+            Value::String(text) => parse(text),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    /// A text that is measured in bytes; its violations do not repeat it.
+    pub(super) fn text_in_bytes<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+        let parsed = match self.object.get(name) {
+            None => return Field::Absent,
+            Some(Value::Null) => parse(""),
+            Some(Value::String(text)) => parse(text),
+            Some(_) => Err(Problem::Invalid),
+        };
+        parsed.map_or_else(
+            |problem| {
+                self.violations.add_in_bytes(name, problem);
+                Field::Invalid
+            },
+            Field::Given,
+        )
+    }
+
+    /// A password; `null` is as good as absent.
+    pub(super) fn secret_text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+        match self.object.get(name) {
+            Some(Value::Null) => Field::Absent,
+            _ => self.text_in_bytes(name, parse),
+        }
+    }
+
+    /// An optional text, cleared by `null` or the empty one.
+    pub(super) fn optional_text<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Field<Option<T>> {
+        self.text(name, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
+    }
+
+    /// An optional integer, cleared by `null` or the empty text.
+    pub(super) fn optional_integer<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(i128) -> Parsed<T>,
+    ) -> Field<Option<T>> {
+        self.read(name, |value| match value {
+            Value::Null => Ok(None),
+            Value::String(text) if text.is_empty() => Ok(None),
+            Value::Number(number) => {
+                let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+                parse(integer.ok_or(Problem::Invalid)?).map(Some)
+            }
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    /// A truth value; `null` is false.
+    pub(super) fn truth(&mut self, name: &'static str) -> Field<bool> {
+        self.read(name, |value| match value {
+            Value::Null => Ok(false),
+            Value::Bool(truth) => Ok(*truth),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    /// A list; `null` is the empty one.
+    pub(super) fn list<T>(&mut self, name: &'static str, parse: impl Fn(&[Value]) -> Parsed<T>) -> Field<T> {
+        self.read(name, |value| match value {
+            Value::Null => parse(&[]),
+            Value::Array(items) => parse(items),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Parsed<T>) -> Field<T> {
+        let Some(value) = self.object.get(name) else { return Field::Absent };
+        parse(value).map_or_else(
+            |problem| {
+                let repeated = if problem == Problem::Invalid { repeatable(value) } else { None };
+                self.violations.add(name, problem, repeated);
+                Field::Invalid
+            },
+            Field::Given,
+        )
+    }
+}
+
+/// The refused value as a text, unless it is long.
+fn repeatable(value: &Value) -> Option<String> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    (text.chars().count() <= MAX_REPEATED).then_some(text)
+}

@@ -1,0 +1,68 @@
+//! Responses with a JSON body.
+
+use std::io::ErrorKind;
+
+use actix_web::{
+    HttpResponse,
+    body::MessageBody,
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, HeaderValue},
+    },
+    web::Bytes,
+};
+use serde::Serialize;
+
+use super::memory_budget::{BudgetExhausted, BudgetedBuffer, DEFAULT, ResponseBudget, ready_body};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A response with a small JSON body.
+pub(super) fn small(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+    encoded(status, encode(body))
+}
+
+/// A response with a JSON body, in memory that is taken while it is written.
+///
+/// # Errors
+/// [`BudgetExhausted`] if there is no memory for it and it may be refused.
+pub(super) fn within(
+    budget: ResponseBudget<'_>,
+    status: StatusCode,
+    body: &impl Serialize,
+) -> Result<HttpResponse, BudgetExhausted> {
+    let mut buffer = BudgetedBuffer::new(budget);
+    write(&mut buffer, body)?;
+    Ok(encoded(status, buffer.into_body()))
+}
+
+/// 200 with a body that is JSON already.
+///
+/// # Errors
+/// [`BudgetExhausted`] if there is no memory for it and it may be refused.
+pub(super) fn ready(budget: ResponseBudget<'_>, body: Bytes) -> Result<HttpResponse, BudgetExhausted> {
+    Ok(encoded(StatusCode::OK, ready_body(budget, body)?))
+}
+
+/// A response whose body is JSON already.
+pub(super) fn encoded(status: StatusCode, body: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::build(status).insert_header((CONTENT_TYPE, JSON)).body(body)
+}
+
+/// A view as JSON.
+pub(super) fn encode(body: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(DEFAULT);
+    serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");
+    bytes
+}
+
+/// Writes a view as JSON.
+///
+/// # Errors
+/// [`BudgetExhausted`] if there is no memory for it and it may be refused.
+pub(super) fn write(buffer: &mut BudgetedBuffer, value: &impl Serialize) -> Result<(), BudgetExhausted> {
+    serde_json::to_writer(buffer, value).map_err(|error| {
+        assert_eq!(error.io_error_kind(), Some(ErrorKind::OutOfMemory), "views have text keys and finite numbers");
+        BudgetExhausted
+    })
+}
