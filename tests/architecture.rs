@@ -1,7 +1,7 @@
 //! The modules depend on each other in one direction alone.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -11,6 +11,53 @@ const LAYERS: [&str; 10] =
     ["commands", "server", "admin_socket", "api", "backup", "service", "auth", "audit", "store", "domain"];
 const LEAVES: [&str; 10] =
     ["clock", "config", "directory", "error_chain", "files", "logging", "random", "secret", "system", "tls"];
+
+/// The files of `api` from top to bottom: each may use those after it.
+const API: [&str; 34] = [
+    "fuzzing",
+    "entry",
+    "public_endpoints",
+    "openapi",
+    "routes",
+    "operations",
+    "mount",
+    // Handlers.
+    "sessions",
+    "users",
+    "configurations",
+    "api_keys",
+    "audit",
+    "locks",
+    "systems",
+    // What handlers are made of.
+    "guard",
+    "input",
+    "reply",
+    "context",
+    "error",
+    // Leaves.
+    "description",
+    "error_body",
+    "schema",
+    "date_time",
+    "json_object",
+    "json_response",
+    "body",
+    "user_list_cache",
+    "memory_budget",
+    "tls_policy",
+    "forwarded",
+    "rate_limited_log",
+    "json",
+    "path_segment",
+    "query",
+];
+
+/// The files of `api` that no other file of it is needed for.
+const API_LEAVES: [&str; 2] = ["connection", "cors"];
+
+/// The folders whose files still depend on each other in circles; one that no longer does has to leave this list.
+const CIRCULAR: [&str; 3] = ["audit", "auth", "commands"];
 
 #[test]
 fn no_arrow_points_upwards() {
@@ -22,6 +69,32 @@ fn no_arrow_points_upwards() {
         }
     }
     assert!(arrows > 50, "the arrows were found: {arrows}");
+}
+
+#[test]
+fn the_files_of_the_api_use_only_files_below_them() {
+    let order: Vec<_> = API.iter().chain(&API_LEAVES).copied().collect();
+    let height = |file: &str| order.iter().position(|listed| *listed == file);
+
+    let uses = uses_within("api");
+
+    assert_eq!(uses.keys().map(String::as_str).collect::<BTreeSet<_>>(), order.iter().copied().collect());
+    for (file, used) in uses {
+        for used in used {
+            assert!(height(&file) < height(&used), "`api/{file}` uses `api/{used}`, which is above it");
+        }
+    }
+}
+
+#[test]
+fn the_files_of_a_folder_do_not_depend_on_each_other_in_circles() {
+    let folders: BTreeSet<_> = sources().into_iter().map(|(module, _)| module).collect();
+
+    let circles: BTreeMap<_, _> =
+        folders.into_iter().map(|folder| (folder.clone(), circle(uses_within(&folder)))).collect();
+
+    let circular: Vec<_> = circles.iter().filter(|(_, files)| !files.is_empty()).collect();
+    assert_eq!(circular.iter().map(|(folder, _)| folder.as_str()).collect::<Vec<_>>(), CIRCULAR, "{circular:?}");
 }
 
 /// Whoever serves requests writes through `AppState::write`, which leaves an entry in the audit log.
@@ -52,7 +125,8 @@ fn only_the_store_names_its_libraries() {
             assert!(module == "store" || !text.contains(library), "{} names {library}", file.display());
         }
         for framework in ["actix_web::http", "serde_json"] {
-            let is_outside = ["api", "server", "commands", "admin_socket", "backup", "audit"].contains(&module.as_str());
+            let is_outside =
+                ["api", "server", "commands", "admin_socket", "backup", "audit"].contains(&module.as_str());
             let is_test =
                 text.find("#[cfg(test)]").is_some_and(|tests| text.find(framework).is_some_and(|at| at > tests));
             assert!(is_outside || is_test || !text.contains(framework), "{} names {framework}", file.display());
@@ -104,39 +178,106 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The modules behind each `crate::`, those in braces included.
-fn used_modules(text: &str) -> Vec<String> {
-    let mut modules = Vec::new();
-    for (at, found) in text.match_indices("crate::") {
-        let rest = &text[at + found.len()..];
-        match rest.strip_prefix('{') {
-            Some(list) => modules.extend(first_words_of_items(list)),
-            None => modules.push(first_word(rest)),
-        }
+/// For each file or folder directly in this folder of `src`, which others of them it uses. Items that `mod.rs` exports count
+/// as used from the file that they are in; those that it defines itself belong to the folder as a whole.
+fn uses_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let files: Vec<_> = sources().into_iter().filter(|(module, _)| module == folder).collect();
+    let exports = exports_of(folder);
+    for (_, file) in &files {
+        let path = module_path(file);
+        let Some(name) = path.get(1) else { continue };
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let used = used_paths(&path, code).into_iter().filter(|used| used[0] == folder);
+        let used = used.filter_map(|used| used.get(1).map(|item| exports.get(item).unwrap_or(item).clone()));
+        uses.entry(name.clone()).or_default().extend(used);
     }
-    modules
+    let names: BTreeSet<_> = uses.keys().cloned().collect();
+    for (name, used) in &mut uses {
+        used.retain(|used| used != name && names.contains(used));
+    }
+    uses
 }
 
-fn first_words_of_items(list: &str) -> Vec<String> {
-    let mut depth = 0;
-    let mut item = String::new();
-    let mut items = Vec::new();
-    for character in list.chars() {
+/// What is left of these files once all are taken out that use none of the rest, or that none of the rest uses.
+fn circle(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    loop {
+        let users: BTreeSet<_> = uses.keys().cloned().collect();
+        uses.values_mut().for_each(|used| used.retain(|used| users.contains(used)));
+        let used: BTreeSet<_> = uses.values().flatten().cloned().collect();
+        uses.retain(|user, uses| !uses.is_empty() && used.contains(user));
+        if uses.len() == users.len() {
+            return uses;
+        }
+    }
+}
+
+/// The items that a folder's `mod.rs` takes from its files, each with the file's name.
+fn exports_of(folder: &str) -> BTreeMap<String, String> {
+    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).join(folder).join("mod.rs");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let taken = text.match_indices("use self::").flat_map(|(at, found)| paths(&text[at + found.len()..]));
+    taken.map(|path| (path[path.len() - 1].clone(), path[0].clone())).collect()
+}
+
+/// The path of a file's module: `["store", "key"]` for `src/store/key.rs`, `["store"]` for `src/store/mod.rs`.
+fn module_path(file: &Path) -> Vec<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+    let path = file.strip_prefix(root).unwrap().with_extension("");
+    let names = path.components().map(|name| name.as_os_str().to_str().unwrap().to_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// The top-level modules after each `crate::`, those in braces included.
+fn used_modules(text: &str) -> Vec<String> {
+    let used = text.match_indices("crate::").flat_map(|(at, found)| paths(&text[at + found.len()..]));
+    used.map(|path| path[0].clone()).collect()
+}
+
+/// The paths after each `crate::` and `super::` in the text of that module, from the root of the crate.
+fn used_paths(module: &[String], text: &str) -> Vec<Vec<String>> {
+    let by_crate = text.match_indices("crate::").flat_map(|(at, found)| paths(&text[at + found.len()..]));
+    let firsts = text.match_indices("super::").filter(|(at, _)| !text[..*at].ends_with("super::"));
+    let by_super = firsts.flat_map(|(at, _)| {
+        let rest = text[at..].trim_start_matches("super::");
+        let levels = (text.len() - at - rest.len()) / "super::".len();
+        let base = &module[..module.len().saturating_sub(levels)];
+        paths(rest).into_iter().map(|path| [base, &path].concat()).collect::<Vec<_>>()
+    });
+    by_crate.chain(by_super).collect()
+}
+
+/// The paths of a use tree: `a::{b, c::d}` has `a::b` and `a::c::d`.
+fn paths(tree: &str) -> Vec<Vec<String>> {
+    let tree = tree.trim_start();
+    if let Some(list) = tree.strip_prefix('{') {
+        return items(list).into_iter().flat_map(paths).collect();
+    }
+    let word = tree.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(tree, |end| &tree[..end]);
+    match tree[word.len()..].strip_prefix("::") {
+        Some(rest) => paths(rest).into_iter().map(|path| [vec![word.to_owned()], path].concat()).collect(),
+        None => vec![vec![word.to_owned()]],
+    }
+}
+
+/// The items of a list whose opening brace has been read, without those after the closing one.
+fn items(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0, 0, Vec::new());
+    for (at, character) in list.char_indices() {
         match character {
             '{' => depth += 1,
-            '}' if depth == 0 => break,
+            ',' | '}' if depth == 0 => {
+                items.push(list[start..at].trim());
+                start = at + 1;
+            }
             '}' => depth -= 1,
-            ',' if depth == 0 => items.push(std::mem::take(&mut item)),
             _ => {}
         }
-        if depth == 0 && character != ',' {
-            item.push(character);
+        if character == '}' && start == at + 1 {
+            break;
         }
     }
-    items.push(item);
-    items.iter().map(|item| first_word(item.trim())).filter(|word| !word.is_empty()).collect()
-}
-
-fn first_word(text: &str) -> String {
-    text.chars().take_while(|character| character.is_ascii_alphanumeric() || *character == '_').collect()
+    items.retain(|item| !item.is_empty());
+    items
 }

@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
-    table::{ReadRows, corrupt},
+    rows::{ReadRows, corrupt},
 };
 use crate::domain::{Id, Page};
 

@@ -13,6 +13,7 @@ pub mod integrity;
 pub mod key;
 pub mod memory;
 pub mod record;
+pub mod rows;
 pub mod schema;
 pub mod sled;
 pub mod table;

@@ -2,28 +2,14 @@
 
 use std::ops::ControlFlow;
 
+pub use super::rows::{ReadRows, corrupt};
 use super::{
     StoreError,
-    engine::{KeyRange, Tree, Visit},
+    engine::{KeyRange, Tree},
     id_set::{self, IdSet},
-    record::{self, RecordError, Versioned},
+    record::{self, Versioned},
 };
 use crate::domain::{Id, Page};
-
-/// Rows as somebody sees them: as they are committed, or as they will be.
-pub trait ReadRows {
-    /// The value of a key.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the storage cannot be read.
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-
-    /// Visits the rows of a range in the order of their keys, until told to stop.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the storage cannot be read.
-    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError>;
-}
 
 /// A row of an index that points at a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,10 +104,4 @@ fn within<R: Record>(rows: &(impl ReadRows + ?Sized), range: &KeyRange) -> Resul
 /// [`StoreError::Record`] if they make no sense.
 pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     record::decode(R::TREE.name(), bytes).map_err(StoreError::Record)
-}
-
-/// The error of a row of `tree` that makes no sense.
-#[must_use]
-pub fn corrupt(tree: Tree) -> StoreError {
-    StoreError::Record(RecordError::Corrupt { tree: tree.name() })
 }

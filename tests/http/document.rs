@@ -1,4 +1,4 @@
-//! The served OpenAPI document: whoever knows the reference finds everything of it here.
+//! The served OpenAPI document has everything that the reference has.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Request, Server};
 
 const REFERENCE: &str = include_str!("../data/reference.json");
+const VERSION_0_3_0: &str = include_str!("../data/openapi-0.3.0.json");
 const OPENAPI_SCHEMA: &str = include_str!("../data/openapi-3.0.schema.json");
 
 /// The operations that the reference does not have.
@@ -72,13 +73,29 @@ fn operations(document: &Value) -> Vec<(String, Value)> {
     paths.as_object().unwrap().iter().flat_map(of_path).collect()
 }
 
-/// The operation without what its answers are said to mean: that may be told in other words.
+/// The operation without the descriptions of its responses, which may be worded differently.
 fn without_descriptions_of_answers(operation: &Value) -> Value {
     let mut operation = operation.clone();
     for response in operation["responses"].as_object_mut().unwrap().values_mut() {
         response.as_object_mut().unwrap().remove("description");
     }
     operation
+}
+
+/// The value with one text in place of all texts for people, which may be reworded.
+fn without_wording(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let is_wording =
+                |name: &str, member: &Value| ["description", "summary"].contains(&name) && member.is_string();
+            let reworded = |name: &str, member: &Value| {
+                if is_wording(name, member) { json!("any text") } else { without_wording(member) }
+            };
+            members.iter().map(|(name, member)| (name.clone(), reworded(name, member))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_wording).collect(),
+        _ => value.clone(),
+    }
 }
 
 fn statuses(operation: &Value) -> BTreeSet<&str> {
@@ -131,6 +148,29 @@ fn members_of_a_record_are_those_of_the_reference_and_no_others() {
     {
         assert_eq!(members(&served, name), members(&reference, name), "{name}");
     }
+}
+
+#[test]
+fn nothing_of_the_document_of_0_3_0_is_lost() {
+    let former = serde_json::from_str(VERSION_0_3_0).unwrap();
+
+    let lacking = lacks(&without_wording(&served()), &without_wording(&former), "");
+
+    assert_eq!(lacking, Vec::<String>::new());
+}
+
+#[test]
+fn no_schema_of_0_3_0_demands_more_than_it_did() {
+    let demands = ["required", "enum", "format", "nullable", "minimum", "maximum", "pattern", "additionalProperties"];
+    let (former, served): (Value, Value) = (serde_json::from_str(VERSION_0_3_0).unwrap(), served());
+    let is_demand = |added: &String| {
+        let path = added.split(':').next().unwrap_or_default();
+        demands.iter().any(|demand| path.ends_with(demand))
+    };
+
+    let added = lacks(&former["components"]["schemas"], &served["components"]["schemas"], "");
+
+    assert_eq!(added.into_iter().filter(is_demand).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]
