@@ -20,7 +20,7 @@ use crate::{
 
 /// An entry without the hashes that chain it to others.
 #[derive(JsonSchema)]
-#[schemars(transparent)]
+#[schemars(rename = "audit_entry")]
 pub(super) struct AuditEntryView(#[schemars(with = "EntryView<'static>")] AuditEntry);
 
 impl Serialize for AuditEntryView {

@@ -13,7 +13,7 @@ use crate::domain::{Account, AuditEntry, AuthMethod, Event, Outcome, Target};
 /// An entry of the audit log; members without a value are left out.
 // These comments and attributes are also the entry's schema in the OpenAPI document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "audit_entry")]
+#[schemars(inline)]
 pub struct EntryView<'a> {
     /// Counts the entries from 1 up, without gaps.
     id: u64,
