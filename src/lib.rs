@@ -16,6 +16,8 @@
 //! are derived from it. Arrows point down: `commands → server → api → service → auth → audit → store → domain`; [`clock`],
 //! [`config`], [`logging`], [`secret`], [`system`] and [`tls`] may be used by all. `decisions.md` beside this file tells why.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "a closed output panics there: use `output`")]
+
 pub mod admin_socket;
 pub mod api;
 pub mod audit;
@@ -29,6 +31,8 @@ pub mod domain;
 pub mod error_chain;
 pub mod files;
 pub mod logging;
+pub mod memory_limit;
+pub mod output;
 pub mod random;
 pub mod secret;
 pub mod server;

@@ -1,7 +1,8 @@
 //! The log: one line an event, on standard error.
 //!
-//! A line of a request is written a moment later, together with those that come meanwhile, so that no request waits for
-//! a system call. Warnings and errors, and all that was before them, are written at once.
+//! A thread of its own writes the lines, those of requests up to 20 ms later and together, warnings and errors at once.
+//! So no request waits for a system call, nor for a reader: where nobody takes the lines, the queue is bounded, and the
+//! next line that finds room is preceded by one that counts those that were dropped.
 
 use std::{
     fmt::Write as _,
@@ -23,8 +24,10 @@ const MAX_LENGTH: usize = 4000;
 const DEFAULT: usize = 256;
 /// How long a line may wait for others.
 const MAX_WAIT: Duration = Duration::from_millis(20);
-/// How many bytes may wait; whoever brings more writes them.
-const MAX_WAITING: usize = 1 << 20;
+/// How many bytes may be queued; further lines are dropped and counted.
+const MAX_QUEUED_BYTES: usize = 1 << 20;
+/// How long the end of the process waits for a reader of the log.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts logging what the filter lets through; the first call counts.
 ///
@@ -45,60 +48,111 @@ pub fn start(filter: &str) {
     // A second call, as tests in one process make it, changes nothing.
     if log::set_boxed_logger(Box::new(Prompt { logger, lines: Arc::clone(&lines) })).is_ok() {
         log::set_max_level(most);
-        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_on());
+        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_on(io::stderr()));
         writer.expect("a thread can be started");
     }
     panic::set_hook(Box::new(|panic| log::error!("panicked: {panic}")));
 }
 
-/// Writes what still waits; for the end of the process.
+/// Writes what is still queued, for the end of the process; waits for at most two seconds.
 pub fn finish() {
     log::logger().flush();
 }
 
-/// Lines that wait to be written.
+/// Lines that wait to be written, and the thread's way of learning of them.
 #[derive(Default)]
 struct Lines {
-    waiting: Mutex<Vec<u8>>,
-    came: Condvar,
-    /// Held while writing, so that lines keep their order.
-    writing: Mutex<()>,
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    /// How many lines found no room since the last one that did.
+    dropped: u64,
+    is_urgent: bool,
+    is_being_written: bool,
 }
 
 impl Lines {
-    fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.waiting.lock().expect("no holder of the lock panics")
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().expect("no holder of the lock panics")
     }
 
-    fn add(&self, bytes: &[u8]) {
-        let mut waiting = self.waiting();
-        let is_first = waiting.is_empty();
-        waiting.extend_from_slice(bytes);
-        let are_too_many = waiting.len() > MAX_WAITING;
-        drop(waiting);
+    /// Queues a line, or counts it where the queue is full. Never waits for an output.
+    fn add(&self, line: &[u8]) {
+        let mut pending = self.pending();
+        let is_first = pending.bytes.is_empty();
+        pending.add(line);
+        drop(pending);
         if is_first {
-            self.came.notify_one();
-        }
-        if are_too_many {
-            self.write();
+            self.changed.notify_all();
         }
     }
 
-    /// Writes what waits. That nobody reads the log any more is no reason to end.
-    fn write(&self) {
-        let _writing = self.writing.lock().expect("no holder of the lock panics");
-        let bytes = mem::take(&mut *self.waiting());
-        let _ = io::stderr().write_all(&bytes);
+    /// Has everything that is queued written now.
+    fn hurry(&self) {
+        self.pending().is_urgent = true;
+        self.changed.notify_all();
     }
 
-    fn write_on(&self) -> ! {
+    /// Waits until everything is written, or for as long as a reader may take.
+    fn finish(&self) {
+        self.hurry();
+        let is_unwritten = |pending: &mut Pending| !pending.bytes.is_empty() || pending.is_being_written;
+        let written = self.changed.wait_timeout_while(self.pending(), FINISH_TIMEOUT, is_unwritten);
+        drop(written.expect("no holder of the lock panics"));
+    }
+
+    /// Writes batches of lines for ever.
+    fn write_on(&self, mut out: impl Write) -> ! {
         loop {
-            let came = self.came.wait_while(self.waiting(), |waiting| waiting.is_empty());
-            drop(came.expect("no holder of the lock panics"));
-            thread::sleep(MAX_WAIT);
-            self.write();
+            let batch = self.next_batch();
+            let written = out.write_all(&batch);
+            let mut pending = self.pending();
+            pending.is_being_written = false;
+            if written.is_err() {
+                pending.dropped += count_lines(&batch);
+            }
+            drop(pending);
+            self.changed.notify_all();
         }
     }
+
+    /// Waits for the first line, and then a moment for others unless it is urgent.
+    fn next_batch(&self) -> Vec<u8> {
+        let first = self.changed.wait_while(self.pending(), |pending| pending.bytes.is_empty());
+        let first = first.expect("no holder of the lock panics");
+        let others = self.changed.wait_timeout_while(first, MAX_WAIT, |pending| !pending.is_urgent);
+        let (mut pending, _) = others.expect("no holder of the lock panics");
+        (pending.is_urgent, pending.is_being_written) = (false, true);
+        mem::take(&mut pending.bytes)
+    }
+}
+
+impl Pending {
+    fn add(&mut self, line: &[u8]) {
+        if self.bytes.len() + line.len() > MAX_QUEUED_BYTES {
+            self.dropped += count_lines(line);
+            return;
+        }
+        let dropped = mem::take(&mut self.dropped);
+        if dropped > 0 {
+            let now = Clock::system().now();
+            let report = format!(
+                "{} WARN   {} dropped {dropped} lines that nobody read in time\n",
+                now.text().as_str(),
+                module_path!()
+            );
+            self.bytes.extend_from_slice(report.as_bytes());
+        }
+        self.bytes.extend_from_slice(line);
+    }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// Where the logger writes to.
@@ -115,7 +169,7 @@ impl Write for Queue {
     }
 }
 
-/// Writes at once what must not wait.
+/// Has warnings and errors written at once.
 struct Prompt {
     logger: Logger,
     lines: Arc<Lines>,
@@ -129,12 +183,12 @@ impl Log for Prompt {
     fn log(&self, record: &Record<'_>) {
         self.logger.log(record);
         if record.level() <= Level::Warn {
-            self.flush();
+            self.lines.hurry();
         }
     }
 
     fn flush(&self) {
-        self.lines.write();
+        self.lines.finish();
     }
 }
 
@@ -178,6 +232,21 @@ mod tests {
     fn a_message_cannot_forge_another_line() {
         assert_eq!(one_line("a\r\nb\u{1b}[31m"), "a\\r\\nb\\u{1b}[31m");
         assert_eq!(one_line("Z\u{fc}rich\n"), "Z\u{fc}rich\\n");
+    }
+
+    #[test]
+    fn lines_beyond_the_bound_are_dropped_and_counted_in_front_of_the_next_that_finds_room() {
+        let mut pending = Pending::default();
+        let line = [vec![b'x'; (1 << 10) - 1], vec![b'\n']].concat();
+        (0..1030).for_each(|_| pending.add(&line));
+        assert_eq!((pending.bytes.len(), pending.dropped), (MAX_QUEUED_BYTES, 6));
+
+        pending.bytes.clear();
+        pending.add(b"next\n");
+
+        let text = String::from_utf8(pending.bytes).unwrap();
+        assert!(text.contains(" dropped 6 lines ") && text.ends_with("\nnext\n"), "{text}");
+        assert_eq!(pending.dropped, 0);
     }
 
     #[test]

@@ -9,8 +9,10 @@ use std::{
 /// Each may use those behind it, and the leaves.
 const LAYERS: [&str; 10] =
     ["commands", "server", "admin_socket", "api", "backup", "service", "auth", "audit", "store", "domain"];
-const LEAVES: [&str; 10] =
-    ["clock", "config", "directory", "error_chain", "files", "logging", "random", "secret", "system", "tls"];
+const LEAVES: [&str; 12] = [
+    "clock", "config", "directory", "error_chain", "files", "logging", "memory_limit", "output", "random", "secret",
+    "system", "tls",
+];
 
 /// The files of `api` from top to bottom: each may use those after it.
 const API: [&str; 34] = [

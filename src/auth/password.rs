@@ -46,6 +46,18 @@ impl Cost {
         Some(Self(log2_n)).filter(|cost| (Self::LEAST..=Self::MAX).contains(cost))
     }
 
+    /// The base-2 logarithm of N.
+    #[must_use]
+    pub fn log2_n(self) -> u8 {
+        self.0
+    }
+
+    /// What one hash takes while it is computed: 128 N r bytes (RFC 7914, section 2).
+    #[must_use]
+    pub fn memory_bytes(self) -> u64 {
+        128 * 8 << self.0
+    }
+
     fn params(self) -> Params {
         Params::new(self.0, 8, 1).expect("the bounds of a cost are within those of scrypt")
     }

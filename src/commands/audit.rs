@@ -12,6 +12,7 @@ use crate::{
     admin_socket::{AdminSocket, AdminSocketError, Question},
     audit::{self, AuditError, Chain, Filter, LogReader, Report, directory_in, printable},
     clock::{Clock, Timestamp},
+    output,
     secret::RootSecret,
 };
 
@@ -58,11 +59,11 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     if let Some(fault) = fault {
         return Err(Failure::Tampered(fault));
     }
-    println!("the audit log is what was written: entries {first} to {last}");
+    output::line(format_args!("the audit log is what was written: entries {first} to {last}"));
     if key_since > first {
-        println!(
+        output::line(format_args!(
             "entries before {key_since} are vouched for from {key_since} on: what was done to them earlier is not noticed"
-        );
+        ));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::{
     backup::{self, BackupError, Summary},
     clock::Clock,
     error_chain::chain,
+    output,
     secret::RootSecret,
     store::{Store, Tables, schema::FORMAT},
 };
@@ -43,7 +44,10 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
         None => of_stopped_server(arguments)?,
     };
     let Summary { commit, created_at, records } = summary;
-    println!("backed up {records} records as of commit {commit}, {created_at}, to {}", arguments.file.display());
+    output::line(format_args!(
+        "backed up {records} records as of commit {commit}, {created_at}, to {}",
+        arguments.file.display()
+    ));
     Ok(())
 }
 

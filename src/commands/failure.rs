@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::restore::RestoreError;
+use super::{memory::NotEnoughMemory, restore::RestoreError};
 use crate::{
     admin_socket::AdminSocketError,
     audit::{AuditError, printable},
@@ -12,6 +12,7 @@ use crate::{
     config::SettingsError,
     directory::DirectoryError,
     error_chain::chain,
+    output,
     secret::SecretError,
     service::{first_start::FirstStartError, replace::ReplaceError},
     store::{StoreError, engine::EngineError, sled::OpenError},
@@ -23,6 +24,8 @@ use crate::{
 pub(super) enum Failure {
     #[error("these settings cannot be used:\n{0}")]
     Settings(SettingsError),
+    #[error(transparent)]
+    Memory(#[from] NotEnoughMemory),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error("a restore was interrupted: the store is in {}; restore again, or move it back to `store`", .0.display())]
@@ -75,7 +78,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::NotReady { .. } | Self::Unsound(_) | Self::Tampered(_) | Self::Refused(_) => 1,
-            Self::Settings(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
+            Self::Settings(_) | Self::Memory(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
             Self::Directory(
                 DirectoryError::NotADirectory(_)
                 | DirectoryError::NotADataDirectory { .. }
@@ -108,9 +111,9 @@ impl Failure {
     pub(super) fn tell(&self) {
         // Some of it may come from whoever is behind the door.
         let told: Vec<_> = chain(self).lines().map(|line| printable(line).into_owned()).collect();
-        eprintln!("lodge: {}", told.join("\n"));
+        output::report(format!("lodge: {}", told.join("\n")));
         if let Some(advice) = self.advice() {
-            eprintln!("lodge: {advice}");
+            output::report(format!("lodge: {advice}"));
         }
     }
 

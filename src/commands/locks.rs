@@ -9,6 +9,7 @@ use crate::{
     admin_socket::{AdminSocket, AdminSocketError, Question},
     audit::printable,
     domain::Network,
+    output,
     service::locks::{Lock, LockFilter, LockKind},
 };
 
@@ -55,7 +56,7 @@ fn list(admin_socket: AdminSocket) -> Result<(), AdminSocketError> {
     let mut lines = Vec::new();
     let () = admin_socket.ask(&Question::Locks, &mut lines, &mut |_| {})?;
     for lock in serde_json::Deserializer::from_slice(&lines).into_iter::<Lock>() {
-        println!("{}", printable(&line(&lock.map_err(io::Error::from)?)));
+        output::line(format_args!("{}", printable(&line(&lock.map_err(io::Error::from)?))));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod backup;
 mod failure;
 mod health;
 mod locks;
+mod memory;
 mod restore;
 mod rotate;
 mod salvage;
@@ -71,7 +72,7 @@ const EXIT_CODES: &str = "Exit codes:
    0  done
    1  `health`: the server is not ready; `locks`: none is running; `verify`: the store does not agree with itself;
       `audit --verify`: the log was changed, or is not vouched for
-   2  a flag, a setting or the first administrator's password is wrong
+   2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory
   12  the store is damaged, has lost something, or is from a newer lodge

@@ -14,6 +14,7 @@ use crate::{
     directory::{DataDirectory, store_in},
     domain::{Action, AffectedResource, ApiKey},
     error_chain::chain,
+    output,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
@@ -82,7 +83,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
     tell(&restored, could_be_read);
     if let Some(kept) = kept {
-        println!("what was there is kept in {}", kept.display());
+        output::line(format_args!("what was there is kept in {}", kept.display()));
     }
     keep_secret(&directory, restored.secret, &secret_file)
 }
@@ -171,16 +172,20 @@ async fn rebuild(
 
 fn tell(restored: &Restored, could_be_read: bool) {
     let Rebuilt { users, configurations, api_keys, .. } = &restored.rebuilt;
-    println!("restored {users} users, {configurations} configurations, {api_keys} API keys; everybody signs in anew");
+    output::line(format_args!(
+        "restored {users} users, {configurations} configurations, {api_keys} API keys; everybody signs in anew"
+    ));
     if !could_be_read {
-        println!("the replaced store could not be read: API keys that were destroyed since the backup are good again");
+        output::line(format_args!(
+            "the replaced store could not be read: API keys that were destroyed since the backup are good again"
+        ));
     }
     if !restored.revived.is_empty() {
-        println!("these API keys are good again, which the replaced store did not have:");
+        output::line(format_args!("these API keys are good again, which the replaced store did not have:"));
     }
     for api_key in &restored.revived {
         let name = api_key.name.as_ref().map_or("", |name| name.as_str());
-        println!("  API key {} of user {} {name}", api_key.id, api_key.owner);
+        output::line(format_args!("  API key {} of user {} {name}", api_key.id, api_key.owner));
     }
 }
 
@@ -190,13 +195,13 @@ fn keep_secret(directory: &DataDirectory, secret: Option<RootSecret>, path: &std
         Some(secret) if !path.exists() => {
             secret.save(path)?;
             directory.give_to_owner(path).map_err(Failure::File)?;
-            println!("the secret of the backup was put into {}", path.display());
+            output::line(format_args!("the secret of the backup was put into {}", path.display()));
         }
-        Some(_) => println!("the secret of the backup was left aside: {} is there", path.display()),
-        None if !path.exists() => println!(
+        Some(_) => output::line(format_args!("the secret of the backup was left aside: {} is there", path.display())),
+        None if !path.exists() => output::line(format_args!(
             "there is no secret in {}: put it back, or make a new one with `lodge secret rotate`",
             path.display()
-        ),
+        )),
         None => {}
     }
     Ok(())

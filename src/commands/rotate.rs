@@ -10,6 +10,7 @@ use crate::{
     audit::{Chain, LogReader, directory_in, done, resume},
     clock::Clock,
     domain::{Action, AffectedResource, ApiKey, Event, Page, Session, Target, User},
+    output,
     secret::RootSecret,
     store::{Slice, Store, StoreError, Tables, table},
 };
@@ -56,7 +57,7 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         let what = if arguments.keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
         begin(store, Chain::new(&secret), event(AffectedResource::details(vec![what.to_owned()])))?;
         directory.give_to_owner(&path).map_err(Failure::File)?;
-        println!("the new secret is in {}", path.display());
+        output::line(format_args!("the new secret is in {}", path.display()));
         Ok(())
     })
 }
@@ -64,12 +65,12 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
 /// Tells what a new secret ends.
 fn tell(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
     let sessions = table::all::<Session>(store, &[])?.len();
-    println!("{} {sessions} sessions", if arguments.yes { "ending" } else { "this would end" });
+    output::line(format_args!("{} {sessions} sessions", if arguments.yes { "ending" } else { "this would end" }));
     if arguments.keep_keys {
         return Ok(());
     }
     for key in table::all::<ApiKey>(store, &[])? {
-        println!("  and API key {} of user {}", key.id, key.owner);
+        output::line(format_args!("  and API key {} of user {}", key.id, key.owner));
     }
     Ok(())
 }

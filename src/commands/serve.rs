@@ -8,7 +8,11 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 
-use super::{Failure, salvage::salvage};
+use super::{
+    Failure,
+    memory::{MemoryPlan, NotEnoughMemory},
+    salvage::salvage,
+};
 use crate::{
     admin_socket,
     api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache},
@@ -23,6 +27,8 @@ use crate::{
     directory::{DataDirectory, store_in},
     domain::{Action, Actor, AffectedResource},
     logging,
+    memory_limit::memory_limit,
+    output,
     secret::RootSecret,
     server::{self, ShutdownReason},
     service::{
@@ -40,6 +46,8 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     logging::start(&settings.log);
     harden_process();
     let settings = Settings { limits: within_descriptors(settings.limits), ..settings };
+    let plan = memory_plan(&settings)?;
+    let settings = Settings { limits: Limits { transfer_bytes: plan.transfer_bytes, ..settings.limits }, ..settings };
     let directory = DataDirectory::take(&settings.data_dir)?;
     if let Some(kept) = interrupted(directory.path()) {
         return Err(Failure::Interrupted(kept));
@@ -49,7 +57,7 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let upgraded = upgrade(&directory, &store)?;
     let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(told))];
     let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
-    System::new().block_on(serve_from(&directory, store, settings, certificate, events))
+    System::new().block_on(serve_from(&directory, store, settings, plan, certificate, events))
 }
 
 /// The settings as they were written, a text each.
@@ -83,6 +91,25 @@ fn within_descriptors(limits: Limits) -> Limits {
         log::warn!("{most} connections are served at once, because there are {descriptors} file descriptors");
     }
     Limits { connections: limits.connections.min(most), ..limits }
+}
+
+/// Fits what the server takes into the memory of the machine and of the process's control groups.
+fn memory_plan(settings: &Settings) -> Result<MemoryPlan, NotEnoughMemory> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let plan = MemoryPlan::new(settings.into(), memory_limit(), cores)?;
+    if plan.hash_threads < cores {
+        log::warn!(
+            "passwords are hashed {} at a time on {cores} cores: the memory is not enough for more",
+            plan.hash_threads
+        );
+    }
+    if plan.transfer_bytes < settings.limits.transfer_bytes {
+        log::warn!(
+            "large bodies and answers may take {} bytes together: there is no memory for more",
+            plan.transfer_bytes
+        );
+    }
+    Ok(plan)
 }
 
 fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure> {
@@ -124,7 +151,7 @@ fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Cer
         TlsSettings::SelfSigned(names) => {
             let files = tls::keep(data_dir, names, Clock::system().now())?;
             let fingerprint = tls::fingerprint(&files.read_certificates()?[0]);
-            println!("the certificate for {names} has the SHA-256 fingerprint {fingerprint}");
+            output::announce(format!("the certificate for {names} has the SHA-256 fingerprint {fingerprint}"));
             files
         }
     };
@@ -135,6 +162,7 @@ async fn serve_from(
     directory: &DataDirectory,
     store: Store,
     settings: Settings,
+    plan: MemoryPlan,
     certificate: Option<Arc<Certificate>>,
     events: Events,
 ) -> Result<(), Failure> {
@@ -145,7 +173,7 @@ async fn serve_from(
     }
     let failure = store.failure();
     check_beside_serving(&store)?;
-    let state = Arc::new(state(store.clone(), secret, &settings));
+    let state = Arc::new(state(store.clone(), secret, &settings, plan.hash_threads));
     let maintenance = keep_audit_log(directory, &state, &settings).await?;
     for (action, details) in events {
         state.tell(Actor::SERVER, action, AffectedResource::details(details)).await;
@@ -155,7 +183,7 @@ async fn serve_from(
     admin_socket::open(directory.path(), Arc::clone(&state)).map_err(Failure::AdminSocket)?;
     let log = BackupLog::default();
     if let Some(schedule) = settings.backups {
-        schedule::start(schedule, Arc::clone(&state), log.clone());
+        schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
     let memory_budget = MemoryBudget::new(settings.limits.transfer_bytes);
     let app = Arc::new(App {
@@ -169,7 +197,7 @@ async fn serve_from(
         backups: log,
     });
     let scheme = if certificate.is_some() { "https" } else { "http" };
-    let ready = |address| println!("lodge is listening on {scheme}://{address}");
+    let ready = |address| output::announce(format!("lodge is listening on {scheme}://{address}"));
     let served = server::serve(app, &settings.listen, certificate, failure, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
@@ -218,15 +246,14 @@ fn check_beside_serving(store: &Store) -> Result<(), Failure> {
     Ok(())
 }
 
-fn state(store: Store, secret: RootSecret, settings: &Settings) -> AppState {
+fn state(store: Store, secret: RootSecret, settings: &Settings, hash_threads: usize) -> AppState {
     if settings.scrypt_cost < Cost::RECOMMENDED {
         log::warn!("the password hashes cost less than is recommended (--scrypt-cost); this is for tests");
     }
     if settings.policy.throttle_after == 0 {
         log::warn!("guessing is not slowed down (--throttle-after); this is for tests");
     }
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let hasher = Hasher::start(settings.scrypt_cost, cores);
+    let hasher = Hasher::start(settings.scrypt_cost, hash_threads);
     AppState::new(store, secret, Clock::system(), settings.policy.clone(), hasher)
 }
 

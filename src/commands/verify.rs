@@ -10,6 +10,7 @@ use clap::Args;
 use super::{Failure, on_stopped_store};
 use crate::{
     admin_socket::{AdminSocket, Question},
+    output,
     store::{
         engine::Tree,
         verify::{self, Findings},
@@ -34,13 +35,13 @@ pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
         return Err(Failure::Unsound(findings.faults.join("; ")));
     }
     let count = |tree| findings.records.get(&tree).copied().unwrap_or(0);
-    println!(
+    output::line(format_args!(
         "the store agrees with itself: {} users, {} configurations, {} API keys, {} sessions",
         count(Tree::Users),
         count(Tree::Configurations),
         count(Tree::ApiKeys),
         count(Tree::Sessions)
-    );
+    ));
     Ok(())
 }
 
