@@ -8,6 +8,7 @@ use std::{
 };
 
 use thiserror::Error;
+use uuid::Uuid;
 use zstd::zstd_safe;
 
 use super::{BackupError, Reader, Summary};
@@ -16,8 +17,8 @@ use crate::{
     files::{create_private, directory_of, named_in, sync_directory, with_suffix},
 };
 
-/// What scheduled backups are called; the time of their making stands between.
-const NAMES: (&str, &str) = ("lodge-", ".backup");
+/// What the names of all backups that are made by a schedule end with.
+const SUFFIX: &str = ".backup";
 
 /// What a backup's name ends with until it is whole.
 const UNFINISHED: &str = ".unfinished";
@@ -79,41 +80,77 @@ fn refuse_to_replace(path: &Path) -> Result<(), BackupError> {
     if may_be_a_backup { Ok(()) } else { Err(BackupError::InTheWay) }
 }
 
-/// Saves a backup in a directory under a name with the time in it, and removes the oldest ones beyond `keep`.
+/// The backups that one store's schedule makes in a directory, which others may share: `lodge-<store id>-<time>.backup`.
 ///
-/// # Errors
-/// [`BackupFileError`]; then no older one is removed.
-pub fn save_in(
-    directory: &Path,
-    now: Timestamp,
-    keep: usize,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), BackupError>,
-) -> Result<(PathBuf, Summary), BackupFileError> {
-    let path = directory.join(format!("{}{}{}", NAMES.0, now.in_file_name(), NAMES.1));
-    let failed = |source: io::Error| BackupFileError { path: path.clone(), source: source.into() };
-    fs::create_dir_all(directory).and_then(|()| remove_unfinished(directory)).map_err(failed)?;
-    let summary = save(&path, write)?;
-    remove_oldest(directory, keep, &path).map_err(failed)?;
-    Ok((path, summary))
+/// Only files of exactly such a name are counted, removed or cleaned up.
+#[derive(Clone, Debug)]
+pub(super) struct ScheduledBackups {
+    directory: PathBuf,
+    prefix: String,
 }
 
-/// The moment of the newest backup that was saved in the directory, as its name tells it. One from after `now` does not count:
-/// the clock has been set back since.
-///
-/// # Errors
-/// If the directory cannot be read.
-pub(super) fn newest_in(directory: &Path, now: Timestamp) -> io::Result<Option<Timestamp>> {
-    let made = named_in(directory, NAMES.0, NAMES.1)?;
-    Ok(made.iter().filter_map(|path| moment_of(path)).filter(|moment| *moment <= now).max())
+impl ScheduledBackups {
+    pub(super) fn of(directory: &Path, store: Uuid) -> Self {
+        Self { directory: directory.to_owned(), prefix: format!("lodge-{}-", store.simple()) }
+    }
+
+    /// Saves a backup, and removes the store's oldest ones beyond `keep`.
+    ///
+    /// # Errors
+    /// [`BackupFileError`]; then no older one is removed.
+    pub(super) fn save(
+        &self,
+        now: Timestamp,
+        keep: usize,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), BackupError>,
+    ) -> Result<(PathBuf, Summary), BackupFileError> {
+        let path = self.directory.join(format!("{}{}{SUFFIX}", self.prefix, now.in_file_name()));
+        let failed = |source: io::Error| BackupFileError { path: path.clone(), source: source.into() };
+        fs::create_dir_all(&self.directory).and_then(|()| self.remove_unfinished()).map_err(failed)?;
+        let summary = save(&path, write)?;
+        self.remove_oldest(keep, &path).map_err(failed)?;
+        Ok((path, summary))
+    }
+
+    /// The moment of the newest one, from its name. One from after `now` does not count: the clock has been set back since.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(super) fn newest(&self, now: Timestamp) -> io::Result<Option<Timestamp>> {
+        let made = self.made(SUFFIX)?;
+        Ok(made.into_iter().map(|(moment, _)| moment).filter(|moment| *moment <= now).max())
+    }
+
+    /// Removes what a server that was killed left unfinished.
+    fn remove_unfinished(&self) -> io::Result<()> {
+        self.made(&format!("{SUFFIX}{UNFINISHED}"))?.iter().try_for_each(|(_, path)| fs::remove_file(path))
+    }
+
+    fn remove_oldest(&self, keep: usize, newest: &Path) -> io::Result<()> {
+        let mut made = self.made(SUFFIX)?;
+        // What is dated later than the newest is from before the clock was set back.
+        let until_newest = made.partition_point(|(_, path)| path.as_path() <= newest);
+        made.rotate_left(until_newest);
+        made.iter().take(made.len().saturating_sub(keep)).try_for_each(|(_, path)| fs::remove_file(path))
+    }
+
+    /// The store's files whose names end like that, oldest first.
+    fn made(&self, suffix: &str) -> io::Result<Vec<(Timestamp, PathBuf)>> {
+        let moment =
+            |path: &Path| moment_of(path.file_name()?.to_str()?.strip_prefix(&self.prefix)?.strip_suffix(suffix)?);
+        let named = named_in(&self.directory, &self.prefix, suffix)?.into_iter();
+        // The time in the name sorts as a text.
+        Ok(named.filter_map(|path| Some((moment(&path)?, path))).collect())
+    }
 }
 
-fn moment_of(path: &Path) -> Option<Timestamp> {
-    let moment = path.file_name()?.to_str()?.strip_prefix(NAMES.0)?.strip_suffix(NAMES.1)?;
+fn moment_of(moment: &str) -> Option<Timestamp> {
     let (date, time) = moment.split_once('T')?;
     // As it was before `Timestamp::in_file_name` made it part of a name.
     let text = format!("{date}T{}", time.replacen('-', ":", 2).replacen('-', ".", 1));
     let since_1970 = humantime::parse_rfc3339(&text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    since_1970.as_millis().try_into().ok().map(Timestamp::from_millis)
+    let read: Timestamp = since_1970.as_millis().try_into().ok().map(Timestamp::from_millis)?;
+    (read.in_file_name() == moment).then_some(read)
 }
 
 fn write_durably(
@@ -128,54 +165,81 @@ fn write_durably(
     Ok(file.sync_all()?)
 }
 
-/// Removes what a server that was killed has left behind.
-fn remove_unfinished(directory: &Path) -> io::Result<()> {
-    named_in(directory, NAMES.0, UNFINISHED)?.iter().try_for_each(fs::remove_file)
-}
-
-fn remove_oldest(directory: &Path, keep: usize, newest: &Path) -> io::Result<()> {
-    // The time in the name sorts as a text.
-    let mut made = named_in(directory, NAMES.0, NAMES.1)?;
-    // What is dated later than the newest is from before the clock was set back.
-    let until_newest = made.partition_point(|path| path.as_path() <= newest);
-    made.rotate_left(until_newest);
-    made.iter().take(made.len().saturating_sub(keep)).try_for_each(fs::remove_file)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
+    fn backups_in(directory: &tempfile::TempDir) -> ScheduledBackups {
+        ScheduledBackups::of(directory.path(), Uuid::from_bytes([7; 16]))
+    }
+
+    fn name_of(backups: &ScheduledBackups, moment: Timestamp) -> String {
+        format!("{}{}{SUFFIX}", backups.prefix, moment.in_file_name())
+    }
+
     #[test]
-    fn the_newest_is_the_last_that_is_not_from_the_future() {
+    fn the_newest_is_the_stores_last_that_is_not_from_the_future() {
         let directory = tempfile::tempdir().unwrap();
-        let newest = |now| newest_in(directory.path(), Timestamp::from_millis(now)).unwrap();
+        let backups = backups_in(&directory);
+        let newest = |now| backups.newest(Timestamp::from_millis(now)).unwrap();
         assert_eq!(newest(0), None);
-        for name in [1_000, 1_763_918_520_007, 1_763_918_520_008].map(|at| Timestamp::from_millis(at).in_file_name()) {
-            fs::write(directory.path().join(format!("lodge-{name}.backup")), "").unwrap();
+        for at in [1_000, 1_763_918_520_007, 1_763_918_520_008] {
+            fs::write(directory.path().join(name_of(&backups, Timestamp::from_millis(at))), "").unwrap();
         }
-        for name in ["lodge-.backup", "lodge-of-mine.backup", "lodge-2026-11-23T17-22-00-000Z.backup.unfinished"] {
+        let other = ScheduledBackups::of(directory.path(), Uuid::from_bytes([8; 16]));
+        fs::write(directory.path().join(name_of(&other, Timestamp::from_millis(1_763_918_520_000))), "").unwrap();
+
+        let moments = [999, 1_000, 1_763_918_520_006, 1_763_918_520_007, u64::MAX].map(newest);
+
+        let expected = [None, Some(1_000), Some(1_000), Some(1_763_918_520_007), Some(1_763_918_520_008)];
+        assert_eq!(moments, expected.map(|moment| moment.map(Timestamp::from_millis)));
+    }
+
+    #[test]
+    fn nothing_is_removed_but_what_the_stores_own_schedule_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let backups = backups_in(&directory);
+        let other = ScheduledBackups::of(directory.path(), Uuid::from_bytes([8; 16]));
+        let moment = Timestamp::from_secs(1_000);
+        let own = format!("{}{}", backups.prefix, moment.in_file_name());
+        let foreign = [
+            "lodge-before-upgrade.backup".to_owned(),
+            format!("lodge-{}.backup", moment.in_file_name()),
+            name_of(&other, moment),
+            name_of(&other, moment) + UNFINISHED,
+            format!("{own}-of-mine.backup"),
+            format!("{}of-mine.backup", backups.prefix),
+            format!("{own}.backup.copy"),
+            format!("{}.backup", own.replace("1970", "+1970")),
+        ];
+        for name in foreign.iter().chain([&format!("{own}.backup"), &format!("{own}.backup{UNFINISHED}")]) {
             fs::write(directory.path().join(name), "").unwrap();
         }
 
-        let moments = [999, 1_000, 1_763_918_520_007, u64::MAX].map(newest);
+        backups.remove_unfinished().unwrap();
+        backups.remove_oldest(0, &directory.path().join(format!("{own}.backup"))).unwrap();
 
-        let expected = [None, Some(1_000), Some(1_763_918_520_007), Some(1_763_918_520_008)];
-        assert_eq!(moments, expected.map(|moment| moment.map(Timestamp::from_millis)));
+        let mut left: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort_unstable();
+        let mut expected = foreign.map(std::ffi::OsString::from);
+        expected.sort_unstable();
+        assert_eq!(left, expected);
     }
 
     #[test]
     fn a_backup_after_the_clock_was_set_back_pushes_out_those_from_before_and_not_itself() {
         let directory = tempfile::tempdir().unwrap();
-        let name = |secs| format!("lodge-{}.backup", Timestamp::from_secs(secs).in_file_name());
+        let backups = backups_in(&directory);
+        let name = |secs| name_of(&backups, Timestamp::from_secs(secs));
         let made = |secs| {
             let path = directory.path().join(name(secs));
             fs::write(&path, "").unwrap();
-            remove_oldest(directory.path(), 2, &path).unwrap();
-            let left = named_in(directory.path(), NAMES.0, NAMES.1).unwrap();
-            left.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            backups.remove_oldest(2, &path).unwrap();
+            let left = backups.made(SUFFIX).unwrap();
+            left.iter().map(|(_, path)| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
 
         assert_eq!(made(500), [name(500)]);

@@ -21,7 +21,7 @@ use std::io::Write;
 
 pub use self::{
     container::{BackupError, Header, Line, Reader, State, Summary, write},
-    file::{BackupFileError, check, save, save_in},
+    file::{BackupFileError, check, save},
     rebuild::{Rebuild, RebuildError, Rebuilt},
 };
 use crate::{

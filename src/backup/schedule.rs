@@ -1,17 +1,28 @@
 //! Backups that are made by themselves while the server runs.
 
 use std::{
-    sync::{Arc, Mutex},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
 
-use super::{BackupFileError, event, file::newest_in, of, save_in};
-use crate::{auth::AppState, clock::Timestamp, config::BackupSchedule, domain::Actor, error_chain::chain};
+use super::{BackupFileError, event, file::ScheduledBackups, of};
+use crate::{
+    auth::AppState,
+    clock::Timestamp,
+    config::BackupSchedule,
+    domain::Actor,
+    error_chain::chain,
+    store::{StoreError, Tables},
+};
 
-/// How the last backup went; a clone tells the same.
+/// How often the thread looks whether the last backup is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How the last backup went; a clone reports the same.
 #[derive(Clone, Debug, Default)]
 pub struct BackupLog(Arc<Mutex<Option<LastBackup>>>);
 
@@ -20,7 +31,7 @@ pub struct BackupLog(Arc<Mutex<Option<LastBackup>>>);
 pub struct LastBackup {
     /// When it was begun, as RFC 3339.
     pub at: String,
-    /// Whether it was made and read back.
+    /// Whether it was made and read back, and is still where it was put.
     pub succeeded: bool,
 }
 
@@ -28,81 +39,117 @@ impl BackupLog {
     /// How the last backup went, `None` if none was made since the server started.
     ///
     /// # Panics
-    /// Never: nobody panics with the log in hand.
+    /// Never: nothing panics while it holds the lock.
     #[must_use]
     pub fn last(&self) -> Option<LastBackup> {
-        self.0.lock().expect("no holder of the lock panics").clone()
+        self.lock().clone()
     }
 
-    fn note(&self, at: String, succeeded: bool) {
-        *self.0.lock().expect("no holder of the lock panics") = Some(LastBackup { at, succeeded });
+    fn record(&self, at: String, succeeded: bool) {
+        *self.lock() = Some(LastBackup { at, succeeded });
+    }
+
+    fn record_missing(&self) {
+        if let Some(last) = &mut *self.lock() {
+            last.succeeded = false;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<LastBackup>> {
+        self.0.lock().expect("no holder of the lock panics")
     }
 }
 
-/// Makes a backup each time the schedule says, on a thread of its own: the first once the newest in the directory is that old.
+/// Makes a backup each time the schedule says, on a thread of its own: the first once the store's newest in the directory
+/// is that old.
+///
+/// # Errors
+/// [`StoreError`] if the store's id cannot be read.
 ///
 /// # Panics
 /// If no thread can be started.
-pub fn start(schedule: BackupSchedule, state: Arc<AppState>, log: BackupLog) {
+pub fn start(schedule: BackupSchedule, state: Arc<AppState>, log: BackupLog) -> Result<(), StoreError> {
+    let backups = ScheduledBackups::of(&schedule.directory, state.store.store_id()?.unwrap_or_default());
     let run = move || {
-        thread::sleep(first_wait(&schedule, state.clock.now()));
+        thread::sleep(first_wait(&backups, schedule.every, state.clock.now()));
         loop {
-            back_up(&schedule, &state, &log);
-            thread::sleep(schedule.every);
+            let made = back_up(&backups, &schedule, &state, &log);
+            watch(made.as_deref(), schedule.every, &log);
         }
     };
     thread::Builder::new().name("backups".to_owned()).spawn(run).expect("a thread can be started");
+    Ok(())
 }
 
 /// A server that ends and starts again all the time must not push out every good backup.
-fn first_wait(schedule: &BackupSchedule, now: Timestamp) -> Duration {
-    // Where the directory cannot be read, the backup says so.
-    let newest = newest_in(&schedule.directory, now).unwrap_or_default();
+fn first_wait(backups: &ScheduledBackups, every: Duration, now: Timestamp) -> Duration {
+    // Where the directory cannot be read, the backup reports it.
+    let newest = backups.newest(now).unwrap_or_default();
     let age = newest.map_or(Duration::MAX, |newest| Duration::from_millis(now.as_millis() - newest.as_millis()));
-    schedule.every.saturating_sub(age)
+    every.saturating_sub(age)
 }
 
-fn back_up(schedule: &BackupSchedule, state: &AppState, log: &BackupLog) {
+/// Waits until the next backup is due, and reports it if the last one goes missing meanwhile.
+fn watch(mut made: Option<&Path>, every: Duration, log: &BackupLog) {
+    let due = Instant::now() + every;
+    while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        thread::sleep(left.min(LOOK_EVERY));
+        if let Some(missing) = made.take_if(|path| !path.exists()) {
+            log::error!("the last backup is no longer there: {}", missing.display());
+            log.record_missing();
+        }
+    }
+}
+
+/// The file of the backup, if it was made.
+fn back_up(
+    backups: &ScheduledBackups,
+    schedule: &BackupSchedule,
+    state: &AppState,
+    log: &BackupLog,
+) -> Option<PathBuf> {
     let now = state.clock.now();
-    let made = make(schedule, state, now);
+    let made = make(backups, schedule.keep, state, now);
     match &made {
-        Ok(()) => tell(state, now),
+        Ok(_) => record(state, now),
         Err(error) => log::error!("no backup was made: {}", chain(error)),
     }
-    log.note(now.to_string(), made.is_ok());
+    log.record(now.to_string(), made.is_ok());
+    made.ok()
 }
 
-/// Has the audit log tell of a backup that was made; the server's secret is in none of these.
-fn tell(state: &AppState, now: Timestamp) {
+/// Records a backup in the audit log; the server's secret is in none of these.
+fn record(state: &AppState, now: Timestamp) {
     if let Err(error) = state.audit.chain.record(&state.store, event(now, Actor::SERVER, false)) {
-        log::error!("the audit log cannot tell of a backup: {}", chain(&error));
+        log::error!("the audit log cannot record a backup: {}", chain(&error));
     }
 }
 
-fn make(schedule: &BackupSchedule, state: &AppState, now: Timestamp) -> Result<(), BackupFileError> {
+fn make(backups: &ScheduledBackups, keep: usize, state: &AppState, now: Timestamp) -> Result<PathBuf, BackupFileError> {
     let write = |out: &mut dyn std::io::Write| of(state, false, out).map(|_| ());
-    let (path, summary) = save_in(&schedule.directory, now, schedule.keep, write)?;
+    let (path, summary) = backups.save(now, keep, write)?;
     log::info!("backed up {} records as of commit {} to {}", summary.records, summary.commit, path.display());
-    Ok(())
+    Ok(path)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
     fn the_first_backup_waits_until_the_newest_is_as_old_as_the_schedule_says() {
         let directory = tempfile::tempdir().unwrap();
-        let schedule =
-            BackupSchedule { directory: directory.path().join("backups"), every: Duration::from_mins(1), keep: 7 };
-        let wait = |now| first_wait(&schedule, Timestamp::from_secs(now)).as_secs();
+        let backups = ScheduledBackups::of(&directory.path().join("backups"), Uuid::nil());
+        let wait = |now| first_wait(&backups, Duration::from_mins(1), Timestamp::from_secs(now)).as_secs();
         assert_eq!(wait(1_000), 0, "there is no directory yet");
-        fs::create_dir(&schedule.directory).unwrap();
+        fs::create_dir(directory.path().join("backups")).unwrap();
         assert_eq!(wait(1_000), 0, "there is none yet");
-        let name = Timestamp::from_secs(1_000).in_file_name();
-        fs::write(schedule.directory.join(format!("lodge-{name}.backup")), "").unwrap();
+        let name = format!("lodge-{}-{}.backup", Uuid::nil().simple(), Timestamp::from_secs(1_000).in_file_name());
+        fs::write(directory.path().join("backups").join(name), "").unwrap();
 
         assert_eq!([1_000, 1_001, 1_059, 1_060, 2_000].map(wait), [60, 59, 1, 0, 0]);
         assert_eq!(wait(999), 0, "the clock has been set back");

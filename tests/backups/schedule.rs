@@ -95,12 +95,56 @@ fn a_server_that_starts_again_and_again_pushes_out_no_good_backup() {
 fn a_backup_from_the_future_keeps_the_server_from_none_and_goes_before_those_of_now() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("backups");
-    fs::create_dir(&directory).unwrap();
-    fs::write(directory.join("lodge-9999-01-01T00-00-00-000Z.backup"), "from before the clock was set back").unwrap();
-    let server = builder.flag("--backup-dir", text(&directory)).flag("--backup-keep", "1").start();
+    let mut server = builder.flag("--backup-dir", text(&directory)).flag("--backup-keep", "1").start();
+    wait_until("a first backup was made", || last_backup(&server)["succeeded"] == true);
+    assert!(server.stop().success());
+    let first = entries_beginning(&directory, "lodge-").remove(0);
+    let name = first.file_name().unwrap().to_str().unwrap();
+    let year = name.find('T').unwrap() - "2026-01-01".len();
+    let future = directory.join(format!("{}9999{}", &name[..year], &name[year + 4..]));
+    fs::write(&future, "from before the clock was set back").unwrap();
+    fs::remove_file(first).unwrap();
 
+    server.start_again();
     wait_until("a backup was made", || last_backup(&server)["succeeded"] == true);
 
     let left = entries_beginning(&directory, "lodge-");
     assert_eq!(left.iter().map(|path| of_kind(&lines(path), "user").len()).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn two_servers_share_a_directory_and_neither_counts_or_removes_what_the_other_or_a_person_made() {
+    let builder = ServerBuilder::new();
+    let directory = builder.data_dir().with_file_name("backups");
+    fs::create_dir(&directory).unwrap();
+    let by_hand =
+        ["lodge-before-upgrade.backup", "lodge-2026-01-01T00-00-00-000Z.backup"].map(|name| directory.join(name));
+    by_hand.iter().for_each(|path| fs::write(path, "made by hand").unwrap());
+    let rare = builder.flag("--backup-dir", text(&directory)).start();
+    wait_until("the rare backup was made", || last_backup(&rare)["succeeded"] == true);
+    let kept: BTreeSet<_> = entries_beginning(&directory, "lodge-").into_iter().collect();
+
+    let frequent = ServerBuilder::new().flag("--backup-dir", text(&directory)).flag("--backup-every", "1s");
+    let frequent = frequent.flag("--backup-keep", "1").start();
+    frequent.wait_for_log("backed up");
+    let first = frequent.log();
+    wait_until("more backups were made", || frequent.log().matches("backed up").count() >= 3);
+
+    assert_eq!(first.matches("no backup was made").count(), 0);
+    let present: BTreeSet<_> = entries_beginning(&directory, "lodge-").into_iter().collect();
+    assert!(present.is_superset(&kept), "{present:?} lacks some of {kept:?}");
+    assert_eq!(last_backup(&rare)["succeeded"], true);
+}
+
+#[test]
+fn a_backup_that_goes_missing_is_not_reported_as_good_any_more() {
+    let builder = ServerBuilder::new();
+    let directory = builder.data_dir().with_file_name("backups");
+    let server = builder.flag("--backup-dir", text(&directory)).start();
+    wait_until("a backup was made", || last_backup(&server)["succeeded"] == true);
+
+    fs::remove_file(entries_beginning(&directory, "lodge-").remove(0)).unwrap();
+
+    wait_until("it is missed", || last_backup(&server)["succeeded"] == false);
+    server.wait_for_log("the last backup is no longer there");
 }
