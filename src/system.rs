@@ -1,7 +1,7 @@
-//! The users and groups of the operating system, as its name service tells them.
+//! The users and groups of the operating system, from its name service.
 //!
-//! `getpwent` and `getgrent` walk one list for the whole process, and a name service may hang. So one thread of its own
-//! does all of it, and whoever asks waits for at most [`DEADLINE`].
+//! `getpwent` and `getgrent` walk one list for the whole process, and a name service may hang. So one thread reads both
+//! lists, and a request waits for it for at most [`DEADLINE`].
 
 use std::{
     cmp::Ordering,
@@ -22,10 +22,10 @@ use users::os::unix::GroupExt;
 
 /// How long the name service may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
-/// How many questions may wait for an answer.
+/// How many requests may wait for an answer.
 const MAX_WAITING: usize = 64;
 
-/// `ENOENT` and `ESRCH`, with which some name services end a list that they have told.
+/// `ENOENT` and `ESRCH`, with which some name services end a list.
 const NOTHING_MORE: [i32; 2] = [2, 3];
 
 /// A user of the operating system.
@@ -58,7 +58,10 @@ pub enum NameServiceError {
     /// It broke off with an error.
     #[error("the name service failed: {0}")]
     Failed(Errno),
-    /// It took longer than [`DEADLINE`], or others are waiting for it already.
+    /// It has no entry that may be shown, as where `/etc/passwd` is absent or cannot be read.
+    #[error("the name service lists no {0}")]
+    Empty(&'static str),
+    /// It took longer than [`DEADLINE`], or too many requests wait for it.
     #[error("the name service does not answer")]
     Slow,
 }
@@ -113,7 +116,7 @@ impl NameService {
 
 fn answer(waiting: &Receiver<Question>) {
     for question in waiting {
-        // Whoever has given up meanwhile needs no answer, nor the work for one.
+        // A request that has given up needs no answer.
         match question {
             Question::Users(reply) if !reply.is_closed() => drop(reply.send(read_users())),
             Question::Groups(reply) if !reply.is_closed() => drop(reply.send(read_groups())),
@@ -123,18 +126,22 @@ fn answer(waiting: &Receiver<Question>) {
 }
 
 fn read_users() -> Result<Vec<SystemUser>, NameServiceError> {
-    static TOLD: Once = Once::new();
-    let mut users = read_all(PasswordEntries::begin(), Option::clone, &Left { what: "system users", told: &TOLD })?;
+    static REPORTED: Once = Once::new();
+    let list = List { what: "system users", reported: &REPORTED };
+    let mut users = read_all(PasswordEntries::begin, Option::clone, &list)?;
     users.sort_by(|a, b| by_id_then_name((a.uid, &a.name), (b.uid, &b.name)));
+    // Two services may list the same user; the first one counts, as it does for the system.
+    users.dedup_by(|later, first| (later.uid, &later.name) == (first.uid, &first.name));
     Ok(users)
 }
 
 #[expect(unsafe_code, reason = "the list of groups is one per process; only the thread of NameService walks it")]
 fn read_groups() -> Result<Vec<SystemGroup>, NameServiceError> {
-    static TOLD: Once = Once::new();
-    let left = Left { what: "system groups", told: &TOLD };
-    let mut groups = read_all(unsafe { users::all_groups() }, system_group, &left)?;
+    static REPORTED: Once = Once::new();
+    let list = List { what: "system groups", reported: &REPORTED };
+    let mut groups = read_all(|| unsafe { users::all_groups() }, system_group, &list)?;
     groups.sort_by(|a, b| by_id_then_name((a.gid, &a.name), (b.gid, &b.name)));
+    groups.dedup_by(|later, first| (later.gid, &later.name) == (first.gid, &first.name));
     Ok(groups)
 }
 
@@ -174,14 +181,16 @@ impl Drop for PasswordEntries {
     }
 }
 
-/// Reads a list to its end. The list ends alike at its end and on an error; only `errno` tells which.
-fn read_all<E, T>(
-    mut entries: impl Iterator<Item = E>,
+/// Reads a list from its beginning to its end. Neither the beginning nor the end reports an error but by `errno`.
+fn read_all<E, T, I: Iterator<Item = E>>(
+    begin: impl FnOnce() -> I,
     read: fn(&E) -> Option<T>,
-    left: &Left,
+    list: &List,
 ) -> Result<Vec<T>, NameServiceError> {
-    let mut kept = Vec::new();
-    let mut left_out = 0_usize;
+    set_errno(Errno(0));
+    let mut entries = begin();
+    refuse_failure(errno(), false)?;
+    let (mut kept, mut left_out) = (Vec::new(), 0_usize);
     loop {
         set_errno(Errno(0));
         let Some(entry) = entries.next() else { break };
@@ -190,10 +199,14 @@ fn read_all<E, T>(
             None => left_out += 1,
         }
     }
-    let error = errno();
-    let is_told = error.0 == 0 || (NOTHING_MORE.contains(&error.0) && !kept.is_empty());
-    left.tell_once(left_out);
-    if is_told { Ok(kept) } else { Err(NameServiceError::Failed(error)) }
+    refuse_failure(errno(), !kept.is_empty())?;
+    list.report_once(left_out);
+    if kept.is_empty() { Err(NameServiceError::Empty(list.what)) } else { Ok(kept) }
+}
+
+fn refuse_failure(error: Errno, has_entries: bool) -> Result<(), NameServiceError> {
+    let is_end = error.0 == 0 || (has_entries && NOTHING_MORE.contains(&error.0));
+    if is_end { Ok(()) } else { Err(NameServiceError::Failed(error)) }
 }
 
 fn system_group(group: &users::Group) -> Option<SystemGroup> {
@@ -201,10 +214,10 @@ fn system_group(group: &users::Group) -> Option<SystemGroup> {
     Some(SystemGroup { name: name(group.name())?, gid: id(group.gid())?, users })
 }
 
-/// The name, unless it is not UTF-8 or an entry of NIS that stands for others.
+/// The name, unless it is empty, not UTF-8, or an entry of NIS that stands for others.
 fn name(name: &OsStr) -> Option<String> {
     let name = name.to_str()?;
-    (!name.starts_with(['+', '-'])).then(|| name.to_owned())
+    (!name.is_empty() && !name.starts_with(['+', '-'])).then(|| name.to_owned())
 }
 
 /// The id, unless clients cannot hold it in a signed 32-bit integer.
@@ -216,18 +229,20 @@ fn by_id_then_name(a: (u32, &String), b: (u32, &String)) -> Ordering {
     a.cmp(&b)
 }
 
-/// What is said, once, of entries that are left out.
-struct Left {
+/// One of the two lists, and whether its entries that are left out were reported.
+struct List {
     what: &'static str,
-    told: &'static Once,
+    reported: &'static Once,
 }
 
-impl Left {
-    fn tell_once(&self, number: usize) {
+impl List {
+    fn report_once(&self, number: usize) {
         if number > 0 {
-            self.told.call_once(|| {
+            self.reported.call_once(|| {
                 let what = self.what;
-                log::warn!("{number} of the {what} are left out: not UTF-8, an id from 2^31 or an entry of NIS");
+                log::warn!(
+                    "{number} of the {what} are left out: no name, a name that is not UTF-8, an id from 2^31 or an entry of NIS"
+                );
             });
         }
     }

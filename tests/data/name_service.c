@@ -2,8 +2,8 @@
  * A name service for tests, to be preloaded: it tells what the files `passwd` and `group` in the directory
  * $NAME_SERVICE say, in the syntax of /etc/passwd and /etc/group, without judging it.
  *
- * Two lines are orders: `!errno N` fails with that number, `!wait` waits until somebody opens the FIFO `gate` in that
- * directory for writing, and closes it again.
+ * Two lines are orders: `!errno N` fails with that number, `!wait` waits until the test opens the FIFO `gate` in that
+ * directory for writing, and closes it again. A file `begin` with a number lets the beginning of each list fail with it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,6 +45,11 @@ static void rewind_list(struct list *list, const char *name)
     if (list->stream)
         fclose(list->stream);
     list->stream = name ? open_file(name) : NULL;
+    FILE *begin = name ? open_file("begin") : NULL;
+    if (name)
+        errno = 0;
+    if (begin && fscanf(begin, "%d", &errno) == 1)
+        fclose(begin);
 }
 
 static char *next_line(struct list *list)

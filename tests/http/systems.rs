@@ -215,6 +215,49 @@ fn a_name_service_that_fails_is_a_503_also_after_some_entries_and_only_as_long_a
 }
 
 #[test]
+fn a_name_service_that_fails_at_the_beginning_of_a_list_is_a_503() {
+    let server = server_with_names();
+    tell(&server, "passwd", "ann:x:1:1::/:/\n");
+    tell(&server, "group", "red:x:1:\n");
+    tell(&server, "begin", "13");
+
+    let replies = [USERS, GROUPS].map(|path| server.admin().get(path));
+
+    replies.iter().for_each(assert_unavailable);
+}
+
+#[test]
+fn a_list_that_is_absent_or_has_no_entry_to_show_is_a_503() {
+    let server = server_with_names();
+    for lines in [None, Some(""), Some(":x:1:1::/:/\n"), Some("+\n")] {
+        if let Some(lines) = lines {
+            tell(&server, "passwd", lines);
+            tell(&server, "group", lines);
+        }
+
+        let replies = [USERS, GROUPS].map(|path| server.admin().get(path));
+
+        replies.iter().for_each(assert_unavailable);
+    }
+}
+
+#[test]
+fn an_entry_that_two_services_list_appears_once_and_one_without_a_name_never() {
+    let server = server_with_names();
+    tell(&server, "passwd", "ann:x:7:1:first:/:/\n:x:8:1::/:/\nzoe:x:7:1::/:/\nann:x:7:2:second:/:/\n");
+    tell(&server, "group", "red:x:7:ann\n:x:8:\nred:x:7:zoe\nblue:x:7:\n");
+
+    let (users, groups) = (server.admin().get(USERS).json(), server.admin().get(GROUPS).json());
+
+    let ann = json!({"name": "ann", "uid": 7, "gid": 1, "info": "first"});
+    let zoe = json!({"name": "zoe", "uid": 7, "gid": 1, "info": ""});
+    assert_eq!(users, json!({"users": [ann, zoe], "count": 2}));
+    let group = |name: &str, users: Value| json!({"name": name, "gid": 7, "users": users});
+    let groups_expected = [group("blue", json!([])), group("red", json!(["ann"]))];
+    assert_eq!(groups, json!({"groups": groups_expected, "count": 2}));
+}
+
+#[test]
 fn however_many_there_are_all_are_told_on_one_page_whatever_the_query_says() {
     let server = server_with_names();
     let users = (0..50_000).map(|id| format!("user{id}:x:{id}:{id}::/:/\n")).collect::<Vec<_>>().concat();
