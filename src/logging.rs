@@ -112,8 +112,9 @@ impl Lines {
             let written = out.write_all(&batch);
             let mut pending = self.pending();
             pending.is_being_written = false;
-            if written.is_err() {
-                pending.dropped += count_lines(&batch);
+            match written {
+                Ok(()) => pending.report_dropped(),
+                Err(_) => pending.dropped += count_lines(&batch),
             }
             drop(pending);
             self.changed.notify_all();
@@ -137,17 +138,18 @@ impl Pending {
             self.dropped += count_lines(line);
             return;
         }
+        self.report_dropped();
+        self.bytes.extend_from_slice(line);
+    }
+
+    fn report_dropped(&mut self) {
         let dropped = mem::take(&mut self.dropped);
         if dropped > 0 {
-            let now = Clock::system().now();
-            let report = format!(
-                "{} WARN   {} dropped {dropped} lines that nobody read in time\n",
-                now.text().as_str(),
-                module_path!()
-            );
+            let (now, target) = (Clock::system().now(), module_path!());
+            let report =
+                format!("{} WARN   {target} dropped {dropped} lines that nobody read in time\n", now.text().as_str());
             self.bytes.extend_from_slice(report.as_bytes());
         }
-        self.bytes.extend_from_slice(line);
     }
 }
 

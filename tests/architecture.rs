@@ -10,8 +10,18 @@ use std::{
 const LAYERS: [&str; 10] =
     ["commands", "server", "admin_socket", "api", "backup", "service", "auth", "audit", "store", "domain"];
 const LEAVES: [&str; 12] = [
-    "clock", "config", "directory", "error_chain", "files", "logging", "memory_limit", "output", "random", "secret",
-    "system", "tls",
+    "clock",
+    "config",
+    "directory",
+    "error_chain",
+    "files",
+    "logging",
+    "memory_limit",
+    "output",
+    "random",
+    "secret",
+    "system",
+    "tls",
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
