@@ -24,13 +24,15 @@ use super::{
 };
 use crate::{
     audit::{self, AuditError, Filter, done},
-    auth::AppState,
     backup,
     directory::door_in,
     domain::{Action, Actor, Event},
     error_chain::chain,
     files::ignore_not_found,
-    service::locks::{self, LockFilter},
+    service::{
+        AppState,
+        locks::{self, LockFilter},
+    },
     store::verify::{Findings, verify},
 };
 

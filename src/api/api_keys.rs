@@ -14,9 +14,11 @@ use super::{
     schema::all_optional,
 };
 use crate::{
-    auth::{Caller, Policy},
     domain::{ApiKey, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes},
-    service::api_keys::{self, ApiKeyDraft},
+    service::{
+        Caller, Policy,
+        api_keys::{self, ApiKeyDraft},
+    },
 };
 
 /// An API key without its scopes.

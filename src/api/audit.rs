@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     audit::{EntryView, Filter},
-    auth::Administrator,
     domain::{AuditEntry, Page},
-    service,
+    service::{self, Administrator},
 };
 
 /// An entry without the hashes that chain it to others.

@@ -12,9 +12,11 @@ use super::{
     schema::all_optional,
 };
 use crate::{
-    auth::{Caller, Policy},
     domain::{Configuration, ConfigurationKey, ConfigurationValue, Id, Page},
-    service::configurations::{self, ConfigurationDraft, ConfigurationName},
+    service::{
+        Caller, Policy,
+        configurations::{self, ConfigurationDraft, ConfigurationName},
+    },
 };
 
 /// A setting of a user.

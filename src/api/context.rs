@@ -17,7 +17,7 @@ use super::{
     tls_policy::{TlsPolicy, Transport},
     user_list_cache::UserListCache,
 };
-use crate::{auth::AppState, backup::schedule::BackupLog, config::Limits, domain::Id};
+use crate::{backup::schedule::BackupLog, config::Limits, domain::Id, service::AppState};
 
 /// What all requests share.
 pub struct App {

@@ -18,7 +18,7 @@ use super::{
     tls_policy::Unencrypted,
 };
 use crate::{
-    auth::{AuthError, Challenge, PrivilegesReduced},
+    auth::{AuthError, Challenge},
     error_chain::chain,
     service::{Forbidden, ServiceError},
     store::StoreError,
@@ -91,10 +91,6 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
         AuthError::Refused(Challenge::Any) => ("A credential is needed.", &[BASIC, BEARER]),
         AuthError::Refused(Challenge::Basic) => ("The credential is refused.", &[BASIC]),
         AuthError::Refused(Challenge::Bearer) => ("The credential is refused.", &[BEARER]),
-        AuthError::PrivilegesReduced(PrivilegesReduced::Role) => return plain(403, &Forbidden::Role.to_string()),
-        AuthError::PrivilegesReduced(PrivilegesReduced::Scopes) => {
-            return plain(403, "The scopes of this API key have just changed.");
-        }
         AuthError::Throttled { retry_after_secs } => return throttled(retry_after_secs),
         AuthError::Busy => return plain(503, "Too many passwords are being checked; try again."),
         AuthError::Store(error) => return store(&error, id),

@@ -11,9 +11,8 @@ use super::{
     sessions::SignIn,
 };
 use crate::{
-    auth::Policy,
     domain::Violations,
-    service::{ServiceError, api_keys::ApiKeyDraft, configurations::ConfigurationDraft, users::UserDraft},
+    service::{Policy, ServiceError, api_keys::ApiKeyDraft, configurations::ConfigurationDraft, users::UserDraft},
 };
 
 /// How a body was read.

@@ -11,8 +11,8 @@ use super::{
     tls_policy::{TlsPolicy, Transport, Unencrypted},
 };
 use crate::{
-    auth::{Administrator, Anonymous, Caller, Credential},
-    service::{Forbidden, users::is_self_or_administrator},
+    auth::Credential,
+    service::{Administrator, Anonymous, Caller, Forbidden, users::is_self_or_administrator},
 };
 
 /// Admits a request to an operation, or refuses it.

@@ -17,9 +17,8 @@ use super::{
     user_list_cache::UserListCache,
 };
 use crate::{
-    auth::Policy,
     domain::{Id, Page},
-    service::configurations::ConfigurationName,
+    service::{Policy, configurations::ConfigurationName},
 };
 
 /// Something that is read from a request, once the caller is admitted.

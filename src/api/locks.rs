@@ -13,9 +13,11 @@ use super::{
     reply::{Listed, Listing, NoContent},
 };
 use crate::{
-    auth::Administrator,
     domain::{Network, Page, Username},
-    service::locks::{self, Lock, LockFilter, LockKind},
+    service::{
+        Administrator,
+        locks::{self, Lock, LockFilter, LockKind},
+    },
 };
 
 /// An account, an address or both, locked out after failed attempts.

@@ -1,5 +1,6 @@
 //! The HTTP API: the only code that knows HTTP and JSON.
 
+mod account_cache;
 mod api_keys;
 mod audit;
 mod body;

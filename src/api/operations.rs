@@ -11,7 +11,7 @@ use super::{
     mount::{Mounted, mount},
     sessions, systems, users,
 };
-use crate::auth::{Administrator, Anonymous, Caller};
+use crate::service::{Administrator, Anonymous, Caller};
 
 /// Where the operations are.
 pub const PREFIX: &str = "/api/v2";

@@ -12,9 +12,9 @@ use super::{
     users::UserView,
 };
 use crate::{
-    auth::{Anonymous, AuthError, Caller, Challenge, Policy},
+    auth::{AuthError, Challenge},
     domain::PresentedPassword,
-    service::sessions,
+    service::{Anonymous, Caller, Policy, sessions},
 };
 
 /// The credentials in the body; `None` if no account can have them, which is the same as a wrong password.

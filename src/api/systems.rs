@@ -9,7 +9,7 @@ use super::{
     schema::all_optional,
 };
 use crate::{
-    auth::Administrator,
+    service::Administrator,
     system::{SystemGroup, SystemUser},
 };
 

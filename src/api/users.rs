@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
+    account_cache,
     date_time::DateTime,
     error::ApiError,
     guard::SelfOrAdministrator,
@@ -19,9 +20,11 @@ use super::{
     user_list_cache::UserListCache,
 };
 use crate::{
-    auth::{Administrator, Caller, Policy},
     domain::{Email, Id, NewPassword, Page, SystemId, User, Username},
-    service::users::{self, UserDraft},
+    service::{
+        Administrator, Caller, Policy,
+        users::{self, UserDraft},
+    },
 };
 
 /// An account.
@@ -93,7 +96,7 @@ impl FromObject for UserDraft {
 }
 
 pub(super) async fn show_current(caller: Caller) -> Result<Encoded<Shown<UserView>>, ApiError> {
-    Ok(Encoded::new(caller.user.told(|user| encode(&UserView::from(user.clone())).into())))
+    Ok(Encoded::new(account_cache::json(&caller.user, |user| encode(&UserView::from(user.clone())).into())))
 }
 
 pub(super) async fn index(

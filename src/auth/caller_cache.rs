@@ -9,15 +9,20 @@ use std::{cell::RefCell, collections::HashMap, hash::Hasher, mem, net::IpAddr, s
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Authentication, CachedUser};
-use crate::{clock::Timestamp, domain::octets, random::random_bytes, store::Version};
+use super::Authentication;
+use crate::{
+    clock::Timestamp,
+    domain::{User, octets},
+    random::random_bytes,
+    store::Version,
+};
 
 /// How many entries a thread has at most are twice as many: those of lately, and those of before.
 const MAX_RECENT: usize = 2048;
 /// How long an entry lasts at most, so that a password is verified again some time.
 const LIFETIME_MILLIS: u64 = 60_000;
 
-/// Finds entries of one realm.
+/// Finds entries of one authenticator.
 pub(super) struct CallerCache {
     key: [u8; 16],
 }
@@ -32,7 +37,7 @@ pub(super) struct Entry {
     /// The mark of the owner's rows before they were read.
     pub(super) version: Version,
     /// The account.
-    pub(super) user: Arc<CachedUser>,
+    pub(super) user: Arc<User>,
     /// By what they came in.
     pub(super) authentication: Authentication,
     /// When the session or the key ends, if it does.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{ApiKey, KeyDigest},
+    random::random_uuid,
     secret::{Purpose, RootSecret, Secret},
 };
 
@@ -71,15 +72,29 @@ impl PresentedKey {
 }
 
 /// Makes keys, and makes them again from what is stored.
-pub(super) struct ApiKeyIssuer(hmac::Key);
+pub struct ApiKeyIssuer(hmac::Key);
 
 impl ApiKeyIssuer {
     pub(super) fn new(secret: &RootSecret) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::ApiKeys).expose()))
     }
 
+    /// A key that has never been issued, with the random identifier that it is derived from.
+    #[must_use]
+    pub fn issue(&self) -> (Uuid, KeyText) {
+        let identifier = random_uuid();
+        (identifier, self.key(identifier))
+    }
+
+    /// The stored key as it may be shown: in the clear for `may_see_whole`, unless it was issued under another secret.
+    #[must_use]
+    pub fn shown_key(&self, api_key: &ApiKey, may_see_whole: bool) -> String {
+        let whole = if may_see_whole { self.reveal(api_key) } else { None };
+        whole.map_or_else(|| masked(api_key), |key| key.expose().to_owned())
+    }
+
     /// The key of that identifier.
-    pub(super) fn key(&self, identifier: Uuid) -> KeyText {
+    fn key(&self, identifier: Uuid) -> KeyText {
         let secret_part = hmac::sign(&self.0, identifier.as_bytes());
         let mut bytes = [identifier.as_bytes().as_slice(), secret_part.as_ref()].concat();
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
@@ -92,13 +107,13 @@ impl ApiKeyIssuer {
     }
 
     /// The stored key in the clear, unless it was made under another secret.
-    pub(super) fn reveal(&self, api_key: &ApiKey) -> Option<KeyText> {
+    fn reveal(&self, api_key: &ApiKey) -> Option<KeyText> {
         Some(self.key(api_key.identifier)).filter(|key| key.digest() == api_key.digest)
     }
 }
 
 /// The key as it is shown to who must not see it: the prefix, eight `*` and the last four characters.
-pub(super) fn masked(api_key: &ApiKey) -> String {
+fn masked(api_key: &ApiKey) -> String {
     format!("{PREFIX}********{}", String::from_utf8_lossy(&api_key.last_four))
 }
 

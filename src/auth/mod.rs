@@ -1,14 +1,13 @@
-//! Who is asking: credentials, and the caller that a good one makes.
+//! Who is asking: credentials, and the identity that a good one proves.
 
-mod audited_write;
-mod caller;
+mod authenticator;
 mod caller_cache;
 mod credential;
+mod identity;
 mod key;
 mod password;
 mod password_cache;
 mod queue;
-mod state;
 mod throttle;
 mod token;
 mod token_crypto;
@@ -16,12 +15,12 @@ mod token_crypto;
 use thiserror::Error;
 
 pub use self::{
-    caller::{Administrator, Anonymous, Authentication, CachedUser, Caller},
+    authenticator::Authenticator,
     credential::Credential,
-    key::{KeyText, PresentedKey},
+    identity::{Authentication, Identity},
+    key::{ApiKeyIssuer, KeyText, PresentedKey},
     password::{Cost, Hasher, is_sound_hash},
     queue::HashRequester,
-    state::{AppState, Policy},
     throttle::{AccountHash, Attempt, Lockout, Throttle},
     token::{Claims, SessionTokens},
 };
@@ -38,24 +37,12 @@ pub enum Challenge {
     Bearer,
 }
 
-/// What a caller has lost while the request was running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrivilegesReduced {
-    /// The role of an administrator.
-    Role,
-    /// Scopes of the API key.
-    Scopes,
-}
-
 /// Nobody was let in.
 #[derive(Clone, Debug, Error)]
 pub enum AuthError {
     /// The credential is missing, wrong, or no longer good. Which one stays unsaid.
     #[error("the credential is refused")]
     Refused(Challenge),
-    /// The credential is good, and was worth less by the time of the write than when the request came.
-    #[error("the rights of the credential have shrunk")]
-    PrivilegesReduced(PrivilegesReduced),
     /// Too many tries have failed; one more is admitted later.
     #[error("too many tries have failed")]
     Throttled {

@@ -26,9 +26,9 @@ pub use self::{
 };
 use crate::{
     audit::done,
-    auth::AppState,
     clock::Timestamp,
     domain::{Action, Actor, AffectedResource, Event},
+    service::AppState,
 };
 
 /// What the audit log says of a backup. It is told once the backup is made; but where the server's secret is in it, or

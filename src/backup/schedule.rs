@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::{BackupFileError, event, file::ScheduledBackups, of};
 use crate::{
-    auth::AppState,
     clock::Timestamp,
     config::BackupSchedule,
     domain::Actor,
     error_chain::chain,
+    service::AppState,
     store::{StoreError, Tables},
 };
 

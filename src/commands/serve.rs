@@ -17,7 +17,7 @@ use crate::{
     admin_socket,
     api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache},
     audit::{Files, LogReader, Maintenance, directory_in, resume},
-    auth::{AppState, Cost, Hasher},
+    auth::{Cost, Hasher},
     backup::{
         self,
         schedule::{self, BackupLog},
@@ -32,6 +32,7 @@ use crate::{
     secret::RootSecret,
     server::{self, ShutdownReason},
     service::{
+        AppState,
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
         sessions,
@@ -176,7 +177,7 @@ async fn serve_from(
     let state = Arc::new(state(store.clone(), secret, &settings, plan.hash_threads));
     let maintenance = keep_audit_log(directory, &state, &settings).await?;
     for (action, details) in events {
-        state.tell(Actor::SERVER, action, AffectedResource::details(details)).await;
+        state.record(Actor::SERVER, action, AffectedResource::details(details)).await;
     }
     make_administrator(&state, &settings).await?;
     sessions::restore_known_addresses(&state)?;
@@ -202,7 +203,7 @@ async fn serve_from(
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         ShutdownReason::Stopped => {
-            state.tell(Actor::SERVER, Action::StopServer, AffectedResource::default()).await;
+            state.record(Actor::SERVER, Action::StopServer, AffectedResource::default()).await;
             drop(maintenance);
             store.finish();
             Ok(())

@@ -13,12 +13,7 @@ use thiserror::Error;
 
 use self::values::{address, cost, duration, filter, networks, number, password, size};
 pub use self::{arguments::ServeArguments, connections::Limits, file::parse, tls::TlsSettings};
-use crate::{
-    audit::RetentionPolicy,
-    auth::{Cost, Policy},
-    secret::Secret,
-    store::DiskReserve,
-};
+use crate::{audit::RetentionPolicy, auth::Cost, secret::Secret, service::Policy, store::DiskReserve};
 
 /// Where the server listens unless told otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:3000";

@@ -1,8 +1,8 @@
 //! A user's own API keys. A key never yields more than its scopes.
 
-use super::{Forbidden, ServiceError, never_taken, refuse_invalid};
+use super::{Caller, Forbidden, ServiceError, never_taken, refuse_invalid};
 use crate::{
-    auth::{Caller, KeyText},
+    auth::KeyText,
     domain::{Action, AffectedResource, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scope, Scopes, Violations},
     store::{IdSet, Sequence, Slice, Tables, id_set},
 };
@@ -37,7 +37,7 @@ pub fn show(caller: &Caller, id: Id) -> Result<ApiKey, ServiceError> {
 /// The key as the caller may see it: whole, unless the caller came in by a narrow key.
 #[must_use]
 pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
-    caller.state.shown_key(api_key, caller.restricted_key().is_none())
+    caller.state.authenticator.api_keys.shown_key(api_key, caller.restricted_key().is_none())
 }
 
 /// Makes an API key of the caller's; the key itself is in the answer.
@@ -46,7 +46,7 @@ pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
 /// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
 pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyText), ServiceError> {
     refuse_invalid(draft.violations_beside(None, caller.restricted_key()))?;
-    let (identifier, key) = caller.state.new_key();
+    let (identifier, key) = caller.state.authenticator.api_keys.issue();
     let (digest, last_four) = (key.digest(), key.last_four());
     let maker = caller.api_key().cloned();
     let most = caller.state.policy.max_api_keys;

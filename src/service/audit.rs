@@ -1,9 +1,8 @@
 //! The audit log, as administrators may see it.
 
-use super::ServiceError;
+use super::{Administrator, ServiceError};
 use crate::{
     audit::{self, Filter},
-    auth::Administrator,
     domain::{AuditEntry, Page},
     store::{Slice, StoreError},
 };

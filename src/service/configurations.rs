@@ -1,8 +1,7 @@
 //! A user's own settings.
 
-use super::{ServiceError, refuse_invalid, taken};
+use super::{Caller, ServiceError, refuse_invalid, taken};
 use crate::{
-    auth::Caller,
     domain::{
         Action, AffectedResource, Configuration, ConfigurationKey, ConfigurationValue, Field, Id, Page, Problem,
         Violations,

@@ -8,9 +8,9 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use thiserror::Error;
 
-use super::ServiceError;
+use super::{AppState, ServiceError};
 use crate::{
-    auth::{AppState, HashRequester},
+    auth::HashRequester,
     domain::{Action, Actor, AffectedResource, NewPassword, Page, Problem, User, Username},
     files::write_private,
     random::random_bytes,
@@ -27,7 +27,7 @@ pub enum FirstStart {
     NotFirst,
     /// The administrator has the password that was given.
     WithGivenPassword,
-    /// The administrator has a random password, which is in [`crate::auth::Policy::initial_password_file`].
+    /// The administrator has a random password, which is in [`super::Policy::initial_password_file`].
     WithRandomPassword,
 }
 
@@ -121,7 +121,7 @@ fn write_initial_password(state: &AppState, password: &Secret<String>) -> Result
 }
 
 async fn create(state: &AppState, password: &NewPassword, is_random: bool) -> Result<(), ServiceError> {
-    let password = state.hasher.hash(HashRequester::server(), password.as_presented()).await?;
+    let password = state.authenticator.hasher.hash(HashRequester::server(), password.as_presented()).await?;
     let now = state.clock.now();
     state
         .write(Actor::SERVER, Action::CreateUser, move |txn| {

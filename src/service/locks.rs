@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Forbidden, ServiceError};
+use super::{Administrator, AppState, Forbidden, ServiceError};
 use crate::{
-    auth::{Administrator, AppState, AuthError, Lockout},
+    auth::{AuthError, Lockout},
     clock::Timestamp,
     domain::{Action, AffectedResource, Network, Page, Username},
     store::{Slice, StoreError, Tables},
@@ -52,7 +52,7 @@ pub struct LockFilter {
 /// [`ServiceError::Store`].
 pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<Lock>, ServiceError> {
     let state = &administrator.0.state;
-    let waiting = state.throttle.waiting();
+    let waiting = state.authenticator.throttle.waiting();
     let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
     let of_page = waiting.iter().skip(offset).take(page.limit);
     let records = of_page.map(|waiting| lock(state, waiting)).collect::<Result<_, _>>()?;
@@ -67,12 +67,12 @@ pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result
     let caller = &administrator.0;
     if caller.restricted_key().is_some() {
         let username = filter.username.as_deref().ok_or(Forbidden::NEEDS_FULL_ACCESS)?;
-        if caller.state.user_named(username)?.is_some_and(|user| user.is_admin) {
+        if caller.state.authenticator.user_named(username)?.is_some_and(|user| user.is_admin) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
     }
     clear_all(&caller.state, filter);
-    caller.tell(Action::DestroyLocks, subject(&caller.state, filter)?).await;
+    caller.record(Action::DestroyLocks, subject(&caller.state, filter)?).await;
     log::info!("locks were cleared: user_id={}", caller.user.id);
     Ok(())
 }
@@ -82,12 +82,12 @@ pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
 pub fn all(state: &AppState) -> Result<Vec<Lock>, StoreError> {
-    state.throttle.waiting().iter().map(|waiting| lock(state, waiting)).collect()
+    state.authenticator.throttle.waiting().iter().map(|waiting| lock(state, waiting)).collect()
 }
 
 /// Clears locks, for somebody who needs no leave.
 pub fn clear_all(state: &AppState, filter: &LockFilter) {
-    state.throttle.clear(filter.username.as_deref(), filter.address);
+    state.authenticator.throttle.clear(filter.username.as_deref(), filter.address);
 }
 
 /// What the audit log says of these locks; the text of a name that no account has is not kept.
@@ -97,7 +97,7 @@ pub fn clear_all(state: &AppState, filter: &LockFilter) {
 pub fn subject(state: &AppState, filter: &LockFilter) -> Result<AffectedResource, AuthError> {
     let address = filter.address.map(|address| format!("address = {address}"));
     let Some(username) = &filter.username else { return Ok(AffectedResource::details(address.into_iter().collect())) };
-    let user = state.user_named(username)?;
+    let user = state.authenticator.user_named(username)?;
     let nobody = user.is_none().then(|| "username of nobody".to_owned());
     let details = nobody.into_iter().chain(address).collect();
     Ok(user.as_ref().map_or_else(AffectedResource::default, AffectedResource::from).with(details))
@@ -111,8 +111,9 @@ fn lock(state: &AppState, waiting: &Lockout) -> Result<Lock, StoreError> {
     };
     let user = waiting.user.map(|id| state.store.user(id)).transpose()?.flatten();
     // The user may have another name by now.
-    let is_of_user =
-        |username: &Username| waiting.account.is_some_and(|account| state.throttle.is_account_of(account, username));
+    let is_of_user = |username: &Username| {
+        waiting.account.is_some_and(|account| state.authenticator.throttle.is_account_of(account, username))
+    };
     Ok(Lock {
         kind,
         username: user.map(|user| user.username).filter(is_of_user),

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod configurations;
+mod context;
 pub mod first_start;
 pub mod locks;
 pub mod replace;
@@ -11,8 +12,9 @@ pub mod users;
 
 use thiserror::Error;
 
+pub use self::context::{Administrator, Anonymous, AppState, Caller, Policy};
 use crate::{
-    auth::{AuthError, Caller},
+    auth::AuthError,
     domain::{Problem, Violations},
     store::{PutError, StoreError, table},
 };
@@ -51,6 +53,9 @@ pub enum Forbidden {
     /// The caller is a standard user.
     #[error("Only an administrator may do this.")]
     Role,
+    /// The key's scopes have been reduced since the request was admitted.
+    #[error("The scopes of this API key have just changed.")]
+    ScopesReduced,
     /// The key would reach beyond its own scopes.
     #[error("This API key does not cover the scopes of that API key.")]
     Escalation,

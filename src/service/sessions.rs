@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use uuid::Uuid;
 
-use super::{ServiceError, never_taken};
+use super::{Anonymous, AppState, Caller, ServiceError, never_taken};
 use crate::{
-    auth::{Anonymous, AppState, AuthError, Authentication, Caller, Challenge, HashRequester},
+    auth::{AuthError, Authentication, Challenge, HashRequester},
     clock::Timestamp,
     domain::{
         Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, PasswordHash, PresentedPassword,
@@ -27,7 +27,7 @@ const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 /// Opens a session; the token is the second part of the answer.
 ///
 /// # Errors
-/// What [`AppState::sign_in`] says, and [`AuthError::Refused`] if the password is changed over and over meanwhile.
+/// What [`crate::auth::Authenticator::sign_in`] says, and [`AuthError::Refused`] if the password is changed over and over meanwhile.
 pub async fn sign_in(
     anonymous: &Anonymous,
     username: &str,
@@ -35,7 +35,7 @@ pub async fn sign_in(
 ) -> Result<(User, Secret<String>), ServiceError> {
     // Another sign-in may have put a stronger hash in the place of the one that was checked: the password is still right.
     for _ in 0..2 {
-        let user = anonymous.state.sign_in(username, password, anonymous.address).await?;
+        let user = anonymous.state.authenticator.sign_in(username, password, anonymous.address).await?;
         if let Some(opened) = open_for(anonymous, user, password).await? {
             return Ok(opened);
         }
@@ -62,7 +62,7 @@ async fn open_for(
     };
     let opened = state.write(actor, Action::SignIn, open).await?;
     Ok(opened.map(|(user, session)| {
-        let token = state.tokens.issue(&session, now);
+        let token = state.authenticator.tokens.issue(&session, now);
         (user, token)
     }))
 }
@@ -114,7 +114,7 @@ pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
     latest.sort_unstable_by_key(|(_, at)| *at);
     for ((id, address), at) in latest {
         if let Some(user) = state.store.user(id)? {
-            state.throttle.remember(user.username.as_str(), id, address, at);
+            state.authenticator.throttle.remember(user.username.as_str(), id, address, at);
         }
     }
     Ok(())
@@ -126,7 +126,7 @@ async fn stronger_hash(
     user: &User,
     password: &PresentedPassword,
 ) -> Result<Option<PasswordHash>, ServiceError> {
-    let hasher = &anonymous.state.hasher;
+    let hasher = &anonymous.state.authenticator.hasher;
     if !hasher.is_outdated(&user.password) {
         return Ok(None);
     }

@@ -1,8 +1,10 @@
 //! Accounts: who may see, make, change and remove which.
 
-use super::{Forbidden, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken};
+use super::{
+    Administrator, Caller, Forbidden, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken,
+};
 use crate::{
-    auth::{Administrator, Caller, HashRequester},
+    auth::HashRequester,
     clock::Timestamp,
     domain::{
         Action, AffectedResource, Email, Field, Id, NewPassword, Page, PasswordHash, Problem, Session, SystemId, User,
@@ -165,7 +167,9 @@ impl UserDraft {
     async fn hashed_password(&self, caller: &Caller) -> Result<Option<PasswordHash>, ServiceError> {
         let requester = HashRequester::signed_in(caller.address);
         match self.password.given() {
-            Some(password) => Ok(Some(caller.state.hasher.hash(requester, password.as_presented()).await?)),
+            Some(password) => {
+                Ok(Some(caller.state.authenticator.hasher.hash(requester, password.as_presented()).await?))
+            }
             None => Ok(None),
         }
     }

@@ -119,7 +119,7 @@ fn equal_tries_at_the_same_time_are_one_try_whoever_they_are_for() {
     System::new().block_on(async {
         let test_app = test_app("5").await;
         for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
-            let (hashes, held) = (test_app.state.hasher.computed(), test_app.hold_hashes().await);
+            let (hashes, held) = (test_app.state.authenticator.hasher.computed(), test_app.hold_hashes().await);
             let (headers, asked) = from(address, by_basic(username, WRONG));
             let mut all = Box::pin(join_all((0..12).map(|_| test_app.answer(&headers, &asked))));
             assert!(all.as_mut().now_or_never().is_none());
@@ -127,7 +127,11 @@ fn equal_tries_at_the_same_time_are_one_try_whoever_they_are_for() {
 
             let statuses: Vec<_> = all.await.iter().map(|answer| answer.status).collect();
 
-            assert_eq!((statuses, test_app.state.hasher.computed() - hashes), (vec![401; 12], 2), "{username}");
+            assert_eq!(
+                (statuses, test_app.state.authenticator.hasher.computed() - hashes),
+                (vec![401; 12], 2),
+                "{username}"
+            );
         }
     });
 }
@@ -151,7 +155,7 @@ fn a_try_that_waits_costs_no_hash_no_look_into_the_store_and_no_write_whoever_it
         for username in ["ann", "nobody"] {
             assert_eq!(statuses(&test_app, [sign_in(username, WRONG)]).await, [401]);
             let (hashes, reads, writes) = (
-                test_app.state.hasher.computed(),
+                test_app.state.authenticator.hasher.computed(),
                 test_app.reads.load(Ordering::Relaxed),
                 test_app.writes.load(Ordering::Relaxed),
             );
@@ -159,7 +163,7 @@ fn a_try_that_waits_costs_no_hash_no_look_into_the_store_and_no_write_whoever_it
             let waiting = [sign_in(username, PASSWORD), by_basic(username, PASSWORD)];
             assert_eq!(statuses(&test_app, waiting).await, [429; 2]);
 
-            assert_eq!(test_app.state.hasher.computed(), hashes, "{username}");
+            assert_eq!(test_app.state.authenticator.hasher.computed(), hashes, "{username}");
             assert_eq!(test_app.reads.load(Ordering::Relaxed), reads, "{username}");
             assert_eq!(test_app.writes.load(Ordering::Relaxed), writes, "{username}");
         }

@@ -25,9 +25,9 @@ impl Home {
 
     async fn cost(&self, authorization: Option<&str>, method: &'static str, path: &str, body: Value) -> Cost {
         let looks = || self.0.reads.load(Ordering::Relaxed);
-        let (hashes, reads) = (self.0.state.hasher.computed(), looks());
+        let (hashes, reads) = (self.0.state.authenticator.hasher.computed(), looks());
         let (status, _) = self.0.send(authorization, &(method, path.to_owned(), body)).await;
-        (status, self.0.state.hasher.computed() - hashes, looks() > reads)
+        (status, self.0.state.authenticator.hasher.computed() - hashes, looks() > reads)
     }
 
     async fn sign_in(&self, body: Value) -> Cost {

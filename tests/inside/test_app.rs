@@ -22,12 +22,13 @@ use futures_util::FutureExt;
 use lodge::{
     api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache, entry::respond},
     audit::{Files, RetentionPolicy},
-    auth::{AppState, Cost, HashRequester, Hasher},
+    auth::{Cost, HashRequester, Hasher},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
     config::ServeArguments,
     domain::{Event, Id, PresentedPassword, User, Username},
     secret::RootSecret,
+    service::AppState,
     store::{
         Store,
         audit::{LogPosition, behind},
@@ -111,7 +112,7 @@ impl TestApp {
         let user = User {
             id: Id::new(number).unwrap(),
             username: Username::parse(username).unwrap(),
-            password: self.state.hasher.hash(HashRequester::server(), &password).await.unwrap(),
+            password: self.state.authenticator.hasher.hash(HashRequester::server(), &password).await.unwrap(),
             email: None,
             user_id: None,
             group_id: None,
@@ -126,13 +127,13 @@ impl TestApp {
     pub async fn hold_hashes(&self) -> Sender<()> {
         let (begun, begins) = channel();
         let (end, ends) = channel();
-        let attempt = self.state.throttle.begin("somebody", None, [203, 0, 113, 1].into()).await.unwrap();
+        let attempt = self.state.authenticator.throttle.begin("somebody", None, [203, 0, 113, 1].into()).await.unwrap();
         let password = PresentedPassword::parse("a guess").unwrap();
         let wait_for_end = move || {
             begun.send(()).unwrap();
             let _ = ends.recv();
         };
-        let mut held = Box::pin(self.state.hasher.verify(attempt, None, &password, wait_for_end));
+        let mut held = Box::pin(self.state.authenticator.hasher.verify(attempt, None, &password, wait_for_end));
         assert!(held.as_mut().now_or_never().is_none());
         begins.recv().unwrap();
         end

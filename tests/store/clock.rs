@@ -11,11 +11,12 @@ use std::{
 };
 
 use lodge::{
-    auth::{Administrator, Anonymous, AppState, Caller, Cost, HashRequester, Hasher, Policy},
+    auth::{Cost, HashRequester, Hasher},
     clock::{Clock, Timestamp},
     domain::{Email, Field, Id, NewPassword, PresentedPassword, User, Username, Violations},
     secret::RootSecret,
     service::{
+        Administrator, Anonymous, AppState, Caller, Policy,
         sessions::{sign_in, sign_out, sweep},
         users::{self, UserDraft},
     },

@@ -8,10 +8,11 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
-    auth::{AppState, Cost, Hasher, Policy},
+    auth::{Cost, Hasher},
     clock::Clock,
     domain::Id,
     secret::RootSecret,
+    service::{AppState, Policy},
     store::{DiskReserve, Store, Tables},
 };
 
@@ -72,7 +73,7 @@ async fn fill(data: &Path, users: u32) -> Vec<String> {
     let mut shown = Vec::new();
     let step = (users / ONE_IN / SAMPLES).max(1) * ONE_IN;
     let make_key = |owner: u32| {
-        let (identifier, key) = state.new_key();
+        let (identifier, key) = state.authenticator.api_keys.issue();
         if owner.is_multiple_of(step) {
             shown.push(format!("Bearer {}", key.expose()));
         }

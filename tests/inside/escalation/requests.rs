@@ -1,8 +1,8 @@
 //! What an attacker may try.
 
 use lodge::{
-    auth::Caller,
     domain::{Id, Scopes},
+    service::Caller,
     store::Store,
 };
 use proptest::{bool::weighted, collection::vec, prelude::*, sample::Index};

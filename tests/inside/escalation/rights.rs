@@ -44,7 +44,10 @@ impl Bounds {
     pub fn of(world: &World) -> Self {
         let (users, configurations, api_keys) = everything(&world.test_app.store);
         let mut rights = Rights::new();
-        for key in api_keys.iter().filter(|key| world.held.contains(&world.test_app.state.shown_key(key, true))) {
+        for key in api_keys
+            .iter()
+            .filter(|key| world.held.contains(&world.test_app.state.authenticator.api_keys.shown_key(key, true)))
+        {
             for (right, end) in rights_of(key.owner, &key.scopes, key.expires_at) {
                 let known = rights.entry(right).or_insert(end);
                 *known = end.max(*known);

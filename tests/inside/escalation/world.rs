@@ -2,12 +2,12 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
-    auth::Caller,
     clock::Timestamp,
     domain::{
         ApiKey, Configuration, ConfigurationKey, ConfigurationValue, Id, PasswordHash, Scope, Scopes, SystemId, User,
         Username,
     },
+    service::Caller,
     store::{Sequence, Store, Tables},
 };
 use proptest::{bool::weighted, collection::vec, option, prelude::*, sample::select};
@@ -95,7 +95,7 @@ impl World {
     }
 
     async fn add_key(&mut self, key: StartKey) {
-        let (identifier, text) = self.test_app.state.new_key();
+        let (identifier, text) = self.test_app.state.authenticator.api_keys.issue();
         let (digest, last_four) = (text.digest(), text.last_four());
         let expires_at = key.hours_left.map(|hours| Timestamp::from_secs(NOW.as_secs() + hours * 3600));
         let (owner, scopes) = (key.owner, key.scopes);

@@ -1,84 +1,62 @@
-//! Everything that is needed to tell who is asking.
+//! Checks credentials: who is asking.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    AuthError, Authentication, CachedUser, Caller, Challenge, Credential, Hasher, KeyText, PresentedKey, SessionTokens,
+    ApiKeyIssuer, AuthError, Authentication, Challenge, Credential, Hasher, Identity, PresentedKey, SessionTokens,
     Throttle,
     caller_cache::{self, CallerCache, Entry},
-    key::{ApiKeyIssuer, masked},
     password_cache::PasswordCache,
 };
 use crate::{
     audit::Audit,
     clock::{Clock, Timestamp},
-    domain::{Account, Action, Actor, ApiKey, AuthMethod, Id, PresentedPassword, User, Username},
-    random::random_uuid,
+    domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, User, Username},
     secret::RootSecret,
     store::{Store, Tables},
-    system::NameService,
 };
 
-/// The bounds that an installation sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// How long a session lasts.
-    pub session_lifetime: Duration,
-    /// How many bytes a new password has at least.
-    pub min_password_bytes: usize,
-    /// How many tries may fail for an account from an address before the next one waits; 0 if none ever waits.
-    pub throttle_after: u32,
-    /// How many configurations a user may have.
-    pub max_configurations: usize,
-    /// How many API keys a user may have.
-    pub max_api_keys: usize,
-    /// Where the random password of the first administrator is, while it is in use.
-    pub initial_password_file: PathBuf,
-}
-
-/// Everything that is needed to tell who is asking, and what the callers work on.
-pub struct AppState {
-    pub(crate) store: Store,
-    /// Tells the time.
-    pub clock: Clock,
-    /// The bounds that the installation sets.
-    pub policy: Policy,
+/// Answers who is asking: checks credentials against the store, and remembers for a while those that were good.
+pub struct Authenticator {
     /// Hashes passwords.
     pub hasher: Hasher,
-    /// Knows the system's users and groups.
-    pub names: NameService,
-    /// Signs and reads session tokens.
-    pub tokens: SessionTokens,
-    /// Tells who did what.
-    pub audit: Arc<Audit>,
     /// Slows guessing down.
     pub throttle: Arc<Throttle>,
-    pub(crate) secret: RootSecret,
-    keys: ApiKeyIssuer,
+    /// Signs and reads session tokens.
+    pub tokens: SessionTokens,
+    /// Makes API keys.
+    pub api_keys: ApiKeyIssuer,
+    store: Store,
+    clock: Clock,
+    audit: Arc<Audit>,
     password_cache: PasswordCache,
     caller_cache: CallerCache,
 }
 
-impl AppState {
-    /// A realm over a store, whose secrets all come from the one given.
+impl Authenticator {
+    /// An authenticator of the users, sessions and keys in the store, whose own keys all come from the secret; it reports
+    /// refused credentials to the audit log.
     #[must_use]
-    pub fn new(store: Store, secret: RootSecret, clock: Clock, policy: Policy, hasher: Hasher) -> Self {
+    pub fn new(
+        store: Store,
+        secret: &RootSecret,
+        clock: Clock,
+        audit: Arc<Audit>,
+        hasher: Hasher,
+        throttle: Arc<Throttle>,
+    ) -> Self {
         Self {
-            throttle: Throttle::new(clock.clone(), policy.throttle_after),
+            hasher,
+            throttle,
+            tokens: SessionTokens::new(secret),
+            api_keys: ApiKeyIssuer::new(secret),
             store,
             clock,
-            policy,
-            hasher,
-            names: NameService::start(),
-            tokens: SessionTokens::new(&secret),
-            keys: ApiKeyIssuer::new(&secret),
-            password_cache: PasswordCache::new(&secret),
+            audit,
+            password_cache: PasswordCache::new(secret),
             caller_cache: CallerCache::new(),
-            audit: Arc::new(Audit::new(&secret)),
-            secret,
         }
     }
 
@@ -90,7 +68,7 @@ impl AppState {
         self: &Arc<Self>,
         headers: impl Iterator<Item = &'a [u8]> + Clone,
         address: IpAddr,
-    ) -> Result<Caller, AuthError> {
+    ) -> Result<Identity, AuthError> {
         let mut all = headers.clone();
         let only = all.next().filter(|_| all.next().is_none());
         let now = self.clock.now();
@@ -101,17 +79,17 @@ impl AppState {
             if matches!(entry.authentication, Authentication::Password) {
                 self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
             }
-            return Ok(Caller::new(Arc::clone(self), entry.user, entry.authentication, address));
+            return Ok(Identity { user: entry.user, authentication: entry.authentication, address });
         }
         let read_guard = self.store.read_guard();
         let (user, authentication, ends) = self.identify(Credential::parse(headers)?, address).await?;
-        let user = Arc::new(CachedUser::from(user));
+        let user = Arc::new(user);
         if let Some((fingerprint, version)) = fingerprint.zip(read_guard.version(user.id)) {
             let entry =
                 Entry { version, user: Arc::clone(&user), authentication: authentication.clone(), ends, since: now };
             caller_cache::keep(fingerprint, entry);
         }
-        Ok(Caller::new(Arc::clone(self), user, authentication, address))
+        Ok(Identity { user, authentication, address })
     }
 
     /// Whose the credential is, and when it ends by itself.
@@ -138,20 +116,6 @@ impl AppState {
     pub fn user_named(&self, username: &str) -> Result<Option<User>, AuthError> {
         let Ok(username) = Username::parse(username) else { return Ok(None) };
         Ok(self.store.user_by_username(&username.folded())?)
-    }
-
-    /// A key that has never been, and what it is derived from.
-    #[must_use]
-    pub fn new_key(&self) -> (Uuid, KeyText) {
-        let identifier = random_uuid();
-        (identifier, self.keys.key(identifier))
-    }
-
-    /// The key as it may be shown: whole for `may_see_whole`, unless it was made under another secret.
-    #[must_use]
-    pub fn shown_key(&self, api_key: &ApiKey, may_see_whole: bool) -> String {
-        let whole = if may_see_whole { self.keys.reveal(api_key) } else { None };
-        whole.map_or_else(|| masked(api_key), |key| key.expose().to_owned())
     }
 
     /// The user of that name and password.
@@ -182,10 +146,11 @@ impl AppState {
         self.check(Action::CheckCredential, username, address)?;
         let user = self.user_named(username)?;
         let cache_key = self.password_cache.cache_key(username, user.as_ref(), password, address);
-        let (state, name) = (Arc::clone(self), Zeroizing::new(username.to_owned()));
+        let (authenticator, name) = (Arc::clone(self), Zeroizing::new(username.to_owned()));
         let (tried, password) = (user.clone(), password.clone());
         let verify = async move {
-            let is_right = state.is_right(Action::CheckCredential, &name, tried.as_ref(), &password, address).await?;
+            let is_right =
+                authenticator.is_right(Action::CheckCredential, &name, tried.as_ref(), &password, address).await?;
             if is_right { Ok(()) } else { Err(REFUSED) }
         };
         self.password_cache.check(cache_key, verify).await?;
@@ -260,7 +225,7 @@ impl AppState {
         let (now, action) = (self.clock.now(), Action::CheckCredential);
         let actor = Actor { account: None, method: AuthMethod::ApiKey(None), address: Some(address) };
         // A program that goes on with a key that was good once does not guess.
-        let counted = if self.keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
+        let counted = if self.api_keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
         match &counted {
             Ok(()) => self.audit.refused(now, actor, action),
             Err(_) => self.audit.had_to_wait(now, actor, action, None),

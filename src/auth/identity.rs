@@ -1,0 +1,76 @@
+//! Who is asking, once that is known.
+
+use std::{net::IpAddr, sync::Arc};
+
+use uuid::Uuid;
+
+use super::Challenge;
+use crate::domain::{Account, Actor, ApiKey, AuthMethod, User};
+
+/// A good credential, and what it proves.
+#[derive(Clone, Debug)]
+pub enum Authentication {
+    /// User name and password: the user's full rights.
+    Password,
+    /// The token of that session: the user's full rights.
+    Session(Uuid),
+    /// An API key: what its scopes permit, and no more than the user may.
+    ApiKey(Arc<ApiKey>),
+}
+
+/// A user who has proved who they are.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The account, as it was when the request came.
+    pub user: Arc<User>,
+    /// The credential that proved it.
+    pub authentication: Authentication,
+    /// Where the request came from.
+    pub address: IpAddr,
+}
+
+impl Identity {
+    /// Whether the credential permits the action; the user's role is another question.
+    #[must_use]
+    pub fn permits(&self, controller: &str, action: &str) -> bool {
+        match &self.authentication {
+            Authentication::Password | Authentication::Session(_) => true,
+            Authentication::ApiKey(key) => key.scopes.permit(controller, action),
+        }
+    }
+
+    /// The API key, if the credential is one that lacks `* / *`.
+    #[must_use]
+    pub fn restricted_key(&self) -> Option<&ApiKey> {
+        self.api_key().filter(|key| !key.scopes.are_full_access())
+    }
+
+    /// The API key, if the credential is one.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        match &self.authentication {
+            Authentication::Password | Authentication::Session(_) => None,
+            Authentication::ApiKey(key) => Some(key),
+        }
+    }
+
+    /// The actor of an entry in the audit log.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        let method = match &self.authentication {
+            Authentication::Password => AuthMethod::Password,
+            Authentication::Session(jti) => AuthMethod::Session(*jti),
+            Authentication::ApiKey(api_key) => AuthMethod::ApiKey(Some(api_key.id)),
+        };
+        Actor { account: Some(Account::of(&self.user)), method, address: Some(self.address) }
+    }
+
+    /// The challenge that answers a credential of this kind when it is refused.
+    #[must_use]
+    pub fn challenge(&self) -> Challenge {
+        match self.authentication {
+            Authentication::Password => Challenge::Basic,
+            Authentication::Session(_) | Authentication::ApiKey(_) => Challenge::Bearer,
+        }
+    }
+}

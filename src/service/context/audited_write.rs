@@ -1,0 +1,74 @@
+//! Writes that leave an entry in the audit log.
+
+use super::{AppState, Caller, credential_snapshot::CredentialSnapshot};
+use crate::{
+    audit::done,
+    domain::{Action, Actor, AffectedResource, User},
+    error_chain,
+    service::ServiceError,
+    store::{StoreError, Txn},
+};
+
+impl AppState {
+    /// Writes; the change and its audit entry commit atomically. A write that changes nothing leaves no entry.
+    ///
+    /// # Errors
+    /// Those of [`crate::store::Store::write`] and of the write itself; then there is no entry.
+    pub(crate) async fn write<T, E>(
+        &self,
+        actor: Actor,
+        action: Action,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<(T, AffectedResource), E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (chain, now) = (self.audit.chain.clone(), self.clock.now());
+        self.store
+            .write(move |txn| {
+                let (outcome, subject) = work(txn)?;
+                if txn.has_changes() {
+                    chain.append(txn, done(now, actor, action, subject))?;
+                }
+                Ok(outcome)
+            })
+            .await
+    }
+
+    /// Records an action that changes no row. A store that cannot take the entry, as on a full disk, does not prevent the
+    /// action: the failure is logged.
+    pub(crate) async fn record(&self, actor: Actor, action: Action, subject: AffectedResource) {
+        let (chain, event) = (self.audit.chain.clone(), done(self.clock.now(), actor, action, subject));
+        if let Err(error) = self.store.write(move |txn| chain.append(txn, event)).await {
+            log::error!("{} is missing in the audit log: {}", action.name(), error_chain::chain(&error));
+        }
+    }
+}
+
+impl Caller {
+    /// Writes, if the credential is still as good as when the request was admitted; the write is given the account as it is
+    /// now, and names the resource that the audit entry is about.
+    ///
+    /// # Errors
+    /// [`ServiceError::Auth`] or [`ServiceError::Forbidden`] if the credential is no longer as good; those of
+    /// [`AppState::write`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        action: Action,
+        work: impl FnOnce(&mut Txn<'_>, User) -> Result<(T, AffectedResource), ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let credential = CredentialSnapshot(self.identity.clone());
+        self.state
+            .write(self.actor(), action, move |txn| {
+                let user = credential.confirm(txn)?;
+                work(txn, user)
+            })
+            .await
+    }
+
+    /// Records an action of the caller's that changes no row, as [`AppState::record`] does.
+    pub(crate) async fn record(&self, action: Action, subject: AffectedResource) {
+        self.state.record(self.actor(), action, subject).await;
+    }
+}

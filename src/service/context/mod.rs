@@ -1,0 +1,76 @@
+//! What the use cases work on: the application's state, the caller, and the write that leaves an entry in the audit log.
+
+mod audited_write;
+mod caller;
+mod credential_snapshot;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+pub use self::caller::{Administrator, Anonymous, Caller};
+use crate::{
+    audit::Audit,
+    auth::{AuthError, Authenticator, Hasher, Throttle},
+    clock::Clock,
+    secret::RootSecret,
+    store::Store,
+    system::NameService,
+};
+
+/// The bounds that an installation sets for users and their records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a session lasts.
+    pub session_lifetime: Duration,
+    /// The minimum length of a new password, in bytes.
+    pub min_password_bytes: usize,
+    /// How many attempts may fail for an account from an address before further ones are refused for a while; 0 for any number.
+    pub throttle_after: u32,
+    /// How many configurations a user may have.
+    pub max_configurations: usize,
+    /// How many API keys a user may have.
+    pub max_api_keys: usize,
+    /// The file with the random password of the first administrator, while that password is in use.
+    pub initial_password_file: PathBuf,
+}
+
+/// The application's state: what requests, commands and schedules work on.
+pub struct AppState {
+    pub(crate) store: Store,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The bounds that the installation sets.
+    pub policy: Policy,
+    /// The system's users and groups.
+    pub names: NameService,
+    /// The audit log.
+    pub audit: Arc<Audit>,
+    /// Answers who is asking.
+    pub authenticator: Arc<Authenticator>,
+    pub(crate) secret: RootSecret,
+}
+
+impl AppState {
+    /// The state over a store; all keys are derived from the secret.
+    #[must_use]
+    pub fn new(store: Store, secret: RootSecret, clock: Clock, policy: Policy, hasher: Hasher) -> Self {
+        let audit = Arc::new(Audit::new(&secret));
+        let throttle = Throttle::new(clock.clone(), policy.throttle_after);
+        let authenticator =
+            Authenticator::new(store.clone(), &secret, clock.clone(), Arc::clone(&audit), hasher, throttle);
+        let authenticator = Arc::new(authenticator);
+        Self { store, clock, policy, names: NameService::start(), audit, authenticator, secret }
+    }
+
+    /// The caller whose request has these `Authorization` headers.
+    ///
+    /// # Errors
+    /// [`AuthError`] unless there is exactly one, which is good and can be checked now.
+    pub async fn authenticate<'a>(
+        self: &Arc<Self>,
+        headers: impl Iterator<Item = &'a [u8]> + Clone,
+        address: IpAddr,
+    ) -> Result<Caller, AuthError> {
+        let identity = self.authenticator.authenticate(headers, address).await?;
+        Ok(Caller { state: Arc::clone(self), identity })
+    }
+}
