@@ -22,7 +22,6 @@ use crate::{
     error_chain::chain,
     service::{Forbidden, ServiceError},
     store::StoreError,
-    system::NameServiceError,
 };
 
 /// Why a request failed.
@@ -37,7 +36,6 @@ pub(super) enum ApiError {
     PathTooLong,
     HeadersTooLarge,
     Service(ServiceError),
-    NameService(NameServiceError),
     NotReady,
     Unencrypted,
     BudgetExhausted,
@@ -60,7 +58,9 @@ impl ApiError {
             Self::Body(error) => body(&error),
             Self::PathTooLong => plain(414, "The path and query are too long."),
             Self::HeadersTooLarge => plain(431, "The headers are too large."),
-            Self::NameService(error) => logged(503, "The system's name service does not answer.", &error, id),
+            Self::Service(ServiceError::NameService(error)) => {
+                logged(503, "The system's name service does not answer.", &error, id)
+            }
             Self::NotReady => plain(503, STORE_FAILED),
             Self::Unencrypted => plain(403, "Credentials are accepted over TLS only."),
             Self::BudgetExhausted => plain(503, TOO_MANY_LARGE),
@@ -166,12 +166,6 @@ impl From<AuthError> for ApiError {
 impl From<Forbidden> for ApiError {
     fn from(forbidden: Forbidden) -> Self {
         Self::Service(forbidden.into())
-    }
-}
-
-impl From<NameServiceError> for ApiError {
-    fn from(error: NameServiceError) -> Self {
-        Self::NameService(error)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     schema::all_optional,
 };
 use crate::{
-    service::Administrator,
+    service::{Administrator, systems},
     system::{SystemGroup, SystemUser},
 };
 
@@ -59,12 +59,12 @@ impl Listed for SystemGroupView {
     const COLLECTION: &'static str = "groups";
 }
 
-pub(super) async fn users(Administrator(caller): Administrator) -> Result<Listing<SystemUserView>, ApiError> {
-    let users = caller.state.names.users().await?;
+pub(super) async fn users(administrator: Administrator) -> Result<Listing<SystemUserView>, ApiError> {
+    let users = systems::users(&administrator).await?;
     Ok(Listing::whole(users.into_iter().map(SystemUserView::from).collect()))
 }
 
-pub(super) async fn groups(Administrator(caller): Administrator) -> Result<Listing<SystemGroupView>, ApiError> {
-    let groups = caller.state.names.groups().await?;
+pub(super) async fn groups(administrator: Administrator) -> Result<Listing<SystemGroupView>, ApiError> {
+    let groups = systems::groups(&administrator).await?;
     Ok(Listing::whole(groups.into_iter().map(SystemGroupView::from).collect()))
 }

@@ -8,6 +8,7 @@ pub mod first_start;
 pub mod locks;
 pub mod replace;
 pub mod sessions;
+pub mod systems;
 pub mod users;
 
 use thiserror::Error;
@@ -17,6 +18,7 @@ use crate::{
     auth::AuthError,
     domain::{Problem, Violations},
     store::{PutError, StoreError, table},
+    system::NameServiceError,
 };
 
 /// Why something was not done.
@@ -37,6 +39,9 @@ pub enum ServiceError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operating system's users and groups cannot be read.
+    #[error(transparent)]
+    NameService(#[from] NameServiceError),
 }
 
 /// Why a caller may not, in a sentence for the caller.
