@@ -8,13 +8,14 @@
 //! | entry | [`api::entry`] | checks the head, routes the raw path, adds headers, logs one line |
 //! | guard | `api::guard`, [`auth`] | finds out who is asking and whether the scope and the role admit them |
 //! | input | `api::input` | reads path, query and body, and parses them into [`domain`] values |
-//! | handler | `api::*` | calls one use case and makes a view of what it answers |
+//! | handler | `api::*` | calls one use case and returns a view of its result |
 //! | use case | [`service`] | decides what may be done, ownership and escalation included |
 //! | store | [`store`] | reads on the spot; writes go through one committer that makes them durable in groups |
 //!
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
-//! are derived from it. Arrows point down: `commands → server → api → service → auth → audit → store → domain`; [`clock`],
-//! [`config`], [`logging`], [`secret`], [`system`] and [`tls`] may be used by all. `decisions.md` beside this file tells why.
+//! are derived from it, and the document's schemas from the views and inputs of [`api`]. Arrows point down:
+//! `commands → server → api → service → auth → audit → store → domain`; [`clock`], [`config`], [`logging`], [`secret`],
+//! [`system`] and [`tls`] may be used by all. `decisions.md` beside this file tells why.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "a closed output panics there: use `output`")]
 

@@ -65,7 +65,7 @@ pub(super) async fn index(
     memory: MemoryBudget,
 ) -> Result<Listing<ConfigurationView>, ApiError> {
     // Their size is known only once they are read, so memory for the largest possible page is reserved before.
-    let permit = memory.room_for(configurations::max_bytes(&caller, page)?)?;
+    let permit = memory.reserve(configurations::max_bytes(&caller, page)?)?;
     let slice = configurations::index(&caller, page)?;
     drop(permit);
     Ok(Listing::of(slice, ConfigurationView::from))

@@ -1,4 +1,4 @@
-//! Pages of other origins: none may use the API, but for those that are named.
+//! Pages of other origins (CORS): only those of configured origins may use the API.
 
 use actix_web::http::{
     Method,
@@ -9,7 +9,7 @@ use actix_web::http::{
     },
 };
 
-/// How long a browser may remember what it was allowed.
+/// How long a browser may cache the answer to a preflight.
 const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("600");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Retry-After, X-Request-Id");
@@ -19,14 +19,14 @@ const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Ret
 pub struct Origins(Vec<HeaderValue>);
 
 impl Origins {
-    /// These origins, each as a browser sends it; one that no header can hold is none.
+    /// These origins, each as a browser sends it; one that is not a valid header value matches nothing.
     #[must_use]
     pub fn new(origins: &[String]) -> Self {
         Self(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
     }
 
-    /// Adds to an answer what lets a page of a named origin read it. Credentials that a browser adds by itself are never
-    /// let in: pages show theirs in `Authorization`.
+    /// Adds the headers that let a page of a configured origin read the response. Credentials that a browser adds by itself are
+    /// never allowed: pages send theirs in `Authorization`.
     pub(super) fn complete(&self, method: &Method, request: &HeaderMap, response: &mut HeaderMap) {
         if self.0.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Where every request comes in and every answer goes out.
+//! The entry point: every request arrives here, and every response leaves here.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -46,7 +46,7 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
     // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
     let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
-    // Whoever signs in is known only by the answer.
+    // The account that signs in is known only once the response is made.
     if let Some(identity) = response.extensions().get::<RequestIdentity>() {
         line.identity = *identity;
     }
@@ -64,17 +64,17 @@ async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     check_head(http, &app.limits)?;
     let path = http.uri().path();
-    if let Some(document) = PublicEndpoint::at(path) {
-        line.route = ("", document.path());
-        return document.answer(http.method(), app);
+    if let Some(endpoint) = PublicEndpoint::at(path) {
+        line.route = ("", endpoint.path());
+        return endpoint.answer(http.method(), app);
     }
     match route(http.method(), path) {
         Routed::NotFound => Err(ApiError::NotFound),
-        Routed::NotThatMethod(route) if http.method() == Method::OPTIONS => {
+        Routed::MethodNotAllowed(route) if http.method() == Method::OPTIONS => {
             line.route = (PREFIX, route.path);
             Ok(options(&route.allow))
         }
-        Routed::NotThatMethod(route) => {
+        Routed::MethodNotAllowed(route) => {
             line.route = (PREFIX, route.path);
             Err(ApiError::MethodNotAllowed(route.allow.clone()))
         }
@@ -97,8 +97,8 @@ async fn answer(
     }
 }
 
-/// Refuses a request whose head is too large, or whose target is no path. That it names its host once, the framework has seen
-/// to.
+/// Refuses a request whose head is too large, or whose target is not a path. The framework has checked that it names its host
+/// once.
 fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     let headers = http.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -111,7 +111,7 @@ fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     if *http.method() == Method::CONNECT { Err(ApiError::ConnectUnsupported) } else { Ok(()) }
 }
 
-/// Adds the headers that every answer has.
+/// Adds the headers that every response has.
 fn complete(headers: &mut HeaderMap, request_id: Uuid, is_encrypted: bool) {
     const FIXED: [(HeaderName, HeaderValue); 4] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -141,7 +141,7 @@ fn next_request_id() -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// The log line of a request. It is written also when the client goes away before there is an answer.
+/// The log line of a request. It is also written when the client disconnects before there is a response.
 struct LogLine {
     request_id: Uuid,
     method: Method,
@@ -167,8 +167,8 @@ impl LogLine {
         self.status = Some(status);
     }
 
-    /// Paths, queries and headers stay out of the log: people put secrets into the wrong place. Texts are put together,
-    /// because formatting them takes three times as long.
+    /// The line without paths, queries and headers, because clients put secrets in the wrong place. It is concatenated, because
+    /// formatting takes three times as long.
     fn text(&self) -> String {
         let method = self.method.as_str().get(..16).unwrap_or(self.method.as_str());
         let (prefix, path) = self.route;

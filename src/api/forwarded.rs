@@ -1,4 +1,4 @@
-//! Which client a request comes from, where proxies stand in between.
+//! The address of the client, where proxies stand between it and this server.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::rate_limited_log::RateLimitedLog;
 use crate::clock::Clock;
 
-/// The proxies whose word counts.
+/// The proxies whose headers name the client's address.
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     clock: Clock,
@@ -32,19 +32,19 @@ impl TrustedProxies {
             self.warn(peer);
             return peer;
         }
-        let by_forwarded = self.first_stranger(peer, headers, FORWARDED, in_forwarded);
-        let by_x_forwarded_for = self.first_stranger(peer, headers, X_FORWARDED_FOR, in_x_forwarded_for);
+        let by_forwarded = self.last_untrusted(peer, headers, FORWARDED, in_forwarded);
+        let by_x_forwarded_for = self.last_untrusted(peer, headers, X_FORWARDED_FOR, in_x_forwarded_for);
         match (by_forwarded, by_x_forwarded_for) {
             (Some(client), None) | (None, Some(client)) => client,
             (Some(client), Some(same)) if client == same => client,
-            // A proxy that writes the one hands on what the client wrote into the other: which is which cannot be told.
+            // A proxy that writes one of them passes on the client's own text in the other, and either may be that one.
             (Some(_), Some(_)) | (None, None) => peer,
         }
     }
 
-    /// The last hop before the trusted ones, which tell the truth about whom they were asked by; the last trusted hop if it
-    /// does not say, or if there are no others. `None` if the header is not there.
-    fn first_stranger(
+    /// The last hop before the trusted ones, which report truthfully where a request came from; the last trusted hop if it
+    /// reports nothing, or if there are no others. `None` if the header is missing.
+    fn last_untrusted(
         &self,
         peer: IpAddr,
         headers: &HeaderMap,
@@ -75,7 +75,9 @@ impl TrustedProxies {
 
     fn warn(&self, peer: IpAddr) {
         if self.warning.is_due(self.clock.now()) {
-            log::warn!("{peer} is no trusted proxy (--trusted-proxy): what it says of other addresses is ignored");
+            log::warn!(
+                "{peer} is not a trusted proxy (--trusted-proxy): its Forwarded and X-Forwarded-For headers are ignored"
+            );
         }
     }
 }
@@ -85,8 +87,8 @@ fn in_x_forwarded_for(element: &str) -> Option<IpAddr> {
     node(element.trim_matches([' ', '\t']))
 }
 
-/// The address in an element of `Forwarded` (RFC 7239), if all of the element is as it should be: one that is torn out of a
-/// quoted text is not.
+/// The address in an element of `Forwarded` (RFC 7239), if the whole element is well-formed: one that was cut out of a quoted
+/// text is not.
 fn in_forwarded(element: &str) -> Option<IpAddr> {
     let mut client = None;
     for pair in element.trim_matches([' ', '\t']).split(';') {
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_at_the_last_trusted_hop() {
+    fn an_unreadable_element_ends_at_the_last_trusted_hop() {
         for (value, expected) in [
             ("", "10.0.0.1"),
             ("unknown", "10.0.0.1"),

@@ -1,4 +1,4 @@
-//! Strict JSON: what two parsers might read differently is refused.
+//! Strict JSON: a text that two parsers might read differently is refused.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 /// Reads a JSON text that is one object, without a member given twice anywhere in it, nested at most `depth` levels deep.
 ///
 /// # Errors
-/// A sentence that says what is wrong; nothing of the text is in it.
+/// A sentence about what is wrong, without any part of the text.
 pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &'static str> {
     let mut text = serde_json::Deserializer::from_slice(bytes);
     let read = Strict { depth }.deserialize(&mut text).and_then(|value| text.end().map(|()| value));
@@ -34,7 +34,7 @@ struct Strict {
 }
 
 impl Strict {
-    /// What reads the values in a list or an object.
+    /// The same for the values in a list or an object.
     fn inner<E: Error>(self) -> Result<Self, E> {
         self.depth.checked_sub(1).map(|depth| Self { depth }).ok_or_else(|| E::custom(TOO_DEEP))
     }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_two_parsers_might_read_differently_is_refused() {
+    fn a_text_that_two_parsers_might_read_differently_is_refused() {
         let digits = format!("{{\"a\":{}}}", "9".repeat(100_000));
         let malformed: [&[u8]; 11] = [
             b"",

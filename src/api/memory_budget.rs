@@ -1,4 +1,7 @@
-//! Large bodies and answers under way, which share a bounded part of the memory.
+//! The memory that large bodies and responses in progress share.
+//!
+//! Each holds a permit for what it takes, which grows with it and is returned when it is dropped. The first [`SMALL`] bytes of
+//! each need none.
 
 use std::{
     convert::Infallible,
@@ -15,98 +18,101 @@ use actix_web::{
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a connection may have under way without asking, and in what pieces an answer goes to the socket.
+/// The bytes that a body or a response may take without a permit, and the size of the pieces that a response is sent in.
 ///
 /// A connection keeps the buffer that its longest piece needed for as long as it lives.
 pub(super) const SMALL: usize = 12 << 10;
 
-/// More than most records take as JSON.
+/// The capacity that a response starts with, in bytes: more than most records take as JSON.
 pub(super) const DEFAULT: usize = 512;
 
-/// How much more a share takes at least, so that many small pieces do not ask each time.
+/// The bytes by which a permit grows at least, so that many small writes do not acquire memory each time.
 const STEP: usize = 64 << 10;
 
-/// The memory for large bodies and answers, in KiB.
+/// The memory for large bodies and responses; a clone is the same memory.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
+    /// What is free, in KiB.
     free: Arc<Semaphore>,
+    /// The whole, in KiB.
     whole: u32,
 }
 
-/// The memory for large bodies and answers is in use by others.
+/// Other requests hold the memory that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the memory for large bodies and answers is in use")]
+#[error("the memory for large bodies and responses is in use")]
 pub(super) struct BudgetExhausted;
 
-/// A part of that memory, given back when this is dropped.
+/// A part of that memory, returned when this is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     memory: MemoryBudget,
-    kept: Option<OwnedSemaphorePermit>,
+    held: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl MemoryBudget {
-    /// That many bytes.
+    /// A budget of that many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let whole = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
         Self { free: Arc::new(Semaphore::new(whole as usize)), whole }
     }
 
-    /// A share for up to that many bytes; half of the memory is enough for as many as there may be.
+    /// A permit for up to that many bytes, and for no more than half of the memory.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if others have what is needed.
-    pub(super) fn room_for(&self, most: usize) -> Result<Permit, BudgetExhausted> {
+    /// [`BudgetExhausted`] if other requests hold what is needed.
+    pub(super) fn reserve(&self, max_bytes: usize) -> Result<Permit, BudgetExhausted> {
         let mut permit = self.permit();
-        permit.grow_to(most.min((self.whole as usize) << 9))?;
+        permit.grow_to(max_bytes.min((self.whole as usize) << 9))?;
         Ok(permit)
     }
 
-    /// A share that is enough for [`SMALL`].
+    /// A permit for [`SMALL`] bytes, which need none of the memory.
     pub(super) fn permit(&self) -> Permit {
-        Permit { memory: self.clone(), kept: None, bytes: SMALL }
+        Permit { memory: self.clone(), held: None, bytes: SMALL }
     }
 }
 
 impl Permit {
-    /// Makes the share large enough for that many bytes; what is larger than the whole memory takes all of it.
+    /// Grows to that many bytes; more than the whole memory takes all of it.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if others have what is needed.
+    /// [`BudgetExhausted`] if other requests hold what is needed.
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         if bytes <= self.bytes {
             return Ok(());
         }
         let wanted = bytes.max(self.bytes + STEP);
-        let held = self.kept.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let needed = u32::try_from((wanted - SMALL).div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.memory.whole);
         let more = Arc::clone(&self.memory.free).try_acquire_many_owned(needed.saturating_sub(held));
         let more = more.map_err(|_| BudgetExhausted)?;
-        match &mut self.kept {
-            Some(kept) => kept.merge(more),
-            None => self.kept = Some(more),
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
         }
         self.bytes = wanted;
         Ok(())
     }
 }
 
-/// What an answer may take of that memory.
+/// The memory that a response may take.
 #[derive(Clone, Copy)]
 pub(super) struct ResponseBudget<'a> {
     pub(super) memory: &'a MemoryBudget,
-    /// Whether it is refused for want of memory. One that tells what has been done is not: it would seem not to be done.
+    /// Whether a lack of memory turns the response into an error. One that reports a change does not: the change would seem not
+    /// to have been made.
     pub(super) may_be_refused: bool,
 }
 
 impl ResponseBudget<'_> {
-    /// A share for that many bytes.
+    /// A permit for that many bytes.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if others have what is needed.
+    /// [`BudgetExhausted`] if other requests hold what is needed.
     pub(super) fn permit(self, bytes: usize) -> Result<Permit, BudgetExhausted> {
         let mut permit = self.memory.permit();
         let grown = permit.grow_to(bytes);
@@ -117,7 +123,7 @@ impl ResponseBudget<'_> {
     }
 }
 
-/// An answer that is being written, whose share grows with it.
+/// The body of a response while it is written; its permit grows with it.
 pub(super) struct BudgetedBuffer {
     bytes: Vec<u8>,
     permit: Permit,
@@ -125,21 +131,21 @@ pub(super) struct BudgetedBuffer {
 }
 
 impl BudgetedBuffer {
-    /// One with nothing in it.
+    /// An empty buffer.
     pub(super) fn new(response_budget: ResponseBudget<'_>) -> Self {
         let ResponseBudget { memory, may_be_refused } = response_budget;
         Self { bytes: Vec::with_capacity(DEFAULT), permit: memory.permit(), may_be_refused }
     }
 
-    /// One that is written from records of that many bytes, which go as it grows.
+    /// An empty buffer that also counts the records it is written from, which are dropped one by one as it grows.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for the records.
-    pub(super) fn in_place_of(response_budget: ResponseBudget<'_>, records: usize) -> Result<Self, BudgetExhausted> {
-        Ok(Self { permit: response_budget.permit(records)?, ..Self::new(response_budget) })
+    pub(super) fn replacing(response_budget: ResponseBudget<'_>, record_bytes: usize) -> Result<Self, BudgetExhausted> {
+        Ok(Self { permit: response_budget.permit(record_bytes)?, ..Self::new(response_budget) })
     }
 
-    /// Adds to it.
+    /// Appends bytes.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for more.
@@ -147,17 +153,17 @@ impl BudgetedBuffer {
         self.write_all(more).map_err(|_| BudgetExhausted)
     }
 
-    /// How much was written.
+    /// How many bytes were written.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What was written.
+    /// The bytes that were written.
     pub(super) fn into_bytes(self) -> Bytes {
         self.bytes.into()
     }
 
-    /// What was written, as the body of an answer.
+    /// The bytes that were written, as the body of a response.
     pub(super) fn into_body(self) -> BoxBody {
         body(self.bytes.into(), self.permit)
     }
@@ -188,24 +194,24 @@ impl Write for BudgetedBuffer {
     }
 }
 
-/// The body of an answer that is there already.
+/// A response body that exists already.
 ///
 /// # Errors
-/// [`BudgetExhausted`] if the memory for such answers is used up.
+/// [`BudgetExhausted`] if there is no memory for it and it may be refused.
 pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
     let permit = response_budget.permit(bytes.len())?;
     Ok(body(bytes, permit))
 }
 
-/// A body that is handed to the socket in pieces if it is large, so that no copy of it waits for a slow reader.
+/// A body that goes to the socket in pieces if it is large, so that no whole copy of it waits for a slow client.
 fn body(bytes: Bytes, permit: Permit) -> BoxBody {
-    if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _share: permit }.boxed() }
+    if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _permit: permit }.boxed() }
 }
 
-/// What is left of an answer.
+/// The part of a response that is still to be sent.
 struct Pieces {
     rest: Bytes,
-    _share: Permit,
+    _permit: Permit,
 }
 
 impl MessageBody for Pieces {
@@ -226,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_shares_are_bounded_together_and_given_back() {
+    fn large_permits_are_bounded_together_and_returned() {
         let memory = MemoryBudget::new(1 << 20);
         let (mut one, mut other) = (memory.permit(), memory.permit());
 
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_takes_its_share_while_it_is_written_and_keeps_it_until_it_is_sent() {
+    fn a_response_takes_memory_while_it_is_written_and_holds_it_until_it_is_sent() {
         let memory = MemoryBudget::new(1 << 20);
         let written = |may_be_refused| {
             let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused });
@@ -249,7 +255,7 @@ mod tests {
 
         let first = written(true).unwrap();
         assert_eq!(written(true).err().map(|error| error.kind()), Some(io::ErrorKind::OutOfMemory));
-        assert_eq!(written(false).unwrap().size(), BodySize::Sized(700 << 10), "what was done is told all the same");
+        assert_eq!(written(false).unwrap().size(), BodySize::Sized(700 << 10), "a change is reported all the same");
         drop(first);
         assert!(written(true).is_ok());
     }

@@ -1,4 +1,4 @@
-//! The table: every operation of the API is one row, and everything else about operations is derived from it.
+//! The table of operations: every operation is one row, and everything else about operations is derived from it.
 
 use std::sync::LazyLock;
 
@@ -13,19 +13,19 @@ use super::{
 };
 use crate::service::{Administrator, Anonymous, Caller};
 
-/// Where the operations are.
+/// What the paths of all operations begin with.
 pub const PREFIX: &str = "/api/v2";
 
 /// Who may call an operation, given the right credential and scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admits {
-    /// Anybody, without a credential.
+    /// Every caller, without a credential.
     Anonymous,
     /// Every user.
     Caller,
     /// The user in the path, and administrators.
     SelfOrAdministrator,
-    /// Administrators alone.
+    /// Administrators only.
     Administrator,
 }
 
@@ -33,7 +33,7 @@ pub enum Admits {
 pub struct Operation {
     /// Its name.
     pub id: &'static str,
-    /// What it does, in a few words.
+    /// What it does, in one sentence.
     pub summary: &'static str,
     /// Its method.
     pub method: Method,

@@ -1,4 +1,4 @@
-//! What is served to anybody without being an operation: health and the OpenAPI document.
+//! Endpoints without a credential that are not operations: health and the OpenAPI document.
 
 use actix_web::{
     HttpResponse,
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{context::App, error::ApiError, json_response, memory_budget::ResponseBudget, openapi, routes::allow};
 
-/// A path that is no operation's.
+/// An endpoint outside the table of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PublicEndpoint {
     /// Whether the process answers.
@@ -20,7 +20,7 @@ pub(super) enum PublicEndpoint {
 }
 
 impl PublicEndpoint {
-    /// The document at that path.
+    /// The endpoint at that path.
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {
             "/healthz" => Some(Self::Liveness),
@@ -30,7 +30,7 @@ impl PublicEndpoint {
         }
     }
 
-    /// The document's path, or one of them.
+    /// The endpoint's path, or one of them.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Liveness => "/healthz",
@@ -58,12 +58,12 @@ impl PublicEndpoint {
     }
 }
 
-/// The answer to `OPTIONS`.
+/// The response to `OPTIONS`.
 pub(super) fn options(allow: &str) -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
 }
 
-/// Ready, with how the last scheduled backup went, if there was one.
+/// Ready, with the result of the last scheduled backup if there was one.
 fn ready(app: &App) -> HttpResponse {
     match app.backups.last() {
         None => status("ready"),

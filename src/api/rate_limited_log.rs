@@ -1,4 +1,4 @@
-//! What is worth a line in the log once an hour at most.
+//! Lines that the log has at most once an hour.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,14 +7,14 @@ use std::{
 
 use crate::clock::Timestamp;
 
-/// Is due once an hour, for one of those who ask.
+/// Allows one line an hour.
 #[derive(Debug, Default)]
 pub(super) struct RateLimitedLog {
     next_millis: AtomicU64,
 }
 
 impl RateLimitedLog {
-    /// Whether it is due; who is told so is the only one.
+    /// Whether the line may be logged now; of several threads that ask at once, one may.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         const HOUR_MILLIS: u64 = Duration::from_hours(1).as_secs() * 1000;
         let (now, due) = (now.as_millis(), self.next_millis.load(Ordering::Relaxed));

@@ -23,12 +23,12 @@ use super::{
 };
 use crate::{domain::Id, secret::Secret, store::Slice};
 
-/// After how much of a list others have their turn.
+/// The bytes of a list that are written before other requests get a turn.
 const TURN: usize = 256 << 10;
 
-/// The answer of an operation that went well.
+/// The response of an operation that succeeded.
 pub(super) trait Reply: Sized {
-    /// The answer.
+    /// The response.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
@@ -48,7 +48,7 @@ pub(super) trait Listed: Serialize + JsonSchema {
     /// The member that the list is in.
     const COLLECTION: &'static str;
 
-    /// How many bytes it holds, if they can be many.
+    /// How many bytes its texts have, where they can be long.
     fn bytes(&self) -> usize {
         0
     }
@@ -60,7 +60,7 @@ pub(super) struct Shown<V>(pub(super) V);
 /// 201 with a record.
 pub(super) struct Created<V>(pub(super) V);
 
-/// 201 with the user who signed in, and the session's token in the `Authorization` header.
+/// 201 with the signed-in user, and the session's token in the `Authorization` header.
 pub(super) struct SignedIn<V> {
     pub(super) user: Id,
     pub(super) view: V,
@@ -80,7 +80,7 @@ pub(super) struct Encoded<R> {
 }
 
 impl<R> Encoded<R> {
-    /// What [`encode`] gave.
+    /// The JSON that [`json_response::encode`] returned.
     pub(super) fn new(body: Bytes) -> Self {
         Self { body, of: PhantomData }
     }
@@ -93,7 +93,7 @@ pub(super) struct Listing<V> {
 }
 
 impl<V> Listing<V> {
-    /// A page, each record made a view.
+    /// A page, with a view of each record.
     pub(super) fn of<R>(slice: Slice<R>, view: impl FnMut(R) -> V) -> Self {
         Self { items: slice.records.into_iter().map(view).collect(), count: slice.count }
     }
@@ -106,26 +106,26 @@ impl<V> Listing<V> {
 }
 
 impl<V: Listed> Listing<V> {
-    /// Writes the list as JSON. Others have their turn in between, because a long one takes seconds.
+    /// Writes the list as JSON. Other requests get a turn in between, because a long list takes seconds.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if there is no memory for what is written.
-    pub(super) async fn write_to(self, answer: &mut BudgetedBuffer) -> Result<(), BudgetExhausted> {
+    /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
+    pub(super) async fn write_to(self, buffer: &mut BudgetedBuffer) -> Result<(), BudgetExhausted> {
         let mut paused_at = 0;
-        let mut before = format!("{{\"{}\":[", V::COLLECTION);
+        let mut separator = format!("{{\"{}\":[", V::COLLECTION);
         for item in self.items {
-            answer.put(before.as_bytes())?;
-            json_response::write(answer, &item)?;
-            ",".clone_into(&mut before);
-            if answer.len() - paused_at > TURN {
-                paused_at = answer.len();
+            buffer.put(separator.as_bytes())?;
+            json_response::write(buffer, &item)?;
+            ",".clone_into(&mut separator);
+            if buffer.len() - paused_at > TURN {
+                paused_at = buffer.len();
                 yield_now().await;
             }
         }
-        if answer.len() == 0 {
-            answer.put(before.as_bytes())?;
+        if buffer.len() == 0 {
+            buffer.put(separator.as_bytes())?;
         }
-        answer.put(format!("],\"count\":{}}}", self.count).as_bytes())
+        buffer.put(format!("],\"count\":{}}}", self.count).as_bytes())
     }
 }
 
@@ -202,10 +202,10 @@ impl<R: Reply> Reply for MayBeInvalid<R> {
 
 impl<V: Listed> Reply for Listing<V> {
     async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
-        // What is written takes the place of the records one by one.
-        let mut answer = BudgetedBuffer::in_place_of(response_budget, self.items.iter().map(V::bytes).sum())?;
-        self.write_to(&mut answer).await?;
-        Ok(json_response::encoded(StatusCode::OK, answer.into_body()))
+        // Each record is dropped once it is written.
+        let mut buffer = BudgetedBuffer::replacing(response_budget, self.items.iter().map(V::bytes).sum())?;
+        self.write_to(&mut buffer).await?;
+        Ok(json_response::encoded(StatusCode::OK, buffer.into_body()))
     }
 
     fn describe(description: &mut Description) {
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::api::MemoryBudget;
 
-    /// A text, and how much room it is said to take.
+    /// A text, and how many bytes it claims to have.
     #[derive(JsonSchema)]
     struct Text(String, usize);
 
@@ -261,24 +261,24 @@ mod tests {
             (1, r#"{"texts":["xx"],"count":7}"#),
             (3, r#"{"texts":["xx","xx","xx"],"count":7}"#),
         ] {
-            let mut answer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
-            texts(number, 2).write_to(&mut answer).await.unwrap();
-            assert_eq!(answer.into_bytes(), expected);
+            let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
+            texts(number, 2).write_to(&mut buffer).await.unwrap();
+            assert_eq!(buffer.into_bytes(), expected);
         }
     }
 
     #[test]
-    fn others_have_their_turn_while_a_long_list_is_written() {
+    fn other_requests_get_a_turn_while_a_long_list_is_written() {
         let memory = MemoryBudget::new(64 << 20);
         let is_written_in_one_turn = |list: Listing<Text>| {
-            let mut answer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
-            list.write_to(&mut answer).now_or_never().is_some()
+            let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
+            list.write_to(&mut buffer).now_or_never().is_some()
         };
         assert_eq!([texts(100, 100), texts(100, 10_000)].map(is_written_in_one_turn), [true, false]);
     }
 
     #[tokio::test]
-    async fn a_list_takes_memory_for_its_records_and_for_what_is_written_of_them() {
+    async fn a_list_takes_memory_for_its_records_and_for_their_json() {
         let memory = MemoryBudget::new(1 << 20);
         let response_budget = ResponseBudget { memory: &memory, may_be_refused: true };
         let large = || Listing { items: vec![Text("written short".to_owned(), 900_000)], count: 1 };

@@ -8,13 +8,13 @@ use actix_web::http::Method;
 
 use super::operations::{OPERATIONS, Operation, PREFIX};
 
-/// Where a request goes.
+/// What a method and a path lead to.
 pub(super) enum Routed<'a> {
-    /// To that operation, with the path's parameter as it was sent, empty if there is none.
+    /// That operation, with the path's parameter as it was sent, empty if there is none.
     To(&'static Operation, &'a str),
-    /// Nowhere: the path is known and has these methods, but not that one.
-    NotThatMethod(&'static Route),
-    /// Nowhere: the path is unknown.
+    /// No operation: the path has other methods.
+    MethodNotAllowed(&'static Route),
+    /// No operation: the path is unknown.
     NotFound,
 }
 
@@ -22,7 +22,7 @@ pub(super) enum Routed<'a> {
 pub(super) struct Route {
     /// The path with its parameter in braces.
     pub(super) path: &'static str,
-    /// The methods of the path, as the `Allow` header tells them.
+    /// The methods of the path, as the `Allow` header lists them.
     pub(super) allow: String,
     segments: Vec<Segment>,
     operations: Vec<&'static Operation>,
@@ -58,7 +58,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
         Some(operation) => Routed::To(operation, parameter),
-        None => Routed::NotThatMethod(route),
+        None => Routed::MethodNotAllowed(route),
     }
 }
 
@@ -89,13 +89,13 @@ impl Route {
         let mut rest = path;
         for segment in &self.segments {
             rest = rest.strip_prefix('/')?;
-            let (text, behind) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let (text, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             match segment {
                 Segment::Literal(literal) if *literal == text => {}
                 Segment::Parameter if !text.is_empty() => parameter = text,
                 Segment::Literal(_) | Segment::Parameter => return None,
             }
-            rest = behind;
+            rest = after;
         }
         rest.is_empty().then_some(parameter)
     }
@@ -105,26 +105,26 @@ impl Route {
 mod tests {
     use super::*;
 
-    fn told(method: &Method, path: &str) -> String {
+    fn found(method: &Method, path: &str) -> String {
         match route(method, path) {
             Routed::To(operation, parameter) => format!("{} {}", operation.id, parameter),
-            Routed::NotThatMethod(route) => format!("not {method}, but {}", route.allow),
-            Routed::NotFound => "nowhere".to_owned(),
+            Routed::MethodNotAllowed(route) => format!("not {method}, but {}", route.allow),
+            Routed::NotFound => "not found".to_owned(),
         }
     }
 
     #[test]
     fn a_literal_path_owns_all_its_methods() {
-        assert_eq!(told(&Method::GET, "/api/v2/users/me"), "show_current_user ");
-        assert_eq!(told(&Method::PUT, "/api/v2/users/me"), "not PUT, but GET, HEAD, OPTIONS");
-        assert_eq!(told(&Method::DELETE, "/api/v2/users/sign_in"), "not DELETE, but POST, OPTIONS");
-        assert_eq!(told(&Method::PUT, "/api/v2/users/7"), "update_user 7");
-        assert_eq!(told(&Method::HEAD, "/api/v2/users/-/systems"), "index_system_users ");
+        assert_eq!(found(&Method::GET, "/api/v2/users/me"), "show_current_user ");
+        assert_eq!(found(&Method::PUT, "/api/v2/users/me"), "not PUT, but GET, HEAD, OPTIONS");
+        assert_eq!(found(&Method::DELETE, "/api/v2/users/sign_in"), "not DELETE, but POST, OPTIONS");
+        assert_eq!(found(&Method::PUT, "/api/v2/users/7"), "update_user 7");
+        assert_eq!(found(&Method::HEAD, "/api/v2/users/-/systems"), "index_system_users ");
     }
 
     #[test]
     fn a_path_matches_as_it_is_written_or_not_at_all() {
-        let strange = [
+        let paths = [
             "/",
             "/api/v2",
             "/api/v2/",
@@ -140,14 +140,14 @@ mod tests {
             "/api/v2users",
             "/api/v2/users/-/systems/x",
         ];
-        for path in strange {
-            assert_eq!(told(&Method::GET, path), "nowhere", "{path}");
+        for path in paths {
+            assert_eq!(found(&Method::GET, path), "not found", "{path}");
         }
     }
 
     #[test]
-    fn a_parameter_is_handed_on_undecoded() {
+    fn a_parameter_is_not_decoded() {
         let path = "/api/v2/users/me/configurations/a%2Fb%20c.d";
-        assert_eq!(told(&Method::GET, path), "show_configuration a%2Fb%20c.d");
+        assert_eq!(found(&Method::GET, path), "show_configuration a%2Fb%20c.d");
     }
 }

@@ -53,7 +53,7 @@ impl TlsPolicy {
             let from = transport.peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
             log::warn!(
                 "a password came over plain HTTP from {from}, where others may read it: serve TLS (--tls-cert or \
-                 --tls-self-signed), and refuse such (--require-tls)"
+                 --tls-self-signed), and refuse plain HTTP (--require-tls)"
             );
         }
         Ok(())

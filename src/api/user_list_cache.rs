@@ -1,7 +1,7 @@
-//! Pages of the list of users as they were answered lately.
+//! Recently written pages of the list of users.
 //!
-//! A page is good as long as no account has changed since, which the store's mark of all users tells: a request that begins
-//! after the answer to a change finds the mark moved and the page worth nothing.
+//! A page is valid as long as no account has changed since, which the store's version of all users shows: a request that begins
+//! after a change was answered finds a newer version, and does not use the page.
 
 use std::{
     collections::HashMap,
@@ -13,77 +13,78 @@ use actix_web::web::Bytes;
 use super::memory_budget::{BudgetedBuffer, MemoryBudget, ResponseBudget};
 use crate::{domain::Page, store::Version};
 
-/// How many bytes are kept at most.
+/// The bytes that all pages have at most.
 const MAX_BYTES: usize = 1 << 20;
-/// How long a page may be to be kept, so that none takes the place of too many others.
+/// The bytes that one page has at most, so that it does not replace too many others.
 const MAX_LENGTH: usize = MAX_BYTES / 8;
 
-/// The pages.
+/// The cached pages.
 #[derive(Debug)]
 pub struct UserListCache {
     memory: MemoryBudget,
-    kept: Mutex<Kept>,
+    pages: Mutex<Pages>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    /// The mark that all of these were answered under.
+struct Pages {
+    /// The version that all of these were written at.
     version: Option<Version>,
-    user_list_cache: HashMap<Page, Bytes>,
+    bodies: HashMap<Page, Bytes>,
+    /// The length of all bodies.
     bytes: usize,
 }
 
 impl UserListCache {
-    /// None yet; while one is written it takes its share of that memory.
+    /// An empty cache; pages are written in that memory.
     #[must_use]
     pub fn new(memory: MemoryBudget) -> Self {
-        Self { memory, kept: Mutex::default() }
+        Self { memory, pages: Mutex::default() }
     }
 
-    /// The page, written anew unless it was answered since the accounts last changed; `version` is theirs, read before.
+    /// The page, written by `write` unless it is cached at that version of the accounts, which was read before them.
     ///
     /// # Errors
-    /// Those of writing it.
+    /// Those of `write`.
     pub(super) async fn page<E>(
         &self,
         page: Page,
         version: Version,
         write: impl AsyncFnOnce(&mut BudgetedBuffer) -> Result<(), E>,
     ) -> Result<Bytes, E> {
-        if let Some(body) = self.kept().under(version).user_list_cache.get(&page) {
+        if let Some(body) = self.pages().at(version).bodies.get(&page) {
             return Ok(body.clone());
         }
-        let mut answer = BudgetedBuffer::new(ResponseBudget { memory: &self.memory, may_be_refused: true });
-        write(&mut answer).await?;
-        let body = answer.into_bytes();
-        self.kept().keep(page, version, &body);
+        let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &self.memory, may_be_refused: true });
+        write(&mut buffer).await?;
+        let body = buffer.into_bytes();
+        self.pages().insert(page, version, &body);
         Ok(body)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("no holder of the lock panics")
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().expect("no holder of the lock panics")
     }
 }
 
-impl Kept {
-    /// What was answered under that mark.
-    fn under(&mut self, version: Version) -> &mut Self {
+impl Pages {
+    /// The pages at that version; those of another are dropped.
+    fn at(&mut self, version: Version) -> &mut Self {
         if self.version != Some(version) {
             *self = Self { version: Some(version), ..Self::default() };
         }
         self
     }
 
-    fn keep(&mut self, page: Page, version: Version, body: &Bytes) {
-        // Whoever took longer than others must neither bring back an older mark nor count a page twice.
-        if self.version != Some(version) || self.user_list_cache.contains_key(&page) || body.len() > MAX_LENGTH {
+    fn insert(&mut self, page: Page, version: Version, body: &Bytes) {
+        // A slow request must neither bring back an older version nor count a page twice.
+        if self.version != Some(version) || self.bodies.contains_key(&page) || body.len() > MAX_LENGTH {
             return;
         }
         if self.bytes + body.len() > MAX_BYTES {
             *self = Self { version: self.version, ..Self::default() };
         }
         self.bytes += body.len();
-        self.user_list_cache.insert(page, body.clone());
+        self.bodies.insert(page, body.clone());
     }
 }
 
@@ -94,8 +95,8 @@ mod tests {
     use super::*;
     use crate::api::memory_budget::BudgetExhausted;
 
-    const BEFORE: Version = Version::of(1);
-    const AFTER: Version = Version::of(2);
+    const OLD: Version = Version::of(1);
+    const CURRENT: Version = Version::of(2);
 
     fn page(offset: u64) -> Page {
         Page { limit: 1, offset }
@@ -111,60 +112,59 @@ mod tests {
         version: Version,
         write: impl FnOnce(&mut BudgetedBuffer) -> Result<(), BudgetExhausted>,
     ) -> Bytes {
-        let page = user_list_cache.page(page, version, async |answer: &mut BudgetedBuffer| write(answer));
+        let page = user_list_cache.page(page, version, async |buffer: &mut BudgetedBuffer| write(buffer));
         page.now_or_never().expect("nothing is waited for").unwrap()
     }
 
     fn made(user_list_cache: &UserListCache, page: Page, version: Version, body: &[u8]) -> Bytes {
-        written(user_list_cache, page, version, |answer| answer.put(body))
+        written(user_list_cache, page, version, |buffer| buffer.put(body))
     }
 
     #[test]
-    fn a_page_is_kept_until_the_mark_moves() {
+    fn a_page_is_cached_until_the_version_changes() {
         let user_list_cache = user_list_cache();
-        made(&user_list_cache, page(0), BEFORE, b"one");
-        made(&user_list_cache, page(1), BEFORE, b"two");
+        made(&user_list_cache, page(0), OLD, b"one");
+        made(&user_list_cache, page(1), OLD, b"two");
 
-        assert_eq!(made(&user_list_cache, page(0), BEFORE, b"not asked for"), "one");
-        assert_eq!(made(&user_list_cache, page(1), BEFORE, b"not asked for"), "two");
-        assert_eq!(made(&user_list_cache, page(0), AFTER, b"three"), "three");
-        assert_eq!(made(&user_list_cache, page(1), AFTER, b"four"), "four");
+        assert_eq!(made(&user_list_cache, page(0), OLD, b"not written"), "one");
+        assert_eq!(made(&user_list_cache, page(1), OLD, b"not written"), "two");
+        assert_eq!(made(&user_list_cache, page(0), CURRENT, b"three"), "three");
+        assert_eq!(made(&user_list_cache, page(1), CURRENT, b"four"), "four");
     }
 
     #[test]
-    fn what_took_longer_than_a_change_is_not_kept() {
+    fn a_page_that_took_longer_than_a_change_is_not_cached() {
         let user_list_cache = user_list_cache();
-        let late = written(&user_list_cache, page(0), BEFORE, |answer| {
-            made(&user_list_cache, page(1), AFTER, b"meanwhile");
-            answer.put(b"late")
+        let late = written(&user_list_cache, page(0), OLD, |buffer| {
+            made(&user_list_cache, page(1), CURRENT, b"meanwhile");
+            buffer.put(b"late")
         });
 
         assert_eq!(late, "late");
-        assert_eq!(made(&user_list_cache, page(0), AFTER, b"new"), "new");
-        assert_eq!(made(&user_list_cache, page(1), AFTER, b"not asked for"), "meanwhile");
+        assert_eq!(made(&user_list_cache, page(0), CURRENT, b"new"), "new");
+        assert_eq!(made(&user_list_cache, page(1), CURRENT, b"not written"), "meanwhile");
     }
 
     #[test]
-    fn a_page_that_two_make_at_once_is_counted_once() {
+    fn a_page_that_two_requests_write_at_once_is_counted_once() {
         let user_list_cache = user_list_cache();
-        let twice = written(&user_list_cache, page(0), BEFORE, |answer| {
-            answer.put(&made(&user_list_cache, page(0), BEFORE, b"one"))
-        });
+        let twice =
+            written(&user_list_cache, page(0), OLD, |buffer| buffer.put(&made(&user_list_cache, page(0), OLD, b"one")));
 
         assert_eq!(twice, "one");
-        assert_eq!(user_list_cache.kept().bytes, 3);
+        assert_eq!(user_list_cache.pages().bytes, 3);
     }
 
     #[test]
     fn pages_are_bounded_together_and_by_themselves() {
         let user_list_cache = user_list_cache();
         for offset in 0..100 {
-            made(&user_list_cache, page(offset), BEFORE, &vec![b'x'; MAX_LENGTH]);
-            let kept = user_list_cache.kept();
-            assert!(kept.bytes <= MAX_BYTES);
-            assert_eq!(kept.bytes, kept.user_list_cache.values().map(Bytes::len).sum::<usize>());
+            made(&user_list_cache, page(offset), OLD, &vec![b'x'; MAX_LENGTH]);
+            let pages = user_list_cache.pages();
+            assert!(pages.bytes <= MAX_BYTES);
+            assert_eq!(pages.bytes, pages.bodies.values().map(Bytes::len).sum::<usize>());
         }
-        made(&user_list_cache, page(100), BEFORE, &vec![b'x'; MAX_LENGTH + 1]);
-        assert_eq!(made(&user_list_cache, page(100), BEFORE, b"anew"), "anew");
+        made(&user_list_cache, page(100), OLD, &vec![b'x'; MAX_LENGTH + 1]);
+        assert_eq!(made(&user_list_cache, page(100), OLD, b"anew"), "anew");
     }
 }

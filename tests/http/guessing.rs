@@ -184,7 +184,7 @@ fn what_a_stranger_says_of_addresses_is_ignored_and_noted_once() {
 
     assert!(statuses(&replies).contains(&429), "they come from one address");
     let log = server.whole_log();
-    let notes: Vec<_> = log.lines().filter(|line| line.contains("is no trusted proxy")).collect();
+    let notes: Vec<_> = log.lines().filter(|line| line.contains("is not a trusted proxy")).collect();
     assert!(notes.len() == 1 && notes[0].contains("WARN") && notes[0].contains("127.0.0.1"), "{notes:?}");
     assert!(!log.contains("198.51.100."), "{log}");
 }
@@ -202,7 +202,7 @@ fn what_a_trusted_proxy_says_is_believed_up_to_the_first_stranger() {
     for replies in [forged, of_one_network, unreadable] {
         assert!(statuses(&replies).contains(&429), "they come from one network");
     }
-    assert!(!server.whole_log().contains("is no trusted proxy"));
+    assert!(!server.whole_log().contains("is not a trusted proxy"));
 }
 
 #[test]
