@@ -41,6 +41,12 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// The moment that long after it.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T17:22:00.000Z`.
     #[must_use]
     pub(crate) fn text(self) -> TimestampText {

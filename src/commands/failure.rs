@@ -50,6 +50,8 @@ pub(super) enum Failure {
     },
     #[error("a file in the data directory cannot be written")]
     File(#[source] io::Error),
+    #[error("the signals of the process cannot be handled")]
+    Signals(#[source] io::Error),
     #[error("the local door cannot be opened")]
     AdminSocket(#[source] io::Error),
     #[error("the storage has failed, and nothing more can be written")]
@@ -88,6 +90,7 @@ impl Failure {
             | Self::Interrupted(_)
             | Self::Open(OpenError::Io { .. })
             | Self::AdminSocket(_)
+            | Self::Signals(_)
             | Self::File(_)
             | Self::Audit(AuditError::Io { .. } | AuditError::Out(_))
             | Self::SelfSigned(_)

@@ -30,7 +30,7 @@ use crate::{
     memory_limit::memory_limit,
     output,
     secret::RootSecret,
-    server::{self, ShutdownReason},
+    server::{self, ShutdownReason, Signals},
     service::{
         AppState,
         first_start::{FirstStart, ensure_administrator},
@@ -38,10 +38,11 @@ use crate::{
         sessions,
     },
     store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
-    tls::{self, Certificate},
+    tls::{self, Certificate, Renewal},
 };
 
 pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
+    let signals = Signals::listen().map_err(Failure::Signals)?;
     let told = told(&arguments);
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
@@ -54,11 +55,14 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
         return Err(Failure::Interrupted(kept));
     }
     let certificate = certificate(directory.path(), &settings.tls)?;
+    if signals.ask_to_stop() {
+        return Ok(());
+    }
     let store = open(&directory, &settings)?;
     let upgraded = upgrade(&directory, &store)?;
     let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(told))];
     let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
-    System::new().block_on(serve_from(&directory, store, settings, plan, certificate, events))
+    System::new().block_on(serve_from(&directory, store, Prepared { settings, plan, certificate, signals, events }))
 }
 
 /// The settings as they were written, a text each.
@@ -153,20 +157,24 @@ fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Cer
             let files = tls::keep(data_dir, names, Clock::system().now())?;
             let fingerprint = tls::fingerprint(&files.read_certificates()?[0]);
             output::announce(format!("the certificate for {names} has the SHA-256 fingerprint {fingerprint}"));
-            files
+            let renewal = Renewal { data_dir: data_dir.to_owned(), names: names.clone() };
+            return Ok(Some(Certificate::open(files, Some(renewal))?));
         }
     };
-    Ok(Some(Certificate::open(files)?))
+    Ok(Some(Certificate::open(files, None)?))
 }
 
-async fn serve_from(
-    directory: &DataDirectory,
-    store: Store,
+/// What a start has made ready before its store is used.
+struct Prepared {
     settings: Settings,
     plan: MemoryPlan,
     certificate: Option<Arc<Certificate>>,
+    signals: Signals,
     events: Events,
-) -> Result<(), Failure> {
+}
+
+async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared) -> Result<(), Failure> {
+    let Prepared { settings, plan, certificate, signals, events } = prepared;
     let is_new = !store.is_initialised()?;
     let secret = RootSecret::open(&settings.secret_file, is_new)?;
     if is_new {
@@ -180,6 +188,11 @@ async fn serve_from(
         state.record(Actor::SERVER, action, AffectedResource::details(details)).await;
     }
     make_administrator(&state, &settings).await?;
+    if signals.ask_to_stop() {
+        drop(maintenance);
+        store.finish();
+        return Ok(());
+    }
     sessions::restore_known_addresses(&state)?;
     admin_socket::open(directory.path(), Arc::clone(&state)).map_err(Failure::AdminSocket)?;
     let log = BackupLog::default();
@@ -199,7 +212,7 @@ async fn serve_from(
     });
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let ready = |address| output::announce(format!("lodge is listening on {scheme}://{address}"));
-    let served = server::serve(app, &settings.listen, certificate, failure, ready).await;
+    let served = server::serve(app, &settings.listen, certificate, failure, signals, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         ShutdownReason::Stopped => {

@@ -1,5 +1,6 @@
 //! The listener, its workers, and how they end.
 
+mod signals;
 mod timed_stream;
 mod transport;
 
@@ -18,18 +19,19 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{dev::AppConfig, rt, web};
 use tokio::{
     net::{TcpSocket, TcpStream},
-    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time,
 };
 use tokio_rustls::TlsAcceptor;
 
+pub use self::signals::Signals;
 use self::{
     timed_stream::{Bounds, TimedStream},
     transport::Transport,
 };
 use crate::{
     api::{App, entry},
+    clock::Clock,
     config::Limits,
     service::sessions,
     store::engine::EngineError,
@@ -68,18 +70,25 @@ pub async fn serve(
     listen: &str,
     certificate: Option<Arc<Certificate>>,
     failure: watch::Receiver<Option<EngineError>>,
+    signals: Signals,
     ready: impl Fn(SocketAddr),
 ) -> io::Result<ShutdownReason> {
-    let signals = StopSignals::listen()?;
     let listeners = listeners(listen)?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let acceptor = certificate.as_ref().map(|certificate| TlsAcceptor::from(Arc::new(certificate.server())));
     let server = run(&app, listeners, acceptor)?;
+    let clock = app.state.clock.clone();
     let sweeper = rt::spawn(sweep(app));
-    let follower = certificate.map(|certificate| rt::spawn(certificate.follow()));
-    let stopper = rt::spawn(stop_in_time(server.handle(), signals, failure));
+    let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
+    let stopper = rt::spawn(stop_in_time(server.handle(), signals.clone(), failure));
     addresses.into_iter().for_each(ready);
-    server.await?;
+    tokio::select! {
+        ended = server => ended?,
+        () = signals.stopped(2) => {
+            log::warn!("asked to stop a second time: requests that are running are not waited for");
+            return Ok(ShutdownReason::Stopped);
+        }
+    }
     sweeper.abort();
     follower.iter().for_each(rt::task::JoinHandle::abort);
     Ok(stopper.await.unwrap_or(ShutdownReason::Stopped))
@@ -165,11 +174,11 @@ impl ConnectionAcceptor {
 /// Stops the server when it is told to or when it can do nothing useful any more; tells which.
 async fn stop_in_time(
     server: ServerHandle,
-    mut signals: StopSignals,
+    signals: Signals,
     mut failure: watch::Receiver<Option<EngineError>>,
 ) -> ShutdownReason {
     let ended = tokio::select! {
-        () = signals.come() => ShutdownReason::Stopped,
+        () = signals.stopped(1) => ShutdownReason::Stopped,
         error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
     log::info!("stopping: requests that are running may take up to {SHUTDOWN_SECS} s");
@@ -177,23 +186,13 @@ async fn stop_in_time(
     ended
 }
 
-/// The signals that tell the server to stop; from the moment that this is made they kill no more.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn come(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+/// Keeps the certificate up to date with its files, which `SIGHUP` has read at once.
+async fn follow(certificate: Arc<Certificate>, clock: Clock, signals: Signals) {
+    let asked = || {
+        let mut signals = signals.clone();
+        async move { signals.reloaded().await }
+    };
+    certificate.follow(clock, asked).await;
 }
 
 async fn failed(failure: &mut watch::Receiver<Option<EngineError>>) -> EngineError {

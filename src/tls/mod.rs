@@ -2,38 +2,36 @@
 
 mod pinned;
 mod self_signed;
+mod served;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::Arc,
 };
 
 use rustls::{
-    ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use thiserror::Error;
-use tokio::time;
 use zeroize::Zeroizing;
 
 pub use self::{
     pinned::client,
     self_signed::{Names, SelfSignedError, fingerprint, in_data_dir, keep},
+    served::{Certificate, Renewal},
 };
 use crate::{
     error_chain::chain,
     files::{NotPrivate, open_file, read_private},
 };
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Larger files are no certificate and no key.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The files of a certificate and its key, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,73 +144,17 @@ type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let mut bytes = Zeroizing::new(Vec::new());
-    let read = open_file(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    let read = open_file(path).and_then(|file| read_bounded(file, &mut bytes));
     read.map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
     Ok(bytes)
 }
 
-/// The certificate that is served now.
-#[derive(Debug)]
-pub struct Certificate {
-    files: Files,
-    /// From before the files were read first.
-    first: Stamps,
-    current: RwLock<Arc<CertifiedKey>>,
-}
-
-impl Certificate {
-    /// The certificate in those files.
-    ///
-    /// # Errors
-    /// [`TlsError`] if it cannot be served.
-    pub fn open(files: Files) -> Result<Arc<Self>, TlsError> {
-        let first = files.stamps();
-        let current = RwLock::new(Arc::new(files.load()?));
-        Ok(Arc::new(Self { files, first, current }))
+/// Reads a file, unless it is too large to be one of certificates.
+fn read_bounded(file: File, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    if file.metadata()?.len() > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
-
-    /// What a server needs to speak TLS 1.2 and 1.3 with it; HTTP/1.1 is all that is spoken inside.
-    ///
-    /// # Panics
-    /// Never: the versions are ones that the provider has.
-    #[must_use]
-    pub fn server(self: &Arc<Self>) -> ServerConfig {
-        let config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the versions that are the default");
-        let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(self) as _);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config
-    }
-
-    /// Takes over what is put in place of the files, for ever; what cannot be served is logged and not taken.
-    pub async fn follow(self: Arc<Self>) {
-        let mut seen = self.first;
-        loop {
-            let present = self.files.stamps();
-            if present != seen {
-                seen = present;
-                self.take_over();
-            }
-            time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    fn take_over(&self) {
-        match self.files.load() {
-            Ok(loaded) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
-                log::info!("the certificate was read again: {}", self.files.certificate.display());
-            }
-            Err(error) => log::error!("the certificate is served as it was: {}", error.told()),
-        }
-    }
-}
-
-impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
-    }
+    file.take(MAX_FILE_BYTES).read_to_end(bytes)
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -223,26 +165,8 @@ fn provider() -> Arc<CryptoProvider> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, chown};
 
-    use futures_util::FutureExt;
-
     use super::*;
     use crate::clock::Timestamp;
-
-    #[tokio::test]
-    async fn files_that_change_before_they_are_followed_are_taken_over() {
-        let directory = tempfile::tempdir().unwrap();
-        let made_for = |name: &str| {
-            let names = Names::parse(name).unwrap();
-            keep(directory.path(), &names, Timestamp::from_secs(1_800_000_000)).unwrap()
-        };
-        let certificate = Certificate::open(made_for("first.example")).unwrap();
-        let files = made_for("second.example");
-
-        assert_eq!(Arc::clone(&certificate).follow().now_or_never(), None);
-
-        let served = Arc::clone(&certificate.current.read().unwrap());
-        assert_eq!(served.cert, files.read_certificates().unwrap());
-    }
 
     #[test]
     fn a_key_that_somebody_else_may_have_planted_is_refused_though_only_they_can_read_it() {

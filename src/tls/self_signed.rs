@@ -105,8 +105,10 @@ fn is_good(files: &Files, names: &Names, now: Timestamp) -> bool {
     let is_for_them = lines.next() == Some(&for_line(names));
     let until =
         lines.next().and_then(|line| line.strip_prefix(UNTIL)).and_then(|time| humantime::parse_rfc3339(time).ok());
-    let needed = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis()) + MARGIN;
-    is_for_them && until.is_some_and(|until| until > needed) && files.load().is_ok()
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis());
+    // What lasts longer than any that is made now comes from a clock that was ahead, and is not valid yet.
+    let is_timely = |until| now + MARGIN < until && until <= now + LIFETIME;
+    is_for_them && until.is_some_and(is_timely) && files.load().is_ok()
 }
 
 const UNTIL: &str = "It lasts until ";

@@ -1,4 +1,4 @@
-//! Outputs that nobody reads, that are closed or that are full stop neither the server nor a command.
+//! The server as a process: signals, and outputs that are not read, closed or full.
 
 #[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 #[path = "http/harness/mod.rs"]
@@ -79,6 +79,52 @@ fn a_server_whose_standard_output_is_closed_serves() {
 
     terminate(&child);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn signals_that_ask_for_nothing_leave_the_server_as_it_is() {
+    let mut server = Server::start();
+    let ignored = [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::IO];
+    for signal in ignored.into_iter().chain([Signal::POWER, Signal::XFSZ, Signal::HUP]) {
+        server.signal(signal);
+        server.admin().get("/users/me").expect(200);
+    }
+
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_start_that_is_asked_to_stop_ends_in_order_and_the_next_one_serves() {
+    let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "18");
+    let mut child = builder.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !builder.data_dir().join("store").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "the start has ended");
+    }
+
+    terminate(&child);
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    builder.variable("LODGE_SCRYPT_COST", "10").start().admin().get("/users").expect(200);
+}
+
+#[test]
+fn a_second_request_to_stop_waits_for_no_running_request() {
+    let mut server = ServerBuilder::new().flag("--body-deadline", "10m").start();
+    let mut running = TcpStream::connect(server.address).unwrap();
+    let authorization = harness::basic("admin", harness::ADMIN_PASSWORD);
+    let head = format!(
+        "POST /api/v2/users HTTP/1.1\r\nHost: lodge\r\nAuthorization: {authorization}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+    );
+    running.write_all(head.as_bytes()).unwrap();
+    running.read_exact(&mut [0; 12]).unwrap();
+
+    server.signal(Signal::TERM);
+    server.wait_for_log("stopping: ");
+    server.signal(Signal::INT);
+
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().contains("asked to stop a second time"), "{}", server.log());
 }
 
 /// Where the server listens, from the first line that it prints.

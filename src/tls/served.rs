@@ -1,0 +1,234 @@
+//! The certificate that is served: taken from its files again when they change, and watched until its end.
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustls::{
+    ServerConfig,
+    pki_types::CertificateDer,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::time;
+
+use super::{Files, Names, Stamps, TlsError, keep, provider};
+use crate::{
+    clock::{Clock, Timestamp},
+    error_chain::chain,
+};
+
+/// How often the files and the certificate's end are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a start waits for the second half of a pair that is being renewed.
+const PAIR_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it looks meanwhile.
+const PAIR_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long before its end a certificate is warned of, once a day.
+const WARN_BEFORE: Duration = Duration::from_hours(14 * 24);
+const DAY: Duration = Duration::from_hours(24);
+
+/// How a certificate of the server's own is made again before its end.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// The data directory that it is kept in.
+    pub data_dir: PathBuf,
+    /// The names that it is for.
+    pub names: Names,
+}
+
+/// The certificate that is served now.
+#[derive(Debug)]
+pub struct Certificate {
+    files: Files,
+    renewal: Option<Renewal>,
+    /// From before the files were read first.
+    first: Stamps,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// The certificate in those files. Where the key does not belong to it, one of the two is perhaps about to be renewed:
+    /// that is waited for, up to five seconds.
+    ///
+    /// # Errors
+    /// [`TlsError`] if it cannot be served.
+    pub fn open(files: Files, renewal: Option<Renewal>) -> Result<Arc<Self>, TlsError> {
+        let until = Instant::now() + PAIR_TIMEOUT;
+        loop {
+            let first = files.stamps();
+            match files.load() {
+                Ok(loaded) => {
+                    let current = RwLock::new(Arc::new(loaded));
+                    return Ok(Arc::new(Self { files, renewal, first, current }));
+                }
+                Err(TlsError::Unusable { .. }) if Instant::now() < until => thread::sleep(PAIR_LOOK_EVERY),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What a server needs to speak TLS 1.2 and 1.3 with it; HTTP/1.1 is all that is spoken inside.
+    ///
+    /// # Panics
+    /// Never: the versions are ones that the provider has.
+    #[must_use]
+    pub fn server(self: &Arc<Self>) -> ServerConfig {
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the versions that are the default");
+        let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(self) as _);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config
+    }
+
+    /// Serves for ever what is put in place of the files, and renews a certificate of the server's own before its end.
+    ///
+    /// Looks every few seconds, and when `asked` ends. What cannot be served is logged and not taken.
+    pub async fn follow<F: Future<Output = ()>>(self: Arc<Self>, clock: Clock, mut asked: impl FnMut() -> F) {
+        let (mut seen, mut warned) = (self.first, None);
+        loop {
+            let now = clock.now();
+            self.renew(now);
+            let present = self.files.stamps();
+            if present != seen {
+                seen = present;
+                self.take_over();
+            }
+            self.warn_of_end(now, &mut warned);
+            tokio::select! {
+                () = time::sleep(LOOK_EVERY) => {}
+                () = asked() => self.take_over(),
+            }
+        }
+    }
+
+    fn renew(&self, now: Timestamp) {
+        let Some(Renewal { data_dir, names }) = &self.renewal else { return };
+        if let Err(error) = keep(data_dir, names, now) {
+            log::error!("the certificate is not renewed: {}", chain(&error));
+        }
+    }
+
+    fn take_over(&self) {
+        match self.files.load() {
+            Ok(loaded) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+                log::info!("the certificate was read again: {}", self.files.certificate.display());
+            }
+            Err(error) => log::error!("the certificate is served as it was: {}", chain(&error)),
+        }
+    }
+
+    fn warn_of_end(&self, now: Timestamp, warned: &mut Option<Timestamp>) {
+        let is_due = warned.is_none_or(|last| last.after(DAY) <= now);
+        let served = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        let Some(end) = served.cert.first().and_then(end).filter(|end| is_due && *end <= now.after(WARN_BEFORE)) else {
+            return;
+        };
+        *warned = Some(now);
+        let file = self.files.certificate.display();
+        if end <= now {
+            log::error!("the certificate is over since {end}, and clients refuse it: {file}");
+        } else {
+            log::warn!("the certificate ends at {end}: {file}");
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// The last second of a certificate; `None` if it cannot be read.
+fn end(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Timestamp::from_secs(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, future::pending, path::Path};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn made_for(directory: &Path, name: &str, now: Timestamp) -> Files {
+        keep(directory, &Names::parse(name).unwrap(), now).unwrap()
+    }
+
+    fn served(certificate: &Certificate) -> Vec<CertificateDer<'static>> {
+        certificate.current.read().unwrap().cert.clone()
+    }
+
+    #[tokio::test]
+    async fn files_that_change_before_they_are_followed_are_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let certificate = Certificate::open(made_for(directory.path(), "first.example", START), None).unwrap();
+        let files = made_for(directory.path(), "second.example", START);
+
+        let following = Arc::clone(&certificate).follow(Clock::system(), pending);
+        assert_eq!(following.now_or_never(), None);
+
+        assert_eq!(served(&certificate), files.read_certificates().unwrap());
+    }
+
+    #[test]
+    fn an_own_certificate_is_renewed_while_it_is_served_and_a_given_one_is_warned_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = made_for(directory.path(), "localhost", START);
+        let renewal = Renewal { data_dir: directory.path().to_owned(), names: Names::parse("localhost").unwrap() };
+        let own = Certificate::open(files.clone(), Some(renewal)).unwrap();
+        let first = end(&served(&own)[0]).unwrap();
+
+        let days_before = |days: u64| Timestamp::from_secs(first.as_secs() - days * 86_400);
+        own.renew(days_before(61));
+        assert_eq!(files.read_certificates().unwrap(), served(&own));
+        let given = Certificate::open(files.clone(), None).unwrap();
+        let warned = |now| {
+            let mut warned = None;
+            given.warn_of_end(now, &mut warned);
+            warned.is_some()
+        };
+        assert_eq!([15, 14, 0].map(days_before).map(warned), [false, true, true]);
+
+        own.renew(days_before(59));
+        own.take_over();
+
+        assert_eq!(end(&served(&own)[0]).unwrap(), days_before(59).after(Duration::from_hours(825 * 24)));
+    }
+
+    #[test]
+    fn a_certificate_from_a_clock_that_was_ahead_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let ahead = made_for(directory.path(), "localhost", START.after(Duration::from_hours(24 * 400)));
+        let first = ahead.read_certificates().unwrap();
+
+        assert_ne!(made_for(directory.path(), "localhost", START).read_certificates().unwrap(), first);
+    }
+
+    #[test]
+    fn a_start_waits_for_the_second_half_of_a_renewal() {
+        let [old, new] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let files = made_for(old.path(), "localhost", START);
+        let renewed = made_for(new.path(), "localhost", START);
+        fs::copy(&renewed.certificate, &files.certificate).unwrap();
+
+        let opening = thread::spawn({
+            let files = files.clone();
+            move || Certificate::open(files, None).map(|certificate| served(&certificate))
+        });
+        fs::rename(&renewed.key, &files.key).unwrap();
+
+        assert_eq!(opening.join().unwrap().unwrap(), renewed.read_certificates().unwrap());
+    }
+}
