@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Sends what the served document allows, and what it doesn't, as each kind of caller; wants what the document describes.
+"""Sends requests that the served document allows and requests that it does not, as each kind of caller, and checks that
+every response is as documented.
 
 Usage: conformance.py <st> <lodge>: the two programs. The server runs in a temporary directory and is ended by its pid.
 """
@@ -24,7 +25,7 @@ CHECKS = [
     "response_schema_conformance",
     "unsupported_method",
 ]
-NARROW = [("configurations", "*"), ("users", "show"), ("api_keys", "index"), ("api_keys", "create")]
+RESTRICTED = [("configurations", "*"), ("users", "show"), ("api_keys", "index"), ("api_keys", "create")]
 
 
 class Server:
@@ -52,7 +53,7 @@ class Server:
             return json.load(reply), reply.headers
 
     def account(self, name, is_admin):
-        """Makes an account; gives its id and its Basic credential."""
+        """Creates an account; returns its id and its Basic credential."""
         body = {"username": name, "password": PASSWORD, "is_admin": is_admin}
         user, _ = self.ask("/users", basic("admin"), body)
         return user["id"], basic(name)
@@ -86,9 +87,9 @@ CALLERS = {
     "a password": lambda server: (*reversed(server.account("by-password", True)), None),
     "a session": with_session,
     "an API key with full access": lambda server: with_key(server, [("*", "*")]),
-    "an API key with few scopes": lambda server: with_key(server, NARROW),
+    "a restricted API key": lambda server: with_key(server, RESTRICTED),
     "a standard user": lambda server: (*reversed(server.account("standard", False)), None),
-    "a stranger": lambda server: (None, None, None),
+    "no credential": lambda server: (None, None, None),
 }
 
 
@@ -102,12 +103,12 @@ def run(st, server, authorization, user, key):
     command = [st, "run", f"{server.address}/openapi.json", "--checks", ",".join(CHECKS), "--max-examples", EXAMPLES]
     command += ["--phases", "examples,coverage,fuzzing,stateful", "--request-timeout", "30", "--seed", "1"]
     command += ["--warnings", "off", "--no-color", "--no-shrink", "--generation-database", "none"]
-    with tempfile.TemporaryDirectory() as litter:
-        done = subprocess.run(command, cwd=litter, env=os.environ | own | hooks, stdout=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(command, cwd=scratch, env=os.environ | own | hooks, stdout=subprocess.PIPE, text=True)
     return done.returncode, done.stdout
 
 
-def is_still_good(server, authorization):
+def is_still_valid(server, authorization):
     try:
         server.ask("/users/me", authorization)
     except urllib.error.HTTPError:
@@ -115,26 +116,26 @@ def is_still_good(server, authorization):
     return True
 
 
-def try_as(name, st, lodge):
-    """Tells whether every answer to that kind of caller was as documented. Each meets a server of its own."""
+def is_sound_as(name, st, lodge):
+    """Whether every response to that kind of caller was as documented. Each kind has a server of its own."""
     with tempfile.TemporaryDirectory() as directory:
         server = Server(lodge, directory + "/data")
         try:
             authorization, user, key = CALLERS[name](server)
-            code, told = run(st, server, authorization, user, key)
-            # A credential that did not last has met nothing but refusals.
-            lasted = authorization is None or is_still_good(server, authorization)
+            code, output = run(st, server, authorization, user, key)
+            # A credential that became invalid has seen nothing but refusals.
+            lasted = authorization is None or is_still_valid(server, authorization)
         finally:
             server.process.terminate()
             server.process.wait()
     is_sound = code == 0 and lasted
-    print(f"with {name}:", "sound" if is_sound else f"FAULTS, credential lasted: {lasted}\n{told}", flush=True)
+    print(f"with {name}:", "sound" if is_sound else f"FAULTS, credential lasted: {lasted}\n{output}", flush=True)
     return is_sound
 
 
 def main(st, lodge):
     st, lodge = Path(st).absolute(), Path(lodge).absolute()
-    return 0 if all([try_as(name, st, lodge) for name in CALLERS]) else 1
+    return 0 if all([is_sound_as(name, st, lodge) for name in CALLERS]) else 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ use crate::{
     service::{self, Administrator},
 };
 
-/// An entry without the hashes that chain it to others.
+/// An entry of the audit log.
+// Without the hashes that chain it to others.
 #[derive(JsonSchema)]
 #[schemars(rename = "audit_entry")]
 pub(super) struct AuditEntryView(#[schemars(with = "EntryView<'static>")] AuditEntry);

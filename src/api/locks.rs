@@ -24,7 +24,7 @@ use crate::{
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "lock")]
 pub(super) struct LockView {
-    /// What is locked out: an account from one address, an address from all accounts that are new to it, or an account from all addresses that are new to it.
+    /// What is locked out: an account from one address, or an address or an account from all that are new to it.
     #[schemars(with = "String", extend("enum" = ["account_from_address", "address", "account"]))]
     kind: LockKind,
     /// The account's name; left out for an unknown name.
@@ -54,7 +54,7 @@ impl Listed for LockView {
 impl Input for LockFilter {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
         let given = context.http.query_string();
-        // A mistyped name would clear them all.
+        // Ignoring a mistyped name would clear all locks.
         if form_urlencoded::parse(given.as_bytes()).any(|(name, _)| name != "username" && name != "address") {
             return Err(ApiError::Malformed("The only parameters are username and address.".to_owned()));
         }

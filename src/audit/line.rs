@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::domain::{Account, AuditEntry, AuthMethod, Event, Outcome, Target};
 
 /// An entry of the audit log; members without a value are left out.
-// These comments and attributes are also the entry's schema in the OpenAPI document.
+// Comments on members, and the attributes, are the entry's schema in the OpenAPI document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct EntryView<'a> {

@@ -1,4 +1,4 @@
-//! Who may call what: every operation by everybody, derived from the table of operations.
+//! Who may call what: every operation by every kind of caller, derived from the table of operations.
 
 use std::{
     collections::BTreeSet,
@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// An id that nothing has.
-const NOBODY: u64 = 2_147_483_647;
+const UNKNOWN_ID: u64 = 2_147_483_647;
 
 /// The path of the caller's own configurations.
 const CONFIGURATIONS: &str = "/users/me/configurations";
 
-/// How many things were made to be named by paths.
+/// The number of records made for paths to name.
 static TARGETS: AtomicU64 = AtomicU64::new(0);
 
 /// What a caller's credential is worth.
@@ -34,7 +34,7 @@ enum Standing {
     Administrator,
 }
 
-/// What a request came to, as far as authorization goes.
+/// The outcome of a request as far as authorization goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Unauthorized,
@@ -49,11 +49,11 @@ struct Identity {
     name: &'static str,
     standing: Standing,
     client: Client,
-    /// The account that the credential is of; `None` if it is worth nothing.
+    /// The credential's account; `None` if the credential is not valid.
     username: Option<&'static str>,
 }
 
-/// A request that is admitted, and whose body is yet to come.
+/// A request that is admitted, and whose body has not been sent yet.
 struct Begun {
     conversation: Conversation,
     body: String,
@@ -77,7 +77,7 @@ impl Begun {
     }
 }
 
-/// The verdict that the row asks for.
+/// The verdict that the row demands.
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
         (Admits::Anonymous, _) => Verdict::Admitted,
@@ -96,7 +96,7 @@ fn verdict(row: &Operation, reply: &Reply) -> Verdict {
         401 => Verdict::Unauthorized,
         403 if reply.json() == lacks_scope(row) => Verdict::LacksScope,
         403 if reply.json() == lacks_role() => Verdict::LacksRole,
-        // What the path names is there, and the body is JSON: it may be invalid, and nothing else.
+        // What the path names exists and a body is JSON, so that nothing but a member can be wrong.
         200..=299 => Verdict::Admitted,
         422 if has_body(row) => Verdict::Admitted,
         other => Verdict::Other(other),
@@ -138,7 +138,7 @@ fn path_about(row: &Operation, user_id: u64) -> String {
     path_with(row, &if names_a_user { user_id } else { 1 }.to_string())
 }
 
-/// The id of something that the row's path may name for that caller, made for one request: what it names may be destroyed.
+/// The id of a record that the row's path names for that caller, made for this request, which may destroy it.
 fn target(server: &Server, row: &Operation, identity: &Identity) -> u64 {
     let Some(username) = identity.username else { return 1 };
     let owner = if username == "admin" { server.admin() } else { server.user(username) };
@@ -150,7 +150,7 @@ fn target(server: &Server, row: &Operation, identity: &Identity) -> u64 {
         // A key with less than full access may not touch an administrator's account, not even its owner's.
         Some("user_id") if username == "admin" => server.id_of(&format!("bystander.{unique}")),
         Some("user_id") => server.id_of(username),
-        Some(other) => panic!("nothing is known of {other}"),
+        Some(other) => panic!("this test does not know how to make a {other}"),
     }
 }
 
@@ -182,14 +182,14 @@ fn broken_requests(row: &Operation) -> Vec<Request> {
     requests
 }
 
-/// All of a reply that could tell somebody something.
-fn told(reply: &Reply) -> (u16, BTreeSet<String>, Vec<String>, String) {
+/// Everything in a reply that a caller could learn something from.
+fn observable(reply: &Reply) -> (u16, BTreeSet<String>, Vec<String>, String) {
     let names = reply.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     let challenges = reply.all_headers("www-authenticate").into_iter().map(str::to_owned).collect();
     (reply.status, names, challenges, reply.text())
 }
 
-/// Those whose credential is worth nothing, and stays so.
+/// Callers without a valid credential.
 fn strangers(server: &Server) -> Vec<Identity> {
     let former = server.key("former", &["* / *"]);
     let former_session = server.session("former");
@@ -216,7 +216,7 @@ fn strangers(server: &Server) -> Vec<Identity> {
     strangers.map(|(name, client)| Identity { name, standing: Standing::Stranger, client, username: None }).into()
 }
 
-/// Those who are somebody, with sessions and keys made for this row.
+/// Callers with a valid credential; sessions and keys are made for this row.
 fn callers(server: &Server, row: &Operation) -> Vec<Identity> {
     let (controller, action) = (row.controller, row.action);
     let exact = format!("{controller} / {action}");
@@ -247,10 +247,10 @@ fn callers(server: &Server, row: &Operation) -> Vec<Identity> {
     callers
 }
 
-/// A server whose users may have as many keys as the matrix needs, and whose strangers may fail as often.
+/// A server whose users may have as many keys as the matrix needs, and which admits as many failed attempts.
 fn roomy_server() -> Server {
     let builder = ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "10000");
-    // Strangers try the same wrong passwords on every row.
+    // The same wrong passwords are sent on every row.
     builder.variable("LODGE_THROTTLE_AFTER", "0").start()
 }
 
@@ -281,7 +281,7 @@ fn only_signing_in_is_open_to_strangers() {
 }
 
 #[test]
-fn a_standard_user_is_told_the_same_of_others_whether_they_exist_or_not() {
+fn a_standard_user_gets_the_same_answer_about_others_whether_they_exist_or_not() {
     let server = Server::start();
     let other = server.id_of("ben").to_string();
 
@@ -303,10 +303,10 @@ fn a_stranger_learns_nothing_from_a_broken_request() {
 
     at_once(closed_rows(), |row| {
         for stranger in &strangers {
-            let plain = told(&stranger.send(&request(row, 1)));
+            let plain = observable(&stranger.send(&request(row, 1)));
             assert_eq!(plain.0, 401, "{}", row.id);
             for broken in broken_requests(row) {
-                assert_eq!(told(&stranger.send(&broken)), plain, "{broken:?}");
+                assert_eq!(observable(&stranger.send(&broken)), plain, "{broken:?}");
             }
         }
     });
@@ -345,7 +345,7 @@ fn a_standard_user_learns_nothing_else_from_a_broken_request() {
 }
 
 #[test]
-fn what_cannot_be_read_or_found_is_told_before_what_is_invalid() {
+fn an_unreadable_body_and_an_unknown_id_are_reported_before_invalid_members() {
     let server = Server::start();
     let invalid = json!({"username": 7, "key": 7, "value": 7, "name": 7, "api_key_scopes": 7}).to_string();
     let user = server.id_of("ann");
@@ -361,7 +361,7 @@ fn what_cannot_be_read_or_found_is_told_before_what_is_invalid() {
             (400, request(user).json_bytes(&invalid[1..])),
         ];
         if row.path.contains('{') {
-            let missing = Request::new(row.method.as_str(), &path_with(row, &NOBODY.to_string()));
+            let missing = Request::new(row.method.as_str(), &path_with(row, &UNKNOWN_ID.to_string()));
             cases.push((404, missing.json_bytes(&invalid)));
         } else {
             cases.push((422, request(user).json_bytes(&invalid)));
