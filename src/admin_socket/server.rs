@@ -178,7 +178,7 @@ fn answer_audit(state: &AppState, filter: &Filter, out: &mut impl Write) -> Resu
     let said = |error: AuditError| chain(&error);
     let (log_reader, snapshot) = state.audit.log_reader(&state.store).map_err(said)?;
     let mut data = BufWriter::with_capacity(64 << 10, DataWriter(out));
-    log_reader.tell(&snapshot, filter, &mut |line| writeln!(data, "{line}")).map_err(said)?;
+    log_reader.print(&snapshot, filter, &mut |line| writeln!(data, "{line}")).map_err(said)?;
     data.flush().map_err(|error| error.to_string())?;
     Ok(Frame::Done(json(&())))
 }

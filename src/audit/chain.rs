@@ -1,4 +1,9 @@
-//! How entries are chained, and what vouches for them.
+//! How entries are chained, and where a key begins.
+//!
+//! An entry's HMAC is of the one before and its own text, so that it vouches for every entry before it under the same key.
+//! What is known of the log is sealed under that key too, so that an older end cannot take the place of the last one.
+//! Entries of 0.3.0 were chained by links, the SHA-256 of the link before and the text, each with an HMAC of the link; the
+//! first entry after them is chained to the last link.
 
 use std::sync::Arc;
 
@@ -7,7 +12,7 @@ use ring::{
     hmac,
 };
 
-use super::{done, line::body};
+use super::{done, line::body, parsed_line::ParsedLine};
 use crate::{
     clock::Timestamp,
     domain::{Action, Actor, AffectedResource, AuditEntry, Event},
@@ -19,9 +24,9 @@ use crate::{
     },
 };
 
-/// In place of a seal, where a key goes on with what it does not vouch for.
+/// In place of the seal, where a key continues what it does not vouch for.
 pub(super) const UNSEALED: [u8; 32] = [0; 32];
-/// What the first entry under a key says of the others, if no act of anybody began that key.
+/// What the first entry under a key says of the others, if no act of an operator began that key.
 const NOT_OURS: &str = "the log up to here was written under another secret, or was changed";
 
 /// Chains entries under the keys of one secret; a clone uses the same.
@@ -40,21 +45,21 @@ impl Chain {
     pub fn new(secret: &RootSecret) -> Self {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, secret.derive(purpose).expose());
         let (entries, names) = (key(Purpose::AuditLog), key(Purpose::AuditNames));
-        let id = first_half(&sign(&entries, b"key", &[]));
+        let id = first_half(&sign(&entries, &[b"key"]));
         Self(Arc::new(Keys { entries, names, id }))
     }
 
-    /// Writes an event behind all others. It is kept if the transaction is. A log that was written under another key goes on
-    /// under this one, which does not vouch for it.
+    /// Appends an event, which is kept if the transaction is. A log of another key is continued under this one, which does
+    /// not vouch for what was before.
     ///
     /// # Errors
     /// [`StoreError`] if what is known of the log cannot be read.
     pub fn append(&self, txn: &mut Txn<'_>, event: Event) -> Result<(), StoreError> {
         let mut state = self.known(txn)?;
-        // A state that somebody else has written must stay recognisable as such.
+        // A state that was not written by the server must stay recognisable as such.
         let is_sealed = self.has_sealed(&state);
         if !self.is_own(&state) {
-            self.continue_under_key(txn, &mut state, event.at, NOT_OURS)?;
+            self.continue_unsealed(txn, &mut state, event.at, NOT_OURS)?;
         }
         self.put_next(txn, &mut state, event)?;
         if is_sealed {
@@ -64,15 +69,27 @@ impl Chain {
         Ok(())
     }
 
-    /// As [`Chain::append`], behind an entry that says why this key begins here; from then on it vouches for the log, whatever
-    /// was done to it before. Nobody may call it but for an act of whoever answers for the log.
+    /// Begins this key with an entry that says why, and appends an event. From then on the key vouches for the entries before it as
+    /// a seal has them, so only an act of the operator may call this.
     ///
     /// # Errors
     /// [`StoreError`] if what is known of the log cannot be read.
     pub fn begin(&self, txn: &mut Txn<'_>, why: &str, event: Event) -> Result<(), StoreError> {
-        let mut state = self.known(txn)?;
+        let state = self.known(txn)?;
+        self.begin_after(txn, state, why, event)
+    }
+
+    /// As [`Chain::begin`], after a state that is not the store's.
+    pub(super) fn begin_after(
+        &self,
+        txn: &mut Txn<'_>,
+        mut state: AuditState,
+        why: &str,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        self.take(&mut state);
         if state.last.id > 0 {
-            self.continue_under_key(txn, &mut state, event.at, why)?;
+            self.put_next(txn, &mut state, continued(event.at, why))?;
         }
         self.put_next(txn, &mut state, event)?;
         self.seal(&mut state);
@@ -80,20 +97,25 @@ impl Chain {
         Ok(())
     }
 
-    /// Goes on under this key with an entry that says why, and leaves the seal broken.
-    pub(super) fn continue_under_key(
+    /// Continues under this key with an entry that says why, and without a seal.
+    pub(super) fn continue_unsealed(
         &self,
         txn: &mut Txn<'_>,
         state: &mut AuditState,
         at: Timestamp,
         why: &str,
     ) -> Result<(), StoreError> {
-        (state.key_id, state.key_since, state.seal) = (self.0.id, state.last.id + 1, UNSEALED);
-        let subject = AffectedResource::details(vec![why.to_owned()]);
-        self.put_next(txn, state, done(at, Actor::SERVER, Action::ContinueLog, subject))
+        self.take(state);
+        state.seal = UNSEALED;
+        self.put_next(txn, state, continued(at, why))
     }
 
-    /// Notes how far the log is in its files and what is no longer kept there, and removes the oldest entries beyond
+    /// Lets the next entry be the first under this key.
+    fn take(&self, state: &mut AuditState) {
+        (state.key_id, state.key_since) = (self.0.id, state.last.id + 1);
+    }
+
+    /// Records how far the log is in its files and what is no longer kept there, and removes the oldest entries beyond
     /// `max_rows` from the store, some at a time.
     pub(super) fn advance(
         &self,
@@ -112,11 +134,11 @@ impl Chain {
         }
         state.dropped = dropped.filter(|dropped| dropped.id <= state.exported.id).unwrap_or(state.dropped);
         let last_to_go = state.last.id.saturating_sub(max_rows).min(state.exported.id);
-        for entry in audit::behind(txn, state.pruned.id, MAX_AT_ONCE)? {
+        for entry in audit::after(txn, state.pruned.id, MAX_AT_ONCE)? {
             if entry.id > last_to_go {
                 break;
             }
-            state.pruned = position(&entry);
+            state.pruned = LogPosition::after(&entry);
             txn.remove(&entry)?;
         }
         if is_sealed {
@@ -129,10 +151,10 @@ impl Chain {
     /// A keyed hash of a user name that no account has, without regard to case.
     #[must_use]
     pub fn name_hash(&self, username: &str) -> [u8; 16] {
-        first_half(&sign(&self.0.names, b"name", username.to_ascii_lowercase().as_bytes()))
+        first_half(&sign(&self.0.names, &[b"name", username.to_ascii_lowercase().as_bytes()]))
     }
 
-    /// Whether the log goes on under this key.
+    /// Whether this key is that of the last entry.
     #[must_use]
     pub fn is_own(&self, state: &AuditState) -> bool {
         state.key_id == self.0.id
@@ -140,13 +162,25 @@ impl Chain {
 
     /// Whether the state is what was sealed under this key.
     pub(super) fn has_sealed(&self, state: &AuditState) -> bool {
-        let tag = [b"state".as_slice(), &sealed_bytes(state)].concat();
-        hmac::verify(&self.0.entries, &tag, &state.seal).is_ok()
+        self.verify(&[b"state", &sealed_bytes(state)], &state.seal)
     }
 
-    /// Whether that HMAC of a link was made under this key.
-    pub(super) fn verify_mac(&self, link: &[u8; 32], mac: &[u8; 32]) -> bool {
-        hmac::verify(&self.0.entries, &[b"entry".as_slice(), link].concat(), mac).is_ok()
+    /// Whether the line is what was written under this key after an entry with that HMAC or link.
+    pub(super) fn verify_line(&self, before: &[u8; 32], parsed: &ParsedLine) -> bool {
+        match &parsed.link {
+            Some(link) => is_linked(before, parsed) && self.verify(&[b"entry", link], &parsed.mac),
+            None => self.verify(&[b"line", before, parsed.body.as_bytes()], &parsed.mac),
+        }
+    }
+
+    /// What seals a line as that of an entry, whatever it was chained under.
+    pub(super) fn seal_line(&self, id: u64, line: &[u8]) -> [u8; 32] {
+        sign(&self.0.entries, &[b"sealed", &id.to_be_bytes(), line])
+    }
+
+    /// Whether the line is the one that was sealed so.
+    pub(super) fn verify_sealed(&self, id: u64, line: &[u8], sealed: &[u8; 32]) -> bool {
+        self.verify(&[b"sealed", &id.to_be_bytes(), line], sealed)
     }
 
     /// What is known of the log; one without any entry begins under this key.
@@ -160,16 +194,19 @@ impl Chain {
     }
 
     fn seal(&self, state: &mut AuditState) {
-        state.seal = sign(&self.0.entries, b"state", &sealed_bytes(state));
+        state.seal = sign(&self.0.entries, &[b"state", &sealed_bytes(state)]);
     }
 
     fn put_next(&self, txn: &mut Txn<'_>, state: &mut AuditState, event: Event) -> Result<(), StoreError> {
         let id = state.last.id + 1;
-        let link = link(&state.last.link, body(id, &event).as_bytes());
-        let mac = sign(&self.0.entries, b"entry", &link);
-        let entry = AuditEntry { id, event, link, mac };
-        state.last = position(&entry);
+        let mac = sign(&self.0.entries, &[b"line", &state.last.mac, body(id, &event).as_bytes()]);
+        let entry = AuditEntry { id, event, mac, link: None };
+        state.last = LogPosition::after(&entry);
         put(txn, &entry)
+    }
+
+    fn verify(&self, message: &[&[u8]], mac: &[u8; 32]) -> bool {
+        hmac::verify(&self.0.entries, &message.concat(), mac).is_ok()
     }
 }
 
@@ -181,33 +218,33 @@ pub(super) fn put(txn: &mut Txn<'_>, entry: &AuditEntry) -> Result<(), StoreErro
     })
 }
 
-/// The place behind an entry.
-pub(super) fn position(entry: &AuditEntry) -> LogPosition {
-    LogPosition { id: entry.id, link: entry.link }
-}
-
-/// The link of the entry with that text, behind the one with that link.
-pub(super) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
+/// Whether the link of a line of 0.3.0 is that of its text after the entry with that link.
+pub(super) fn is_linked(before: &[u8; 32], parsed: &ParsedLine) -> bool {
     let mut context = Context::new(&SHA256);
     context.update(before);
-    context.update(body);
-    context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    context.update(parsed.body.as_bytes());
+    parsed.link.is_some_and(|link| context.finish().as_ref() == link)
+}
+
+fn continued(at: Timestamp, why: &str) -> Event {
+    done(at, Actor::SERVER, Action::ContinueLog, AffectedResource::details(vec![why.to_owned()]))
 }
 
 fn sealed_bytes(state: &AuditState) -> Vec<u8> {
-    let places = [state.last, state.exported, state.pruned, state.dropped];
+    let positions = [state.last, state.exported, state.pruned, state.dropped];
     let mut bytes: Vec<u8> =
-        places.iter().flat_map(|position| [&position.id.to_be_bytes(), &position.link[..]].concat()).collect();
+        positions.iter().flat_map(|position| [&position.id.to_be_bytes(), &position.mac[..]].concat()).collect();
     bytes.extend(state.key_id);
     bytes.extend(state.key_since.to_be_bytes());
     bytes
 }
 
-/// HMAC-SHA-256 of a message of one kind; kinds are never each other's beginnings.
-fn sign(key: &hmac::Key, kind: &[u8], message: &[u8]) -> [u8; 32] {
+/// HMAC-SHA-256 of a message whose first part is its kind; kinds are never each other's beginnings.
+fn sign(key: &hmac::Key, message: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(key);
-    context.update(kind);
-    context.update(message);
+    for part in message {
+        context.update(part);
+    }
     context.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
 }
 
@@ -218,10 +255,7 @@ fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::Timestamp,
-        store::{Store, memory::Memory},
-    };
+    use crate::store::{Store, memory::Memory};
 
     /// A store with ten entries.
     fn ten() -> (Store, Chain) {
@@ -237,22 +271,22 @@ mod tests {
     fn files_that_have_more_than_the_log_has_count_for_nothing() {
         let (store, chain) = ten();
         let before = audit::state(&store).unwrap();
-        let eleventh = LogPosition { id: 11, link: [0; 32] };
+        let eleventh = LogPosition { id: 11, mac: [0; 32] };
 
         store.write_blocking(move |txn| chain.advance(txn, eleventh, Some(eleventh), 2)).unwrap();
 
         assert_eq!(audit::state(&store).unwrap(), before);
-        assert_eq!(audit::behind(&store, 0, 100).unwrap().len(), 10);
+        assert_eq!(audit::after(&store, 0, 100).unwrap().len(), 10);
     }
 
     #[test]
     fn what_is_in_no_file_stays_in_the_store_however_little_is_to_stay() {
         let (store, chain) = ten();
-        let fifth = position(&audit::behind(&store, 4, 1).unwrap()[0]);
+        let fifth = LogPosition::after(&audit::after(&store, 4, 1).unwrap()[0]);
 
         store.write_blocking(move |txn| chain.advance(txn, fifth, None, 2)).unwrap();
 
         assert_eq!(audit::state(&store).unwrap().unwrap().pruned, fifth);
-        assert_eq!(audit::behind(&store, 0, 100).unwrap().len(), 5);
+        assert_eq!(audit::after(&store, 0, 100).unwrap().len(), 5);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     AuditError,
-    line::{line, parts},
-    log_reader::EntrySummary,
+    line::line,
+    parsed_line::{MAX_LINE, ParsedLine},
 };
 use crate::{
     clock::Timestamp,
@@ -23,8 +23,6 @@ use crate::{
 
 /// What the files are called; the id of the first entry stands between.
 const NAMES: (&str, &str) = ("audit-", ".jsonl");
-/// Longer than any line: at most some texts of a few hundred characters and the settings.
-pub(super) const MAX_LINE: u64 = 1 << 20;
 
 /// When a file is ended, and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,17 +58,20 @@ pub fn directory_in(data: &Path) -> PathBuf {
     data.join("audit")
 }
 
+/// Makes the directory unless it is there, closed to others.
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
+    if directory.exists() { Ok(()) } else { DirBuilder::new().mode(0o700).create(directory) }
+}
+
 impl Files {
-    /// The files in that directory, which is made if it is not there and closed to others. Where they cannot tell their
-    /// last entry, they go on in a new file behind `exported`, the last that is known to be in them.
+    /// The files in that directory, which is made if it is not there and closed to others. If their last entry cannot be
+    /// read, they go on in a new file after `exported`, the last that is known to be in them.
     ///
     /// # Errors
     /// [`AuditError::Io`] if they cannot be used.
     pub fn open(directory: &Path, policy: RetentionPolicy, exported: LogPosition) -> Result<Self, AuditError> {
         let failed = |source| AuditError::Io { path: directory.to_owned(), source };
-        if !directory.exists() {
-            DirBuilder::new().mode(0o700).create(directory).map_err(failed)?;
-        }
+        create_directory(directory).map_err(failed)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let mut files = Self { directory: directory.to_owned(), policy, current: None, last: LogPosition::default() };
         let mut names = names(directory).map_err(failed)?;
@@ -104,7 +105,7 @@ impl Files {
         self.last
     }
 
-    /// Writes the entries behind the others; they are durable when this returns.
+    /// Writes the entries after the others; they are durable when this returns.
     ///
     /// # Errors
     /// [`AuditError::Io`]; then those up to [`Files::last`] are written, and no piece of another one.
@@ -123,7 +124,7 @@ impl Files {
             }
             waiting.push_str(&line(entry));
             waiting.push('\n');
-            last = super::chain::position(entry);
+            last = LogPosition::after(entry);
         }
         self.write(&waiting, last)
     }
@@ -204,7 +205,6 @@ pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// The last entry of a file.
 pub(super) struct Last {
     pub(super) position: LogPosition,
-    pub(super) mac: [u8; 32],
     /// How long the file is up to there.
     length: u64,
 }
@@ -220,23 +220,17 @@ pub(super) fn last_in(path: &Path) -> Result<Option<Last>, AuditError> {
         file.take(MAX_LINE).read_to_end(&mut tail)?;
         let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
         let begin = tail[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
-        let (position, mac) =
-            placed(&tail[begin..end]).ok_or_else(|| io::Error::other("its last line is not an entry"))?;
-        Ok(Some(Last { position, mac, length: from + end as u64 + 1 }))
+        let line = ParsedLine::parse(&tail[begin..end]);
+        let line = line.ok_or_else(|| io::Error::other("its last line is not an entry"))?;
+        Ok(Some(Last { position: line.position(), length: from + end as u64 + 1 }))
     };
     read().map_err(|source| AuditError::Io { path: path.to_owned(), source })
 }
 
-/// The place behind the entry of a line, and the entry's HMAC; `None` if the line is not an entry.
-pub(super) fn placed(line: &[u8]) -> Option<(LogPosition, [u8; 32])> {
-    let parts = parts(str::from_utf8(line).ok()?)?;
-    Some((LogPosition { id: EntrySummary::read(&parts.body)?.id, link: parts.link }, parts.mac))
-}
-
-/// When the first entry of a file was made, as far as it can be read.
+/// When the first entry of a file was made; 1970 if it cannot be read.
 fn first_moment(path: &Path) -> io::Result<Timestamp> {
-    let mut first = String::new();
-    io::BufRead::read_line(&mut io::BufReader::new(File::open(path)?.take(MAX_LINE)), &mut first)?;
-    let summary = parts(first.trim_end_matches('\n')).and_then(|parts| EntrySummary::read(&parts.body));
-    Ok(summary.map_or(Timestamp::from_millis(0), |summary| summary.at))
+    let mut first = Vec::new();
+    BufReader::new(File::open(path)?.take(MAX_LINE)).read_until(b'\n', &mut first)?;
+    let line = first.strip_suffix(b"\n").and_then(ParsedLine::parse);
+    Ok(line.map_or(Timestamp::from_millis(0), |line| line.summary.at))
 }

@@ -1,10 +1,10 @@
-//! Which entries somebody wants to see.
+//! Which entries are asked for.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::log_reader::EntrySummary;
+use super::parsed_line::{EntrySummary, rfc_3339};
 use crate::clock::Timestamp;
 
 /// Which entries are wanted: those that fit all that is given.
@@ -30,10 +30,7 @@ impl Filter {
         if let Ok(duration) = humantime::parse_duration(text) {
             return Ok(Timestamp::from_millis(ago(duration)));
         }
-        let since_1970 =
-            humantime::parse_rfc3339(text).ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let millis = since_1970.and_then(|since| u64::try_from(since.as_millis()).ok());
-        millis.map(Timestamp::from_millis).ok_or_else(|| {
+        rfc_3339(text).ok_or_else(|| {
             format!("`{}` is not a time such as 2026-11-23T17:22:00Z or a duration such as 24h", text.escape_default())
         })
     }

@@ -1,7 +1,7 @@
 //! An entry as a line of JSON.
 //!
-//! The line is the entry's text with its link and HMAC behind it. Both are of that text as it is written, so whatever a
-//! later version adds to it, older lines stay what they are.
+//! The line is the entry's text with its HMAC at the end, and before that, if 0.3.0 wrote it, its link. Both are of that
+//! text as it is written, so whatever a later version adds to it, older lines stay what they are.
 
 use data_encoding::HEXLOWER;
 use schemars::JsonSchema;
@@ -137,40 +137,18 @@ impl<'a> EntryView<'a> {
     }
 }
 
-/// The text that an entry's link is made of.
+/// The text that is chained.
 pub(super) fn body(id: u64, event: &Event) -> String {
     serde_json::to_string(&EntryView::of(id, event)).expect("views have text keys and whole numbers")
 }
 
 /// The entry as a line, without the line break.
 pub(super) fn line(entry: &AuditEntry) -> String {
-    let mut line = body(entry.id, &entry.event);
-    line.pop();
-    line + &tail(&entry.link, &entry.mac)
-}
-
-/// A line, taken apart.
-pub(super) struct Parts {
-    /// The text that the link is made of.
-    pub(super) body: String,
-    pub(super) link: [u8; 32],
-    pub(super) mac: [u8; 32],
-}
-
-/// Takes a line apart; `None` if it has not the form of one.
-pub(super) fn parts(line: &str) -> Option<Parts> {
-    let (body, written) = line.split_at_checked(line.len().checked_sub(TAIL)?)?;
-    let hash = |from: usize| -> Option<[u8; 32]> {
-        HEXLOWER.decode(written.get(from..from + 64)?.as_bytes()).ok()?.try_into().ok()
-    };
-    let parts = Parts { body: format!("{body}}}"), link: hash(LINK_AT)?, mac: hash(MAC_AT)? };
-    (tail(&parts.link, &parts.mac) == written).then_some(parts)
-}
-
-const LINK_AT: usize = r#","link":""#.len();
-const MAC_AT: usize = LINK_AT + 64 + r#"","mac":""#.len();
-const TAIL: usize = MAC_AT + 64 + r#""}"#.len();
-
-fn tail(link: &[u8; 32], mac: &[u8; 32]) -> String {
-    format!(r#","link":"{}","mac":"{}"}}"#, HEXLOWER.encode(link), HEXLOWER.encode(mac))
+    let mut text = body(entry.id, &entry.event);
+    text.pop();
+    if let Some(link) = &entry.link {
+        text.extend([r#","link":""#, &HEXLOWER.encode(link), "\""]);
+    }
+    text.extend([r#","mac":""#, &HEXLOWER.encode(&entry.mac), r#""}"#]);
+    text
 }

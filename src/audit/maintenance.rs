@@ -1,5 +1,5 @@
-//! Keeps the log in order while the server runs: writes what has been refused, copies entries to files, and removes the
-//! oldest from the store.
+//! Maintains the log while the server runs: writes what has been refused, copies entries to files, and removes the oldest
+//! from the store.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Audit, AuditError, Files};
+use super::{Audit, AuditError, Files, seal};
 use crate::{
     domain::{Account, Event, Username},
     error_chain::chain,
@@ -21,14 +21,14 @@ use crate::{
     },
 };
 
-/// How often it looks after the log.
+/// How long it waits between two rounds.
 const EVERY: Duration = Duration::from_secs(3);
 /// How many entries stay in the store, where they can be asked for; with them a small store stays small.
 pub const MAX_ROWS: u64 = 20_000;
 /// How many entries are copied at once.
 const BATCH: usize = 1000;
 
-/// Looks after the log on a thread of its own, until it is told to finish.
+/// Maintains the log on a thread of its own until it is dropped.
 pub struct Maintenance {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -45,7 +45,7 @@ impl Maintenance {
             let mut has_failed = false;
             loop {
                 let is_over = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
-                has_failed = look_after(&audit, &store, has_failed);
+                has_failed = run_round(&audit, &store, has_failed);
                 if is_over {
                     break;
                 }
@@ -66,8 +66,8 @@ impl Drop for Maintenance {
     }
 }
 
-/// Does one round, and tells the log when failures begin and end; tells whether it failed.
-fn look_after(audit: &Audit, store: &Store, has_failed: bool) -> bool {
+/// Does one round, logs where failures begin and end, and returns whether it failed.
+fn run_round(audit: &Audit, store: &Store, has_failed: bool) -> bool {
     let Some(files) = audit.files.get() else { return false };
     let done = round(audit, &mut files.lock().expect("no holder of the lock panics"), store);
     match &done {
@@ -93,10 +93,12 @@ fn remove_excess(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), 
     let excess = files.excess()?;
     // The store knows first: a file that is there too long is no loss.
     advance(audit, files, store, excess.iter().map(|(_, last)| *last).max_by_key(|last| last.id))?;
-    excess.iter().try_for_each(|(path, _)| files.remove(path))
+    excess.iter().try_for_each(|(path, _)| files.remove(path))?;
+    let AuditState { dropped, pruned, key_since, .. } = audit::state(store)?.unwrap_or_default();
+    if dropped.id.min(pruned.id) + 1 >= key_since { seal::remove(files.directory()) } else { Ok(()) }
 }
 
-/// Notes how far the files are and removes some of what is too much; tells whether there may be more of it.
+/// Records how far the files are and removes some of what is too much; returns whether there may be more of it.
 fn advance(audit: &Audit, files: &Files, store: &Store, dropped: Option<LogPosition>) -> Result<bool, StoreError> {
     let before = audit::state(store)?.unwrap_or_default();
     let dropped = dropped.filter(|last| last.id > before.dropped.id);
@@ -140,7 +142,7 @@ fn export(files: &mut Files, store: &Store) -> Result<(), AuditError> {
     }
     loop {
         let from = files.last().id.max(state.pruned.id);
-        let entries = audit::behind(&snapshot, from, BATCH)?;
+        let entries = audit::after(&snapshot, from, BATCH)?;
         if entries.is_empty() {
             return Ok(());
         }

@@ -4,22 +4,24 @@
 //! refused or have to wait change nothing; they are counted in memory and written every few seconds. A thread of its own copies
 //! entries that are durable to files and then removes all but the newest from the store.
 //!
-//! Each entry has a link, the SHA-256 of the link before it and of the entry's own text, and an HMAC of the link under a key
-//! derived from the server's secret. The store holds the last link, the first that is still kept, and a seal over both. So
-//! an entry that is changed, moved, added or removed is noticed, by [`verify()`], and so is an end that was cut off.
+//! Each entry has an HMAC of the one before and its own text, under a key derived from the server's secret; the store holds the
+//! last one, its number and the first that is still kept, under a seal. So an entry that is changed, moved, added or removed is
+//! noticed, by [`verify()`], and so is an end that was cut off. A new secret begins a new key, which seals the entries before it
+//! as they are: with an HMAC of each of their lines, in a file beside theirs ([`PreparedSeal`]).
 //!
-//! A new secret ends the keyed part for the entries before it, but not the links, which lead on into what the new key vouches for.
-//! Only an act of whoever answers for the log begins a key so ([`Chain::begin`]). A log that a server merely finds under another
-//! key, or behind its own files ([`resume`]), goes on with an entry that says so, and without a seal.
+//! Only an act of the operator begins a key so ([`Chain::begin`]). A log that a server merely finds under another key, or that
+//! ends before its own files ([`continue_after_files`]), continues with an entry that says so, and unsealed.
 
+mod carry_over;
 mod chain;
 mod files;
 mod filter;
 mod line;
 mod log_reader;
 mod maintenance;
+mod parsed_line;
 mod refusal_counters;
-mod succession;
+mod seal;
 mod verify;
 
 use std::{
@@ -31,13 +33,14 @@ use std::{
 use thiserror::Error;
 
 pub use self::{
+    carry_over::{carry_over, continue_after_files},
     chain::Chain,
     files::{Files, RetentionPolicy, directory_in},
     filter::Filter,
     line::EntryView,
-    log_reader::{LogReader, page, printable},
+    log_reader::{LogReader, page},
     maintenance::{MAX_ROWS, Maintenance},
-    succession::{Former, carry_over, resume},
+    seal::PreparedSeal,
     verify::{Report, verify},
 };
 use self::{maintenance::round, refusal_counters::RefusalCounters};
@@ -67,8 +70,8 @@ pub enum AuditError {
         /// Why.
         source: io::Error,
     },
-    /// Whoever asked cannot take the answer.
-    #[error("the entries cannot be handed on")]
+    /// The entries cannot be written where they were asked for.
+    #[error("the entries cannot be written out")]
     Out(#[source] io::Error),
     /// The store cannot be read or written.
     #[error(transparent)]

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AuditError, Chain, LogReader,
-    chain::{UNSEALED, link},
-    line::{Parts, line, parts},
-    log_reader::EntrySummary,
+    chain::{UNSEALED, is_linked},
+    line::line,
+    parsed_line::ParsedLine,
+    seal::Seal,
 };
 use crate::store::{
     StoreError,
-    audit::{self, AuditState, LogPosition, visit_behind},
+    audit::{self, AuditState, LogPosition, visit_after},
     table::ReadRows,
 };
 
@@ -23,7 +24,7 @@ pub struct Report {
     pub first: u64,
     /// The last entry.
     pub last: u64,
-    /// The first entry that the present secret vouches for by itself; those before it have only the links up to it.
+    /// The first entry under the present secret; those before it are as they were when that one sealed them.
     pub key_since: u64,
     /// The first thing that is wrong, in a sentence.
     pub fault: Option<String>,
@@ -42,7 +43,13 @@ pub fn verify(chain: &Chain, files: &LogReader, rows: &impl ReadRows) -> Result<
     Ok(Report { first: state.dropped.id.saturating_add(1), last: state.last.id, key_since: state.key_since, fault })
 }
 
-/// Nothing in a log that was written under another secret can be checked.
+/// Whether the files are what was written under the key, from the state's `dropped` to its `last`.
+pub(super) fn is_in_files(chain: &Chain, state: &AuditState, files: &LogReader) -> Result<bool, AuditError> {
+    let mut walk = Walk { chain, state, seal: files.seal(), at: state.dropped, vouched_since: 0 };
+    Ok(walk.files(files)?.is_none())
+}
+
+/// Nothing in a log that was written under another secret can be verified.
 fn foreign(chain: &Chain, state: &AuditState) -> Option<String> {
     let is_foreign = state.last.id > 0 && !chain.is_own(state);
     is_foreign
@@ -57,7 +64,7 @@ fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
     Some(match state.key_since.checked_sub(1) {
         Some(before @ 1..) if state.seal == UNSEALED => format!(
             "the log up to entry {before} may have been changed, or the secret or the store was replaced other than by a \
-             `lodge secret rotate` or `lodge restore` that ended well, as entry {} tells; `lodge secret rotate` begins anew, with \
+             `lodge secret rotate` or `lodge restore` that ended well, as entry {} reports; `lodge secret rotate` begins anew, with \
              --keep-keys if the present secret is the right one",
             state.key_since
         ),
@@ -67,22 +74,26 @@ fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
     })
 }
 
-/// Goes from entry to entry.
+/// Goes from line to line.
 struct Walk<'a> {
     chain: &'a Chain,
     state: &'a AuditState,
+    seal: Option<&'a Seal>,
     at: LogPosition,
+    /// The first entry that anything vouches for.
+    vouched_since: u64,
 }
 
 impl<'a> Walk<'a> {
-    /// Goes over the files and then over the store; tells the first fault.
+    /// Goes over the files and then over the store, to the first fault.
     fn over(
         chain: &'a Chain,
         state: &'a AuditState,
-        files: &LogReader,
+        files: &'a LogReader,
         rows: &impl ReadRows,
     ) -> Result<Option<String>, AuditError> {
-        let mut in_files = Self { chain, state, at: state.dropped };
+        let vouched_since = if state.seal == UNSEALED { state.key_since } else { 0 };
+        let mut in_files = Self { chain, state, seal: files.seal(), at: state.dropped, vouched_since };
         if let Some(fault) = in_files.files(files)? {
             return Ok(Some(fault));
         }
@@ -113,9 +124,8 @@ impl<'a> Walk<'a> {
     /// Goes over the store, of which some may be in the files too, which end there.
     fn rows(&mut self, rows: &impl ReadRows, end_of_files: LogPosition) -> Result<Option<String>, StoreError> {
         let mut fault = None;
-        visit_behind(rows, self.at.id, &mut |entry| {
-            let text = line(&entry);
-            fault = parts(&text).and_then(|parts| self.entry(entry.id, &parts, "the store"));
+        visit_after(rows, self.at.id, &mut |entry| {
+            fault = self.entry(line(&entry).as_bytes(), "the store");
             if fault.is_none() && self.at.id == end_of_files.id && self.at != end_of_files {
                 fault = Some(format!("entry {} is not the same in the files and in the store", entry.id));
             }
@@ -135,33 +145,41 @@ impl<'a> Walk<'a> {
 
     fn line(&mut self, path: &Path, line: &[u8]) -> Option<String> {
         let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let dropped = self.state.dropped.id;
-        let read = || {
-            let parts = parts(str::from_utf8(line.strip_suffix(b"\n")?).ok()?)?;
-            Some((EntrySummary::read(&parts.body)?.id, parts))
-        };
-        match read() {
-            None => Some(format!("entry {}: the line in {file} makes no sense", self.at.id + 1)),
-            // What is no longer to be kept may be there still.
-            Some((id, _)) if id <= dropped && self.at.id == dropped => None,
-            Some((id, parts)) => self.entry(id, &parts, &file),
-        }
+        self.entry(line, &file)
     }
 
-    fn entry(&mut self, id: u64, parts: &Parts, position: &str) -> Option<String> {
+    fn entry(&mut self, line: &[u8], place: &str) -> Option<String> {
         let expected = self.at.id + 1;
-        if id != expected {
-            return Some(format!("entry {expected}: entry {id} is in its place in {position}"));
+        let Some(parsed) = ParsedLine::parse(line) else {
+            return Some(format!("entry {expected}: the line in {place} makes no sense"));
+        };
+        let (id, dropped) = (parsed.summary.id, self.state.dropped.id);
+        // What is no longer to be kept may be there still.
+        if id <= dropped && self.at.id == dropped {
+            return None;
         }
-        let is_linked = link(&self.at.link, parts.body.as_bytes()) == parts.link;
-        let is_vouched_for = id < self.state.key_since || self.chain.verify_mac(&parts.link, &parts.mac);
-        if !is_linked || !is_vouched_for {
+        if id != expected {
+            return Some(format!("entry {expected}: entry {id} is in its place in {place}"));
+        }
+        if !self.is_genuine(id, line, &parsed) {
+            let why =
+                if id < self.state.key_since && self.seal.is_none() { "; the file `seal` is missing" } else { "" };
             return Some(format!(
-                "entry {id} in {position} is not what was written, or does not follow the one before"
+                "entry {id} in {place} is not what was written, or does not follow the one before{why}"
             ));
         }
-        self.at = LogPosition { id, link: parts.link };
+        self.at = parsed.position();
         None
+    }
+
+    /// Whether the line of an entry is what was sealed or written after the one before.
+    fn is_genuine(&self, id: u64, line: &[u8], parsed: &ParsedLine) -> bool {
+        // Those that nothing vouches for are a fault of their own.
+        id < self.vouched_since
+            || self.seal.is_some_and(|seal| seal.verify(self.chain, id, line))
+            || self.chain.verify_line(&self.at.mac, parsed)
+            // Before a key that 0.3.0 began the links lead on to an entry that the key vouches for.
+            || (self.seal.is_none() && id < self.state.key_since && is_linked(&self.at.mac, parsed))
     }
 }
 
@@ -170,10 +188,10 @@ fn on(fault: Option<&String>) -> ControlFlow<()> {
     if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-fn missing(from: u64, to: u64, position: &str) -> String {
+fn missing(from: u64, to: u64, place: &str) -> String {
     if from == to {
-        format!("entry {from} is missing in {position}")
+        format!("entry {from} is missing in {place}")
     } else {
-        format!("entry {from} is missing in {position}, and so are all up to {to}")
+        format!("entry {from} is missing in {place}, and so are all up to {to}")
     }
 }

@@ -1,4 +1,4 @@
-//! `lodge audit`: who did what, and whether the log still says so.
+//! `lodge audit`: who did what, and whether the log is what was written.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -10,8 +10,9 @@ use clap::Args;
 use super::{Failure, on_stopped_store};
 use crate::{
     admin_socket::{AdminSocket, AdminSocketError, Question},
-    audit::{self, AuditError, Chain, Filter, LogReader, Report, directory_in, printable},
+    audit::{self, AuditError, Chain, Filter, LogReader, Report, directory_in},
     clock::{Clock, Timestamp},
+    logging::printable,
     output,
     secret::RootSecret,
 };
@@ -42,7 +43,7 @@ pub(super) struct AuditArguments {
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
 
-    /// Tells whether the log is what the server wrote, and the first entry that is not, instead of the entries
+    /// Verifies that the log is what the server wrote, and names the first entry that is not, instead of printing entries
     #[arg(long, conflicts_with_all = ["since", "until", "user", "action"])]
     verify: bool,
 }
@@ -50,7 +51,7 @@ pub(super) struct AuditArguments {
 pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     if !arguments.verify {
-        return ended(tell(arguments, admin_socket));
+        return unless_pipe_closed(print(arguments, admin_socket));
     }
     let Report { first, last, key_since, fault } = match admin_socket {
         Some(admin_socket) => ask(admin_socket, &Question::VerifyAudit, &mut io::sink())?,
@@ -62,13 +63,13 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     output::line(format_args!("the audit log is what was written: entries {first} to {last}"));
     if key_since > first {
         output::line(format_args!(
-            "entries before {key_since} are vouched for from {key_since} on: what was done to them earlier is not noticed"
+            "entries before {key_since} are what they were when entry {key_since} sealed them; earlier changes are not noticed"
         ));
     }
     Ok(())
 }
 
-fn tell(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Result<(), Failure> {
+fn print(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Result<(), Failure> {
     let filter = Filter {
         since: arguments.since,
         until: arguments.until,
@@ -80,13 +81,13 @@ fn tell(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Result
         Some(admin_socket) => ask::<()>(admin_socket, &Question::Audit(filter), &mut out)?,
         None => on_stopped_store(&arguments.data_dir, |directory, store| {
             let log_reader = LogReader::of(&directory_in(directory.path()))?;
-            Ok(log_reader.tell(store, &filter, &mut |line| writeln!(out, "{line}"))?)
+            Ok(log_reader.print(store, &filter, &mut |line| writeln!(out, "{line}"))?)
         })?,
     }
     out.flush().map_err(|error| AuditError::Out(error).into())
 }
 
-/// Writes lines without what would command a terminal: it is not certain who is behind the door.
+/// Writes lines without what would command a terminal: what answers at the local socket need not be the server.
 struct Printable<W: Write> {
     out: W,
     line: Vec<u8>,
@@ -115,16 +116,16 @@ impl<W: Write> Write for Printable<W> {
     }
 }
 
-/// Whoever reads may have seen enough, as `head` does.
-fn ended(told: Result<(), Failure>) -> Result<(), Failure> {
+/// No failure if the reader has seen enough, as `head` does.
+fn unless_pipe_closed(printed: Result<(), Failure>) -> Result<(), Failure> {
     let is_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    match told {
+    match printed {
         Err(Failure::Audit(AuditError::Out(error)) | Failure::Asked(AdminSocketError::Io(error)))
             if is_enough(&error) =>
         {
             Ok(())
         }
-        told => told,
+        printed => printed,
     }
 }
 
@@ -158,7 +159,7 @@ mod tests {
         for piece in ["{\"id\":1}\n{\"id", "\":2,\u{1b}]0;owned\u{7}\u{9b}31m}\n", "a piece"] {
             out.write_all(piece.as_bytes()).unwrap();
         }
-        let told = String::from_utf8(out.out).unwrap();
-        assert_eq!(told, "{\"id\":1}\n{\"id\":2,\\u001b]0;owned\\u0007\\u009b31m}\n");
+        let printed = String::from_utf8(out.out).unwrap();
+        assert_eq!(printed, "{\"id\":1}\n{\"id\":2,\\u001b]0;owned\\u0007\\u009b31m}\n");
     }
 }

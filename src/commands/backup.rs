@@ -83,7 +83,7 @@ fn tell(store: &Store, secret_file: &Path, with_secret: bool) -> Result<(), Fail
     let event = backup::event(Clock::system().now(), actor(), with_secret);
     let secret = RootSecret::open(secret_file, false).map_err(Failure::from);
     if let Err(error) = secret.and_then(|secret| Ok(Chain::new(&secret).record(store, event)?)) {
-        log::warn!("the audit log cannot tell of this: {}", chain(&error));
+        log::warn!("the audit log cannot record this: {}", chain(&error));
     }
     Ok(())
 }

@@ -7,11 +7,12 @@ use thiserror::Error;
 use super::{memory::NotEnoughMemory, restore::RestoreError};
 use crate::{
     admin_socket::AdminSocketError,
-    audit::{AuditError, printable},
+    audit::AuditError,
     backup::{BackupFileError, RebuildError},
     config::SettingsError,
     directory::DirectoryError,
     error_chain::chain,
+    logging::printable,
     output,
     secret::SecretError,
     service::{first_start::FirstStartError, replace::ReplaceError},

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use super::Failure;
 use crate::{
     admin_socket::{AdminSocket, AdminSocketError, Question},
-    audit::printable,
     domain::Network,
+    logging::printable,
     output,
     service::locks::{Lock, LockFilter, LockKind},
 };

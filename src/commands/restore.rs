@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{Failure, actor};
 use crate::{
-    audit::{AuditError, Chain, Former, LogReader, carry_over, directory_in, done},
+    audit::{AuditError, Chain, LogReader, carry_over, directory_in, done},
     backup::{self, BackupError, Line, Reader, Rebuild, RebuildError, Rebuilt, State},
     clock::{Clock, Timestamp},
     directory::{DataDirectory, store_in},
@@ -110,7 +110,7 @@ impl Replaced {
     }
 }
 
-/// What the audit log needs to go on in the new store.
+/// What the audit log needs to continue in the new store.
 struct Log {
     files: LogReader,
     secret_file: PathBuf,
@@ -118,8 +118,8 @@ struct Log {
 }
 
 impl Log {
-    /// Lets the log go on where it was, and tells of the restore.
-    async fn go_on(
+    /// Continues the log in the new store, with the entry of the restore.
+    async fn carry_over(
         self,
         replaced: Option<&Store>,
         store: &Store,
@@ -128,7 +128,7 @@ impl Log {
     ) -> Result<(), RestoreError> {
         let event = done(self.now, actor(), Action::RestoreBackup, AffectedResource::details(vec![of]));
         let entry = self.chain(restored.secret.as_ref()).map(|chain| (chain, event));
-        Ok(carry_over(Former { store: replaced, files: &self.files }, store, entry).await?)
+        Ok(carry_over(replaced, &self.files, store, entry).await?)
     }
 
     /// The chain under the secret that there will be. Where there is none, the entry is left out: under any other secret it
@@ -139,7 +139,7 @@ impl Log {
             return Some(Chain::new(secret));
         }
         let secret = RootSecret::open(&self.secret_file, false);
-        let secret = secret.inspect_err(|error| log::warn!("the audit log cannot tell of this: {}", chain(error)));
+        let secret = secret.inspect_err(|error| log::warn!("the audit log cannot record this: {}", chain(error)));
         secret.ok().as_ref().map(Chain::new)
     }
 }
@@ -166,7 +166,7 @@ async fn rebuild(
     }
     restored.rebuilt = rebuild.finish(state, replaced.sequences).await?;
     let of = format!("a backup of {}, commit {}", reader.header.created_at, reader.header.commit);
-    log.go_on(replaced.store.as_ref(), store, &restored, of).await?;
+    log.carry_over(replaced.store.as_ref(), store, &restored, of).await?;
     Ok(restored)
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Failure, actor, on_stopped_store, serve::upgrade};
 use crate::{
-    audit::{Chain, LogReader, directory_in, done, resume},
+    audit::{Chain, LogReader, continue_after_files, directory_in, done},
     clock::Clock,
     domain::{Action, AffectedResource, ApiKey, Event, Page, Session, Target, User},
     output,
@@ -37,7 +37,7 @@ pub(super) struct RotateArguments {
 
 pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     on_stopped_store(&arguments.data_dir, |directory, store| {
-        tell(arguments, store)?;
+        print_what_ends(arguments, store)?;
         if !arguments.yes {
             return Err(Failure::Refused("nothing was changed; add --yes to go on".to_owned()));
         }
@@ -45,25 +45,30 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         upgrade(directory, store)?;
         let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let secret = RootSecret::random();
-        // Before anything ends: a place where it cannot be written must cost nothing.
+        let (old, new) = (Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret)), Chain::new(&secret));
+        let audit = directory_in(directory.path());
+        let files = LogReader::of(&audit)?;
+        // Before anything ends: a place where the secret or the seal cannot be written must cost nothing.
         let prepared = secret.prepare(&path)?;
-        let old = Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret));
-        let files = LogReader::of(&directory_in(directory.path()))?;
+        drop(files.prepare_seal(&new, store)?);
         System::new().block_on(async {
-            resume(&old, &files, store, Clock::system().now()).await?;
+            continue_after_files(&old, &files, store, Clock::system().now()).await?;
             Ok::<_, Failure>(end(store, arguments.keep_keys, &old).await?)
         })?;
+        let seal = files.prepare_seal(&new, store)?;
         prepared.put_in_place().map_err(Failure::File)?;
-        let what = if arguments.keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
-        begin(store, Chain::new(&secret), event(AffectedResource::details(vec![what.to_owned()])))?;
-        directory.give_to_owner(&path).map_err(Failure::File)?;
+        seal.put_in_place()?;
+        begin(store, new, arguments.keep_keys)?;
+        for made in [&path, &audit] {
+            directory.give_to_owner(made).map_err(Failure::File)?;
+        }
         output::line(format_args!("the new secret is in {}", path.display()));
         Ok(())
     })
 }
 
-/// Tells what a new secret ends.
-fn tell(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
+/// Prints what a new secret ends.
+fn print_what_ends(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
     let sessions = table::all::<Session>(store, &[])?.len();
     output::line(format_args!("{} {sessions} sessions", if arguments.yes { "ending" } else { "this would end" }));
     if arguments.keep_keys {
@@ -75,7 +80,9 @@ fn tell(arguments: &RotateArguments, store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn begin(store: &Store, chain: Chain, event: Event) -> Result<(), StoreError> {
+fn begin(store: &Store, chain: Chain, keep_keys: bool) -> Result<(), StoreError> {
+    let what = if keep_keys { "the API keys stay good" } else { "all sessions and API keys have ended" };
+    let event = event(AffectedResource::details(vec![what.to_owned()]));
     store.write_blocking(move |txn| chain.begin(txn, "the server's secret is another one from here on", event))
 }
 

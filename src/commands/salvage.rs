@@ -6,7 +6,7 @@ use actix_web::rt::System;
 
 use super::{Failure, actor};
 use crate::{
-    audit::{Chain, Former, LogReader, carry_over, directory_in, done},
+    audit::{Chain, LogReader, carry_over, directory_in, done},
     backup::{Line, Rebuild, RebuildError, Rebuilt, State},
     clock::Clock,
     directory::{DataDirectory, store_in},
@@ -24,7 +24,7 @@ use crate::{
 
 /// Builds a new store of every record of the damaged one that can be read; what was there is kept beside it.
 pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: &Path) -> Result<(), Failure> {
-    // The server would not start without it, and the log must not tell of this under any other.
+    // The server would not start without it, and the audit log must not record this under any other.
     let chain = Chain::new(&RootSecret::open(secret_file, false)?);
     log::error!("{loss}; going on with what is left, as --accept-loss says");
     let path = store_in(directory.path());
@@ -35,7 +35,7 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: 
     let event = done(now, actor(), Action::AcceptLoss, AffectedResource::details(vec![loss.to_string()]));
     let build = |store: Store| async move {
         let rebuilt = rebuild(&damaged, &store, checkpointed).await?;
-        carry_over(Former { store: Some(&damaged), files: &files }, &store, Some((chain, event))).await?;
+        carry_over(Some(&damaged), &files, &store, Some((chain, event))).await?;
         Ok(rebuilt)
     };
     let replaced = replace_store(directory, now, build);

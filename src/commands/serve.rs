@@ -16,7 +16,7 @@ use super::{
 use crate::{
     admin_socket,
     api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache},
-    audit::{Files, LogReader, Maintenance, directory_in, resume},
+    audit::{Files, LogReader, Maintenance, continue_after_files, directory_in},
     auth::{Cost, Hasher},
     backup::{
         self,
@@ -225,7 +225,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     }
 }
 
-/// Lets the audit log go on where it ends, before anything is told in it.
+/// Continues the audit log where it ends, before anything is recorded in it.
 async fn keep_audit_log(
     directory: &DataDirectory,
     state: &AppState,
@@ -234,7 +234,7 @@ async fn keep_audit_log(
     let (chain, store) = (&state.audit.chain, &state.store);
     let exported = audit::state(store)?.unwrap_or_default().exported;
     let files = Files::open(&directory_in(directory.path()), settings.audit, exported)?;
-    resume(chain, &LogReader::of(files.directory())?, store, state.clock.now()).await?;
+    continue_after_files(chain, &LogReader::of(files.directory())?, store, state.clock.now()).await?;
     if audit::state(store)?.is_some_and(|state| !chain.is_own(&state)) {
         log::warn!(
             "the audit log was written under another secret, or was changed: see `lodge audit --verify`; \

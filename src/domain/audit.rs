@@ -15,10 +15,10 @@ pub struct AuditEntry {
     pub id: u64,
     /// What happened.
     pub event: Event,
-    /// SHA-256 of the entry before and this one: whoever knows it knows all that came before.
-    pub link: [u8; 32],
-    /// HMAC-SHA-256 of the link under a key of the server's.
+    /// HMAC-SHA-256 of the entry before and this one under a key of the server's; in an entry of 0.3.0, of the link.
     pub mac: [u8; 32],
+    /// SHA-256 of the entry before and this one, in an entry of 0.3.0.
+    pub link: Option<[u8; 32]>,
 }
 
 /// Who did what to whom, from where, with which credential, when, with what result.

@@ -101,7 +101,7 @@ pub async fn sweep(state: &AppState) -> Result<usize, StoreError> {
 pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
     let mut latest = BTreeMap::new();
     let pruned = audit::state(&state.store)?.unwrap_or_default().pruned.id;
-    audit::visit_behind(&state.store, pruned, &mut |AuditEntry { event, .. }| {
+    audit::visit_after(&state.store, pruned, &mut |AuditEntry { event, .. }| {
         let signed_in = (event.action, event.outcome) == (Action::SignIn, Outcome::Done);
         if let (true, Some(Account::Known(id, _)), Some(address)) =
             (signed_in, event.actor.account, event.actor.address)

@@ -10,21 +10,29 @@ use super::{
     StoreError,
     engine::{KeyRange, Tree},
     id_set::IdSet,
-    record::{self, Versioned},
+    record::{self, RecordError, Versioned},
     table::{self, IndexRow, ReadRows, Record},
     txn::Txn,
 };
-use crate::domain::{AuditEntry, Id, Page};
+use crate::domain::{AuditEntry, Event, Id, Page};
 
 const STATE_KEY: &[u8] = b"audit";
 
-/// A place in the log: behind the entry of that id, 0 before the first.
+/// A position in the log: after the entry of that id, 0 before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The entry's id.
     pub id: u64,
-    /// The entry's link.
-    pub link: [u8; 32],
+    /// What the next entry is chained to: the entry's HMAC, or its link if 0.3.0 wrote it.
+    pub mac: [u8; 32],
+}
+
+impl LogPosition {
+    /// The position after an entry.
+    #[must_use]
+    pub fn after(entry: &AuditEntry) -> Self {
+        Self { id: entry.id, mac: entry.link.unwrap_or(entry.mac) }
+    }
 }
 
 /// What is known of the log as a whole. All in it is sealed under the key of the log.
@@ -38,7 +46,7 @@ pub struct AuditState {
     pub pruned: LogPosition,
     /// The last entry that is no longer kept anywhere.
     pub dropped: LogPosition,
-    /// Tells under which key the log goes on.
+    /// Identifies the key of the last entry.
     pub key_id: [u8; 16],
     /// The first entry under that key.
     pub key_since: u64,
@@ -47,7 +55,24 @@ pub struct AuditState {
 }
 
 impl Versioned for AuditState {}
-impl Versioned for AuditEntry {}
+
+impl Versioned for AuditEntry {
+    const VERSION: u8 = 2;
+
+    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        let LinkedEntry { id, event, link, mac } = record::decode_shape(tree, bytes)?;
+        Ok(Self { id, event, mac, link: Some(link) })
+    }
+}
+
+/// Version 1, in which links chained the entries.
+#[derive(Deserialize)]
+struct LinkedEntry {
+    id: u64,
+    event: Event,
+    link: [u8; 32],
+    mac: [u8; 32],
+}
 
 impl Record for AuditEntry {
     const TREE: Tree = Tree::Audit;
@@ -74,11 +99,11 @@ pub fn state(rows: &(impl ReadRows + ?Sized)) -> Result<Option<AuditState>, Stor
     bytes.map(|bytes| record::decode(Tree::Meta.name(), &bytes).map_err(StoreError::Record)).transpose()
 }
 
-/// Visits the entries in the store behind that id in their order, until told to stop.
+/// Visits the entries in the store after that id in their order, as long as `visit` continues.
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
-pub fn visit_behind(
+pub fn visit_after(
     rows: &(impl ReadRows + ?Sized),
     id: u64,
     visit: &mut dyn FnMut(AuditEntry) -> ControlFlow<()>,
@@ -98,16 +123,16 @@ pub fn visit_behind(
     failure.map_or(Ok(()), Err)
 }
 
-/// At most so many entries in the store behind that id, in their order.
+/// At most `max` entries in the store after that id, in their order.
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
-pub fn behind(rows: &(impl ReadRows + ?Sized), id: u64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
+pub fn after(rows: &(impl ReadRows + ?Sized), id: u64, max: usize) -> Result<Vec<AuditEntry>, StoreError> {
     let mut entries = Vec::new();
-    if most > 0 {
-        visit_behind(rows, id, &mut |entry| {
+    if max > 0 {
+        visit_after(rows, id, &mut |entry| {
             entries.push(entry);
-            if entries.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if entries.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
     }
     Ok(entries)
@@ -119,12 +144,12 @@ pub fn behind(rows: &(impl ReadRows + ?Sized), id: u64, most: usize) -> Result<V
 /// [`StoreError`] if they cannot be read.
 pub fn page(rows: &(impl ReadRows + ?Sized), page: Page) -> Result<table::Slice<AuditEntry>, StoreError> {
     let state = state(rows)?.unwrap_or_default();
-    let records = behind(rows, state.pruned.id.saturating_add(page.offset), page.limit)?;
+    let records = after(rows, state.pruned.id.saturating_add(page.offset), page.limit)?;
     Ok(table::Slice { records, count: state.last.id.saturating_sub(state.pruned.id) })
 }
 
 impl Txn<'_> {
-    /// Puts down what is known of the log.
+    /// Sets what is known of the log.
     pub fn set_audit_state(&mut self, state: &AuditState) {
         self.set(Tree::Meta, STATE_KEY.to_vec(), Some(record::encode(state)));
     }

@@ -8,7 +8,7 @@ use super::{
     engine::{Engine, EngineError, Tree},
     id_set::{self, IdSet},
     integrity::{Integrity, RowHasher},
-    schema::FORMAT,
+    schema::{FORMAT, FORMAT_WITH_DIGEST},
     sled::{
         OpenError, Sled,
         checkpoint::{Checkpoint, CheckpointError, Checkpointer, stored_checkpoint},
@@ -104,7 +104,7 @@ impl Store {
 /// [`StoreError`] if a row cannot be read.
 pub fn loss(rows: &(impl ReadRows + ?Sized), progress: &mut dyn FnMut(u64)) -> Result<Loss, StoreError> {
     let Some((hasher, stored)) = RowHasher::of(rows)?.zip(Integrity::stored(rows)?) else {
-        let is_older = rows.format()?.is_none_or(|format| format < FORMAT);
+        let is_older = rows.format()?.is_none_or(|format| format < FORMAT_WITH_DIGEST);
         return Ok(if is_older { Vec::new() } else { vec!["the store has lost what it knows of itself".to_owned()] });
     };
     let found = Integrity::scan_all(rows, &hasher, progress)?;
@@ -155,7 +155,7 @@ fn contradiction(
 ) -> Result<Option<String>, StoreError> {
     let commit = Integrity::stored(rows)?.map_or(0, |integrity| integrity.commit);
     let Some(seen) = seen else {
-        let must_have_one = format.is_some_and(|format| format >= FORMAT);
+        let must_have_one = format.is_some_and(|format| format >= FORMAT_WITH_DIGEST);
         return Ok(must_have_one.then(|| "the file `witness` beside it is missing".to_owned()));
     };
     if seen.commit == 0 {

@@ -58,6 +58,45 @@ fn where_the_new_secret_cannot_be_written_nothing_ends() {
 }
 
 #[test]
+fn where_the_audit_log_cannot_be_sealed_nothing_ends() {
+    let (mut server, key, session) = stopped();
+    fs::create_dir(server.data_dir().join("audit/seal.new")).unwrap();
+
+    lodge(&server, &["secret", "rotate", "--yes"]).expect(10);
+
+    fs::remove_dir(server.data_dir().join("audit/seal.new")).unwrap();
+    lodge(&server, &["audit", "--verify"]).expect(0);
+    server.start_again();
+    assert_eq!([status(&server, &key), status(&server, &session)], [200, 200]);
+}
+
+#[test]
+fn what_the_audit_log_had_before_a_new_secret_is_verified_under_it() {
+    for is_lost in [false, true] {
+        let (server, ..) = stopped();
+        if is_lost {
+            fs::remove_file(secret_of(&server)).unwrap();
+        }
+        for _ in 0..2 {
+            lodge(&server, &["secret", "rotate", "--yes"]).expect(0);
+        }
+        let whole = lodge(&server, &["audit", "--verify"]).expect(0).out;
+        assert!(whole.contains("earlier changes are not noticed"), "{whole}");
+        let file = server.data_dir().join("audit/audit-000000000001.jsonl");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replacen("theme", "thyme", 1)).unwrap();
+
+        let changed = lodge(&server, &["audit", "--verify"]).expect(1).err;
+
+        let number = text.lines().position(|line| line.contains("theme")).unwrap() + 1;
+        assert!(
+            changed.contains(&format!("entry {number} in audit-000000000001.jsonl is not what was written")),
+            "{changed}"
+        );
+    }
+}
+
+#[test]
 fn the_rotation_ends_sessions_and_keys_and_leaves_passwords() {
     let (mut server, key, session) = stopped();
     let secret = fs::read(secret_of(&server)).unwrap();

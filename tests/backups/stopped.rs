@@ -126,7 +126,7 @@ fn a_backup_without_the_secret_says_so_and_leaves_the_audit_log_as_it_is() {
         format!("the secret {} is missing", secret.display()),
     ];
     for (said, why) in [exposed, missing].iter().zip(why) {
-        assert!(said.contains(&format!("the audit log cannot tell of this: {why}")), "{said}");
+        assert!(said.contains(&format!("the audit log cannot record this: {why}")), "{said}");
     }
     lodge(&server, &["audit", "--verify"]).expect(0);
 }

@@ -2,12 +2,24 @@
 
 use std::{fs, ops::ControlFlow, path::PathBuf, time::Instant};
 
-use lodge::store::{
-    StoreError,
-    engine::{Changes, Engine, KeyRange, Tree, Visit},
-    integrity::{Integrity, RowHasher},
-    sled::Sled,
-    table::ReadRows,
+use data_encoding::HEXLOWER;
+use lodge::{
+    audit::EntryView,
+    domain::AuditEntry,
+    secret::{Purpose, RootSecret},
+    store::{
+        StoreError,
+        audit::{AuditState, LogPosition, after, state},
+        engine::{Changes, Engine, KeyRange, Tree, Visit},
+        integrity::{Integrity, RowHasher},
+        record::encode,
+        sled::Sled,
+        table::ReadRows,
+    },
+};
+use ring::{
+    digest::{SHA256, digest},
+    hmac,
 };
 
 use crate::{
@@ -44,11 +56,53 @@ fn age_to_format_2(server: &Server) {
     let hasher = RowHasher::of(&stored).unwrap().unwrap();
     let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
     let Integrity { rows, digest, .. } = Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap();
-    let before: [u64; 10] = rows[..10].try_into().unwrap();
-    let bytes = bincode::serde::encode_to_vec((commit, before, digest), bincode::config::standard()).unwrap();
+    let older: [u64; 10] = rows[..10].try_into().unwrap();
+    let bytes = bincode::serde::encode_to_vec((commit, older, digest), bincode::config::standard()).unwrap();
     store.commit(&Changes::from([row("integrity", Some([vec![1], bytes].concat()))])).unwrap();
     drop(store);
     fs::remove_dir_all(server.data_dir().join("audit")).unwrap();
+}
+
+/// Makes of a stopped server's store one of format 3, whose audit log has a link and an HMAC of it in each entry.
+fn age_to_format_3(server: &Server) {
+    let secret = RootSecret::open(&secret_of(server), false).unwrap();
+    let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
+    let mut changes = Changes::from([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
+    let text = link_entries(&Stored(&store), &secret, &mut changes);
+    store.commit(&changes).unwrap();
+    let stored = Stored(&store);
+    let hasher = RowHasher::of(&stored).unwrap().unwrap();
+    let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
+    let integrity = Integrity { commit, ..Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap() };
+    store.commit(&Changes::from([row("integrity", Some(encode(&integrity)))])).unwrap();
+    drop(store);
+    fs::write(server.data_dir().join("audit/audit-000000000001.jsonl"), text).unwrap();
+}
+
+/// The rows of an audit log that is whole in the store as 0.3.0 wrote them, and its lines.
+fn link_entries(stored: &Stored<'_>, secret: &RootSecret, changes: &mut Changes) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::AuditLog).expose());
+    let sign = |message: &[&[u8]]| <[u8; 32]>::try_from(hmac::sign(&key, &message.concat()).as_ref()).unwrap();
+    let (mut link, mut text) = ([0; 32], String::new());
+    for AuditEntry { id, event, .. } in after(stored, 0, 1000).unwrap() {
+        let body = serde_json::to_string(&EntryView::of(id, &event)).unwrap();
+        let linked = digest(&SHA256, &[&link[..], body.as_bytes()].concat());
+        link = linked.as_ref().try_into().unwrap();
+        let mac = sign(&[b"entry", &link]);
+        let open = body.strip_suffix('}').unwrap();
+        text.extend([open, r#","link":""#, &HEXLOWER.encode(&link), r#"","mac":""#, &HEXLOWER.encode(&mac), "\"}\n"]);
+        let bytes = bincode::serde::encode_to_vec((id, event, link, mac), bincode::config::standard()).unwrap();
+        changes.insert((Tree::Audit, id.to_be_bytes().to_vec()), Some([vec![1], bytes].concat()));
+    }
+    let last = |position: LogPosition| LogPosition { mac: link, ..position };
+    let state = state(stored).unwrap().unwrap();
+    assert_eq!((state.exported.id, state.pruned.id, state.dropped.id), (state.last.id, 0, 0));
+    let mut state = AuditState { last: last(state.last), exported: last(state.exported), ..state };
+    let positions = [state.last, state.exported, state.pruned, state.dropped];
+    let positions = positions.map(|position| [&position.id.to_be_bytes()[..], &position.mac].concat()).concat();
+    state.seal = sign(&[b"state", &positions, &state.key_id, &state.key_since.to_be_bytes()]);
+    changes.extend([row("audit", Some(encode(&state)))]);
+    text
 }
 
 struct Stored<'a>(&'a Sled);
@@ -86,7 +140,7 @@ fn aged() -> (Server, Client) {
 }
 
 fn backups(server: &Server) -> Vec<PathBuf> {
-    entries_beginning(&server.data_dir().join("backups"), "before-format-3-")
+    entries_beginning(&server.data_dir().join("backups"), "before-format-4-")
 }
 
 #[track_caller]
@@ -104,7 +158,7 @@ fn a_store_of_the_first_format_is_brought_up_after_a_backup_of_it() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("bringing the store from format 1 to 3"));
+    assert!(server.log().contains("bringing the store from format 1 to 4"));
     assert_eq!(backups(&server).len(), 1);
     is_all_there(&restored(&backups(&server)[0], &secret_of(&server)), &key);
     server.stop();
@@ -123,15 +177,61 @@ fn a_store_of_the_second_format_is_brought_up_with_what_it_knows_of_itself() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("bringing the store from format 2 to 3"));
+    assert!(server.log().contains("bringing the store from format 2 to 4"));
     assert_eq!(backups(&server).len(), 1);
     server.restart();
     is_all_there(&server, &key);
     assert!(server.stop().success());
     lodge(&server, &["verify"]).expect(0);
     let log = lodge(&server, &["audit"]).expect(0).out;
-    assert!(log.lines().next().is_some_and(|first| first.contains("from format 2 to 3")), "{log}");
+    assert!(log.lines().next().is_some_and(|first| first.contains("from format 2 to 4")), "{log}");
     lodge(&server, &["audit", "--verify"]).expect(0);
+}
+
+#[test]
+fn a_store_of_the_third_format_is_brought_up_with_its_audit_log() {
+    let (mut server, key) = with_one_of_each();
+    assert!(server.stop().success());
+    age_to_format_3(&server);
+    lodge(&server, &["verify"]).expect(0);
+    lodge(&server, &["audit", "--verify"]).expect(0);
+    let before = lodge(&server, &["audit"]).expect(0).out;
+
+    server.start_again();
+
+    is_all_there(&server, &key);
+    assert!(server.log().contains("bringing the store from format 3 to 4"));
+    assert_eq!(backups(&server).len(), 1);
+    lodge(&server, &["audit", "--verify"]).expect(0);
+    server.restart();
+    assert!(server.stop().success());
+    lodge(&server, &["verify"]).expect(0);
+    lodge(&server, &["audit", "--verify"]).expect(0);
+    let after = lodge(&server, &["audit"]).expect(0).out;
+    let new = after.strip_prefix(&before).unwrap();
+    assert!(new.lines().next().is_some_and(|first| first.contains("from format 3 to 4")), "{new}");
+    assert!(before.contains("\"link\":") && !new.contains("\"link\":"), "{after}");
+
+    lodge(&server, &["secret", "rotate", "--yes"]).expect(0);
+    lodge(&server, &["audit", "--verify"]).expect(0);
+    let file = server.data_dir().join("audit/audit-000000000001.jsonl");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replacen("theme", "thyme", 1)).unwrap();
+    let changed = lodge(&server, &["audit", "--verify"]).expect(1).err;
+    assert!(changed.contains("in audit-000000000001.jsonl is not what was written"), "{changed}");
+}
+
+#[test]
+fn a_store_of_an_older_format_that_had_a_witness_is_refused_without_it() {
+    for age in [age_to_format_2, age_to_format_3] {
+        let (mut server, _) = with_one_of_each();
+        assert!(server.stop().success());
+        age(&server);
+        fs::remove_file(store_of(&server).join("witness")).unwrap();
+
+        let said = lodge(&server, &["serve"]).expect(12);
+
+        assert!(said.err.contains("the file `witness` beside it is missing"), "{}", said.err);
+    }
 }
 
 #[test]

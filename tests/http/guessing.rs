@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
-    audit::{is_whole, told},
+    audit::{is_whole, printed},
     conversation::Conversation,
     expectations::at_once,
     harness::{ADMIN_PASSWORD, Reply, Request, Server, ServerBuilder, basic, password_of},
@@ -130,7 +130,7 @@ fn passwords_tried_at_the_same_time_are_worth_no_more() {
     assert!(replies.iter().all(|reply| [401, 429].contains(&reply.status)));
     assert!((5..=FEW).contains(&checked), "{checked}");
     server.stop();
-    let entries = told(&server, &[]);
+    let entries = printed(&server, &[]);
     assert_eq!(number_told(&entries, "had_to_wait", &json!({"username": "admin"})), number_of(&replies, 429));
     server.start_again();
 }
@@ -407,7 +407,7 @@ fn the_audit_log_tells_what_was_refused_and_what_had_to_wait_each_with_its_numbe
     ];
     assert!(server.stop().success());
 
-    let entries = told(&server, &[]);
+    let entries = printed(&server, &[]);
 
     for (replies, of) in made {
         let (refused, waited) = (number_of(&replies, 401), number_of(&replies, 429));
@@ -420,7 +420,7 @@ fn the_audit_log_tells_what_was_refused_and_what_had_to_wait_each_with_its_numbe
     let hashes: BTreeSet<_> = entries.iter().filter_map(|entry| entry["username_hash"].as_str()).collect();
     assert_eq!(hashes.len(), 2, "one for each name that nobody has");
     assert!(!format!("{entries:?}").contains(strange));
-    let of_user = told(&server, &["--user", "ANN", "--action", "sessions / *"]);
+    let of_user = printed(&server, &["--user", "ANN", "--action", "sessions / *"]);
     assert!(of_user.iter().any(|entry| entry["result"] == "had_to_wait"), "{of_user:?}");
     is_whole(&server);
     server.start_again();

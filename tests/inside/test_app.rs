@@ -31,7 +31,7 @@ use lodge::{
     service::AppState,
     store::{
         Store,
-        audit::{LogPosition, behind},
+        audit::{LogPosition, after},
         engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
         memory::Memory,
     },
@@ -145,7 +145,7 @@ impl TestApp {
         let policy = RetentionPolicy { size_bytes: 1 << 20, age: Duration::MAX, keep: 2 };
         self.state.audit.keep_in(Files::open(directory.path(), policy, LogPosition::default()).unwrap());
         self.state.audit.log_reader(&self.store).unwrap();
-        behind(&self.store, 0, 1000).unwrap().into_iter().map(|entry| entry.event).collect()
+        after(&self.store, 0, 1000).unwrap().into_iter().map(|entry| entry.event).collect()
     }
 
     /// The status and the body of the answer.

@@ -1,6 +1,8 @@
 //! The audit log by itself: entries come with changes, and whatever is done to them is noticed.
 
 mod beginnings;
+mod rotated;
+mod version_0_3;
 
 use std::{
     fs,
@@ -18,7 +20,7 @@ use lodge::{
     secret::RootSecret,
     store::{
         Store, StoreError, Tables,
-        audit::{AuditState, LogPosition, behind, state},
+        audit::{AuditState, LogPosition, after, state},
         engine::{Changes, Engine, KeyRange, Tree},
         memory::Memory,
         record,
@@ -35,7 +37,7 @@ use crate::{
 
 const SECRET: [u8; 32] = [7; 32];
 /// So small that some files come together soon.
-const RULES: RetentionPolicy = RetentionPolicy { size_bytes: 2000, age: Duration::from_hours(24), keep: 100 };
+const RULES: RetentionPolicy = RetentionPolicy { size_bytes: 1500, age: Duration::from_hours(24), keep: 100 };
 
 /// A log in memory, with files in a directory of its own.
 struct Log {
@@ -105,15 +107,25 @@ impl Log {
         verify(&self.audit.chain, &self.log_reader(), &self.store).unwrap()
     }
 
-    /// The lines that whoever asks for everything is told.
-    fn told(&self) -> Vec<String> {
-        let mut told = Vec::new();
+    /// All lines, as they are printed.
+    fn printed(&self) -> Vec<String> {
+        let mut printed = Vec::new();
         let mut out = |line: &str| {
-            told.push(line.to_owned());
+            printed.push(line.to_owned());
             Ok(())
         };
-        self.log_reader().tell(&self.store, &Filter::default(), &mut out).unwrap();
-        told
+        self.log_reader().print(&self.store, &Filter::default(), &mut out).unwrap();
+        printed
+    }
+
+    /// What `lodge secret rotate` does to it.
+    fn rotate(&mut self, secret: [u8; 32], number: u64) {
+        self.audit = Audit::new(&RootSecret::from_bytes(secret));
+        let files = Files::open(&self.directory.path().join("audit"), RULES, self.state().exported).unwrap();
+        self.audit.keep_in(files);
+        let chain = self.audit.chain.clone();
+        self.log_reader().prepare_seal(&chain, &self.store).unwrap().put_in_place().unwrap();
+        self.store.write_blocking(move |txn| chain.begin(txn, "another secret", event(number))).unwrap();
     }
 
     #[track_caller]
@@ -130,6 +142,7 @@ impl Log {
     fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.directory.path().join("audit")).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
         files.sort();
         files
     }
@@ -151,7 +164,7 @@ impl Log {
     }
 
     fn entry(&self, wanted: u64) -> AuditEntry {
-        behind(&self.store, wanted - 1, 1).unwrap().remove(0)
+        after(&self.store, wanted - 1, 1).unwrap().remove(0)
     }
 
     fn state(&self) -> AuditState {
@@ -167,6 +180,13 @@ impl Log {
         let row = (Tree::Meta, b"audit".to_vec());
         self.memory.commit(&Changes::from([(row, Some(record::encode(state)))])).unwrap();
     }
+}
+
+/// Changes the first digit of a member with a hash.
+fn change_digit(line: &mut String, member: &str) {
+    let digit = line.find(&format!("\"{member}\":\"")).unwrap() + member.len() + 4;
+    let other = if line.as_bytes()[digit] == b'0' { "1" } else { "0" };
+    line.replace_range(digit..=digit, other);
 }
 
 fn lines(file: &Path) -> Vec<String> {
@@ -188,8 +208,8 @@ fn the_entry_is_there_if_and_only_if_the_change_is() {
     let done: Vec<_> = (1..=6).map(|number| write(number, number % 3 == 0).is_ok()).collect();
 
     assert_eq!(done, [true, true, false, true, true, false]);
-    let told: Vec<_> = behind(&log.store, 0, 100).unwrap().into_iter().map(|entry| entry.event).collect();
-    assert_eq!(told, [1, 2, 4, 5].map(event));
+    let events: Vec<_> = after(&log.store, 0, 100).unwrap().into_iter().map(|entry| entry.event).collect();
+    assert_eq!(events, [1, 2, 4, 5].map(event));
     let there: Vec<User> = (1..=6).filter_map(|number| log.store.user(id(number)).unwrap()).collect();
     assert_eq!(there.len(), 4);
     log.is_whole();
@@ -218,15 +238,9 @@ fn whatever_is_done_to_a_line_is_noticed_with_its_entry() {
         log.change_lines(7, |lines, at| lines[at] = lines[at].replace(from, to));
         log.names("entry 7 ");
     }
-    for member in ["link", "mac"] {
-        let log = Log::with(40);
-        log.change_lines(7, |lines, at| {
-            let digit = lines[at].find(&format!("\"{member}\":\"")).unwrap() + member.len() + 4;
-            let other = if lines[at].as_bytes()[digit] == b'0' { "1" } else { "0" };
-            lines[at].replace_range(digit..=digit, other);
-        });
-        log.names("entry 7 ");
-    }
+    let log = Log::with(40);
+    log.change_lines(7, |lines, at| change_digit(&mut lines[at], "mac"));
+    log.names("entry 7 ");
     let log = Log::with(40);
     log.change_lines(7, |lines, at| lines[at] = "{}".to_owned());
     log.names("entry 7:");
@@ -310,14 +324,14 @@ fn an_end_that_is_cut_off_in_the_store_is_noticed_however_well_the_rest_is_made_
     let fitting = |log: &Log, last: u64| {
         (last + 1..=40).for_each(|number| log.put(number, None));
         let entry = log.entry(last);
-        let last = LogPosition { id: entry.id, link: entry.link };
+        let last = LogPosition::after(&entry);
         log.put_state(&AuditState { last, ..log.state() });
     };
     let log = Log::with(40);
     fitting(&log, 38);
     log.names("which ends with entry 38, was changed");
 
-    // What the server writes behind it must not make it whole again.
+    // What the server writes after it must not make it whole again.
     log.record(41..=45);
     log.names("was changed");
 
@@ -382,14 +396,14 @@ fn the_store_keeps_the_newest_entries_and_the_files_all() {
     assert_eq!(log.state().pruned.id, 1500);
     log.is_whole();
     let (log_reader, snapshot) = log.audit.log_reader(&log.store).unwrap();
-    let mut told = 0;
+    let mut printed = 0;
     log_reader
-        .tell(&snapshot, &Filter::default(), &mut |_| {
-            told += 1;
+        .print(&snapshot, &Filter::default(), &mut |_| {
+            printed += 1;
             Ok(())
         })
         .unwrap();
-    assert_eq!(told, entries);
+    assert_eq!(printed, entries);
     fs::remove_file(&log.files()[0]).unwrap();
     log.names("entry 1:");
 }

@@ -242,7 +242,7 @@ fn audit_entry_with_everything() -> AuditEntry {
         AffectedResource::from(Target::Configuration(id(300), "thème/1".to_owned())).with(vec!["value".to_owned()]);
     let at = Timestamp::from_millis(1_795_454_520_999);
     let event = Event { at, actor, action: Action::UpdateConfiguration, outcome: Outcome::Done, subject, count: 1 };
-    AuditEntry { id: 70_000, event, link: [7; 32], mac: [8; 32] }
+    AuditEntry { id: 70_000, event, mac: [8; 32], link: None }
 }
 
 fn audit_entry_of_a_refusal() -> AuditEntry {
@@ -250,7 +250,7 @@ fn audit_entry_of_a_refusal() -> AuditEntry {
     let actor = Actor { account, method: AuthMethod::Password, address: Some("127.0.0.1".parse().unwrap()) };
     let (at, subject) = (Timestamp::from_millis(1), AffectedResource::default());
     let event = Event { at, actor, action: Action::SignIn, outcome: Outcome::Refused, subject, count: 300 };
-    AuditEntry { id: 1, event, link: [7; 32], mac: [8; 32] }
+    AuditEntry { id: 1, event, mac: [8; 32], link: None }
 }
 
 fn audit_entry_of_a_wait() -> AuditEntry {
@@ -258,8 +258,13 @@ fn audit_entry_of_a_wait() -> AuditEntry {
     AuditEntry { event: Event { outcome: Outcome::HadToWait, ..event }, ..audit_entry_of_a_refusal() }
 }
 
+/// The same entry as 0.3.0 chained it.
+fn linked(entry: AuditEntry) -> AuditEntry {
+    AuditEntry { link: Some([7; 32]), ..entry }
+}
+
 fn audit_state() -> AuditState {
-    let place = |id, byte| LogPosition { id, link: [byte; 32] };
+    let place = |id, byte| LogPosition { id, mac: [byte; 32] };
     let [last, exported, pruned, dropped] = [place(70_000, 4), place(69_999, 3), place(300, 2), place(0, 0)];
     AuditState { last, exported, pruned, dropped, key_id: [5; 16], key_since: 300, seal: [6; 32] }
 }
@@ -289,10 +294,20 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));
     assert_eq!(decoded(&v1("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
     assert_eq!(decoded(&v1("sessions")), Ok(golden_session()));
-    assert_eq!(decoded(&v1("audit, with everything")), Ok(audit_entry_with_everything()));
-    assert_eq!(decoded(&v1("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
-    assert_eq!(decoded(&v1("audit, of a try that had to wait")), Ok(audit_entry_of_a_wait()));
+    assert_eq!(decoded(&v1("audit, with everything")), Ok(linked(audit_entry_with_everything())));
+    assert_eq!(decoded(&v1("audit, of a refusal")), Ok(linked(audit_entry_of_a_refusal())));
+    assert_eq!(decoded(&v1("audit, of a try that had to wait")), Ok(linked(audit_entry_of_a_wait())));
     assert_eq!(decode("meta", &v1("meta, of the audit log")), Ok(audit_state()));
+}
+
+#[test]
+fn records_of_version_2_are_still_read() {
+    let v2 = |name| golden(2, name);
+
+    assert_eq!(decoded(&v2("audit, with everything")), Ok(audit_entry_with_everything()));
+    assert_eq!(decoded(&v2("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
+    assert_eq!(decoded(&v2("audit, of a try that had to wait")), Ok(audit_entry_of_a_wait()));
+    assert_eq!(decoded(&v2("audit, of 0.3.0")), Ok(linked(audit_entry_of_a_wait())));
 }
 
 #[test]
@@ -307,6 +322,7 @@ fn records_are_written_as_the_newest_golden_ones() {
     assert_eq!(written(&audit_entry_with_everything(), "audit, with everything"), None);
     assert_eq!(written(&audit_entry_of_a_refusal(), "audit, of a refusal"), None);
     assert_eq!(written(&audit_entry_of_a_wait(), "audit, of a try that had to wait"), None);
+    assert_eq!(written(&linked(audit_entry_of_a_wait()), "audit, of 0.3.0"), None);
     assert_eq!(hex(&encode(&audit_state())), hex(&golden(1, "meta, of the audit log")));
 }
 

@@ -35,15 +35,15 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn beside_a_store_that_was_moved_away_the_log_goes_on_and_is_not_vouched_for_until_the_secret_is_rotated() {
+fn beside_a_store_that_was_moved_away_the_log_continues_and_is_not_vouched_for_until_the_secret_is_rotated() {
     let (mut server, _) = with_ann();
     assert!(server.stop().success());
-    let before = told(&server, &[]);
+    let before = printed(&server, &[]);
     fs::rename(server.data_dir().join("store"), server.data_dir().join("store.away")).unwrap();
 
     server.start_again();
 
-    let after = told(&server, &[]);
+    let after = printed(&server, &[]);
     let (kept, new) = after.split_at(before.len());
     assert_eq!(kept, before);
     assert_eq!(actions(new), ["audit / continue", "server / start", "users / create"]);
@@ -51,17 +51,17 @@ fn beside_a_store_that_was_moved_away_the_log_goes_on_and_is_not_vouched_for_unt
     assert_eq!(new[0]["details"], json!([format!("the store knew of 0 entries, and the files end with entry {end}")]));
     is_not_whole(&server, &format!("the log up to entry {end} may have been changed, or the secret or the store"));
     server.restart();
-    is_not_whole(&server, &format!("as entry {} tells", end + 1));
+    is_not_whole(&server, &format!("as entry {} reports", end + 1));
     assert!(server.stop().success());
     run(&server, &["secret", "rotate", "--yes"]);
     is_whole(&server);
     server.start_again();
     is_whole(&server);
-    assert_eq!(server.log().matches("the audit log goes on behind its files").count(), 1);
+    assert_eq!(server.log().matches("the audit log continues after its files").count(), 1);
 }
 
 #[test]
-fn a_secret_that_was_replaced_by_hand_is_told_until_it_is_rotated() {
+fn a_secret_that_was_replaced_by_hand_is_reported_until_it_is_rotated() {
     let (mut server, _) = with_ann();
     assert!(server.stop().success());
     fs::write(server.data_dir().join("secret"), [7; 32]).unwrap();
@@ -91,21 +91,21 @@ fn a_secret_that_was_lost_is_replaced_and_the_log_is_whole() {
 }
 
 #[test]
-fn a_store_that_was_put_back_alone_is_gone_on_with_by_a_rotation_too() {
+fn a_store_that_was_put_back_alone_is_continued_by_a_rotation_too() {
     let (mut server, _) = with_ann();
     assert!(server.stop().success());
     let (store, older) = (server.data_dir().join("store"), server.directory().join("older"));
     copy(&store, &older);
     server.start_again();
     assert!(server.stop().success());
-    let before = told(&server, &[]);
+    let before = printed(&server, &[]);
     fs::remove_dir_all(&store).unwrap();
     copy(&older, &store);
 
     run(&server, &["secret", "rotate", "--yes"]);
 
     is_whole(&server);
-    let after = told(&server, &[]);
+    let after = printed(&server, &[]);
     assert_eq!(after[..before.len()], before);
     let new = ["audit / continue", "secret / rotate", "audit / continue", "secret / rotate"];
     assert_eq!(actions(&after[before.len()..]), new);
@@ -130,27 +130,27 @@ fn a_restore_without_the_secret_leaves_the_log_to_the_one_that_is_put_back() {
 
         assert!(said.status.success(), "{said:?}");
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
-        assert!(said.contains("the audit log cannot tell of this"), "{said}");
+        assert!(said.contains("the audit log cannot record this"), "{said}");
         fs::rename(&aside, &secret).unwrap();
         server.start_again();
         is_whole(&server);
-        assert_eq!(actions(&told(&server, &[])).contains(&"users / create"), !is_new);
+        assert_eq!(actions(&printed(&server, &[])).contains(&"users / create"), !is_new);
     }
 }
 
 #[test]
-fn a_restore_over_a_store_that_cannot_be_read_goes_on_with_what_the_files_have() {
+fn a_restore_over_a_store_that_cannot_be_read_continues_what_the_files_have() {
     let (mut server, _) = with_ann();
     let file = server.directory().join("backup").to_str().unwrap().to_owned();
     run(&server, &["backup", &file]);
     assert!(server.stop().success());
-    let before = told(&server, &[]);
+    let before = printed(&server, &[]);
     fs::remove_file(server.data_dir().join("store/db")).unwrap();
 
     run(&server, &["restore", &file]);
 
     is_whole(&server);
-    let after = told(&server, &[]);
+    let after = printed(&server, &[]);
     assert_eq!(after[..before.len()], before);
     assert_eq!(actions(&after[before.len()..]), ["audit / continue", "backups / restore"]);
     server.start_again();

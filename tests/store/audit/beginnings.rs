@@ -1,7 +1,7 @@
-//! Where a log does not simply go on: under another secret, in another store, behind what is known of it.
+//! Where a log does not simply continue: under another secret, in another store, after what is known of it.
 
 use lodge::{
-    audit::{Former, carry_over, page, resume},
+    audit::{carry_over, continue_after_files, page},
     domain::Page,
 };
 use serde_json::{Value, json};
@@ -23,23 +23,17 @@ impl Log {
         let exported = state(&self.store).unwrap().unwrap_or_default().exported;
         let files = Files::open(&self.directory.path().join("audit"), RULES, exported).unwrap();
         let now = Timestamp::from_secs(1000);
-        runtime().block_on(resume(&audit.chain, &self.log_reader(), &self.store, now)).unwrap();
+        runtime().block_on(continue_after_files(&audit.chain, &self.log_reader(), &self.store, now)).unwrap();
         audit.keep_in(files);
         Self { audit, ..self }
     }
 
-    /// What `lodge secret rotate` does to it.
-    fn begin(&self, number: u64) {
-        let chain = self.audit.chain.clone();
-        self.store.write_blocking(move |txn| chain.begin(txn, "another secret", event(number))).unwrap();
-    }
-
-    /// Lets it go on in a new store, told under that secret if one is given.
-    fn inherited(&self, by: Option<[u8; 32]>, is_readable: bool) -> (Store, Report) {
+    /// Continues it in a new store, with an entry under that secret if one is given.
+    fn carried_over(&self, by: Option<[u8; 32]>, is_readable: bool) -> (Store, Report) {
         let (heir, files) = (Self::empty(RULES), self.log_reader());
-        let former = Former { store: is_readable.then_some(&self.store), files: &files };
         let entry = by.map(|secret| (chain(secret), event(41)));
-        runtime().block_on(carry_over(former, &heir.store, entry)).unwrap();
+        let former = is_readable.then_some(&self.store);
+        runtime().block_on(carry_over(former, &files, &heir.store, entry)).unwrap();
         let report = verify(&chain(by.unwrap_or(SECRET)), &files, &heir.store).unwrap();
         (heir.store, report)
     }
@@ -48,18 +42,18 @@ impl Log {
         self.entry(of).event.subject.details
     }
 
-    fn told_ids(&self) -> Vec<u64> {
-        self.told().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap()).collect()
+    fn printed_ids(&self) -> Vec<u64> {
+        self.printed().iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap()).collect()
     }
 }
 
 #[test]
 fn a_key_that_is_begun_says_so_and_vouches_for_what_was_before() {
     let log = Log::with(40);
-    let log = Log { audit: Audit::new(&RootSecret::from_bytes(OTHER_SECRET)), ..log };
+    let mut log = Log { audit: Audit::new(&RootSecret::from_bytes(OTHER_SECRET)), ..log };
     log.names("under another secret");
 
-    log.begin(41);
+    log.rotate(OTHER_SECRET, 41);
 
     assert_eq!(log.report(), Report { first: 1, last: 42, key_since: 41, fault: None });
     assert_eq!(log.entry(41).event.action, Action::ContinueLog);
@@ -73,23 +67,23 @@ fn a_key_that_is_begun_says_so_and_vouches_for_what_was_before() {
 fn a_log_that_was_rewritten_without_the_secret_goes_on_and_is_vouched_for_by_no_start() {
     let cut = Log::with(40);
     (39..=40).for_each(|number| cut.put(number, None));
-    let AuditEntry { id, link, .. } = cut.entry(38);
-    cut.put_state(&AuditState { last: LogPosition { id, link }, key_id: [0; 16], ..cut.state() });
+    let last = LogPosition::after(&cut.entry(38));
+    cut.put_state(&AuditState { last, key_id: [0; 16], ..cut.state() });
     let edited = Log::under(OTHER_SECRET, 40);
 
     for (log, end) in [(cut, 38), (edited, 40)] {
         let log = log.started_under(SECRET);
         log.record(1..=5);
         log.bring_to_files();
-        let log = log.started_under(SECRET);
+        let mut log = log.started_under(SECRET);
         log.record(6..=7);
 
         log.names(&format!("the log up to entry {end} may have been changed"));
-        log.names(&format!("as entry {} tells", end + 1));
+        log.names(&format!("as entry {} reports", end + 1));
         assert_eq!(log.details(end + 1), ["the log up to here was written under another secret, or was changed"]);
         assert_eq!(log.state().last.id, end + 8);
 
-        log.begin(8);
+        log.rotate([9; 32], 8);
         assert_eq!(log.report(), Report { first: 1, last: end + 10, key_since: end + 9, fault: None });
     }
 }
@@ -97,10 +91,10 @@ fn a_log_that_was_rewritten_without_the_secret_goes_on_and_is_vouched_for_by_no_
 #[test]
 fn a_log_without_an_entry_begins_whole_whatever_else_the_store_says_of_it() {
     let log = Log::empty(RULES);
-    let (id, link) = (0, [9; 32]);
+    let mac = [9; 32];
     log.put_state(&AuditState {
-        last: LogPosition { id, link },
-        dropped: LogPosition { id: 7, link },
+        last: LogPosition { id: 0, mac },
+        dropped: LogPosition { id: 7, mac },
         ..AuditState::default()
     });
 
@@ -112,19 +106,19 @@ fn a_log_without_an_entry_begins_whole_whatever_else_the_store_says_of_it() {
 #[test]
 fn a_store_that_knows_less_than_the_files_goes_on_behind_them_and_is_told_until_a_key_begins() {
     for (store, knew) in [(Log::empty(RULES), 0), (Log::with(20), 20)] {
-        let log = Log::with(40).with_store_of(store).started_under(SECRET);
+        let mut log = Log::with(40).with_store_of(store).started_under(SECRET);
 
         log.record(1..=5);
         log.bring_to_files();
 
         assert_eq!(log.details(31), [format!("the store knew of {knew} entries, and the files end with entry 30")]);
-        assert_eq!(log.told_ids(), (1..=36).collect::<Vec<_>>());
+        assert_eq!(log.printed_ids(), (1..=36).collect::<Vec<_>>());
         let AuditState { last, exported, pruned, .. } = log.state();
         assert_eq!((last.id, exported, pruned.id), (36, last, 30));
-        assert_eq!(behind(&log.store, 0, 1).unwrap()[0].id, 31);
+        assert_eq!(after(&log.store, 0, 1).unwrap()[0].id, 31);
         log.names("the log up to entry 30 may have been changed");
 
-        log.begin(6);
+        log.rotate(OTHER_SECRET, 6);
         assert_eq!(log.report(), Report { first: 1, last: 38, key_since: 37, fault: None });
         log.change_lines(7, |lines, at| lines[at] = lines[at].replace("event 7", "event 8"));
         log.names("entry 7 ");
@@ -133,26 +127,26 @@ fn a_store_that_knows_less_than_the_files_goes_on_behind_them_and_is_told_until_
 
 #[test]
 fn of_files_alone_only_what_the_key_vouches_for_is_part_of_the_log() {
-    let foreign = Log::under(OTHER_SECRET, 40).with_store_of(Log::empty(RULES)).started_under(SECRET);
-    foreign.begin(1);
+    let mut foreign = Log::under(OTHER_SECRET, 40).with_store_of(Log::empty(RULES)).started_under(SECRET);
+    foreign.rotate([9; 32], 1);
     assert_eq!(foreign.report(), Report { first: 31, last: 33, key_since: 32, fault: None });
-    assert_eq!(foreign.told_ids(), [31, 32, 33]);
+    assert_eq!(foreign.printed_ids(), [31, 32, 33]);
 
     // Nothing but an entry that is gone could vouch for the first that is left.
     let shortened = Log::with(40);
     let oldest = shortened.files().remove(0);
     let gone = lines(&oldest).len() as u64;
     fs::remove_file(oldest).unwrap();
-    let shortened = shortened.with_store_of(Log::empty(RULES)).started_under(SECRET);
-    shortened.begin(1);
+    let mut shortened = shortened.with_store_of(Log::empty(RULES)).started_under(SECRET);
+    shortened.rotate(OTHER_SECRET, 1);
     assert_eq!(shortened.report(), Report { first: gone + 2, last: 33, key_since: 32, fault: None });
-    assert_eq!(shortened.told_ids(), (gone + 2..=33).collect::<Vec<_>>());
+    assert_eq!(shortened.printed_ids(), (gone + 2..=33).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_log_goes_on_in_another_store_and_where_it_cannot_it_begins_behind_what_is_known() {
     let log = Log::with(40);
-    let goes_on = |by, is_readable| log.inherited(by, is_readable).1;
+    let goes_on = |by, is_readable| log.carried_over(by, is_readable).1;
     let whole = |first, last, key_since| Report { first, last, key_since, fault: None };
 
     assert_eq!(goes_on(Some(SECRET), true), whole(1, 41, 1));
@@ -165,7 +159,7 @@ fn the_log_goes_on_in_another_store_and_where_it_cannot_it_begins_behind_what_is
 
 #[test]
 fn a_log_that_goes_on_in_another_store_under_another_secret_is_not_vouched_for() {
-    let (_, report) = Log::with(40).inherited(Some(OTHER_SECRET), true);
+    let (_, report) = Log::with(40).carried_over(Some(OTHER_SECRET), true);
 
     assert!(report.fault.is_some_and(|fault| fault.contains("the log up to entry 40 may have been changed")));
 }
@@ -174,11 +168,11 @@ fn a_log_that_goes_on_in_another_store_under_another_secret_is_not_vouched_for()
 fn where_nobody_can_tell_of_it_the_log_is_handed_on_as_it_is() {
     let log = Log::with(40);
 
-    let (heir, report) = log.inherited(None, true);
+    let (heir, report) = log.carried_over(None, true);
 
     assert_eq!(report, Report { first: 1, last: 40, key_since: 1, fault: None });
     assert_eq!(state(&heir).unwrap(), Some(log.state()));
-    assert_eq!(state(&Log::empty(RULES).inherited(None, true).0).unwrap(), None);
+    assert_eq!(state(&Log::empty(RULES).carried_over(None, true).0).unwrap(), None);
 }
 
 #[test]
@@ -186,7 +180,7 @@ fn a_crash_before_the_first_line_of_a_file_hides_none_of_the_others() {
     let log = Log::with(40);
     fs::write(log.directory.path().join("audit/audit-000000000031.jsonl"), "{\"id\":31").unwrap();
 
-    let (_, report) = log.inherited(Some(SECRET), false);
+    let (_, report) = log.carried_over(Some(SECRET), false);
 
     assert_eq!(report, Report { first: 1, last: 32, key_since: 31, fault: None });
 }
@@ -214,14 +208,14 @@ fn what_is_no_longer_part_of_the_log_is_not_told() {
     let log = Log::empty(RetentionPolicy { keep: 2, ..RULES });
     log.record(1..=40);
     log.bring_to_files();
-    let before = log.told();
+    let before = log.printed();
     let oldest = log.files().remove(0);
     let first = format!("\"id\":{},", log.report().first);
     let text = fs::read_to_string(&oldest).unwrap();
     let forged = text.lines().next().unwrap().replacen(&first, "\"id\":1,", 1).replace("event", "\u{9b}2J");
     fs::write(&oldest, format!("{forged}\n{text}")).unwrap();
     log.is_whole();
-    assert_eq!(log.told(), before);
+    assert_eq!(log.printed(), before);
 
     let rows = Log::with(40).with_store_of(Log::empty(RULES)).started_under(SECRET);
     rows.record(1..=2);
@@ -239,8 +233,8 @@ fn no_line_commands_the_terminal_whatever_was_written_to_the_files() {
     log.change_lines(7, |lines, at| lines[at] = "\u{1b}[2J".to_owned());
     log.change_lines(8, |lines, at| lines[at] = lines[at].replace("event 8", "\u{9b}2J"));
 
-    let told = log.told();
-    assert_eq!(told[6], "\\u001b[2J");
-    assert_eq!(serde_json::from_str::<Value>(&told[7]).unwrap()["details"], json!(["\u{9b}2J"]));
-    assert!(!told.iter().any(|line| line.contains(char::is_control)), "{told:?}");
+    let printed = log.printed();
+    assert_eq!(printed[6], "\\u001b[2J");
+    assert_eq!(serde_json::from_str::<Value>(&printed[7]).unwrap()["details"], json!(["\u{9b}2J"]));
+    assert!(!printed.iter().any(|line| line.contains(char::is_control)), "{printed:?}");
 }
