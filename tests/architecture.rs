@@ -196,34 +196,36 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
 /// For each file or folder directly in this folder of `src`, which others of them it uses. Items that `mod.rs` exports count
 /// as used from the file that they are in; those that it defines itself belong to the folder as a whole.
 fn uses_within(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let files: Vec<_> = sources().into_iter().filter(|(module, _)| module == folder).collect();
     let exports = exports_of(folder);
     for (_, file) in &files {
-        let path = module_path(file);
-        let Some(name) = path.get(1) else { continue };
+        let module = module_path(file);
+        let Some(name) = module.get(1) else { continue };
         let text = fs::read_to_string(file).unwrap();
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-        let used = used_paths(&path, code).into_iter().filter(|used| used[0] == folder);
-        let used = used.filter_map(|used| used.get(1).map(|item| exports.get(item).unwrap_or(item).clone()));
-        uses.entry(name.clone()).or_default().extend(used);
+        let inner = used_paths(&module, code).into_iter().filter(|path| path[0] == folder);
+        let targets = inner.filter_map(|path| path.get(1).map(|item| exports.get(item).unwrap_or(item).clone()));
+        graph.entry(name.clone()).or_default().extend(targets);
     }
-    let names: BTreeSet<_> = uses.keys().cloned().collect();
-    for (name, used) in &mut uses {
-        used.retain(|used| used != name && names.contains(used));
+    let names: BTreeSet<_> = graph.keys().cloned().collect();
+    for (name, targets) in &mut graph {
+        targets.retain(|target| target != name && names.contains(target));
     }
-    uses
+    graph
 }
 
 /// What is left of these files once all are taken out that use none of the rest, or that none of the rest uses.
-fn circle(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+fn circle(mut graph: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
     loop {
-        let users: BTreeSet<_> = uses.keys().cloned().collect();
-        uses.values_mut().for_each(|used| used.retain(|used| users.contains(used)));
-        let used: BTreeSet<_> = uses.values().flatten().cloned().collect();
-        uses.retain(|user, uses| !uses.is_empty() && used.contains(user));
-        if uses.len() == users.len() {
-            return uses;
+        let names: BTreeSet<_> = graph.keys().cloned().collect();
+        for targets in graph.values_mut() {
+            targets.retain(|target| names.contains(target));
+        }
+        let all_targets: BTreeSet<_> = graph.values().flatten().cloned().collect();
+        graph.retain(|name, targets| !targets.is_empty() && all_targets.contains(name));
+        if graph.len() == names.len() {
+            return graph;
         }
     }
 }

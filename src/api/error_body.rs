@@ -57,7 +57,7 @@ struct AttributeError<'a> {
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
-    /// The bound, beside too_short, too_long and the four comparisons.
+    /// The bound, beside `too_short`, `too_long` and the four comparisons.
     #[schemars(with = "i64")]
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<i64>,
