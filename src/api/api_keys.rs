@@ -14,11 +14,8 @@ use super::{
     schema::all_optional,
 };
 use crate::{
-    domain::{ApiKey, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes},
-    service::{
-        Caller, Policy,
-        api_keys::{self, ApiKeyDraft},
-    },
+    domain::{ApiKey, ApiKeyChange, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes, Submitted},
+    service::{Caller, Policy, api_keys},
 };
 
 /// An API key without its scopes.
@@ -91,15 +88,15 @@ impl Listed for ApiKeyView {
     const COLLECTION: &'static str = "api_keys";
 }
 
-impl FromObject for ApiKeyDraft {
+impl FromObject for Submitted<ApiKeyChange> {
     type Schema = ApiKeyFullView;
 
     fn from_object(mut object: JsonObject, _: &Policy) -> Self {
-        Self {
+        let change = ApiKeyChange {
             name: object.optional_text("name", ApiKeyName::parse),
             scopes: object.list("api_key_scopes", scopes),
-            violations: object.violations,
-        }
+        };
+        Self { change, violations: object.violations }
     }
 }
 
@@ -113,9 +110,9 @@ pub(super) async fn index(caller: Caller, page: Page) -> Result<Listing<ApiKeyVi
 
 pub(super) async fn create(
     caller: Caller,
-    Body(draft): Body<ApiKeyDraft>,
+    Body(submitted): Body<Submitted<ApiKeyChange>>,
 ) -> Result<Created<ApiKeyFullView>, ApiError> {
-    let (api_key, key) = api_keys::create(&caller, draft).await?;
+    let (api_key, key) = api_keys::create(&caller, submitted).await?;
     Ok(Created(ApiKeyFullView::new(api_key, key.expose().to_owned())))
 }
 
@@ -127,9 +124,9 @@ pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Shown<Api
 pub(super) async fn update(
     caller: Caller,
     PathId(id): PathId,
-    Body(draft): Body<ApiKeyDraft>,
+    Body(submitted): Body<Submitted<ApiKeyChange>>,
 ) -> Result<Shown<ApiKeyFullView>, ApiError> {
-    let api_key = api_keys::update(&caller, id, draft).await?;
+    let api_key = api_keys::update(&caller, id, submitted).await?;
     Ok(Shown(ApiKeyFullView::shown_to(&caller, api_key)))
 }
 

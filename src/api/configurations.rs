@@ -12,10 +12,10 @@ use super::{
     schema::all_optional,
 };
 use crate::{
-    domain::{Configuration, ConfigurationKey, ConfigurationValue, Id, Page},
+    domain::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, Id, Page, Submitted},
     service::{
         Caller, Policy,
-        configurations::{self, ConfigurationDraft, ConfigurationName},
+        configurations::{self, ConfigurationName},
     },
 };
 
@@ -47,15 +47,15 @@ impl Listed for ConfigurationView {
     }
 }
 
-impl FromObject for ConfigurationDraft {
+impl FromObject for Submitted<ConfigurationChange> {
     type Schema = ConfigurationView;
 
     fn from_object(mut object: JsonObject, _: &Policy) -> Self {
-        Self {
+        let change = ConfigurationChange {
             key: object.text("key", ConfigurationKey::parse),
             value: object.text_in_bytes("value", ConfigurationValue::parse),
-            violations: object.violations,
-        }
+        };
+        Self { change, violations: object.violations }
     }
 }
 
@@ -73,9 +73,9 @@ pub(super) async fn index(
 
 pub(super) async fn create(
     caller: Caller,
-    Body(draft): Body<ConfigurationDraft>,
+    Body(submitted): Body<Submitted<ConfigurationChange>>,
 ) -> Result<Created<ConfigurationView>, ApiError> {
-    Ok(Created(configurations::create(&caller, draft).await?.into()))
+    Ok(Created(configurations::create(&caller, submitted).await?.into()))
 }
 
 pub(super) async fn show(caller: Caller, name: ConfigurationName) -> Result<Shown<ConfigurationView>, ApiError> {
@@ -85,9 +85,9 @@ pub(super) async fn show(caller: Caller, name: ConfigurationName) -> Result<Show
 pub(super) async fn update(
     caller: Caller,
     name: ConfigurationName,
-    Body(draft): Body<ConfigurationDraft>,
+    Body(submitted): Body<Submitted<ConfigurationChange>>,
 ) -> Result<Shown<ConfigurationView>, ApiError> {
-    Ok(Shown(configurations::update(&caller, name, draft).await?.into()))
+    Ok(Shown(configurations::update(&caller, name, submitted).await?.into()))
 }
 
 pub(super) async fn destroy(caller: Caller, name: ConfigurationName) -> Result<NoContent, ApiError> {

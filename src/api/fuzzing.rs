@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::{
     error::ApiError,
-    input::{FromObject, draft_of},
+    input::{FromObject, parse_body},
     sessions::SignIn,
 };
 use crate::{
-    domain::Violations,
-    service::{Policy, ServiceError, api_keys::ApiKeyDraft, configurations::ConfigurationDraft, users::UserDraft},
+    domain::{ApiKeyChange, ConfigurationChange, Submitted, UserChange, Violations},
+    service::{Policy, ServiceError},
 };
 
 /// How a body was read.
@@ -29,9 +29,9 @@ pub enum Read {
 #[must_use]
 pub fn read_bodies(bytes: &[u8]) -> [Read; 4] {
     [
-        read(bytes, |draft: UserDraft| draft.violations),
-        read(bytes, |draft: ConfigurationDraft| draft.violations),
-        read(bytes, |draft: ApiKeyDraft| draft.violations),
+        read(bytes, |submitted: Submitted<UserChange>| submitted.violations),
+        read(bytes, |submitted: Submitted<ConfigurationChange>| submitted.violations),
+        read(bytes, |submitted: Submitted<ApiKeyChange>| submitted.violations),
         read(bytes, |_: SignIn| Violations::none()),
     ]
 }
@@ -45,8 +45,8 @@ fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
         max_api_keys: 10,
         initial_password_file: PathBuf::new(),
     };
-    let Ok(draft) = draft_of::<T>(bytes, 32, &policy) else { return Read::Malformed };
-    let violations = violations(draft);
+    let Ok(submitted) = parse_body::<T>(bytes, 32, &policy) else { return Read::Malformed };
+    let violations = violations(submitted);
     if violations.is_empty() {
         return Read::Sound;
     }

@@ -134,7 +134,7 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: FromObject> Input for Body<T> {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
         let bytes = read_body(context, T::IS_ANONYMOUS).await?;
-        draft_of(&bytes, context.app.limits.json_depth, &context.app.state.policy).map(Self)
+        parse_body(&bytes, context.app.limits.json_depth, &context.app.state.policy).map(Self)
     }
 
     fn describe(description: &mut Description) {
@@ -150,7 +150,7 @@ impl<T: FromObject> Input for Body<T> {
 }
 
 /// Parses the bytes of a body whose JSON is nested at most `depth` levels deep.
-pub(super) fn draft_of<T: FromObject>(bytes: &[u8], depth: usize, policy: &Policy) -> Result<T, ApiError> {
+pub(super) fn parse_body<T: FromObject>(bytes: &[u8], depth: usize, policy: &Policy) -> Result<T, ApiError> {
     let object = json::object(bytes, depth).map_err(|sentence| ApiError::Malformed(sentence.to_owned()))?;
     Ok(T::from_object(JsonObject::new(object), policy))
 }

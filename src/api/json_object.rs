@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Field, Parsed, Problem, Violations};
+use crate::domain::{Change, Parsed, Problem, Violations};
 
 /// The longest value that a violation repeats, in characters.
 const MAX_REPEATED: usize = 255;
@@ -31,7 +31,7 @@ impl JsonObject {
     }
 
     /// A text; `null` is the empty one.
-    pub(super) fn text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+    pub(super) fn text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         self.read(name, |value| match value {
             Value::Null => parse(""),
             Value::String(text) => parse(text),
@@ -40,9 +40,9 @@ impl JsonObject {
     }
 
     /// A text that is measured in bytes; its violations do not repeat it.
-    pub(super) fn text_in_bytes<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+    pub(super) fn text_in_bytes<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         let parsed = match self.object.get(name) {
-            None => return Field::Absent,
+            None => return Change::Keep,
             Some(Value::Null) => parse(""),
             Some(Value::String(text)) => parse(text),
             Some(_) => Err(Problem::Invalid),
@@ -50,16 +50,16 @@ impl JsonObject {
         parsed.map_or_else(
             |problem| {
                 self.violations.add_in_bytes(name, problem);
-                Field::Invalid
+                Change::Keep
             },
-            Field::Given,
+            Change::Set,
         )
     }
 
     /// A password; `null` is as good as absent.
-    pub(super) fn secret_text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Field<T> {
+    pub(super) fn secret_text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         match self.object.get(name) {
-            Some(Value::Null) => Field::Absent,
+            Some(Value::Null) => Change::Keep,
             _ => self.text_in_bytes(name, parse),
         }
     }
@@ -69,7 +69,7 @@ impl JsonObject {
         &mut self,
         name: &'static str,
         parse: impl Fn(&str) -> Parsed<T>,
-    ) -> Field<Option<T>> {
+    ) -> Change<Option<T>> {
         self.text(name, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
     }
 
@@ -78,7 +78,7 @@ impl JsonObject {
         &mut self,
         name: &'static str,
         parse: impl Fn(i128) -> Parsed<T>,
-    ) -> Field<Option<T>> {
+    ) -> Change<Option<T>> {
         self.read(name, |value| match value {
             Value::Null => Ok(None),
             Value::String(text) if text.is_empty() => Ok(None),
@@ -91,7 +91,7 @@ impl JsonObject {
     }
 
     /// A truth value; `null` is false.
-    pub(super) fn truth(&mut self, name: &'static str) -> Field<bool> {
+    pub(super) fn truth(&mut self, name: &'static str) -> Change<bool> {
         self.read(name, |value| match value {
             Value::Null => Ok(false),
             Value::Bool(truth) => Ok(*truth),
@@ -100,7 +100,7 @@ impl JsonObject {
     }
 
     /// A list; `null` is the empty one.
-    pub(super) fn list<T>(&mut self, name: &'static str, parse: impl Fn(&[Value]) -> Parsed<T>) -> Field<T> {
+    pub(super) fn list<T>(&mut self, name: &'static str, parse: impl Fn(&[Value]) -> Parsed<T>) -> Change<T> {
         self.read(name, |value| match value {
             Value::Null => parse(&[]),
             Value::Array(items) => parse(items),
@@ -108,15 +108,15 @@ impl JsonObject {
         })
     }
 
-    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Parsed<T>) -> Field<T> {
-        let Some(value) = self.object.get(name) else { return Field::Absent };
+    fn read<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Parsed<T>) -> Change<T> {
+        let Some(value) = self.object.get(name) else { return Change::Keep };
         parse(value).map_or_else(
             |problem| {
                 let repeated = if problem == Problem::Invalid { repeatable(value) } else { None };
                 self.violations.add(name, problem, repeated);
-                Field::Invalid
+                Change::Keep
             },
-            Field::Given,
+            Change::Set,
         )
     }
 }

@@ -20,11 +20,8 @@ use super::{
     user_list_cache::UserListCache,
 };
 use crate::{
-    domain::{Email, Id, NewPassword, Page, SystemId, User, Username},
-    service::{
-        Administrator, Caller, Policy,
-        users::{self, UserDraft},
-    },
+    domain::{Email, Id, NewPassword, Page, Submitted, SystemId, User, UserChange, Username},
+    service::{Administrator, Caller, Policy, users},
 };
 
 /// An account.
@@ -79,19 +76,19 @@ impl Listed for UserView {
     const COLLECTION: &'static str = "users";
 }
 
-impl FromObject for UserDraft {
+impl FromObject for Submitted<UserChange> {
     type Schema = UserView;
 
     fn from_object(mut object: JsonObject, policy: &Policy) -> Self {
-        Self {
+        let change = UserChange {
             username: object.text("username", Username::parse),
             password: object.secret_text("password", |text| NewPassword::parse(text, policy.min_password_bytes)),
             email: object.optional_text("email", Email::parse),
             user_id: object.optional_integer("user_id", SystemId::new),
             group_id: object.optional_integer("group_id", SystemId::new),
             is_admin: object.truth("is_admin"),
-            violations: object.violations,
-        }
+        };
+        Self { change, violations: object.violations }
     }
 }
 
@@ -114,9 +111,9 @@ pub(super) async fn index(
 
 pub(super) async fn create(
     administrator: Administrator,
-    Body(draft): Body<UserDraft>,
+    Body(submitted): Body<Submitted<UserChange>>,
 ) -> Result<Created<UserView>, ApiError> {
-    Ok(Created(users::create(&administrator, draft).await?.into()))
+    Ok(Created(users::create(&administrator, submitted).await?.into()))
 }
 
 pub(super) async fn show(
@@ -129,9 +126,9 @@ pub(super) async fn show(
 pub(super) async fn update(
     SelfOrAdministrator(caller): SelfOrAdministrator,
     PathId(id): PathId,
-    Body(draft): Body<UserDraft>,
+    Body(submitted): Body<Submitted<UserChange>>,
 ) -> Result<Shown<UserView>, ApiError> {
-    Ok(Shown(users::update(&caller, id, draft).await?.into()))
+    Ok(Shown(users::update(&caller, id, submitted).await?.into()))
 }
 
 pub(super) async fn destroy(

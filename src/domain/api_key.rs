@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Id, Parsed, Problem, Scopes, at_most_characters};
+use super::{Change, Id, Parsed, Problem, Scopes, at_most_characters};
 use crate::clock::Timestamp;
 
 /// A key that acts for its owner, within its scopes. The key itself is not here: it is derived from `identifier`.
@@ -27,6 +27,41 @@ pub struct ApiKey {
     pub made_by: Option<Id>,
     /// When it ends, if it does: no later than the key that made it.
     pub expires_at: Option<Timestamp>,
+}
+
+/// A new API key, as its owner wants it.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// Its name.
+    pub name: Option<ApiKeyName>,
+    /// What it may do.
+    pub scopes: Scopes,
+}
+
+/// A change of an API key.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeyChange {
+    /// The name, `None` to clear it.
+    pub name: Change<Option<ApiKeyName>>,
+    /// What it may do.
+    pub scopes: Change<Scopes>,
+}
+
+impl ApiKeyChange {
+    /// The new key with these attributes; none is required.
+    #[must_use]
+    pub fn into_new_api_key(self) -> NewApiKey {
+        NewApiKey { name: self.name.or(None), scopes: self.scopes.or(Scopes::default()) }
+    }
+
+    /// The key with this change made.
+    #[must_use]
+    pub fn applied_to(self, current: &ApiKey) -> ApiKey {
+        let mut changed = current.clone();
+        changed.name = self.name.or(changed.name);
+        changed.scopes = self.scopes.or(changed.scopes);
+        changed
+    }
 }
 
 /// SHA-256 of a whole API key.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Parsed, Problem, at_most_characters};
+use super::{Change, Id, Parsed, Problem, Submitted, Violations, at_most_characters};
 
 /// A setting of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,52 @@ pub struct Configuration {
     pub key: ConfigurationKey,
     /// Its value.
     pub value: ConfigurationValue,
+}
+
+/// A new setting.
+#[derive(Clone, Debug)]
+pub struct NewConfiguration {
+    /// Its name.
+    pub key: ConfigurationKey,
+    /// Its value.
+    pub value: ConfigurationValue,
+}
+
+/// A change of a setting.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigurationChange {
+    /// The name.
+    pub key: Change<ConfigurationKey>,
+    /// The value.
+    pub value: Change<ConfigurationValue>,
+}
+
+impl ConfigurationChange {
+    /// The setting with this change made.
+    #[must_use]
+    pub fn applied_to(self, current: &Configuration) -> Configuration {
+        let mut changed = current.clone();
+        changed.key = self.key.or(changed.key);
+        changed.value = self.value.or(changed.value);
+        changed
+    }
+}
+
+impl Submitted<ConfigurationChange> {
+    /// The new setting with these attributes.
+    ///
+    /// # Errors
+    /// All violations, among them a missing key.
+    pub fn into_new_configuration(self, further: Violations) -> Result<NewConfiguration, Violations> {
+        let Self { change: ConfigurationChange { key, value }, violations } = self;
+        let mut violations = violations.and(further);
+        match key.required("key", &mut violations) {
+            Some(key) if violations.is_empty() => {
+                Ok(NewConfiguration { key, value: value.or(ConfigurationValue::default()) })
+            }
+            Some(_) | None => Err(violations),
+        }
+    }
 }
 
 /// The name of a setting: 1 to 255 characters, none of them a control character; case matters.

@@ -2,8 +2,8 @@
 
 mod api_key;
 mod audit;
+mod change;
 mod configuration;
-mod field;
 mod id;
 mod network;
 mod page;
@@ -13,17 +13,17 @@ mod session;
 mod user;
 mod violations;
 
-pub use api_key::{ApiKey, ApiKeyName, KeyDigest};
+pub use api_key::{ApiKey, ApiKeyChange, ApiKeyName, KeyDigest, NewApiKey};
 pub use audit::{Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Event, Outcome, Target};
-pub use configuration::{Configuration, ConfigurationKey, ConfigurationValue};
-pub use field::Field;
+pub use change::{Change, Submitted};
+pub use configuration::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, NewConfiguration};
 pub use id::Id;
 pub use network::{Network, octets};
 pub use page::Page;
 pub use password::{NewPassword, PresentedPassword};
 pub use scope::{Scope, Scopes};
 pub use session::Session;
-pub use user::{Email, PasswordHash, SystemId, User, Username};
+pub use user::{Email, NewUser, PasswordHash, SystemId, User, UserChange, Username};
 pub use violations::{Problem, Violation, Violations};
 
 /// What a parser says of a text: the value, or the problem with it.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Parsed, Problem, at_most_characters};
+use super::{Change, Id, NewPassword, Parsed, Problem, Submitted, Violations, at_most_characters};
 use crate::clock::Timestamp;
 
 /// An account.
@@ -28,6 +28,80 @@ pub struct User {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// A new account.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The name.
+    pub username: Username,
+    /// The password, in the clear.
+    pub password: NewPassword,
+    /// The e-mail address.
+    pub email: Option<Email>,
+    /// The system user that it stands for.
+    pub user_id: Option<SystemId>,
+    /// The system group that it stands for.
+    pub group_id: Option<SystemId>,
+    /// Whether it is an administrator.
+    pub is_admin: bool,
+}
+
+/// A change of an account.
+#[derive(Clone, Debug, Default)]
+pub struct UserChange {
+    /// The name.
+    pub username: Change<Username>,
+    /// The password, in the clear.
+    pub password: Change<NewPassword>,
+    /// The e-mail address, `None` to clear it.
+    pub email: Change<Option<Email>>,
+    /// The system user, `None` to clear it.
+    pub user_id: Change<Option<SystemId>>,
+    /// The system group, `None` to clear it.
+    pub group_id: Change<Option<SystemId>>,
+    /// Whether it is an administrator.
+    pub is_admin: Change<bool>,
+}
+
+impl UserChange {
+    /// The account with this change made, but for the password: its hash takes half a second to compute, and is computed
+    /// elsewhere.
+    #[must_use]
+    pub fn applied_to(self, current: &User) -> User {
+        User {
+            username: self.username.or(current.username.clone()),
+            email: self.email.or(current.email.clone()),
+            user_id: self.user_id.or(current.user_id),
+            group_id: self.group_id.or(current.group_id),
+            is_admin: self.is_admin.or(current.is_admin),
+            ..current.clone()
+        }
+    }
+}
+
+impl Submitted<UserChange> {
+    /// The new account with these attributes.
+    ///
+    /// # Errors
+    /// All violations, among them a missing user name or password.
+    pub fn into_new_user(self, further: Violations) -> Result<NewUser, Violations> {
+        let Self { change, violations } = self;
+        let mut violations = violations.and(further);
+        let username = change.username.required("username", &mut violations);
+        let password = change.password.required("password", &mut violations);
+        match (username, password) {
+            (Some(username), Some(password)) if violations.is_empty() => Ok(NewUser {
+                username,
+                password,
+                email: change.email.or(None),
+                user_id: change.user_id.or(None),
+                group_id: change.group_id.or(None),
+                is_admin: change.is_admin.or(false),
+            }),
+            _ => Err(violations),
+        }
+    }
 }
 
 /// A user name: 1 to 64 of `A-Z a-z 0-9 . _ - + @`, first a letter, digit or `_`, not digits only.

@@ -110,6 +110,19 @@ impl Violations {
         Self(vec![Violation { attribute: "base", problem: Problem::TooLong(most), value: None, unit: records }])
     }
 
+    /// These and the others.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        others.0.into_iter().for_each(|violation| self.insert(violation));
+        self
+    }
+
+    /// Whether something is wrong with that attribute.
+    #[must_use]
+    pub fn concern(&self, attribute: &str) -> bool {
+        self.iter().any(|violation| violation.attribute == attribute)
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

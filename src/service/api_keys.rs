@@ -1,22 +1,13 @@
 //! A user's own API keys. A key never yields more than its scopes.
 
-use super::{Caller, Forbidden, ServiceError, never_taken, refuse_invalid};
+use super::{Caller, Forbidden, ServiceError, never_taken};
 use crate::{
     auth::KeyText,
-    domain::{Action, AffectedResource, ApiKey, ApiKeyName, Field, Id, Page, Problem, Scope, Scopes, Violations},
+    domain::{
+        Action, AffectedResource, ApiKey, ApiKeyChange, Id, NewApiKey, Page, Problem, Scope, Submitted, Violations,
+    },
     store::{IdSet, Sequence, Slice, Tables, id_set},
 };
-
-/// What a request says of an API key, with everything that is wrong in it.
-#[derive(Clone, Debug)]
-pub struct ApiKeyDraft {
-    /// Its name, `None` to clear it.
-    pub name: Field<Option<ApiKeyName>>,
-    /// What it may do.
-    pub scopes: Field<Scopes>,
-    /// What is wrong with the members themselves.
-    pub violations: Violations,
-}
 
 /// A page of the caller's API keys.
 ///
@@ -34,41 +25,33 @@ pub fn show(caller: &Caller, id: Id) -> Result<ApiKey, ServiceError> {
     caller.store().api_key(caller.user.id, id)?.ok_or(ServiceError::NotFound)
 }
 
-/// The key as the caller may see it: whole, unless the caller came in by a narrow key.
+/// The key as the caller may see it: in the clear, unless the caller's own credential is a restricted key.
 #[must_use]
 pub fn shown_key(caller: &Caller, api_key: &ApiKey) -> String {
     caller.state.authenticator.api_keys.shown_key(api_key, caller.restricted_key().is_none())
 }
 
-/// Makes an API key of the caller's; the key itself is in the answer.
+/// Makes an API key of the caller's, and returns it with its text.
 ///
 /// # Errors
-/// [`ServiceError::Invalid`] with all violations, scopes beyond those of a narrow key among them.
-pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyText), ServiceError> {
-    refuse_invalid(draft.violations_beside(None, caller.restricted_key()))?;
+/// [`ServiceError::Invalid`] with all violations, among them scopes beyond those of a restricted key.
+pub async fn create(caller: &Caller, submitted: Submitted<ApiKeyChange>) -> Result<(ApiKey, KeyText), ServiceError> {
+    let beyond = beyond(caller.restricted_key(), None, &submitted.change);
+    let NewApiKey { name, scopes } = submitted.accept(beyond)?.into_new_api_key();
     let (identifier, key) = caller.state.authenticator.api_keys.issue();
     let (digest, last_four) = (key.digest(), key.last_four());
-    let maker = caller.api_key().cloned();
-    let most = caller.state.policy.max_api_keys;
+    let (made_by, expires_at) = caller.api_key().map_or((None, None), |own| (Some(own.id), own.expires_at));
+    let max = caller.state.policy.max_api_keys;
     let api_key = caller
         .write(Action::CreateApiKey, move |txn, owner| {
-            if id_set::count(txn, IdSet::ApiKeys(owner.id))? >= most as u64 {
-                return Err(ServiceError::Invalid(Violations::too_many("API keys", most)));
+            if id_set::count(txn, IdSet::ApiKeys(owner.id))? >= max as u64 {
+                return Err(Violations::too_many("API keys", max).into());
             }
-            let api_key = ApiKey {
-                id: txn.next_id(Sequence::ApiKeys)?,
-                owner: owner.id,
-                identifier,
-                digest,
-                last_four,
-                name: draft.name.or(None),
-                scopes: draft.scopes.or(Scopes::default()),
-                made_by: maker.as_ref().map(|maker| maker.id),
-                expires_at: maker.and_then(|maker| maker.expires_at),
-            };
+            let (id, owner) = (txn.next_id(Sequence::ApiKeys)?, owner.id);
+            let api_key = ApiKey { id, owner, identifier, digest, last_four, name, scopes, made_by, expires_at };
             txn.put(&api_key).map_err(never_taken)?;
             let subject = AffectedResource::from(&api_key);
-            Ok::<_, ServiceError>((api_key, subject))
+            Ok((api_key, subject))
         })
         .await?;
     Ok((api_key, key))
@@ -77,25 +60,21 @@ pub async fn create(caller: &Caller, draft: ApiKeyDraft) -> Result<(ApiKey, KeyT
 /// Changes an API key of the caller's.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if a narrow key does not cover that key,
-/// [`ServiceError::Invalid`] with all violations; among them scopes beyond those of a narrow key, and new ones for a key
-/// that outlives it.
-pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKey, ServiceError> {
+/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if a restricted key does not cover that key,
+/// [`ServiceError::Invalid`] with all violations; among them scopes beyond those of a restricted key, and new scopes for a
+/// key that outlives it.
+pub async fn update(caller: &Caller, id: Id, submitted: Submitted<ApiKeyChange>) -> Result<ApiKey, ServiceError> {
     let restricted_key = caller.restricted_key().cloned();
     caller
         .write(Action::UpdateApiKey, move |txn, owner| {
-            let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
-            refuse_uncovered(restricted_key.as_ref(), &present)?;
-            refuse_invalid(draft.violations_beside(Some(&present), restricted_key.as_ref()))?;
-            let api_key = ApiKey {
-                name: draft.name.or(present.name.clone()),
-                scopes: draft.scopes.or(present.scopes.clone()),
-                ..present.clone()
-            };
-            if api_key != present {
+            let current = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
+            refuse_uncovered(restricted_key.as_ref(), &current)?;
+            let beyond = beyond(restricted_key.as_ref(), Some(&current), &submitted.change);
+            let api_key = submitted.accept(beyond)?.applied_to(&current);
+            if api_key != current {
                 txn.put(&api_key).map_err(never_taken)?;
             }
-            let subject = told(&present, &api_key);
+            let subject = diff(&current, &api_key);
             Ok((api_key, subject))
         })
         .await
@@ -104,50 +83,45 @@ pub async fn update(caller: &Caller, id: Id, draft: ApiKeyDraft) -> Result<ApiKe
 /// Removes an API key of the caller's.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`], or [`ServiceError::Forbidden`] if a narrow key does not cover that key.
+/// [`ServiceError::NotFound`], or [`ServiceError::Forbidden`] if a restricted key does not cover that key.
 pub async fn destroy(caller: &Caller, id: Id) -> Result<(), ServiceError> {
     let restricted_key = caller.restricted_key().cloned();
     caller
         .write(Action::DestroyApiKey, move |txn, owner| {
-            let present = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
-            refuse_uncovered(restricted_key.as_ref(), &present)?;
-            txn.remove(&present)?;
-            Ok(((), AffectedResource::from(&present)))
+            let current = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
+            refuse_uncovered(restricted_key.as_ref(), &current)?;
+            txn.remove(&current)?;
+            Ok(((), AffectedResource::from(&current)))
         })
         .await
 }
 
-impl ApiKeyDraft {
-    /// Everything that is wrong with the draft, for a new key or as a change of the present one, when that narrow key asks
-    /// for it.
-    fn violations_beside(&self, present: Option<&ApiKey>, restricted_key: Option<&ApiKey>) -> Violations {
-        let mut violations = self.violations.clone();
-        let (Some(own), Some(wanted)) = (restricted_key, self.scopes.given()) else { return violations };
-        // A key that outlives this one would keep what it is given beyond this one's end.
-        let outliving = present.filter(|present| outlives(present, own));
-        let may_be_given = |scope: &Scope| {
-            let permits = |key: &ApiKey| key.scopes.permit(scope.controller(), scope.action());
-            permits(own) && outliving.is_none_or(permits)
-        };
-        if let Some(beyond) = wanted.iter().find(|scope| !may_be_given(scope)) {
-            violations.add("api_key_scopes", Problem::Invalid, Some(beyond.to_string()));
-        }
-        violations
-    }
+/// The first scope that the restricted key may not give to a new key or, as a change, to the current one.
+fn beyond(restricted_key: Option<&ApiKey>, current: Option<&ApiKey>, change: &ApiKeyChange) -> Violations {
+    let (Some(own), Some(wanted)) = (restricted_key, change.scopes.value()) else { return Violations::none() };
+    // A key that outlives this one would keep what it is given after this one's end.
+    let outliving = current.filter(|current| outlives(current, own));
+    let may_be_given = |scope: &Scope| {
+        let permits = |key: &ApiKey| key.scopes.permit(scope.controller(), scope.action());
+        permits(own) && outliving.is_none_or(permits)
+    };
+    let beyond = wanted.iter().find(|scope| !may_be_given(scope));
+    let violation = |scope: &Scope| Violations::one("api_key_scopes", Problem::Invalid, Some(scope.to_string()));
+    beyond.map_or_else(Violations::none, violation)
 }
 
-/// What the audit log says of a change.
-fn told(before: &ApiKey, after: &ApiKey) -> AffectedResource {
-    let members = [("name", before.name != after.name), ("api_key_scopes", before.scopes != after.scopes)];
-    AffectedResource::from(before)
-        .with(members.iter().filter(|(_, is_new)| *is_new).map(|(name, _)| (*name).to_owned()).collect())
+/// The key with the attributes that differ, as the audit log records them: their names alone.
+fn diff(old: &ApiKey, new: &ApiKey) -> AffectedResource {
+    let changes = [("name", old.name != new.name), ("api_key_scopes", old.scopes != new.scopes)];
+    let changed = changes.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned());
+    AffectedResource::from(old).with(changed.collect())
 }
 
 fn outlives(key: &ApiKey, other: &ApiKey) -> bool {
     other.expires_at.is_some_and(|end| key.expires_at.is_none_or(|later| end < later))
 }
 
-fn refuse_uncovered(restricted_key: Option<&ApiKey>, present: &ApiKey) -> Result<(), ServiceError> {
-    let is_covered = restricted_key.is_none_or(|own| own.scopes.cover(&present.scopes));
+fn refuse_uncovered(restricted_key: Option<&ApiKey>, current: &ApiKey) -> Result<(), ServiceError> {
+    let is_covered = restricted_key.is_none_or(|own| own.scopes.cover(&current.scopes));
     if is_covered { Ok(()) } else { Err(Forbidden::Escalation.into()) }
 }

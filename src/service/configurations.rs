@@ -1,24 +1,13 @@
 //! A user's own settings.
 
-use super::{Caller, ServiceError, refuse_invalid, taken};
+use super::{Caller, ServiceError, taken};
 use crate::{
     domain::{
-        Action, AffectedResource, Configuration, ConfigurationKey, ConfigurationValue, Field, Id, Page, Problem,
-        Violations,
+        Action, AffectedResource, Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, Id,
+        NewConfiguration, Page, Problem, Submitted, Violations,
     },
     store::{IdSet, Sequence, Slice, StoreError, Tables, id_set},
 };
-
-/// What a request says of a configuration, with everything that is wrong in it.
-#[derive(Clone, Debug)]
-pub struct ConfigurationDraft {
-    /// Its name.
-    pub key: Field<ConfigurationKey>,
-    /// Its value.
-    pub value: Field<ConfigurationValue>,
-    /// What is wrong with the members themselves.
-    pub violations: Violations,
-}
 
 /// How a request names a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,19 +50,16 @@ pub fn show(caller: &Caller, name: &ConfigurationName) -> Result<Configuration, 
 ///
 /// # Errors
 /// [`ServiceError::Invalid`] with all violations.
-pub async fn create(caller: &Caller, draft: ConfigurationDraft) -> Result<Configuration, ServiceError> {
-    let most = caller.state.policy.max_configurations;
+pub async fn create(caller: &Caller, submitted: Submitted<ConfigurationChange>) -> Result<Configuration, ServiceError> {
+    let max = caller.state.policy.max_configurations;
     caller
         .write(Action::CreateConfiguration, move |txn, owner| {
-            let Some(key) = draft.key.given().cloned() else {
-                return Err(ServiceError::Invalid(draft.violations_beside(txn, owner.id, None)?));
-            };
-            refuse_invalid(draft.violations_beside(txn, owner.id, None)?)?;
-            if id_set::count(txn, IdSet::Configurations(owner.id))? >= most as u64 {
-                return Err(ServiceError::Invalid(Violations::too_many("configurations", most)));
+            let conflicts = conflicts(txn, owner.id, None, &submitted.change)?;
+            let NewConfiguration { key, value } = submitted.into_new_configuration(conflicts)?;
+            if id_set::count(txn, IdSet::Configurations(owner.id))? >= max as u64 {
+                return Err(Violations::too_many("configurations", max).into());
             }
             let id = txn.next_id(Sequence::Configurations)?;
-            let value = draft.value.or(ConfigurationValue::default());
             let configuration = Configuration { id, owner: owner.id, key, value };
             txn.put(&configuration).map_err(taken("key", configuration.key.as_str()))?;
             let subject = AffectedResource::from(&configuration);
@@ -89,19 +75,17 @@ pub async fn create(caller: &Caller, draft: ConfigurationDraft) -> Result<Config
 pub async fn update(
     caller: &Caller,
     name: ConfigurationName,
-    draft: ConfigurationDraft,
+    submitted: Submitted<ConfigurationChange>,
 ) -> Result<Configuration, ServiceError> {
     caller
         .write(Action::UpdateConfiguration, move |txn, owner| {
-            let present = find(txn, owner.id, &name)?;
-            refuse_invalid(draft.violations_beside(txn, owner.id, Some(present.id))?)?;
-            let key = draft.key.or(present.key.clone());
-            let value = draft.value.or(present.value.clone());
-            let configuration = Configuration { key, value, ..present.clone() };
-            if configuration != present {
+            let current = find(txn, owner.id, &name)?;
+            let conflicts = conflicts(txn, owner.id, Some(&current), &submitted.change)?;
+            let configuration = submitted.accept(conflicts)?.applied_to(&current);
+            if configuration != current {
                 txn.put(&configuration).map_err(taken("key", configuration.key.as_str()))?;
             }
-            let subject = told(&present, &configuration);
+            let subject = diff(&current, &configuration);
             Ok((configuration, subject))
         })
         .await
@@ -121,28 +105,26 @@ pub async fn destroy(caller: &Caller, name: ConfigurationName) -> Result<(), Ser
         .await
 }
 
-impl ConfigurationDraft {
-    /// Everything that is wrong with the draft, for a new configuration or as a change of the present one.
-    fn violations_beside(&self, rows: &impl Tables, owner: Id, present: Option<Id>) -> Result<Violations, StoreError> {
-        let mut violations = self.violations.clone();
-        if present.is_none() && !self.key.is_present() {
-            violations.add("key", Problem::Blank, None);
-        }
-        if let Some(key) = self.key.given() {
-            let holder = rows.configuration_by_key(owner, key.as_str())?.map(|holder| holder.id);
-            if holder.is_some() && holder != present {
-                violations.add("key", Problem::Taken, Some(key.as_str().to_owned()));
-            }
-        }
-        Ok(violations)
-    }
+/// What forbids a change that is valid by itself: the key of another configuration of the owner's. A configuration's own key
+/// is not looked up; `target` is `None` for a new one.
+fn conflicts(
+    rows: &impl Tables,
+    owner: Id,
+    target: Option<&Configuration>,
+    change: &ConfigurationChange,
+) -> Result<Violations, StoreError> {
+    let key = change.key.value().filter(|key| target.is_none_or(|target| target.key != **key));
+    let Some(key) = key else { return Ok(Violations::none()) };
+    let is_taken = rows.configuration_by_key(owner, key.as_str())?.is_some();
+    let taken = || Violations::one("key", Problem::Taken, Some(key.as_str().to_owned()));
+    Ok(if is_taken { taken() } else { Violations::none() })
 }
 
-/// What the audit log says of a change: both keys, but neither value.
-fn told(before: &Configuration, after: &Configuration) -> AffectedResource {
-    let key = (before.key != after.key).then(|| format!("key = {}", after.key.as_str()));
-    let value = (before.value != after.value).then(|| "value".to_owned());
-    AffectedResource::from(before).with(key.into_iter().chain(value).collect())
+/// The configuration with what differs, as the audit log records it: a new key, and that the value is new, but no value.
+fn diff(old: &Configuration, new: &Configuration) -> AffectedResource {
+    let key = (old.key != new.key).then(|| format!("key = {}", new.key.as_str()));
+    let value = (old.value != new.value).then(|| "value".to_owned());
+    AffectedResource::from(old).with(key.into_iter().chain(value).collect())
 }
 
 fn find(rows: &impl Tables, owner: Id, name: &ConfigurationName) -> Result<Configuration, ServiceError> {

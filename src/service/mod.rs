@@ -82,6 +82,12 @@ fn refuse_restricted_key(caller: &Caller, does: bool) -> Result<(), ServiceError
     if does && caller.restricted_key().is_some() { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
 }
 
+impl From<Violations> for ServiceError {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
 /// Refuses a record with violations.
 fn refuse_invalid(violations: Violations) -> Result<(), ServiceError> {
     if violations.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(violations)) }

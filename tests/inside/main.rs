@@ -5,3 +5,4 @@ mod guessing;
 mod hashes;
 mod memory;
 mod test_app;
+mod updates;

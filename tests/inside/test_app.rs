@@ -71,6 +71,8 @@ pub struct TestApp {
     pub store: Store,
     /// How often the store has been read.
     pub reads: Arc<AtomicU64>,
+    /// How many accounts have been read.
+    pub account_reads: Arc<AtomicU64>,
     /// How often it has been written.
     pub writes: Arc<AtomicU64>,
     app: web::Data<App>,
@@ -83,8 +85,9 @@ impl TestApp {
     }
 
     pub async fn with(flags: &[&str]) -> Self {
-        let (reads, writes) = (Arc::default(), Arc::default());
-        let counting = Counting { memory: Memory::default(), reads: Arc::clone(&reads), writes: Arc::clone(&writes) };
+        let counting = Counting::default();
+        let (reads, account_reads, writes) =
+            (Arc::clone(&counting.reads), Arc::clone(&counting.account_reads), Arc::clone(&counting.writes));
         let store = Store::over(Arc::new(counting));
         store.initialise().await.unwrap();
         let settings = Command::parse_from([&["lodge", "--data-dir", "/nonexistent"], flags].concat());
@@ -103,7 +106,7 @@ impl TestApp {
             proxies: TrustedProxies::new(settings.trusted_proxies, state.clock.clone()),
             backups: BackupLog::default(),
         };
-        Self { state, store, reads, writes, app: web::Data::new(app) }
+        Self { state, store, reads, account_reads, writes, app: web::Data::new(app) }
     }
 
     /// Makes an administrator.
@@ -179,15 +182,18 @@ impl TestApp {
 }
 
 /// Memory that counts how often it is read and written.
+#[derive(Default)]
 struct Counting {
     memory: Memory,
     reads: Arc<AtomicU64>,
+    account_reads: Arc<AtomicU64>,
     writes: Arc<AtomicU64>,
 }
 
 impl Engine for Counting {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        self.account_reads.fetch_add(u64::from(tree == Tree::Users), Ordering::Relaxed);
         self.memory.get(tree, key)
     }
 

@@ -13,12 +13,12 @@ use std::{
 use lodge::{
     auth::{Cost, HashRequester, Hasher},
     clock::{Clock, Timestamp},
-    domain::{Email, Field, Id, NewPassword, PresentedPassword, User, Username, Violations},
+    domain::{Change, Email, Id, NewPassword, PresentedPassword, Submitted, User, UserChange, Username, Violations},
     secret::RootSecret,
     service::{
         Administrator, Anonymous, AppState, Caller, Policy,
         sessions::{sign_in, sign_out, sweep},
-        users::{self, UserDraft},
+        users,
     },
     store::{Store, Tables, integrity::Integrity, memory::Memory},
 };
@@ -33,7 +33,7 @@ const DAY: Duration = Duration::from_hours(24);
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PASSWORD: &str = "a house with a view";
 
-/// A realm with the administrator `ann` and a clock that is set by hand; sessions last an hour.
+/// An application with the administrator `ann` and a clock that is set by hand; sessions last an hour.
 struct TestApp {
     state: Arc<AppState>,
     store: Store,
@@ -102,22 +102,14 @@ fn password() -> PresentedPassword {
     PresentedPassword::parse(PASSWORD).unwrap()
 }
 
-/// A draft that says nothing.
-fn nothing() -> UserDraft {
-    UserDraft {
-        username: Field::Absent,
-        password: Field::Absent,
-        email: Field::Absent,
-        user_id: Field::Absent,
-        group_id: Field::Absent,
-        is_admin: Field::Absent,
-        violations: Violations::default(),
-    }
+fn submitted(change: UserChange) -> Submitted<UserChange> {
+    Submitted { change, violations: Violations::none() }
 }
 
-fn newcomer(name: &str) -> UserDraft {
-    let username = Field::Given(Username::parse(name).unwrap());
-    UserDraft { username, password: Field::Given(NewPassword::parse(PASSWORD, 8).unwrap()), ..nothing() }
+fn newcomer(name: &str) -> Submitted<UserChange> {
+    let username = Change::Set(Username::parse(name).unwrap());
+    let password = Change::Set(NewPassword::parse(PASSWORD, 8).unwrap());
+    submitted(UserChange { username, password, ..UserChange::default() })
 }
 
 #[test]
@@ -199,8 +191,9 @@ fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
 
         let ann = ann().await;
         let second = users::create(&ann, newcomer("cid")).await.unwrap();
-        let email = Field::Given(Some(Email::parse("bob@example.org").unwrap()));
-        let changed = users::update(&ann.0, first.id, UserDraft { email, ..nothing() }).await.unwrap();
+        let email = Change::Set(Some(Email::parse("bob@example.org").unwrap()));
+        let changed =
+            users::update(&ann.0, first.id, submitted(UserChange { email, ..UserChange::default() })).await.unwrap();
 
         assert_eq!((first.id.get(), second.id.get()), (2, 3));
         assert!(second.created_at < first.created_at);

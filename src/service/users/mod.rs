@@ -1,0 +1,244 @@
+//! Accounts: who may list, show, make, change and remove which.
+
+mod rights;
+
+use std::sync::Arc;
+
+use self::rights::{Rights, changes_password};
+use super::{Administrator, Caller, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken};
+use crate::{
+    auth::HashRequester,
+    clock::Timestamp,
+    domain::{
+        Action, AffectedResource, Change, Id, NewPassword, NewUser, Page, PasswordHash, Problem, Session, Submitted,
+        SystemId, User, UserChange, Username, Violations,
+    },
+    store::{IdSet, Sequence, Slice, StoreError, Tables, Txn, id_set},
+};
+
+/// A page of all accounts.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<User>, ServiceError> {
+    Ok(administrator.0.store().users(page)?)
+}
+
+/// The account of that id.
+///
+/// # Errors
+/// [`ServiceError::NotFound`] if there is none.
+pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
+    caller.store().user(id)?.ok_or(ServiceError::NotFound)
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// [`ServiceError::Forbidden`] for what a restricted key may not give, [`ServiceError::Invalid`] with all violations.
+pub async fn create(administrator: &Administrator, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
+    let caller = &administrator.0;
+    refuse_restricted_key(caller, is_privileged(&submitted.change))?;
+    let conflicts = conflicts(caller.store(), None, &submitted.change)?;
+    let new = submitted.into_new_user(conflicts)?;
+    let password = hashed(caller, &new.password).await?;
+    let now = caller.state.clock.now();
+    caller
+        .write(Action::CreateUser, move |txn, _| {
+            let user = insert(txn, new, password, now)?;
+            let role = user.is_admin.then(|| "is_admin = true".to_owned());
+            let subject = AffectedResource::from(&user).with(role.into_iter().collect());
+            Ok((user, subject))
+        })
+        .await
+}
+
+/// Changes an account.
+///
+/// # Errors
+/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] for what the caller may not change there,
+/// [`ServiceError::Invalid`] with all violations.
+pub async fn update(caller: &Caller, id: Id, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
+    let rights = Rights::of(caller);
+    refuse_early(caller, id, &submitted, &rights)?;
+    let password = match submitted.change.password.value() {
+        Some(password) => Some(hashed(caller, password).await?),
+        None => None,
+    };
+    let now = caller.state.clock.now();
+    let (user, has_ended_initial_password) = caller
+        .write(Action::UpdateUser, move |txn, by| {
+            let target = if by.id == id { by.clone() } else { txn.user(id)?.ok_or(ServiceError::NotFound)? };
+            rights.permit(&by, &target, &submitted)?;
+            // Other writes may have come in between.
+            let conflicts = conflicts(txn, Some(&target), &submitted.change)?;
+            let change = submitted.accept(conflicts)?;
+            let (user, has_ended_initial_password) = replace(txn, &target, change, password, now)?;
+            let subject = diff(&target, &user);
+            Ok(((user, has_ended_initial_password), subject))
+        })
+        .await?;
+    if has_ended_initial_password {
+        first_start::remove_initial_password(&caller.state.policy.initial_password_file);
+    }
+    Ok(user)
+}
+
+/// Removes an account with everything that is its own.
+///
+/// # Errors
+/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] for a restricted key on an administrator's account,
+/// [`ServiceError::Invalid`] for the last administrator.
+pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), ServiceError> {
+    let caller = &administrator.0;
+    let rights = Rights::of(caller);
+    let has_ended_initial_password = caller
+        .write(Action::DestroyUser, move |txn, _| {
+            let user = txn.user(id)?.ok_or(ServiceError::NotFound)?;
+            rights.touch(&user)?;
+            if is_last_administrator(txn, &user)? {
+                return Err(ServiceError::Invalid(Violations::one("is_admin", Problem::Frozen, None)));
+            }
+            txn.remove_user(&user)?;
+            Ok((end_initial_password(txn, id)?, AffectedResource::from(&user)))
+        })
+        .await?;
+    if has_ended_initial_password {
+        first_start::remove_initial_password(&caller.state.policy.initial_password_file);
+    }
+    Ok(())
+}
+
+/// Refuses what is not worth a write, or the hash of a new password. What else may be wrong is known in the commit alone, once
+/// the caller is confirmed. The caller's own account is not read once more.
+fn refuse_early(
+    caller: &Caller,
+    id: Id,
+    submitted: &Submitted<UserChange>,
+    rights: &Rights,
+) -> Result<(), ServiceError> {
+    let target = if id == caller.user.id { Arc::clone(&caller.user) } else { Arc::new(show(caller, id)?) };
+    rights.permit(&caller.user, &target, submitted)?;
+    if changes_password(submitted) {
+        let conflicts = conflicts(caller.store(), Some(&target), &submitted.change)?;
+        refuse_invalid(submitted.violations.clone().and(conflicts))?;
+    }
+    Ok(())
+}
+
+/// Whether the change gives a new account what a restricted key may not give.
+fn is_privileged(change: &UserChange) -> bool {
+    let is_root = |id: &Change<Option<SystemId>>| id.value() == Some(&Some(SystemId::ROOT));
+    change.is_admin.value() == Some(&true) || is_root(&change.user_id) || is_root(&change.group_id)
+}
+
+/// What forbids a change that is valid by itself: a password that is the user name, the user name of another account, the
+/// role of the last administrator. `target` is `None` for a new account.
+fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> Result<Violations, StoreError> {
+    let mut violations = Violations::none();
+    let username = change.username.value().or(target.map(|target| &target.username));
+    if let (Some(password), Some(username)) = (change.password.value(), username)
+        && password.is_username(username)
+    {
+        violations.add("password", Problem::Invalid, None);
+    }
+    if let Some(username) = change.username.value()
+        && is_taken(rows, target, username)?
+    {
+        violations.add("username", Problem::Taken, Some(username.as_str().to_owned()));
+    }
+    if let Some(target) = target
+        && change.is_admin.value() == Some(&false)
+        && is_last_administrator(rows, target)?
+    {
+        violations.add("is_admin", Problem::Frozen, None);
+    }
+    Ok(violations)
+}
+
+/// Whether another account has that name. The target's own name is not looked up.
+fn is_taken(rows: &impl Tables, target: Option<&User>, username: &Username) -> Result<bool, StoreError> {
+    let folded = username.folded();
+    let is_own = target.is_some_and(|target| target.username.folded() == folded);
+    Ok(!is_own && rows.user_by_username(&folded)?.is_some())
+}
+
+async fn hashed(caller: &Caller, password: &NewPassword) -> Result<PasswordHash, ServiceError> {
+    let requester = HashRequester::signed_in(caller.address);
+    Ok(caller.state.authenticator.hasher.hash(requester, password.as_presented()).await?)
+}
+
+fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestamp) -> Result<User, ServiceError> {
+    let user = User {
+        id: txn.next_id(Sequence::Users)?,
+        username: new.username,
+        password,
+        email: new.email,
+        user_id: new.user_id,
+        group_id: new.group_id,
+        is_admin: new.is_admin,
+        created_at: now,
+        updated_at: now,
+    };
+    txn.put(&user).map_err(taken("username", user.username.as_str()))?;
+    Ok(user)
+}
+
+/// Replaces the account with the changed one. The flag is whether that has ended the first start's random password.
+fn replace(
+    txn: &mut Txn<'_>,
+    target: &User,
+    change: UserChange,
+    password: Option<PasswordHash>,
+    now: Timestamp,
+) -> Result<(User, bool), ServiceError> {
+    let mut user = change.applied_to(target);
+    let changes_password = password.is_some();
+    user.password = password.unwrap_or(user.password);
+    if user == *target {
+        return Ok((user, false));
+    }
+    user.updated_at = now;
+    txn.put(&user).map_err(taken("username", user.username.as_str()))?;
+    if !changes_password {
+        return Ok((user, false));
+    }
+    txn.remove_owned::<Session>(user.id)?;
+    let has_ended = end_initial_password(txn, user.id)?;
+    Ok((user, has_ended))
+}
+
+/// The account with the attributes that differ, as the audit log records them: user name and role with their new values, of
+/// the others the name alone.
+fn diff(old: &User, new: &User) -> AffectedResource {
+    let name = || format!("username = {}", new.username.as_str());
+    let role = || format!("is_admin = {}", new.is_admin);
+    let changes = [
+        (old.username != new.username).then(name),
+        (old.password != new.password).then(|| "password".to_owned()),
+        (old.email != new.email).then(|| "email".to_owned()),
+        (old.user_id != new.user_id).then(|| "user_id".to_owned()),
+        (old.group_id != new.group_id).then(|| "group_id".to_owned()),
+        (old.is_admin != new.is_admin).then(role),
+    ];
+    AffectedResource::from(old).with(changes.into_iter().flatten().collect())
+}
+
+fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreError> {
+    Ok(user.is_admin && id_set::count(rows, IdSet::Administrators)? == 1)
+}
+
+/// Notes that this account no longer has the first start's random password, and returns whether it had.
+fn end_initial_password(txn: &mut Txn<'_>, id: Id) -> Result<bool, StoreError> {
+    let had = txn.initial_administrator()? == Some(id);
+    if had {
+        txn.set_initial_administrator(None);
+    }
+    Ok(had)
+}
+
+/// Whether the caller is the account itself, or an administrator.
+#[must_use]
+pub fn is_self_or_administrator(caller: &Caller, id: Option<Id>) -> bool {
+    caller.user.is_admin || id == Some(caller.user.id)
+}
