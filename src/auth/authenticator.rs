@@ -60,10 +60,10 @@ impl Authenticator {
         }
     }
 
-    /// Finds out who shows these `Authorization` headers.
+    /// The identity that these `Authorization` headers prove.
     ///
     /// # Errors
-    /// [`AuthError`] if there is not one of them, if it is not good, or cannot be checked now.
+    /// [`AuthError`] unless there is exactly one, which is valid and can be checked now.
     pub async fn authenticate<'a>(
         self: &Arc<Self>,
         headers: impl Iterator<Item = &'a [u8]> + Clone,
@@ -74,7 +74,7 @@ impl Authenticator {
         let now = self.clock.now();
         let fingerprint = only.map(|header| self.caller_cache.fingerprint(header, address));
         if let Some(entry) = fingerprint.and_then(caller_cache::entry)
-            && entry.is_good(self.store.owner_version(entry.user.id), now)
+            && entry.is_valid(self.store.owner_version(entry.user.id), now)
         {
             if matches!(entry.authentication, Authentication::Password) {
                 self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
@@ -87,20 +87,20 @@ impl Authenticator {
         if let Some((fingerprint, version)) = fingerprint.zip(read_guard.version(user.id)) {
             let entry =
                 Entry { version, user: Arc::clone(&user), authentication: authentication.clone(), ends, since: now };
-            caller_cache::keep(fingerprint, entry);
+            caller_cache::insert(fingerprint, entry);
         }
         Ok(Identity { user, authentication, address })
     }
 
-    /// Whose the credential is, and when it ends by itself.
+    /// The user of the credential, and when it expires.
     async fn identify(
         self: &Arc<Self>,
-        shown: Credential,
+        presented: Credential,
         address: IpAddr,
     ) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
-        match shown {
+        match presented {
             Credential::Basic(username, password) => {
-                // Boxed, because it is ten times as large as all else that a request has to keep.
+                // Boxed, because it is ten times as large as the rest of a request's state.
                 let user = Box::pin(self.by_password(&username, &password, address)).await?;
                 Ok((user, Authentication::Password, None))
             }
@@ -109,7 +109,7 @@ impl Authenticator {
         }
     }
 
-    /// The user of that name, in whatever case it is written.
+    /// The user of that name, in any case.
     ///
     /// # Errors
     /// [`AuthError::Store`] if the store cannot be read.
@@ -157,13 +157,13 @@ impl Authenticator {
         user.ok_or(REFUSED)
     }
 
-    /// Passes unless tries of a password for that account from there have to wait.
+    /// Refuses an attempt at the account from that address while it is locked out.
     fn check(&self, action: Action, username: &str, address: IpAddr) -> Result<(), AuthError> {
-        self.throttle.check(username, address).inspect_err(|_| self.tell_wait(action, username, address))
+        self.throttle.check(username, address).inspect_err(|_| self.record_wait(action, username, address))
     }
 
-    /// Has the audit log tell of a password that is not looked at, because its try has to wait.
-    fn tell_wait(&self, action: Action, username: &str, address: IpAddr) {
+    /// Records an attempt that is refused without a look at its password.
+    fn record_wait(&self, action: Action, username: &str, address: IpAddr) {
         let account = Some(self.audit.unknown(username));
         let actor = Actor { account, method: AuthMethod::Password, address: Some(address) };
         self.audit.had_to_wait(self.clock.now(), actor, action, Username::parse(username).ok());
@@ -182,7 +182,7 @@ impl Authenticator {
         let begun = self.throttle.begin(username, user.map(|user| user.id), address).await;
         let attempt = begun.inspect_err(|error| {
             if matches!(error, AuthError::Throttled { .. }) {
-                self.tell_wait(action, username, address);
+                self.record_wait(action, username, address);
             }
         })?;
         // The text of a name that no account has is not kept.
@@ -220,11 +220,11 @@ impl Authenticator {
         Ok((self.owner(api_key.owner)?, Authentication::ApiKey(Arc::new(api_key)), ends))
     }
 
-    /// Counts a key that nobody has, and has the audit log tell of it.
+    /// Counts and records an unknown API key.
     fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
         let (now, action) = (self.clock.now(), Action::CheckCredential);
         let actor = Actor { account: None, method: AuthMethod::ApiKey(None), address: Some(address) };
-        // A program that goes on with a key that was good once does not guess.
+        // A program that still uses a key that was issued once does not guess.
         let counted = if self.api_keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
         match &counted {
             Ok(()) => self.audit.refused(now, actor, action),

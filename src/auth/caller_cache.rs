@@ -1,8 +1,7 @@
-//! Callers found out lately, so that the next request of theirs need not find out again who is asking.
+//! Recently authenticated callers, so that the next request with the same credential is not authenticated from scratch.
 //!
-//! An entry is good while nothing has changed that it rests on, which the store's mark of its owner tells: a request that
-//! begins after the answer to a sign-out, a deletion or any loss of rights finds the mark moved and the entry worth
-//! nothing. Each thread has entries of its own, so that reading one takes no lock. They are found by a keyed hash of the
+//! An entry is valid while the store's version of its owner is the same. A request that begins after the answer to a sign-out,
+//! a deletion or any loss of rights finds another version, and the entry invalid. Each thread has entries of its own, so that reading one takes no lock. They are found by a keyed hash of the
 //! `Authorization` header and the address: no credential is kept.
 
 use std::{cell::RefCell, collections::HashMap, hash::Hasher, mem, net::IpAddr, sync::Arc};
@@ -17,32 +16,32 @@ use crate::{
     store::Version,
 };
 
-/// How many entries a thread has at most are twice as many: those of lately, and those of before.
+/// The maximum number of entries in each of a thread's two generations, the recent one and the previous one.
 const MAX_RECENT: usize = 2048;
-/// How long an entry lasts at most, so that a password is verified again some time.
+/// The maximum age of an entry, so that a password is verified again from time to time.
 const LIFETIME_MILLIS: u64 = 60_000;
 
-/// Finds entries of one authenticator.
+/// The entries of one authenticator, found by hashes under a key of its own.
 pub(super) struct CallerCache {
     key: [u8; 16],
 }
 
-/// By what an entry is found.
+/// The key of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u128);
 
-/// Somebody whose credential was good.
+/// An authenticated user.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// The mark of the owner's rows before they were read.
+    /// The version of the owner's rows, taken before they were read.
     pub(super) version: Version,
     /// The account.
     pub(super) user: Arc<User>,
-    /// By what they came in.
+    /// The credential.
     pub(super) authentication: Authentication,
     /// When the session or the key ends, if it does.
     pub(super) ends: Option<Timestamp>,
-    /// When this was found out.
+    /// When the credential was verified.
     pub(super) since: Timestamp,
 }
 
@@ -61,7 +60,7 @@ impl CallerCache {
         Self { key: random_bytes() }
     }
 
-    /// By what an entry for this header from that address is found.
+    /// The fingerprint of this header from that address.
     pub(super) fn fingerprint(&self, authorization: &[u8], address: IpAddr) -> Fingerprint {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write(&octets(address));
@@ -71,15 +70,15 @@ impl CallerCache {
 }
 
 impl Entry {
-    /// Whether it is still good, `version` being the mark of its owner now.
-    pub(super) fn is_good(&self, version: Version, now: Timestamp) -> bool {
+    /// Whether it is still valid, given the current version of its owner.
+    pub(super) fn is_valid(&self, version: Version, now: Timestamp) -> bool {
         self.version == version
             && self.ends.is_none_or(|ends| now < ends)
             && now.as_millis() < self.since.as_millis().saturating_add(LIFETIME_MILLIS)
     }
 }
 
-/// The entry of that fingerprint, good or not.
+/// The entry of that fingerprint, valid or not.
 pub(super) fn entry(fingerprint: Fingerprint) -> Option<Entry> {
     ENTRIES.with_borrow_mut(|entries| {
         if let Some(entry) = entries.recent.get(&fingerprint) {
@@ -91,8 +90,8 @@ pub(super) fn entry(fingerprint: Fingerprint) -> Option<Entry> {
     })
 }
 
-/// Keeps an entry.
-pub(super) fn keep(fingerprint: Fingerprint, entry: Entry) {
+/// Inserts an entry.
+pub(super) fn insert(fingerprint: Fingerprint, entry: Entry) {
     ENTRIES.with_borrow_mut(|entries| entries.insert(fingerprint, entry));
 }
 

@@ -1,4 +1,4 @@
-//! What an `Authorization` header says.
+//! The credential in an `Authorization` header.
 
 use base64::{
     Engine as _, alphabet,
@@ -9,34 +9,34 @@ use zeroize::Zeroizing;
 use super::{AuthError, Challenge, PresentedKey, key};
 use crate::{domain::PresentedPassword, secret::Secret};
 
-/// Clients differ in whether they pad.
+/// Some clients pad and some do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Longer tokens are refused unread; ours have some 300 characters.
+/// The maximum length of a token; ours have some 300 characters.
 const MAX_TOKEN: usize = 4096;
 
-/// What somebody shows to say who they are; nothing of it is checked yet.
+/// A credential as a client presents it; nothing of it is verified yet.
 #[derive(Debug)]
 pub enum Credential {
     /// A user name, as it was given, and a password.
     Basic(String, PresentedPassword),
     /// An API key with a right checksum.
     ApiKey(PresentedKey),
-    /// Something with two dots.
+    /// A token with two dots, as a JWT has them.
     SessionToken(Secret<String>),
 }
 
 impl Credential {
-    /// Whether the header says that a user name and a password come with it.
+    /// Whether the header is one of HTTP Basic.
     #[must_use]
     pub fn is_basic(header: &[u8]) -> bool {
         split_scheme(header).0.eq_ignore_ascii_case(b"basic")
     }
 
-    /// Reads all `Authorization` headers of a request.
+    /// Parses all `Authorization` headers of a request.
     ///
     /// # Errors
     /// [`AuthError::Refused`] if there is none, more than one, or one that cannot be right.
@@ -107,16 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn the_challenge_fits_what_came() {
+    fn the_challenge_asks_for_the_kind_of_credential_that_was_refused() {
         assert_eq!(refusal(&[]), Some(Challenge::Any));
         for broken in ["Basic", "basic ", "Basic !", "Basic YQ==", "BASIC Og==", "Basic OnB3", "Basic YTo="] {
             assert_eq!(refusal(&[broken.as_bytes()]), Some(Challenge::Basic), "{broken}");
         }
-        for broken in ["", "Bearer", "Bearer x", "Digest a.b.c", "a.b", "Bearer a.b.c.d", "Bearer a.b.c d", "lodge_x"] {
-            assert!(
-                matches!(refusal(&[broken.as_bytes()]), Some(Challenge::Bearer)) || broken == "Bearer a.b.c d",
-                "{broken}"
-            );
+        for broken in ["", "Bearer", "Bearer x", "Digest a.b.c", "a.b", "Bearer a.b.c.d", "lodge_x"] {
+            assert_eq!(refusal(&[broken.as_bytes()]), Some(Challenge::Bearer), "{broken}");
         }
     }
 

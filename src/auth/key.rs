@@ -1,7 +1,7 @@
-//! API keys: how one is made, read and recognised.
+//! API keys: how one is issued, parsed and recognised.
 //!
 //! A key is `lodge_` and 70 URL-safe characters: base64url of a 16-byte identifier, a 32-byte secret part and the CRC-32
-//! of both, by which a mistyped key is told apart without a look-up. The secret part is HMAC-SHA-256 of the identifier
+//! of both, by which a mistyped key is refused without a look-up. The secret part is HMAC-SHA-256 of the identifier
 //! under a key derived from the server's secret, so the store holds nothing that the key can be computed from.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -14,7 +14,7 @@ use crate::{
     secret::{Purpose, RootSecret, Secret},
 };
 
-/// What every key begins with, so that scanners find leaked ones.
+/// The prefix of every key, by which secret scanners find leaked ones.
 pub(super) const PREFIX: &str = "lodge_";
 
 const IDENTIFIED: usize = 16 + 32;
@@ -30,7 +30,7 @@ impl KeyText {
         self.0.expose()
     }
 
-    /// By which the key is found.
+    /// The digest under which the key is stored.
     #[must_use]
     pub fn digest(&self) -> KeyDigest {
         digest_of(self.expose())
@@ -46,7 +46,7 @@ impl KeyText {
     }
 }
 
-/// A key that somebody shows; its checksum is right.
+/// A key that a client presents; its checksum is right.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedKey {
     identifier: Uuid,
@@ -54,7 +54,7 @@ pub struct PresentedKey {
 }
 
 impl PresentedKey {
-    /// Reads a key; `None` if it has a wrong form or checksum.
+    /// Parses a key; `None` if its form or checksum is wrong.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
@@ -64,14 +64,14 @@ impl PresentedKey {
         is_well_typed.then(|| Self { identifier, digest: digest_of(text) })
     }
 
-    /// By which the key is looked up.
+    /// The digest under which the key is looked up.
     #[must_use]
     pub fn digest(&self) -> KeyDigest {
         self.digest
     }
 }
 
-/// Makes keys, and makes them again from what is stored.
+/// Issues keys, and derives them again from what is stored.
 pub struct ApiKeyIssuer(hmac::Key);
 
 impl ApiKeyIssuer {
@@ -101,18 +101,18 @@ impl ApiKeyIssuer {
         KeyText(Secret::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))))
     }
 
-    /// Whether the key was made here once, whatever has become of it.
+    /// Whether the key was issued here, even if it has been removed since.
     pub(super) fn was_issued(&self, key: &PresentedKey) -> bool {
         self.key(key.identifier).digest() == key.digest
     }
 
-    /// The stored key in the clear, unless it was made under another secret.
+    /// The stored key in the clear, unless it was issued under another secret.
     fn reveal(&self, api_key: &ApiKey) -> Option<KeyText> {
         Some(self.key(api_key.identifier)).filter(|key| key.digest() == api_key.digest)
     }
 }
 
-/// The key as it is shown to who must not see it: the prefix, eight `*` and the last four characters.
+/// The key as it is shown to those who must not see it: the prefix, eight `*` and the last four characters.
 fn masked(api_key: &ApiKey) -> String {
     format!("{PREFIX}********{}", String::from_utf8_lossy(&api_key.last_four))
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_again_from_its_identifier_and_the_secret_alone() {
+    fn a_key_is_derived_again_from_its_identifier_and_the_secret_alone() {
         let key = key_of([1; 32]);
         assert_eq!(key.expose(), key_of([1; 32]).expose());
         assert_ne!(key.expose(), key_of([2; 32]).expose());
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_single_mistyped_character_is_noticed() {
+    fn every_single_mistyped_character_is_detected() {
         let key = key_of([1; 32]).expose().to_owned();
         for position in 0..key.len() {
             for replacement in ['a', 'B', '7', '-', '_'] {

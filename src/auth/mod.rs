@@ -26,31 +26,31 @@ pub use self::{
 };
 use crate::store::StoreError;
 
-/// Which credentials a refusal asks for.
+/// The credentials that a refusal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// None came: any will do.
+    /// Any: the request had none.
     Any,
     /// A user name and password came.
     Basic,
-    /// A token came, or this is what a browser page shall be told.
+    /// A token: the request had one, or came from a sign-in form, where a browser must not ask by itself.
     Bearer,
 }
 
-/// Nobody was let in.
+/// Why a request is not authenticated.
 #[derive(Clone, Debug, Error)]
 pub enum AuthError {
-    /// The credential is missing, wrong, or no longer good. Which one stays unsaid.
+    /// The credential is missing, wrong or no longer valid; which one is not disclosed.
     #[error("the credential is refused")]
     Refused(Challenge),
-    /// Too many tries have failed; one more is admitted later.
-    #[error("too many tries have failed")]
+    /// Too many attempts have failed; the next one is admitted later.
+    #[error("too many attempts have failed")]
     Throttled {
         /// In how many seconds, rounded up.
         retry_after_secs: u64,
     },
-    /// Too many passwords are being checked.
-    #[error("too many passwords are being checked")]
+    /// Too many passwords are waiting to be verified.
+    #[error("too many passwords are waiting to be verified")]
     Busy,
     /// The store cannot be read.
     #[error(transparent)]

@@ -11,18 +11,18 @@ use crate::{
     secret::{Purpose, RootSecret, Secret},
 };
 
-/// What a token says. Times are whole seconds since 1970; every member has this type or the token is refused.
+/// The claims of a token. Times are whole seconds since 1970. A token with a member of another type is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The user's id in decimal digits.
     pub sub: String,
     /// The session.
     pub jti: Uuid,
-    /// When it was made; compared with nothing, because clocks step.
+    /// When it was issued; compared with nothing, because clocks are set back.
     pub iat: u64,
-    /// When it is over.
+    /// When it expires: it is refused from that second on.
     pub exp: u64,
-    /// From when on it is good, if it says so; ours do not.
+    /// When it becomes valid; our tokens have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
 }
@@ -60,7 +60,7 @@ impl SessionTokens {
         self.sign(&Claims { sub, jti: session.jti, iat: now.as_secs(), exp, nbf: None })
     }
 
-    /// A token that says this.
+    /// The token with these claims.
     ///
     /// # Panics
     /// Never: claims can be written as JSON and signed.
@@ -70,7 +70,7 @@ impl SessionTokens {
         Secret::new(token.expect("claims can be written as JSON and signed"))
     }
 
-    /// Whose session the token names, if it is ours and its time is not over; the session itself is yet to be looked up.
+    /// The owner and the `jti` of the session, if the token is ours and has not expired. The caller looks the session up.
     #[must_use]
     pub fn read(&self, token: &str, now: Timestamp) -> Option<(Id, Uuid)> {
         let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_until_the_second_of_its_end() {
+    fn a_token_is_valid_until_the_second_of_its_expiry() {
         let hs256 = Header::new(Algorithm::HS256);
         assert!(reads(&hs256, &claims(|_| {})));
         assert!(!reads(&hs256, &claims(|claims| claims["exp"] = json!(1000))));

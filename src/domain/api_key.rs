@@ -15,17 +15,17 @@ pub struct ApiKey {
     pub owner: Id,
     /// What the key is derived from, together with the server's secret.
     pub identifier: Uuid,
-    /// SHA-256 of the key, by which it is found.
+    /// SHA-256 of the key, the index under which it is found.
     pub digest: KeyDigest,
-    /// The key's last four characters, to recognise it by.
+    /// The key's last four characters, which its owner recognises it by.
     pub last_four: [u8; 4],
     /// Its name.
     pub name: Option<ApiKeyName>,
     /// What it may do.
     pub scopes: Scopes,
-    /// The key that made it, if a key did.
+    /// The key by which it was made, if it was made by one.
     pub made_by: Option<Id>,
-    /// When it ends, if it does: no later than the key that made it.
+    /// When it ends, if it does: no later than the key by which it was made.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -75,10 +75,10 @@ pub struct KeyDigest(pub [u8; 32]);
 pub struct ApiKeyName(String);
 
 impl ApiKeyName {
-    /// How many characters it has at most.
+    /// The maximum number of characters.
     pub const MAX: usize = 255;
 
-    /// Reads the name of a key.
+    /// Parses the name of a key.
     ///
     /// # Errors
     /// `too_long` or `invalid`.

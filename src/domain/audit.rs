@@ -1,4 +1,4 @@
-//! What the audit log says of one event.
+//! The events that the audit log records.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{ApiKey, Configuration, Id, Session, User};
 use crate::clock::Timestamp;
 
-/// One event in the audit log, with its place in the log's chain.
+/// One entry of the audit log: an event, and its place in the log's chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// Counts the entries from 1 up, without gaps.
@@ -32,26 +32,26 @@ pub struct Event {
     pub action: Action,
     /// Whether it was done.
     pub outcome: Outcome,
-    /// To what, and how; never with a secret or a configuration's value.
+    /// The record that was affected, and how; never with a secret or a configuration's value.
     pub subject: AffectedResource,
-    /// How often, where several alike are told as one.
+    /// How many equal events the entry stands for.
     pub count: u64,
 }
 
-/// Whether something was done. What is once in this list keeps its place.
+/// How an action ended. Variants keep their places: the store encodes them by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
-    /// It was.
+    /// It was done.
     Done,
-    /// It was not: the credential was wrong.
+    /// It was refused: the credential is wrong.
     Refused,
-    /// It was not: so many tries had failed that the credential was not even looked at.
+    /// It was refused without a look at the credential, because too many attempts had failed.
     HadToWait,
 }
 
-/// Everything that the log tells of, each named as a scope is. What is once in this list keeps its place.
+/// The actions that the log records, each named as a scope is. Variants keep their places: the store encodes them by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "their names say all")]
+#[expect(missing_docs, reason = "their names are their documentation")]
 pub enum Action {
     SignIn,
     SignOut,
@@ -109,24 +109,24 @@ impl Action {
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Actor {
-    /// The account, if it is about one.
+    /// The account, if there is one.
     pub account: Option<Account>,
-    /// By what credential.
+    /// The kind of credential.
     pub method: AuthMethod,
-    /// From where, if it came over the network.
+    /// The client's address, if the request came over the network.
     pub address: Option<IpAddr>,
 }
 
-/// An account, as far as it is one.
+/// The account of an actor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Account {
-    /// An account with its name at that time.
+    /// An existing account: id, and name at that time.
     Known(Id, String),
     /// A keyed hash of a name that no account has: people type passwords into the wrong field.
     Unknown([u8; 16]),
 }
 
-/// By what somebody came in.
+/// The credential of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AuthMethod {
     /// A user name and a password.
@@ -135,22 +135,22 @@ pub enum AuthMethod {
     Session(Uuid),
     /// The API key of that id, `None` for one that does not exist.
     ApiKey(Option<Id>),
-    /// A command or the local door, as that user of the operating system.
+    /// None: a local command, run by that user of the operating system.
     Local(u32),
-    /// Nobody: the server did it by itself.
+    /// None: the server acted by itself.
     Server,
 }
 
-/// What was done something to, and in a few words how.
+/// The record that an action affected, and in a few words how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AffectedResource {
-    /// A record.
+    /// The record, if there is one.
     pub target: Option<Target>,
-    /// Which members were changed, which settings were in force.
+    /// The attributes that were changed, or the settings in force.
     pub details: Vec<String>,
 }
 
-/// A record, as it can be told of once it is gone.
+/// A record, identified in a way that outlives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// An account: id and name.
@@ -167,7 +167,7 @@ impl Actor {
     /// The server itself.
     pub const SERVER: Self = Self { account: None, method: AuthMethod::Server, address: None };
 
-    /// A user of the operating system on this machine.
+    /// A local command, run by that user of the operating system.
     #[must_use]
     pub fn local(uid: u32) -> Self {
         Self { account: None, method: AuthMethod::Local(uid), address: None }
@@ -183,7 +183,7 @@ impl Account {
 }
 
 impl AffectedResource {
-    /// Nothing in particular, with these details.
+    /// No record, with these details.
     #[must_use]
     pub fn details(details: Vec<String>) -> Self {
         Self { target: None, details }

@@ -69,10 +69,10 @@ impl Submitted<ConfigurationChange> {
 pub struct ConfigurationKey(String);
 
 impl ConfigurationKey {
-    /// How many characters it has at most.
+    /// The maximum number of characters.
     pub const MAX: usize = 255;
 
-    /// Reads the name of a setting.
+    /// Parses the name of a setting.
     ///
     /// # Errors
     /// `blank`, `too_long` or `invalid`.
@@ -97,10 +97,10 @@ impl ConfigurationKey {
 pub struct ConfigurationValue(String);
 
 impl ConfigurationValue {
-    /// How many bytes of UTF-8 it has at most.
+    /// The maximum number of bytes in UTF-8.
     pub const MAX_BYTES: usize = 64 * 1024;
 
-    /// Reads the value of a setting.
+    /// Parses the value of a setting.
     ///
     /// # Errors
     /// `too_long`, counted in bytes.
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_not_empty_nor_long_nor_controlling() {
+    fn a_key_is_neither_empty_nor_too_long_and_has_no_control_characters() {
         assert!(ConfigurationKey::parse(&"é".repeat(255)).is_ok());
         assert_eq!(ConfigurationKey::parse(""), Err(Problem::Blank));
         assert_eq!(ConfigurationKey::parse(&"é".repeat(256)), Err(Problem::TooLong(255)));

@@ -15,13 +15,13 @@ impl Id {
     /// The last id that any collection can have.
     pub const LAST: Self = Self((1 << 31) - 1);
 
-    /// The id of that number, if it is one.
+    /// The id of that number; `None` out of bounds.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
         (Self::FIRST.0..=Self::LAST.0).contains(&number).then_some(Self(number))
     }
 
-    /// Reads an id as the API writes it: decimal digits without sign or leading zero.
+    /// Parses an id as the API writes it: decimal digits without sign or leading zero.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.starts_with(|first: char| matches!(first, '1'..='9'));

@@ -1,4 +1,4 @@
-//! Values that cannot be wrong: parsed once at the edge, believed everywhere else. No I/O.
+//! Values that cannot be wrong: parsed once at the edge, trusted everywhere else. No I/O.
 
 mod api_key;
 mod audit;
@@ -26,10 +26,10 @@ pub use session::Session;
 pub use user::{Email, NewUser, PasswordHash, SystemId, User, UserChange, Username};
 pub use violations::{Problem, Violation, Violations};
 
-/// What a parser says of a text: the value, or the problem with it.
+/// The result of a parser: the value, or the problem with its input.
 pub type Parsed<T> = Result<T, Problem>;
 
-/// Refuses texts with more characters (code points) than that.
-fn at_most_characters(text: &str, most: usize) -> Parsed<()> {
-    if text.chars().count() > most { Err(Problem::TooLong(most)) } else { Ok(()) }
+/// Refuses a text with more than `max` characters (code points).
+fn at_most_characters(text: &str, max: usize) -> Parsed<()> {
+    if text.chars().count() > max { Err(Problem::TooLong(max)) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Where a client is, as far as one client can be told from another.
+//! The network of a client, the smallest unit by which clients are distinguished.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// An IPv4 address, or the /64 that an IPv6 address is in: whoever has one address of a /64 has all of them.
+/// An IPv4 address, or the /64 that an IPv6 address is in: who has one address of a /64 has all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(IpAddr);
 
@@ -21,7 +21,7 @@ impl Network {
         }
     }
 
-    /// Reads an address, or a network as it is shown.
+    /// Parses an address, or a network as it is displayed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_suffix("/64") {
@@ -31,7 +31,7 @@ impl Network {
     }
 }
 
-/// An address as 16 bytes, of which no two addresses have the same.
+/// The address as 16 bytes, different for each address.
 #[must_use]
 pub fn octets(address: IpAddr) -> [u8; 16] {
     match address {

@@ -1,21 +1,21 @@
-//! Which part of a list is wanted.
+//! The part of a list that a request asks for.
 
 /// A window on a list in ascending order of id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
-    /// How many items at most, 0 to [`Page::MAX`].
+    /// The maximum number of items, 0 to [`Page::MAX`].
     pub limit: usize,
-    /// How many items come before the first one.
+    /// The number of items before the first one.
     pub offset: u64,
 }
 
 impl Page {
-    /// How many items a page has unless told otherwise.
+    /// The limit of a request that gives none.
     pub const DEFAULT: usize = 100;
-    /// How many items a page has at most.
+    /// The maximum limit.
     pub const MAX: usize = 1000;
 
-    /// The page that was asked for; a limit above the most is the most.
+    /// The page of that limit and offset; a limit above [`Page::MAX`] is lowered to it.
     #[must_use]
     pub fn new(limit: Option<u64>, offset: Option<u64>) -> Self {
         let limit = limit.map_or(Self::DEFAULT, |limit| usize::try_from(limit).unwrap_or(Self::MAX).min(Self::MAX));

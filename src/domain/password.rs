@@ -1,4 +1,4 @@
-//! Passwords in the clear, which live as short as a request does.
+//! Passwords in the clear, which live no longer than a request.
 
 use passwords::analyzer::is_common_password;
 use unicode_normalization::UnicodeNormalization;
@@ -7,15 +7,15 @@ use zeroize::Zeroizing;
 use super::{Parsed, Problem, Username};
 use crate::secret::Secret;
 
-/// How many bytes of UTF-8 a password has at most.
+/// The maximum length of a password, in bytes of UTF-8.
 const MAX_BYTES: usize = 1024;
 
-/// A password that somebody shows to prove who they are, normalised to NFC (RFC 8265).
+/// A password that a client presents as its credential, normalised to NFC (RFC 8265).
 #[derive(Clone, Debug)]
 pub struct PresentedPassword(Secret<String>);
 
 impl PresentedPassword {
-    /// The password, unless no account can have it: an empty one, one with control characters or more than 1,024 bytes.
+    /// The password; `None` for one that no account can have: empty, with control characters or of more than 1,024 bytes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let normalized = normalized(text);
@@ -33,16 +33,16 @@ impl PresentedPassword {
     }
 }
 
-/// A password that an account may get: see NIST SP 800-63B, section 5.1.1.2.
+/// A password that an account may be given (NIST SP 800-63B, section 5.1.1.2).
 #[derive(Clone, Debug)]
 pub struct NewPassword(PresentedPassword);
 
 impl NewPassword {
-    /// Reads a new password; `shortest` is how many bytes it has at least.
+    /// Parses a new password of at least `min_bytes` bytes.
     ///
     /// # Errors
     /// `blank`, `too_short` and `too_long` in bytes, or `invalid` for one with control characters or in common use.
-    pub fn parse(text: &str, shortest: usize) -> Parsed<Self> {
+    pub fn parse(text: &str, min_bytes: usize) -> Parsed<Self> {
         if text.is_empty() {
             return Err(Problem::Blank);
         }
@@ -50,8 +50,8 @@ impl NewPassword {
         if text.len().max(normalized.len()) > MAX_BYTES {
             return Err(Problem::TooLong(MAX_BYTES));
         }
-        if normalized.len() < shortest {
-            return Err(Problem::TooShort(shortest));
+        if normalized.len() < min_bytes {
+            return Err(Problem::TooShort(min_bytes));
         }
         let folded = Zeroizing::new(normalized.to_lowercase());
         if is_common_password(normalized.as_str()) || is_common_password(folded.as_str()) {
@@ -60,7 +60,7 @@ impl NewPassword {
         PresentedPassword::parse(text).map(Self).ok_or(Problem::Invalid)
     }
 
-    /// Whether it is the user name, which is as good as no password.
+    /// Whether it is the user name, in any case: as good as no password.
     #[must_use]
     pub fn is_username(&self, username: &Username) -> bool {
         self.0.0.expose().to_lowercase() == username.folded()

@@ -14,10 +14,10 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// How many characters each half has at most.
+    /// The maximum number of characters of each half.
     pub const MAX: usize = 64;
 
-    /// Reads a scope; what it names need not be known here.
+    /// Parses a scope; it may name a controller or action that this server does not have.
     ///
     /// # Errors
     /// `invalid` unless each half is `*` or `[a-z][a-z0-9_]*` of at most 64 characters.
@@ -65,7 +65,7 @@ impl fmt::Display for Scope {
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// How many scopes a request may list.
+    /// The maximum number of scopes that a request may list.
     pub const MAX: usize = 256;
 
     /// The scopes, duplicates merged.
@@ -147,12 +147,12 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_covered_by_a_wildcard_alone() {
-        let narrow = scopes(&[("users", "index"), ("users", "show")]);
-        assert!(!narrow.cover(&scopes(&[("users", "*")])));
-        assert!(scopes(&[("users", "*")]).cover(&narrow));
+        let restricted = scopes(&[("users", "index"), ("users", "show")]);
+        assert!(!restricted.cover(&scopes(&[("users", "*")])));
+        assert!(scopes(&[("users", "*")]).cover(&restricted));
         assert!(scopes(&[("*", "*")]).are_full_access());
         assert!(!scopes(&[("users", "*"), ("*", "index")]).are_full_access());
-        assert!(narrow.cover(&Scopes::default()));
+        assert!(restricted.cover(&Scopes::default()));
     }
 
     #[test]

@@ -14,13 +14,13 @@ pub struct User {
     pub id: Id,
     /// Its name, unique without regard to case.
     pub username: Username,
-    /// What its password is checked against.
+    /// The hash of its password.
     pub password: PasswordHash,
     /// Its e-mail address.
     pub email: Option<Email>,
-    /// The system user that it stands for.
+    /// The system user that it represents.
     pub user_id: Option<SystemId>,
-    /// The system group that it stands for.
+    /// The system group that it represents.
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
@@ -39,9 +39,9 @@ pub struct NewUser {
     pub password: NewPassword,
     /// The e-mail address.
     pub email: Option<Email>,
-    /// The system user that it stands for.
+    /// The system user that it represents.
     pub user_id: Option<SystemId>,
-    /// The system group that it stands for.
+    /// The system group that it represents.
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
@@ -110,10 +110,10 @@ impl Submitted<UserChange> {
 pub struct Username(String);
 
 impl Username {
-    /// How many characters it has at most.
+    /// The maximum number of characters.
     pub const MAX: usize = 64;
 
-    /// Reads a user name.
+    /// Parses a user name.
     ///
     /// # Errors
     /// `blank`, `too_long` or `invalid`.
@@ -138,7 +138,7 @@ impl Username {
         &self.0
     }
 
-    /// The name without its case; two names that fold alike are one.
+    /// The name in lower case: two names that fold alike are the same name.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
@@ -151,10 +151,10 @@ impl Username {
 pub struct Email(String);
 
 impl Email {
-    /// How many characters it has at most.
+    /// The maximum number of characters.
     pub const MAX: usize = 254;
 
-    /// Reads an e-mail address.
+    /// Parses an e-mail address.
     ///
     /// # Errors
     /// `too_long` or `invalid`.
@@ -163,8 +163,8 @@ impl Email {
         let sides_are_there = text
             .split_once('@')
             .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
-        let unseemly = |character: char| character.is_whitespace() || character.is_control();
-        if sides_are_there && !text.contains(unseemly) { Ok(Self(text.to_owned())) } else { Err(Problem::Invalid) }
+        let forbidden = |character: char| character.is_whitespace() || character.is_control();
+        if sides_are_there && !text.contains(forbidden) { Ok(Self(text.to_owned())) } else { Err(Problem::Invalid) }
     }
 
     /// The address.
@@ -185,7 +185,7 @@ impl SystemId {
     /// The uid or gid of the superuser.
     pub const ROOT: Self = Self(0);
 
-    /// Reads a uid or gid.
+    /// Parses a uid or gid.
     ///
     /// # Errors
     /// `greater_than_or_equal_to` or `less_than_or_equal_to`, with the bound.
@@ -204,13 +204,13 @@ impl SystemId {
     }
 }
 
-/// What a password is checked against: an scrypt hash as a PHC string.
+/// The hash of a password: scrypt, as a PHC string.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Takes a PHC string that this server made or stored.
+    /// Wraps a PHC string that this server has made or stored.
     #[must_use]
     pub fn new(phc: String) -> Self {
         Self(phc)

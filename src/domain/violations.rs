@@ -1,15 +1,15 @@
-//! What is wrong with a record, in the words of the API.
+//! What is wrong with a record, in the codes and sentences of the API.
 
-/// One thing that is wrong with one attribute.
+/// What is wrong with an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// It is required and empty.
+    /// It is required, and missing or empty.
     Blank,
-    /// It must not change now.
+    /// It must not be changed in this state.
     Frozen,
-    /// Another record has it.
+    /// Another record has the same value.
     Taken,
-    /// It is not of the right form.
+    /// It has the wrong form.
     Invalid,
     /// It has fewer than that many characters (bytes, for a password).
     TooShort(usize),
@@ -48,7 +48,7 @@ impl Problem {
     }
 }
 
-/// One entry of [`Violations`].
+/// A problem of one attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The attribute's name, `base` for the record as a whole.
@@ -64,7 +64,7 @@ pub struct Violation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
-/// The attributes of all records, in the order in which their violations are told.
+/// The attributes of all records, in the order in which their violations are reported.
 const ATTRIBUTES: [&str; 11] = [
     "base",
     "user_id",
@@ -80,13 +80,13 @@ const ATTRIBUTES: [&str; 11] = [
 ];
 
 impl Violations {
-    /// Nothing wrong so far.
+    /// No violation.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// One thing wrong.
+    /// A single violation.
     #[must_use]
     pub fn one(attribute: &'static str, problem: Problem, value: Option<String>) -> Self {
         let mut violations = Self::none();
@@ -94,20 +94,20 @@ impl Violations {
         violations
     }
 
-    /// Notes a problem; `value` is what was refused, and stays out for secrets.
+    /// Adds a violation; `value` is what was refused, `None` for secrets.
     pub fn add(&mut self, attribute: &'static str, problem: Problem, value: Option<String>) {
         self.insert(Violation { attribute, problem, value, unit: "characters" });
     }
 
-    /// Notes a problem with something that is measured in bytes.
+    /// Adds a violation of an attribute that is measured in bytes.
     pub fn add_in_bytes(&mut self, attribute: &'static str, problem: Problem) {
         self.insert(Violation { attribute, problem, value: None, unit: "bytes" });
     }
 
-    /// There are too many records of that kind already.
+    /// The violation of a limit on the number of such records.
     #[must_use]
-    pub fn too_many(records: &'static str, most: usize) -> Self {
-        Self(vec![Violation { attribute: "base", problem: Problem::TooLong(most), value: None, unit: records }])
+    pub fn too_many(records: &'static str, max: usize) -> Self {
+        Self(vec![Violation { attribute: "base", problem: Problem::TooLong(max), value: None, unit: records }])
     }
 
     /// These and the others.
@@ -123,19 +123,19 @@ impl Violations {
         self.iter().any(|violation| violation.attribute == attribute)
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is no violation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All entries, in the order of the attributes.
+    /// All violations, in the order of the attributes.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter()
     }
 
     fn insert(&mut self, violation: Violation) {
-        let position = self.0.partition_point(|present| rank(present.attribute) <= rank(violation.attribute));
+        let position = self.0.partition_point(|earlier| rank(earlier.attribute) <= rank(violation.attribute));
         self.0.insert(position, violation);
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn violations_are_told_in_the_order_of_the_attributes_and_in_the_words_of_rails() {
+    fn violations_are_reported_in_the_order_of_the_attributes_and_in_the_words_of_rails() {
         let mut violations = Violations::none();
         violations.add("is_admin", Problem::Frozen, None);
         violations.add_in_bytes("password", Problem::TooShort(8));

@@ -1,4 +1,4 @@
-//! The audit log, as administrators may see it.
+//! The audit log, as administrators read it.
 
 use super::{Administrator, ServiceError};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     store::{Slice, StoreError},
 };
 
-/// A page of the wanted entries that are still in the store.
+/// A page of the entries that match the filter and are still in the store.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
@@ -17,7 +17,7 @@ pub async fn index(
     page: Page,
 ) -> Result<Slice<AuditEntry>, ServiceError> {
     let store = administrator.0.store().clone();
-    // To look at each entry takes longer than other requests of the same thread should wait.
+    // It looks at each entry, which takes longer than other requests of the same thread should wait.
     let found = tokio::task::spawn_blocking(move || audit::page(&store, &filter, page)).await;
     Ok(found.map_err(|_| StoreError::Panicked)??)
 }

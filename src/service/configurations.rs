@@ -9,7 +9,7 @@ use crate::{
     store::{IdSet, Sequence, Slice, StoreError, Tables, id_set},
 };
 
-/// How a request names a configuration.
+/// How a request identifies a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigurationName {
     /// By its id.
@@ -26,14 +26,14 @@ pub fn index(caller: &Caller, page: Page) -> Result<Slice<Configuration>, Servic
     Ok(caller.store().configurations(caller.user.id, page)?)
 }
 
-/// How many bytes a page of the caller's configurations has at most; nothing of them is read.
+/// The maximum size in bytes of a page of the caller's configurations, from their number alone.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
 pub fn max_bytes(caller: &Caller, page: Page) -> Result<usize, ServiceError> {
     let count = id_set::count(caller.store(), IdSet::Configurations(caller.user.id))?;
     let number = count.saturating_sub(page.offset).min(page.limit as u64);
-    // A character has four bytes of UTF-8 at most.
+    // A character has at most four bytes in UTF-8.
     let of_one = ConfigurationKey::MAX * 4 + ConfigurationValue::MAX_BYTES;
     Ok(usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(of_one))
 }

@@ -20,21 +20,21 @@ use crate::{
 
 const NAME: &str = "admin";
 
-/// What the first start did.
+/// What a start did about the first administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstStart {
-    /// There are users already.
+    /// Nothing: there are users already.
     NotFirst,
-    /// The administrator has the password that was given.
+    /// Made `admin` with the password of the settings.
     WithGivenPassword,
-    /// The administrator has a random password, which is in [`super::Policy::initial_password_file`].
+    /// Made `admin` with a random password, which is in [`super::Policy::initial_password_file`].
     WithRandomPassword,
 }
 
-/// A first administrator that cannot be made.
+/// Why the first administrator cannot be made.
 #[derive(Debug, Error)]
 pub enum FirstStartError {
-    /// The given password is one that no account may have.
+    /// The given password breaks the rules for passwords.
     #[error("the administrator's password is refused: {0}")]
     Password(String),
     /// The file for the random password cannot be written.
@@ -53,7 +53,7 @@ pub enum FirstStartError {
     Store(#[from] StoreError),
 }
 
-/// Makes the administrator `admin` if there is no user yet, with the given password or a random one.
+/// Makes the administrator `admin`, with the given password or a random one, if there is no user yet.
 ///
 /// # Errors
 /// [`FirstStartError`]; then there is still no user.
@@ -62,7 +62,7 @@ pub async fn ensure_administrator(
     given: Option<Secret<String>>,
 ) -> Result<FirstStart, FirstStartError> {
     if id_set::count(&state.store, IdSet::Users)? > 0 {
-        forget_ended_initial_password(state)?;
+        remove_former_initial_password(state)?;
         return Ok(FirstStart::NotFirst);
     }
     let is_random = given.is_none();
@@ -75,32 +75,32 @@ pub async fn ensure_administrator(
     Ok(if is_random { FirstStart::WithRandomPassword } else { FirstStart::WithGivenPassword })
 }
 
-/// Removes the file with the random password, which is no longer the administrator's; a failure is logged.
+/// Removes the file with the random password once that is no longer the administrator's. A failure is logged.
 pub fn remove_initial_password(file: &Path) {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::error!("{} holds a password that has ended, and cannot be removed: {error}", file.display());
+            log::error!("{} with the former initial password cannot be removed: {error}", file.display());
         }
         Ok(()) | Err(_) => {}
     }
 }
 
-/// A crash may have come between the change of the password and the removal of its file.
-fn forget_ended_initial_password(state: &AppState) -> Result<(), StoreError> {
+/// Removes the file that a crash between the change of the password and the removal has left.
+fn remove_former_initial_password(state: &AppState) -> Result<(), StoreError> {
     if state.store.initial_administrator()?.is_none() {
         remove_initial_password(&state.policy.initial_password_file);
     }
     Ok(())
 }
 
-fn accepted(password: &Secret<String>, shortest: usize) -> Result<NewPassword, FirstStartError> {
-    let parsed = NewPassword::parse(password.expose(), shortest);
+fn accepted(password: &Secret<String>, min_bytes: usize) -> Result<NewPassword, FirstStartError> {
+    let parsed = NewPassword::parse(password.expose(), min_bytes);
     let parsed =
         parsed.and_then(|password| if password.is_username(&name()) { Err(Problem::Invalid) } else { Ok(password) });
     parsed.map_err(|problem| {
         FirstStartError::Password(match problem {
-            Problem::TooShort(least) => format!("it is shorter than {least} bytes"),
-            Problem::TooLong(most) => format!("it is longer than {most} bytes"),
+            Problem::TooShort(min) => format!("it is shorter than {min} bytes"),
+            Problem::TooLong(max) => format!("it is longer than {max} bytes"),
             Problem::Blank => "it is empty".to_owned(),
             Problem::Invalid
             | Problem::Frozen
@@ -113,7 +113,8 @@ fn accepted(password: &Secret<String>, shortest: usize) -> Result<NewPassword, F
     })
 }
 
-/// Written before the account is made: a crash in between leaves a file without an account, which the next start replaces.
+/// Writes the file before the account is made: a crash in between leaves a file without an account, which the next start
+/// replaces.
 fn write_initial_password(state: &AppState, password: &Secret<String>) -> Result<(), FirstStartError> {
     let path = &state.policy.initial_password_file;
     let line = Secret::new(format!("{}\n", password.expose()));

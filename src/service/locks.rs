@@ -1,4 +1,4 @@
-//! Locks: accounts and addresses whose tries wait, seen and cleared by administrators.
+//! Locks: accounts and addresses that are locked out, listed and cleared by administrators.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,34 +10,34 @@ use crate::{
     store::{Slice, StoreError, Tables},
 };
 
-/// What waits.
+/// What is locked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockKind {
-    /// An account, known or not, from one address.
+    /// An account, existing or not, from one address.
     AccountFromAddress,
-    /// An address, on all accounts that are new to it.
+    /// An address, for all accounts that have not signed in from it recently.
     Address,
-    /// An account, from all addresses that are new to it.
+    /// An account, from all addresses that it has not signed in from recently.
     Account,
 }
 
-/// An account, an address or both, on which tries wait.
+/// An account, an address or both, for which attempts are refused for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// What waits.
+    /// What is locked out.
     pub kind: LockKind,
-    /// The account's name, if there is such an account: people type passwords into the wrong field.
+    /// The account's name, if the account exists: people type passwords into the wrong field.
     pub username: Option<Username>,
     /// The address, or the /64 of an IPv6 address.
     pub address: Option<Network>,
-    /// How many failures count.
+    /// The number of failures that count.
     pub failures: u32,
-    /// From when on another try is admitted.
+    /// When the next attempt is admitted.
     pub waits_until: Timestamp,
 }
 
-/// Which locks are meant; both members given mean the account from that address.
+/// Selects locks; both members together select those of the account from that address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockFilter {
     /// Those of this account.
@@ -46,23 +46,23 @@ pub struct LockFilter {
     pub address: Option<Network>,
 }
 
-/// A page of all locks, those that end soonest first.
+/// A page of all locks, those that end first first.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
 pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<Lock>, ServiceError> {
     let state = &administrator.0.state;
-    let waiting = state.authenticator.throttle.waiting();
+    let lockouts = state.authenticator.throttle.waiting();
     let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
-    let of_page = waiting.iter().skip(offset).take(page.limit);
-    let records = of_page.map(|waiting| lock(state, waiting)).collect::<Result<_, _>>()?;
-    Ok(Slice { records, count: waiting.len() as u64 })
+    let of_page = lockouts.iter().skip(offset).take(page.limit);
+    let records = of_page.map(|lockout| lock(state, lockout)).collect::<Result<_, _>>()?;
+    Ok(Slice { records, count: lockouts.len() as u64 })
 }
 
-/// Clears locks, and forgets the failures that have not led to one yet.
+/// Clears locks, and the failures that have not led to one yet.
 ///
 /// # Errors
-/// [`ServiceError::Forbidden`] for a narrow key, unless it clears those of an account that is no administrator's.
+/// [`ServiceError::Forbidden`] for a restricted key, unless the filter names an account that is no administrator's.
 pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result<(), ServiceError> {
     let caller = &administrator.0;
     if caller.restricted_key().is_some() {
@@ -77,20 +77,20 @@ pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result
     Ok(())
 }
 
-/// All locks, for somebody who needs no leave.
+/// All locks, for local commands: no rights are checked.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
 pub fn all(state: &AppState) -> Result<Vec<Lock>, StoreError> {
-    state.authenticator.throttle.waiting().iter().map(|waiting| lock(state, waiting)).collect()
+    state.authenticator.throttle.waiting().iter().map(|lockout| lock(state, lockout)).collect()
 }
 
-/// Clears locks, for somebody who needs no leave.
+/// Clears locks, for local commands: no rights are checked.
 pub fn clear_all(state: &AppState, filter: &LockFilter) {
     state.authenticator.throttle.clear(filter.username.as_deref(), filter.address);
 }
 
-/// What the audit log says of these locks; the text of a name that no account has is not kept.
+/// The locks as the audit log records them. The text of a name that no account has is not kept.
 ///
 /// # Errors
 /// [`AuthError::Store`] if the store cannot be read.
@@ -98,27 +98,27 @@ pub fn subject(state: &AppState, filter: &LockFilter) -> Result<AffectedResource
     let address = filter.address.map(|address| format!("address = {address}"));
     let Some(username) = &filter.username else { return Ok(AffectedResource::details(address.into_iter().collect())) };
     let user = state.authenticator.user_named(username)?;
-    let nobody = user.is_none().then(|| "username of nobody".to_owned());
-    let details = nobody.into_iter().chain(address).collect();
+    let unknown = user.is_none().then(|| "unknown username".to_owned());
+    let details = unknown.into_iter().chain(address).collect();
     Ok(user.as_ref().map_or_else(AffectedResource::default, AffectedResource::from).with(details))
 }
 
-fn lock(state: &AppState, waiting: &Lockout) -> Result<Lock, StoreError> {
-    let kind = match (waiting.account, waiting.network) {
+fn lock(state: &AppState, lockout: &Lockout) -> Result<Lock, StoreError> {
+    let kind = match (lockout.account, lockout.network) {
         (Some(_), Some(_)) => LockKind::AccountFromAddress,
         (Some(_), None) => LockKind::Account,
         (None, _) => LockKind::Address,
     };
-    let user = waiting.user.map(|id| state.store.user(id)).transpose()?.flatten();
-    // The user may have another name by now.
+    let user = lockout.user.map(|id| state.store.user(id)).transpose()?.flatten();
+    // The user may have been renamed since.
     let is_of_user = |username: &Username| {
-        waiting.account.is_some_and(|account| state.authenticator.throttle.is_account_of(account, username))
+        lockout.account.is_some_and(|account| state.authenticator.throttle.is_account_of(account, username))
     };
     Ok(Lock {
         kind,
         username: user.map(|user| user.username).filter(is_of_user),
-        address: waiting.network,
-        failures: waiting.failures,
-        waits_until: waiting.until,
+        address: lockout.network,
+        failures: lockout.failures,
+        waits_until: lockout.until,
     })
 }

@@ -21,19 +21,19 @@ use crate::{
     system::NameServiceError,
 };
 
-/// Why something was not done.
+/// Why an operation failed.
 #[derive(Debug, Error)]
 pub enum ServiceError {
-    /// Nobody was let in.
+    /// The credential is refused or cannot be checked.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The caller may not.
+    /// The caller lacks the right.
     #[error("{0}")]
     Forbidden(Forbidden),
-    /// It is not there, or not the caller's.
+    /// The record does not exist, or is not the caller's.
     #[error("it does not exist")]
     NotFound,
-    /// The record would be wrong.
+    /// The record would be invalid.
     #[error("the record is invalid")]
     Invalid(Violations),
     /// The store failed.
@@ -44,7 +44,7 @@ pub enum ServiceError {
     NameService(#[from] NameServiceError),
 }
 
-/// Why a caller may not, in a sentence for the caller.
+/// The right that a caller lacks, in a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Forbidden {
     /// The key's scopes do not permit it.
@@ -67,7 +67,7 @@ pub enum Forbidden {
 }
 
 impl Forbidden {
-    /// What only a key with full access may do.
+    /// The refusal of what needs `* / *`.
     pub const NEEDS_FULL_ACCESS: Self = Self::Scope { controller: "*", action: "*" };
 }
 
@@ -77,9 +77,13 @@ impl From<Forbidden> for ServiceError {
     }
 }
 
-/// Refuses what a caller with a narrow key would do.
-fn refuse_restricted_key(caller: &Caller, does: bool) -> Result<(), ServiceError> {
-    if does && caller.restricted_key().is_some() { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
+/// Refuses to a restricted key what needs full access.
+fn refuse_restricted_key(caller: &Caller, needs_full_access: bool) -> Result<(), ServiceError> {
+    if needs_full_access && caller.restricted_key().is_some() {
+        Err(Forbidden::NEEDS_FULL_ACCESS.into())
+    } else {
+        Ok(())
+    }
 }
 
 impl From<Violations> for ServiceError {
@@ -93,7 +97,7 @@ fn refuse_invalid(violations: Violations) -> Result<(), ServiceError> {
     if violations.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(violations)) }
 }
 
-/// Makes of a taken index entry the violation that says so.
+/// Turns a taken index entry into the violation of that attribute.
 fn taken(attribute: &'static str, value: &str) -> impl FnOnce(PutError) -> ServiceError {
     let violation = Violations::one(attribute, Problem::Taken, Some(value.to_owned()));
     move |error| match error {
@@ -102,8 +106,8 @@ fn taken(attribute: &'static str, value: &str) -> impl FnOnce(PutError) -> Servi
     }
 }
 
-/// Makes an error of an index entry that nothing but damage can have taken: it is derived from 122 random bits, or the
-/// record's own already.
+/// Turns a taken index entry into the error of a damaged store. Only damage can have taken it: it is derived from 122 random
+/// bits, or the record's own already.
 fn never_taken(error: PutError) -> ServiceError {
     match error {
         PutError::Taken(tree) => ServiceError::Store(table::corrupt(tree)),

@@ -1,4 +1,4 @@
-//! Putting another store in place of the present one, which is kept beside it.
+//! Replaces the store by another one; the old one is kept beside it.
 
 use std::{
     fs,
@@ -20,10 +20,10 @@ use crate::{
 /// The memory that a command's store may use as a cache.
 pub const CACHE_BYTES: u64 = 64 << 20;
 
-/// A store that was not put in place; the present one is as it was.
+/// Why a store was not replaced; it is as it was.
 #[derive(Debug, Error)]
 pub enum ReplaceError<E: std::error::Error + 'static> {
-    /// What was to be put in place could not be built.
+    /// The new store cannot be filled.
     #[error(transparent)]
     Build(E),
     /// The new store cannot be opened.
@@ -32,18 +32,19 @@ pub enum ReplaceError<E: std::error::Error + 'static> {
     /// The new store cannot be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The new store does not agree with itself.
-    #[error("the new store does not agree with itself: {0}")]
+    /// The new store is inconsistent.
+    #[error("the new store is inconsistent: {0}")]
     Unsound(String),
     /// A file cannot be moved.
     #[error("the new store cannot be put in place")]
     Io(#[from] io::Error),
 }
 
-/// Builds a new store beside the present one and switches over once all of it is in; tells where the old one is kept.
+/// Builds a new store beside the current one and switches over once it is complete and verified. Returns what `build` does,
+/// and where the old store is kept.
 ///
 /// # Errors
-/// [`ReplaceError`]; then the present store is as it was.
+/// [`ReplaceError`]; then the current store is as it was.
 pub async fn replace_store<T, E, B>(
     directory: &DataDirectory,
     now: Timestamp,
@@ -79,7 +80,7 @@ where
     Ok(outcome)
 }
 
-/// Where a store is kept whose successor did not come into place; `None` if there is a store, or there never was one.
+/// Where the old store is kept after a switch that was interrupted; `None` if there is a store, or there never was one.
 #[must_use]
 pub fn interrupted(directory: &Path) -> Option<PathBuf> {
     if store_in(directory).exists() {
@@ -92,28 +93,28 @@ pub fn interrupted(directory: &Path) -> Option<PathBuf> {
 }
 
 async fn check<E: std::error::Error + 'static>(store: Store) -> Result<(), ReplaceError<E>> {
-    // A snapshot waits for the committer, which must not happen on the thread that runs asynchronous work.
+    // A snapshot waits for the committer, which must not happen on a thread that runs asynchronous work.
     let verified = tokio::task::spawn_blocking(move || verify(&store.snapshot()?, &mut |_| {})).await;
     let findings = verified.map_err(io::Error::other)??;
     if findings.faults.is_empty() { Ok(()) } else { Err(ReplaceError::Unsound(findings.faults.join(", "))) }
 }
 
-/// Swaps the two stores in one step, where the file system can.
+/// Swaps the two stores, in one step if the file system can exchange names.
 fn switch(directory: &Path, beside: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
-    let present = store_in(directory);
+    let current = store_in(directory);
     let kept = directory.join(format!("store.replaced-{}", now.in_file_name()));
-    let had_one = present.exists();
+    let had_one = current.exists();
     if had_one {
-        // The new store takes the old one's later name first, so that the old one has it from the moment of the exchange.
+        // The new store takes the name under which the old one is kept, so that the exchange gives it to the old one.
         fs::rename(beside, &kept)?;
-        if renameat_with(CWD, &kept, CWD, &present, RenameFlags::EXCHANGE).is_err() {
-            // Between these there is a moment without a store, which `interrupted` notices.
+        if renameat_with(CWD, &kept, CWD, &current, RenameFlags::EXCHANGE).is_err() {
+            // Between the renames there is a moment without a store, which `interrupted` detects.
             fs::rename(&kept, beside)?;
-            fs::rename(&present, &kept)?;
-            fs::rename(beside, &present)?;
+            fs::rename(&current, &kept)?;
+            fs::rename(beside, &current)?;
         }
     } else {
-        fs::rename(beside, &present)?;
+        fs::rename(beside, &current)?;
     }
     sync_directory(directory)?;
     Ok(had_one.then_some(kept))

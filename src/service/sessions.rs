@@ -17,23 +17,23 @@ use crate::{
     store::{Sequence, StoreError, Tables, Txn, audit},
 };
 
-/// How many sessions a user may have; the oldest goes.
-const MAX_OF_A_USER: usize = 100;
-/// How many expired sessions are removed in one write.
-const MAX_AT_ONCE: usize = 500;
+/// The maximum number of sessions of a user; a further one ends the oldest.
+const MAX_SESSIONS_OF_USER: usize = 100;
+/// The maximum number of expired sessions that one write removes.
+const MAX_SWEPT_AT_ONCE: usize = 500;
 
 const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 
-/// Opens a session; the token is the second part of the answer.
+/// Opens a session, and returns its user and its token.
 ///
 /// # Errors
-/// What [`crate::auth::Authenticator::sign_in`] says, and [`AuthError::Refused`] if the password is changed over and over meanwhile.
+/// Those of [`crate::auth::Authenticator::sign_in`], and [`AuthError::Refused`] if the password is changed twice meanwhile.
 pub async fn sign_in(
     anonymous: &Anonymous,
     username: &str,
     password: &PresentedPassword,
 ) -> Result<(User, Secret<String>), ServiceError> {
-    // Another sign-in may have put a stronger hash in the place of the one that was checked: the password is still right.
+    // A concurrent sign-in may have replaced the hash by a stronger one: the password is still right.
     for _ in 0..2 {
         let user = anonymous.state.authenticator.sign_in(username, password, anonymous.address).await?;
         if let Some(opened) = open_for(anonymous, user, password).await? {
@@ -43,7 +43,7 @@ pub async fn sign_in(
     Err(REFUSED.into())
 }
 
-/// Opens a session for a user whose password was checked; `None` if it has changed since.
+/// Opens a session for a user whose password was verified; `None` if it has changed since.
 async fn open_for(
     anonymous: &Anonymous,
     user: User,
@@ -67,7 +67,7 @@ async fn open_for(
     }))
 }
 
-/// Closes the session that the caller came in by; without one there is nothing to close.
+/// Closes the session of the caller's token. Another credential has no session to close.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
@@ -76,14 +76,14 @@ pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
     caller.write(Action::SignOut, move |txn, user| Ok((close(txn, user.id, jti)?, Target::Session(jti).into()))).await
 }
 
-/// Removes the sessions that are over; tells how many they were.
+/// Removes the expired sessions, and returns their number.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.
 pub async fn sweep(state: &AppState) -> Result<usize, StoreError> {
     let mut removed = 0;
     loop {
-        let expired = state.store.expired_sessions(state.clock.now(), MAX_AT_ONCE)?;
+        let expired = state.store.expired_sessions(state.clock.now(), MAX_SWEPT_AT_ONCE)?;
         let found = expired.len();
         if found == 0 {
             return Ok(removed);
@@ -120,7 +120,7 @@ pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The password hashed at the present cost, if the stored hash is of a lower one.
+/// The password hashed at the current cost, if the stored hash has a lower one.
 async fn stronger_hash(
     anonymous: &Anonymous,
     user: &User,
@@ -133,30 +133,30 @@ async fn stronger_hash(
     Ok(Some(hasher.hash(HashRequester::signed_in(anonymous.address), password).await?))
 }
 
-/// Stores the session, unless the password that was checked is the user's no more.
+/// Stores the session, unless the password that was verified has changed.
 fn open(
     txn: &mut Txn<'_>,
-    checked: &User,
+    verified: &User,
     stronger: Option<PasswordHash>,
     jti: Uuid,
     expires_at: Timestamp,
 ) -> Result<Option<(User, Session)>, ServiceError> {
-    let present = txn.user(checked.id)?.filter(|user| user.password == checked.password);
-    let Some(mut user) = present else { return Ok(None) };
+    let current = txn.user(verified.id)?.filter(|user| user.password == verified.password);
+    let Some(mut user) = current else { return Ok(None) };
     if let Some(stronger) = stronger {
         user.password = stronger;
         txn.put(&user).map_err(never_taken)?;
     }
-    make_room(txn, user.id)?;
+    remove_oldest(txn, user.id)?;
     let session = Session { owner: user.id, jti, number: txn.next_number(Sequence::Sessions)?, expires_at };
     txn.put(&session).map_err(never_taken)?;
     Ok(Some((user, session)))
 }
 
-fn make_room(txn: &mut Txn<'_>, owner: Id) -> Result<(), StoreError> {
+fn remove_oldest(txn: &mut Txn<'_>, owner: Id) -> Result<(), StoreError> {
     let mut sessions = txn.sessions(owner)?;
     sessions.sort_by_key(|session| session.number);
-    let excess = (sessions.len() + 1).saturating_sub(MAX_OF_A_USER);
+    let excess = (sessions.len() + 1).saturating_sub(MAX_SESSIONS_OF_USER);
     sessions.iter().take(excess).try_for_each(|session| txn.remove(session))
 }
 
