@@ -112,9 +112,9 @@ fn beyond(restricted_key: Option<&ApiKey>, current: Option<&ApiKey>, change: &Ap
 
 /// The key with the attributes that differ, as the audit log records them: their names alone.
 fn diff(old: &ApiKey, new: &ApiKey) -> AffectedResource {
-    let changes = [("name", old.name != new.name), ("api_key_scopes", old.scopes != new.scopes)];
-    let changed = changes.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned());
-    AffectedResource::from(old).with(changed.collect())
+    let name = (old.name != new.name).then(|| "name".to_owned());
+    let scopes = (old.scopes != new.scopes).then(|| "api_key_scopes".to_owned());
+    AffectedResource::from(old).with(name.into_iter().chain(scopes).collect())
 }
 
 fn outlives(key: &ApiKey, other: &ApiKey) -> bool {
