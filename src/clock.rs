@@ -112,9 +112,72 @@ fn put(digits: &mut [u8], mut number: u64) {
     }
 }
 
-/// Tells the time; a clone tells the same time.
+/// A moment on the monotonic clock, in milliseconds since an arbitrary origin: what is measured between two of them does not
+/// change when the wall clock is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonotonicTime(u64);
+
+impl MonotonicTime {
+    /// The moment that many milliseconds after the origin.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the origin.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The time since an earlier moment; zero if that one is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment that long after this one.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// The moment that long before this one, or the origin.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+}
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// On the wall clock.
+    pub wall: Timestamp,
+    /// On the monotonic clock.
+    pub monotonic: MonotonicTime,
+}
+
+impl Reading {
+    /// When the wall clock will show that moment, if nobody sets it until then; a moment that is over reads as now.
+    #[must_use]
+    pub fn wall_time_of(self, moment: MonotonicTime) -> Timestamp {
+        Timestamp(self.wall.0.saturating_add(millis(moment.since(self.monotonic))))
+    }
+
+    /// The monotonic moment of a time on the wall clock; one that lies ahead is now.
+    #[must_use]
+    pub fn monotonic_time_of(self, at: Timestamp) -> MonotonicTime {
+        self.monotonic.before(Duration::from_millis(self.wall.0.saturating_sub(at.0)))
+    }
+}
+
+/// Reads the wall clock and the monotonic clock; a clone reads the same ones.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub struct Clock {
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    monotonic: Arc<dyn Fn() -> MonotonicTime + Send + Sync>,
+}
 
 impl Clock {
     /// The clock of this machine, which goes forward alone: set back while the process runs, it goes on from where it was,
@@ -125,31 +188,59 @@ impl Clock {
         Self::forward(wall_millis, move || millis(began.elapsed()))
     }
 
-    /// A clock that follows `wall` forwards and `elapsed`, the time since its making, when the wall is set back.
+    /// A clock that follows `wall` forwards and `elapsed`, the time since its making, when the wall is set back; its
+    /// monotonic reading follows `elapsed` alone.
     fn forward(
         wall: impl Fn() -> u64 + Send + Sync + 'static,
         elapsed: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        let furthest = AtomicU64::new(0);
-        Self::new(move || {
+        /// What happened before the clock was made has a monotonic time too: a sign-in that the audit log remembers.
+        const ORIGIN_MILLIS: u64 = 3650 * 24 * 3_600_000;
+        let (furthest, elapsed) = (AtomicU64::new(0), Arc::new(elapsed));
+        let monotonic = Arc::clone(&elapsed);
+        let monotonic = move || MonotonicTime(ORIGIN_MILLIS.saturating_add(monotonic()));
+        let wall = move || {
             let elapsed = elapsed();
             let ahead = wall().saturating_sub(elapsed);
             // Written only when it moves: all threads read it.
             let known = furthest.load(Ordering::Relaxed);
             let ahead = if ahead > known { furthest.fetch_max(ahead, Ordering::Relaxed).max(ahead) } else { known };
             Timestamp::from_millis(ahead.saturating_add(elapsed))
-        })
+        };
+        Self::with_monotonic(wall, monotonic)
     }
 
-    /// A clock that tells whatever the function says.
+    /// A clock whose wall reading is the function's, and whose monotonic reading moves with it: for tests.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+        let wall: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
+        let same = Arc::clone(&wall);
+        Self { wall, monotonic: Arc::new(move || MonotonicTime(same().as_millis())) }
     }
 
-    /// The present moment.
+    /// A clock with a function for each reading.
+    pub fn with_monotonic(
+        wall: impl Fn() -> Timestamp + Send + Sync + 'static,
+        monotonic: impl Fn() -> MonotonicTime + Send + Sync + 'static,
+    ) -> Self {
+        Self { wall: Arc::new(wall), monotonic: Arc::new(monotonic) }
+    }
+
+    /// The present moment on the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        (self.0)()
+        (self.wall)()
+    }
+
+    /// The present moment on the monotonic clock.
+    #[must_use]
+    pub fn monotonic(&self) -> MonotonicTime {
+        (self.monotonic)()
+    }
+
+    /// The present moment on both.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        Reading { wall: self.now(), monotonic: self.monotonic() }
     }
 }
 
@@ -205,5 +296,33 @@ mod tests {
         assert_eq!(at(3_000, 10), 90_010, "set back by 87 s");
         assert_eq!(at(3_500, 510), 90_510, "it goes on all the same");
         assert_eq!(at(200_000, 600), 200_000, "set forward, it is followed");
+    }
+
+    #[test]
+    fn the_monotonic_reading_does_not_move_with_a_wall_clock_that_is_set() {
+        let (wall, elapsed) = (Arc::new(AtomicU64::new(90_000)), Arc::new(AtomicU64::new(0)));
+        let (theirs, also_theirs) = (Arc::clone(&wall), Arc::clone(&elapsed));
+        let clock = Clock::forward(move || theirs.load(Ordering::SeqCst), move || also_theirs.load(Ordering::SeqCst));
+        let began = clock.monotonic();
+        let mut passed = Vec::new();
+
+        for (now, since) in [(90_000, 0), (200_000, 10), (3_000, 20)] {
+            wall.store(now, Ordering::SeqCst);
+            elapsed.store(since, Ordering::SeqCst);
+            passed.push(clock.monotonic().since(began).as_millis());
+        }
+
+        assert_eq!(passed, [0, 10, 20]);
+    }
+
+    #[test]
+    fn a_reading_translates_between_its_clocks() {
+        let reading = Reading { wall: Timestamp(90_000), monotonic: MonotonicTime(500) };
+
+        let ahead = reading.wall_time_of(MonotonicTime(1_500));
+        let past = [89_900, 90_000, 95_000].map(|at| reading.monotonic_time_of(Timestamp(at)).as_millis());
+
+        assert_eq!(ahead, Timestamp(91_000));
+        assert_eq!(past, [400, 500, 500], "what lies ahead is now");
     }
 }

@@ -1,19 +1,21 @@
 //! Checks credentials: who is asking.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
 use super::{
-    ApiKeyIssuer, AuthError, Authentication, Challenge, Credential, Hasher, Identity, PresentedKey, SessionTokens,
-    Throttle,
-    caller_cache::{self, CallerCache, Entry},
+    ApiKeyIssuer, AuthError, Authentication, Challenge, Credential, Hasher, Identity, PresentedKey, PresentedSession,
+    RightPassword, SessionTokens, Throttle, Verification,
+    caller_cache::{CallerCache, Entry},
+    credential::Presented,
     password_cache::PasswordCache,
+    shared_attempts::SharedAttempts,
 };
 use crate::{
     audit::Audit,
     clock::{Clock, Timestamp},
-    domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, User, Username},
+    domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, Session, User, Username},
     secret::RootSecret,
     store::{Store, Tables},
 };
@@ -31,13 +33,15 @@ pub struct Authenticator {
     store: Store,
     clock: Clock,
     audit: Arc<Audit>,
+    session_lifetime: Duration,
     password_cache: PasswordCache,
+    sign_ins: Arc<SharedAttempts<RightPassword>>,
     caller_cache: CallerCache,
 }
 
 impl Authenticator {
     /// An authenticator of the users, sessions and keys in the store, whose own keys all come from the secret; it reports
-    /// refused credentials to the audit log.
+    /// refused credentials to the audit log. No session is good for longer than that lifetime from now.
     #[must_use]
     pub fn new(
         store: Store,
@@ -46,6 +50,7 @@ impl Authenticator {
         audit: Arc<Audit>,
         hasher: Hasher,
         throttle: Arc<Throttle>,
+        session_lifetime: Duration,
     ) -> Self {
         Self {
             hasher,
@@ -55,7 +60,9 @@ impl Authenticator {
             store,
             clock,
             audit,
+            session_lifetime,
             password_cache: PasswordCache::new(secret),
+            sign_ins: SharedAttempts::new(),
             caller_cache: CallerCache::new(),
         }
     }
@@ -72,8 +79,9 @@ impl Authenticator {
         let mut all = headers.clone();
         let only = all.next().filter(|_| all.next().is_none());
         let now = self.clock.now();
-        let fingerprint = only.map(|header| self.caller_cache.fingerprint(header, address));
-        if let Some(entry) = fingerprint.and_then(caller_cache::entry)
+        let presented = only.and_then(Presented::of);
+        let fingerprint = presented.map(|presented| self.caller_cache.fingerprint(presented, address));
+        if let Some(entry) = fingerprint.and_then(|fingerprint| self.caller_cache.get(fingerprint))
             && entry.is_valid(self.store.owner_version(entry.user.id), now)
         {
             if matches!(entry.authentication, Authentication::Password) {
@@ -87,7 +95,7 @@ impl Authenticator {
         if let Some((fingerprint, version)) = fingerprint.zip(read_guard.version(user.id)) {
             let entry =
                 Entry { version, user: Arc::clone(&user), authentication: authentication.clone(), ends, since: now };
-            caller_cache::insert(fingerprint, entry);
+            self.caller_cache.insert(fingerprint, entry);
         }
         Ok(Identity { user, authentication, address })
     }
@@ -118,21 +126,34 @@ impl Authenticator {
         Ok(self.store.user_by_username(&username.folded())?)
     }
 
-    /// The user of that name and password.
+    /// Drops callers from the cache that have been there as long as they may.
+    pub fn drop_idle_callers(&self) {
+        self.caller_cache.drop_idle(self.clock.now());
+    }
+
+    /// The user of that name and password; equal attempts that arrive together share one verification.
     ///
     /// # Errors
     /// [`AuthError::Refused`] for an unknown user as for a wrong password, in the same time; [`AuthError::Throttled`] and
     /// [`AuthError::Busy`] before any hash is computed.
     pub async fn sign_in(
-        &self,
+        self: &Arc<Self>,
         username: &str,
         password: &PresentedPassword,
         address: IpAddr,
-    ) -> Result<User, AuthError> {
+    ) -> Result<(User, RightPassword), AuthError> {
+        const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         self.check(Action::SignIn, username, address)?;
         let user = self.user_named(username)?;
-        let is_right = self.is_right(Action::SignIn, username, user.as_ref(), password, address).await?;
-        user.filter(|_| is_right).ok_or(AuthError::Refused(Challenge::Bearer))
+        let cache_key = self.password_cache.cache_key(username, user.as_ref(), password, address);
+        let attempt = PasswordAttempt::new(Action::SignIn, username, user.as_ref(), password, address);
+        let authenticator = Arc::clone(self);
+        let verify = async move {
+            let verification = authenticator.begin(attempt)?;
+            authenticator.hasher.verify_and_strengthen(verification).await?.ok_or(REFUSED)
+        };
+        let right = self.sign_ins.join(cache_key, verify).await?;
+        user.map(|user| (user, right)).ok_or(REFUSED)
     }
 
     async fn by_password(
@@ -142,16 +163,15 @@ impl Authenticator {
         address: IpAddr,
     ) -> Result<User, AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Basic);
-        // Before the passwords of lately: where tries wait these would tell a right guess from a wrong one.
+        // Before the cache: during a lockout a hit would distinguish a right guess from a wrong one.
         self.check(Action::CheckCredential, username, address)?;
         let user = self.user_named(username)?;
         let cache_key = self.password_cache.cache_key(username, user.as_ref(), password, address);
-        let (authenticator, name) = (Arc::clone(self), Zeroizing::new(username.to_owned()));
-        let (tried, password) = (user.clone(), password.clone());
+        let attempt = PasswordAttempt::new(Action::CheckCredential, username, user.as_ref(), password, address);
+        let authenticator = Arc::clone(self);
         let verify = async move {
-            let is_right =
-                authenticator.is_right(Action::CheckCredential, &name, tried.as_ref(), &password, address).await?;
-            if is_right { Ok(()) } else { Err(REFUSED) }
+            let verification = authenticator.begin(attempt)?;
+            if authenticator.hasher.verify(verification).await? { Ok(()) } else { Err(REFUSED) }
         };
         self.password_cache.check(cache_key, verify).await?;
         user.ok_or(REFUSED)
@@ -169,37 +189,30 @@ impl Authenticator {
         self.audit.had_to_wait(self.clock.now(), actor, action, Username::parse(username).ok());
     }
 
-    /// Whether the password is that of the user of that name, who may be none. Every password that is tried comes by here,
-    /// those of sign_in and of Basic alike; the audit log tells of those that are refused.
-    async fn is_right(
-        &self,
-        action: Action,
-        username: &str,
-        user: Option<&User>,
-        password: &PresentedPassword,
-        address: IpAddr,
-    ) -> Result<bool, AuthError> {
-        let begun = self.throttle.begin(username, user.map(|user| user.id), address).await;
+    /// Begins an attempt at a password, in sign_in and in Basic alike; the audit log records those that are refused.
+    fn begin(&self, attempt: PasswordAttempt) -> Result<Verification, AuthError> {
+        let PasswordAttempt { action, username, user, password, address } = attempt;
+        let begun = self.throttle.begin(&username, user.as_ref().map(|user| user.id), address);
         let attempt = begun.inspect_err(|error| {
             if matches!(error, AuthError::Throttled { .. }) {
-                self.record_wait(action, username, address);
+                self.record_wait(action, &username, address);
             }
         })?;
         // The text of a name that no account has is not kept.
-        let account = user.map_or_else(|| self.audit.unknown(username), Account::of);
+        let account = user.as_ref().map_or_else(|| self.audit.unknown(&username), Account::of);
         let actor = Actor { account: Some(account), method: AuthMethod::Password, address: Some(address) };
         let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
-        let refused = move || audit.refused(clock.now(), actor, action);
-        self.hasher.verify(attempt, user.map(|user| user.password.clone()), password, refused).await
+        let refused = Box::new(move || audit.refused(clock.now(), actor, action));
+        Ok(Verification { attempt, stored: user.map(|user| user.password), password, refused })
     }
 
     fn by_session(&self, token: &str) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         let now = self.clock.now();
-        let (owner, jti) = self.tokens.read(token, now).ok_or(REFUSED)?;
-        let session = self.store.session(owner, jti)?.filter(|session| now.as_secs() < session.expires_at.as_secs());
-        let session = session.ok_or(REFUSED)?;
-        Ok((self.owner(owner)?, Authentication::Session(session.jti), Some(session.expires_at)))
+        let PresentedSession { owner, jti, ends } = self.tokens.read(token, now).ok_or(REFUSED)?;
+        let is_good = |session: &Session| session.is_good(now, self.session_lifetime);
+        let session = self.store.session(owner, jti)?.filter(is_good).ok_or(REFUSED)?;
+        Ok((self.owner(owner)?, Authentication::Session(jti), Some(ends.min(session.expires_at))))
     }
 
     fn by_api_key(
@@ -220,11 +233,11 @@ impl Authenticator {
         Ok((self.owner(api_key.owner)?, Authentication::ApiKey(Arc::new(api_key)), ends))
     }
 
-    /// Counts and records an unknown API key.
+    /// Counts an unknown key, and records it in the audit log.
     fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
         let (now, action) = (self.clock.now(), Action::CheckCredential);
         let actor = Actor { account: None, method: AuthMethod::ApiKey(None), address: Some(address) };
-        // A program that still uses a key that was issued once does not guess.
+        // A program that goes on with a key that was good once is not guessing.
         let counted = if self.api_keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
         match &counted {
             Ok(()) => self.audit.refused(now, actor, action),
@@ -235,5 +248,21 @@ impl Authenticator {
 
     fn owner(&self, id: Id) -> Result<User, AuthError> {
         self.store.user(id)?.ok_or(AuthError::Refused(Challenge::Bearer))
+    }
+}
+
+/// An attempt at a password that may be the first of several equal ones.
+struct PasswordAttempt {
+    action: Action,
+    username: Zeroizing<String>,
+    user: Option<User>,
+    password: PresentedPassword,
+    address: IpAddr,
+}
+
+impl PasswordAttempt {
+    fn new(action: Action, username: &str, user: Option<&User>, password: &PresentedPassword, address: IpAddr) -> Self {
+        let (username, user, password) = (Zeroizing::new(username.to_owned()), user.cloned(), password.clone());
+        Self { action, username, user, password, address }
     }
 }

@@ -29,11 +29,20 @@ pub enum Credential {
     SessionToken(Secret<String>),
 }
 
+/// The bytes of a credential, without what a header may spell in several ways: the scheme, its case, blanks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presented<'a> {
+    /// A user name and a password in base64.
+    Basic(&'a [u8]),
+    /// An API key or a session token.
+    Token(&'a [u8]),
+}
+
 impl Credential {
     /// Whether the header is one of HTTP Basic.
     #[must_use]
     pub fn is_basic(header: &[u8]) -> bool {
-        split_scheme(header).0.eq_ignore_ascii_case(b"basic")
+        is_basic(split_scheme(header).0)
     }
 
     /// Parses all `Authorization` headers of a request.
@@ -42,12 +51,31 @@ impl Credential {
     /// [`AuthError::Refused`] if there is none, more than one, or one that cannot be right.
     pub fn parse<'a>(mut headers: impl Iterator<Item = &'a [u8]>) -> Result<Self, AuthError> {
         let Some(header) = headers.next() else { return Err(AuthError::Refused(Challenge::Any)) };
-        let (scheme, rest) = split_scheme(header);
-        let is_basic = Self::is_basic(header);
-        let credential = if is_basic { basic(rest) } else { token(scheme, rest) };
-        let challenge = if is_basic { Challenge::Basic } else { Challenge::Bearer };
+        let credential = Presented::of(header).and_then(|presented| match presented {
+            Presented::Basic(encoded) => basic(encoded),
+            Presented::Token(token) => self::token(token),
+        });
+        let challenge = if Self::is_basic(header) { Challenge::Basic } else { Challenge::Bearer };
         credential.filter(|_| headers.next().is_none()).ok_or(AuthError::Refused(challenge))
     }
+}
+
+impl<'a> Presented<'a> {
+    /// The credential of that header; `None` if it has none that could be right.
+    pub(super) fn of(header: &'a [u8]) -> Option<Self> {
+        let (scheme, rest) = split_scheme(header);
+        if is_basic(scheme) {
+            return Some(Self::Basic(rest));
+        }
+        let is_scheme = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"token");
+        let bare = rest.is_empty().then_some(scheme);
+        let token = if is_scheme { rest } else { bare? };
+        (token.len() <= MAX_TOKEN).then_some(Self::Token(token))
+    }
+}
+
+fn is_basic(scheme: &[u8]) -> bool {
+    scheme.eq_ignore_ascii_case(b"basic")
 }
 
 fn split_scheme(header: &[u8]) -> (&[u8], &[u8]) {
@@ -74,18 +102,13 @@ fn text(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(text.unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect()))
 }
 
-fn token(scheme: &[u8], rest: &[u8]) -> Option<Credential> {
-    let is_scheme = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"token");
-    let bare = rest.is_empty().then_some(scheme);
-    let token = str::from_utf8(if is_scheme { rest } else { bare? }).ok()?;
-    if token.len() > MAX_TOKEN {
-        None
-    } else if token.starts_with(key::PREFIX) {
-        PresentedKey::parse(token).map(Credential::ApiKey)
-    } else {
-        let has_two_dots = token.bytes().filter(|byte| *byte == b'.').count() == 2;
-        has_two_dots.then(|| Credential::SessionToken(Secret::new(token.to_owned())))
+fn token(token: &[u8]) -> Option<Credential> {
+    let token = str::from_utf8(token).ok().filter(|token| !token.contains(char::is_whitespace))?;
+    if token.starts_with(key::PREFIX) {
+        return PresentedKey::parse(token).map(Credential::ApiKey);
     }
+    let has_two_dots = token.bytes().filter(|byte| *byte == b'.').count() == 2;
+    has_two_dots.then(|| Credential::SessionToken(Secret::new(token.to_owned())))
 }
 
 #[cfg(test)]
@@ -112,7 +135,7 @@ mod tests {
         for broken in ["Basic", "basic ", "Basic !", "Basic YQ==", "BASIC Og==", "Basic OnB3", "Basic YTo="] {
             assert_eq!(refusal(&[broken.as_bytes()]), Some(Challenge::Basic), "{broken}");
         }
-        for broken in ["", "Bearer", "Bearer x", "Digest a.b.c", "a.b", "Bearer a.b.c.d", "lodge_x"] {
+        for broken in ["", "Bearer", "Bearer x", "Digest a.b.c", "a.b", "Bearer a.b.c.d", "Bearer a.b.c d", "lodge_x"] {
             assert_eq!(refusal(&[broken.as_bytes()]), Some(Challenge::Bearer), "{broken}");
         }
     }

@@ -7,7 +7,9 @@ mod identity;
 mod key;
 mod password;
 mod password_cache;
+mod password_hash;
 mod queue;
+mod shared_attempts;
 mod throttle;
 mod token;
 mod token_crypto;
@@ -19,10 +21,11 @@ pub use self::{
     credential::Credential,
     identity::{Authentication, Identity},
     key::{ApiKeyIssuer, KeyText, PresentedKey},
-    password::{Cost, Hasher, is_sound_hash},
+    password::{Hasher, RightPassword, Verification},
+    password_hash::{Cost, is_sound_hash},
     queue::HashRequester,
     throttle::{AccountHash, Attempt, Lockout, Throttle},
-    token::{Claims, SessionTokens},
+    token::{Claims, PresentedSession, SessionTokens},
 };
 use crate::store::StoreError;
 

@@ -1,73 +1,46 @@
-//! Password hashes: scrypt as PHC strings, a bounded number of them at a time.
+//! Hashes passwords: a bounded number at a time, and none that cannot be answered in time.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
-use scrypt::{
-    Params,
-    password_hash::phc::{self, Output, Salt},
-    phc::ALG_ID,
-    scrypt,
-};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
-use super::{Attempt, AuthError, HashRequester, queue::HashQueue};
-use crate::{
-    domain::{PasswordHash, PresentedPassword},
-    random::random_bytes,
-};
+use super::{Attempt, AuthError, Cost, HashRequester, password_hash::Scrypt, queue::HashQueue};
+use crate::domain::{PasswordHash, PresentedPassword};
 
-/// How many checks may wait for each thread in each lane; one more is refused, which is better than to wait for seconds.
+/// How many hashes may wait for each thread in each lane; one more is refused, which is better than to wait for seconds.
 const MAX_QUEUED_PER_THREAD: usize = 8;
 
-/// The salt of the hash that is computed for nobody.
-const NOBODYS_SALT: [u8; 16] = *b"lodge has nobody";
-
-/// What a hash costs: the base-2 logarithm of scrypt's N, with r = 8 and p = 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cost(u8);
-
-impl Cost {
-    /// What OWASP's Password Storage Cheat Sheet asks for: 128 MiB, some 0.4 s.
-    pub const RECOMMENDED: Self = Self(17);
-    /// 1 MiB; for tests.
-    pub const LEAST: Self = Self(10);
-    /// 1 GiB.
-    pub const MAX: Self = Self(20);
-
-    /// The cost of that logarithm, 10 to 20.
-    #[must_use]
-    pub fn new(log2_n: u8) -> Option<Self> {
-        Some(Self(log2_n)).filter(|cost| (Self::LEAST..=Self::MAX).contains(cost))
-    }
-
-    /// The base-2 logarithm of N.
-    #[must_use]
-    pub fn log2_n(self) -> u8 {
-        self.0
-    }
-
-    /// What one hash takes while it is computed: 128 N r bytes (RFC 7914, section 2).
-    #[must_use]
-    pub fn memory_bytes(self) -> u64 {
-        128 * 8 << self.0
-    }
-
-    fn params(self) -> Params {
-        Params::new(self.0, 8, 1).expect("the bounds of a cost are within those of scrypt")
-    }
-}
+/// How long a password may wait for its answer, unless the settings have another bound.
+const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Hashes passwords on threads of its own, as many as it was given: one hash uses a core and 128 MiB.
 pub struct Hasher {
     queue: Arc<HashQueue>,
-    cost: Cost,
-    computed: Arc<AtomicU64>,
+    max_wait: Duration,
+    scrypt: Scrypt,
+}
+
+/// A password to verify.
+pub struct Verification {
+    /// The attempt that ends with it.
+    pub attempt: Attempt,
+    /// The user's hash; `None` for an unknown user.
+    pub stored: Option<PasswordHash>,
+    /// The password that was presented.
+    pub password: PresentedPassword,
+    /// Called if it is wrong.
+    pub refused: Box<dyn FnOnce() + Send>,
+}
+
+/// A password was right.
+#[derive(Clone, Debug)]
+pub struct RightPassword {
+    /// Its hash at the present cost, if the stored one is of a lower cost.
+    pub stronger: Option<PasswordHash>,
 }
 
 impl Hasher {
@@ -77,67 +50,67 @@ impl Hasher {
     /// If no thread can be started.
     #[must_use]
     pub fn start(cost: Cost, threads: usize) -> Self {
-        let queue = Arc::new(HashQueue::new(threads * MAX_QUEUED_PER_THREAD));
+        let queue = Arc::new(HashQueue::new(threads, threads * MAX_QUEUED_PER_THREAD));
         for _ in 0..threads {
             let queue = Arc::clone(&queue);
-            let work = move || while queue.pop().map(|job| job()).is_some() {};
-            let thread = thread::Builder::new().name("hasher".to_owned()).spawn(work);
+            let thread = thread::Builder::new().name("hasher".to_owned()).spawn(move || work(&queue));
             thread.expect("a thread can be started");
         }
-        Self { queue, cost, computed: Arc::default() }
+        Self { queue, max_wait: DEFAULT_MAX_WAIT, scrypt: Scrypt::new(cost) }
+    }
+
+    /// The hasher with another bound on how long a password may wait for its answer.
+    #[must_use]
+    pub fn with_max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
     }
 
     /// Hashes a password with a fresh salt.
     ///
     /// # Errors
-    /// [`AuthError::Busy`] if too many hashes are waiting.
+    /// [`AuthError::Busy`] if too many hashes are queued, or if this one cannot begin in time.
     pub async fn hash(
         &self,
         requester: HashRequester,
         password: &PresentedPassword,
     ) -> Result<PasswordHash, AuthError> {
-        let (password, cost) = (password.clone(), self.cost);
-        let computed = Arc::clone(&self.computed);
-        self.run(requester, move || new_hash(&password, cost, &computed)).await
+        let (scrypt, password) = (self.scrypt.clone(), password.clone());
+        self.run(requester, move || scrypt.hash(&password)).await
     }
 
-    /// Verifies a password in the time a right one takes, also for an unknown user (`None`).
+    /// Verifies a password in the time a right one takes, also for an unknown user.
     ///
     /// A hash of lower cost is followed by further work up to the present cost, so that it does not stand out. The attempt
-    /// ends with the hash and `refused` is called if it was wrong, also when whoever asked has gone meanwhile.
+    /// ends with the hash, and a wrong password is reported, also when the client has disconnected meanwhile.
     ///
     /// # Errors
-    /// [`AuthError::Busy`] if too many hashes are waiting.
-    pub async fn verify(
-        &self,
-        attempt: Attempt,
-        stored: Option<PasswordHash>,
-        password: &PresentedPassword,
-        refused: impl FnOnce() + Send + 'static,
-    ) -> Result<bool, AuthError> {
-        let (password, cost) = (password.clone(), self.cost);
-        let computed = Arc::clone(&self.computed);
-        self.run(attempt.requester(), move || {
-            let is_right = matches(stored.as_ref(), &password, cost, &computed);
-            attempt.finish(is_right);
-            if !is_right {
-                refused();
-            }
-            is_right
-        })
-        .await
+    /// [`AuthError::Busy`] if too many hashes are queued, or if this one cannot begin in time.
+    pub async fn verify(&self, verification: Verification) -> Result<bool, AuthError> {
+        let scrypt = self.scrypt.clone();
+        self.run(verification.attempt.requester(), move || verification.end(&scrypt).is_some()).await
     }
 
-    /// Whether the hash was made at a lower cost than new ones are.
-    #[must_use]
-    pub fn is_outdated(&self, stored: &PasswordHash) -> bool {
-        StoredHash::parse(stored).is_some_and(|stored| stored.cost < self.cost)
+    /// Verifies a password as [`Hasher::verify`] does; a right one whose stored hash is of a lower cost is hashed anew in the
+    /// same turn. `None` if it is wrong.
+    ///
+    /// # Errors
+    /// As [`Hasher::verify`].
+    pub async fn verify_and_strengthen(&self, verification: Verification) -> Result<Option<RightPassword>, AuthError> {
+        let scrypt = self.scrypt.clone();
+        let requester = verification.attempt.requester();
+        self.run(requester, move || {
+            let (stored, password) = verification.end(&scrypt)?;
+            let stronger = scrypt.is_outdated(&stored).then(|| scrypt.hash(&password));
+            Some(RightPassword { stronger })
+        })
+        .await
     }
 
     /// How many times scrypt has run.
     #[must_use]
     pub fn computed(&self) -> u64 {
-        self.computed.load(Ordering::Relaxed)
+        self.scrypt.computed()
     }
 
     async fn run<T: Send + 'static>(
@@ -145,15 +118,38 @@ impl Hasher {
         requester: HashRequester,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AuthError> {
-        let (reply, answer) = oneshot::channel();
-        // The job keeps its place among the running ones even when whoever asked has gone.
-        let job = Box::new(move || {
-            if !reply.is_closed() {
-                drop(reply.send(job()));
-            }
-        });
-        self.queue.push(requester, job)?;
-        answer.await.map_err(|_| AuthError::Busy)
+        let (reply, mut answer) = oneshot::channel();
+        // A job that has begun keeps its thread even when the client has disconnected.
+        let job = Box::new(move || drop(reply.send(job())));
+        let queued = self.queue.push(requester, self.max_wait, job)?;
+        let answered = match timeout(queued.max_wait, &mut answer).await {
+            Ok(answered) => answered,
+            Err(_) if queued.withdraw() => return Err(AuthError::Busy),
+            Err(_) => answer.await,
+        };
+        // Its job made room for another.
+        answered.map_err(|_| AuthError::Busy)
+    }
+}
+
+impl Verification {
+    /// Verifies the password and ends the attempt; the stored hash and the password, if it is right.
+    fn end(self, scrypt: &Scrypt) -> Option<(PasswordHash, PresentedPassword)> {
+        let is_right = scrypt.matches(self.stored.as_ref(), &self.password);
+        self.attempt.finish(is_right);
+        if !is_right {
+            (self.refused)();
+        }
+        self.stored.filter(|_| is_right).map(|stored| (stored, self.password))
+    }
+}
+
+/// Runs queued jobs until the queue is closed.
+fn work(queue: &HashQueue) {
+    while let Some(job) = queue.pop() {
+        let began = Instant::now();
+        job();
+        queue.record(began.elapsed());
     }
 }
 
@@ -163,69 +159,14 @@ impl Drop for Hasher {
     }
 }
 
-/// Whether a password can be checked against that hash: its parameters are within bounds.
-#[must_use]
-pub fn is_sound_hash(stored: &PasswordHash) -> bool {
-    StoredHash::parse(stored).is_some()
-}
-
-/// A PHC string whose parameters are within bounds: one with `ln=40` would exhaust the memory.
-struct StoredHash {
-    cost: Cost,
-    salt: Salt,
-    output: Output,
-}
-
-impl StoredHash {
-    fn parse(stored: &PasswordHash) -> Option<Self> {
-        let hash = phc::PasswordHash::new(stored.as_str()).ok()?;
-        let parameter = |name| hash.params.get_decimal(name);
-        let is_ours = hash.algorithm == ALG_ID && parameter("r") == Some(8) && parameter("p") == Some(1);
-        let cost = parameter("ln").and_then(|log2_n| u8::try_from(log2_n).ok()).and_then(Cost::new)?;
-        is_ours.then_some(Self { cost, salt: hash.salt?, output: hash.hash? })
-    }
-}
-
-fn matches(stored: Option<&PasswordHash>, password: &PresentedPassword, cost: Cost, computed: &AtomicU64) -> bool {
-    let stored = stored.and_then(StoredHash::parse);
-    let Some(stored) = stored else {
-        compute(password, &NOBODYS_SALT, cost, computed);
-        return false;
-    };
-    let output = compute(password, &stored.salt, stored.cost, computed);
-    // 2^s + (2^s + 2^(s+1) + ... + 2^(c-1)) = 2^c: together they take the time of one at the present cost.
-    for padding in stored.cost.0..cost.0 {
-        compute(password, &NOBODYS_SALT, Cost(padding), computed);
-    }
-    // `Output` compares in constant time.
-    Output::new(&output).is_ok_and(|output| output == stored.output)
-}
-
-fn new_hash(password: &PresentedPassword, cost: Cost, computed: &AtomicU64) -> PasswordHash {
-    let salt = random_bytes::<16>();
-    let output = compute(password, &salt, cost, computed);
-    let hash = phc::PasswordHash {
-        algorithm: ALG_ID,
-        version: None,
-        params: cost.params().try_into().expect("the parameters fit into a PHC string"),
-        salt: Some(Salt::new(&salt).expect("16 bytes are a salt")),
-        hash: Some(Output::new(&output).expect("32 bytes are an output")),
-    };
-    PasswordHash::new(hash.to_string())
-}
-
-fn compute(password: &PresentedPassword, salt: &[u8], cost: Cost, computed: &AtomicU64) -> [u8; 32] {
-    let mut output = [0; 32];
-    scrypt(password.as_bytes(), salt, &cost.params(), &mut output).expect("32 bytes are within what scrypt can give");
-    computed.fetch_add(1, Ordering::Relaxed);
-    output
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         net::IpAddr,
-        sync::{Mutex, mpsc::channel},
+        sync::{
+            Mutex,
+            mpsc::{Sender, channel},
+        },
     };
 
     use futures_util::FutureExt;
@@ -233,12 +174,34 @@ mod tests {
     use super::*;
     use crate::{auth::Throttle, clock::Clock};
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     fn password(text: &str) -> PresentedPassword {
         PresentedPassword::parse(text).unwrap()
     }
 
-    async fn attempt() -> Attempt {
-        Throttle::new(Clock::system(), 0).begin("ann", None, IpAddr::from([127, 0, 0, 1])).await.unwrap()
+    fn verification(attempt: Attempt, stored: Option<PasswordHash>, text: &str) -> Verification {
+        Verification { attempt, stored, password: password(text), refused: Box::new(|| ()) }
+    }
+
+    /// A password to verify that is the first for its account.
+    fn first(stored: Option<PasswordHash>, text: &str) -> Verification {
+        let attempt = Throttle::new(Clock::system(), 0).begin("ann", None, HERE).unwrap();
+        verification(attempt, stored, text)
+    }
+
+    /// Lets the hasher's only thread do nothing else until something is sent.
+    fn hold(hasher: &Hasher) -> Sender<()> {
+        let (begun, begins) = channel();
+        let (end, ends) = channel();
+        let job = move || {
+            begun.send(()).unwrap();
+            let _ = ends.recv();
+        };
+        let mut held = Box::pin(hasher.run(HashRequester::server(), job));
+        assert!(held.as_mut().now_or_never().is_none());
+        begins.recv().unwrap();
+        end
     }
 
     #[tokio::test]
@@ -247,8 +210,8 @@ mod tests {
         let stored = hasher.hash(HashRequester::server(), &password("open sesame")).await.unwrap();
 
         assert!(stored.as_str().starts_with("$scrypt$ln=10,r=8,p=1$"));
-        assert!(hasher.verify(attempt().await, Some(stored.clone()), &password("open sesame"), || ()).await.unwrap());
-        assert!(!hasher.verify(attempt().await, Some(stored), &password("open barley"), || ()).await.unwrap());
+        assert!(hasher.verify(first(Some(stored.clone()), "open sesame")).await.unwrap());
+        assert!(!hasher.verify(first(Some(stored), "open barley")).await.unwrap());
     }
 
     #[tokio::test]
@@ -256,24 +219,29 @@ mod tests {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let stored = hasher.hash(HashRequester::server(), &password("open sesame")).await.unwrap();
 
-        let before = hasher.computed();
-        hasher.verify(attempt().await, None, &password("guess"), || ()).await.unwrap();
-        let unknown = hasher.computed() - before;
-        hasher.verify(attempt().await, Some(stored), &password("guess"), || ()).await.unwrap();
-        let known = hasher.computed() - before - unknown;
+        let old = hasher.computed();
+        hasher.verify(first(None, "guess")).await.unwrap();
+        let unknown = hasher.computed() - old;
+        hasher.verify(first(Some(stored), "guess")).await.unwrap();
+        let known = hasher.computed() - old - unknown;
 
         assert_eq!((unknown, known), (1, 1));
     }
 
     #[tokio::test]
-    async fn a_hash_of_lower_cost_is_matched_and_outdated() {
+    async fn a_hash_of_lower_cost_is_matched_and_made_anew_in_the_same_turn() {
         let old = Hasher::start(Cost::LEAST, 1).hash(HashRequester::server(), &password("open sesame")).await.unwrap();
-        let hasher = Hasher::start(Cost(12), 1);
+        let hasher = Hasher::start(Cost::new(12).unwrap(), 1);
 
-        assert!(hasher.is_outdated(&old));
-        assert!(hasher.verify(attempt().await, Some(old), &password("open sesame"), || ()).await.unwrap());
-        // ln 10, and the padding of ln 10 and 11, which together cost what ln 12 does.
-        assert_eq!(hasher.computed(), 3);
+        let right = hasher.verify_and_strengthen(first(Some(old.clone()), "open sesame")).await.unwrap().unwrap();
+        // ln 10, and the padding of ln 10 and 11, which together cost what ln 12 does; then ln 12 itself.
+        assert_eq!(hasher.computed(), 4);
+        let stronger = right.stronger.expect("the stored hash is of a lower cost");
+        assert!(stronger.as_str().starts_with("$scrypt$ln=12,"));
+
+        let again = hasher.verify_and_strengthen(first(Some(stronger), "open sesame")).await.unwrap().unwrap();
+        assert!(again.stronger.is_none());
+        assert!(hasher.verify_and_strengthen(first(Some(old), "open barley")).await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -281,11 +249,11 @@ mod tests {
         let hasher = Hasher::start(Cost::LEAST, 1);
         let exhausting = "$scrypt$ln=40,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
         let exhausting = PasswordHash::new(exhausting.to_owned());
-        assert!(!hasher.verify(attempt().await, Some(exhausting), &password("password"), || ()).await.unwrap());
+        assert!(!hasher.verify(first(Some(exhausting), "password")).await.unwrap());
     }
 
     #[tokio::test]
-    async fn a_hash_keeps_its_thread_when_whoever_asked_has_gone() {
+    async fn a_hash_keeps_its_thread_when_the_client_has_disconnected() {
         let hasher = Hasher::start(Cost::LEAST, 2);
         let (begun, begins) = channel();
         let (end, ends) = channel::<()>();
@@ -308,43 +276,57 @@ mod tests {
 
         let third = ask();
 
-        assert!(begins.try_recv().is_err(), "both threads are busy with what nobody waits for");
+        assert!(begins.try_recv().is_err(), "both threads are busy for clients that have disconnected");
         (0..3).for_each(|_| end.send(()).unwrap());
         third.await.unwrap();
         begins.recv().unwrap();
     }
 
     #[tokio::test]
-    async fn a_try_that_was_not_checked_any_more_counts_for_nothing() {
+    async fn an_attempt_that_was_withdrawn_before_its_hash_counts_for_nothing() {
         let (hasher, throttle) = (Hasher::start(Cost::LEAST, 1), Throttle::new(Clock::system(), 1));
-        let begin = || throttle.begin("ann", None, IpAddr::from([127, 0, 0, 1]));
-        let (end, ends) = channel::<()>();
-        let mut first = Box::pin(hasher.run(HashRequester::server(), move || ends.recv()));
-        assert!(first.as_mut().now_or_never().is_none());
+        let begin = || throttle.begin("ann", None, HERE);
+        let end = hold(&hasher);
 
-        let guess = password("guess");
-        assert!(hasher.verify(begin().await.unwrap(), None, &guess, || ()).now_or_never().is_none());
+        let withdrawn = hasher.verify(verification(begin().unwrap(), None, "guess")).now_or_never();
+        assert!(withdrawn.is_none());
+        let next = begin().unwrap();
         end.send(()).unwrap();
-        first.await.unwrap().unwrap();
 
-        assert!(!hasher.verify(begin().await.unwrap(), None, &guess, || ()).await.unwrap());
-        assert!(matches!(begin().await, Err(AuthError::Throttled { retry_after_secs: 1 })));
+        assert!(!hasher.verify(verification(next, None, "guess")).await.unwrap());
+        assert!(matches!(begin(), Err(AuthError::Throttled { retry_after_secs: 1 })));
     }
 
     #[tokio::test]
-    async fn a_wrong_password_is_told_also_when_whoever_tried_it_has_gone() {
+    async fn a_password_that_cannot_be_looked_at_in_time_is_refused_and_leaves_its_place() {
+        let (hasher, throttle) = (Hasher::start(Cost::LEAST, 1), Throttle::new(Clock::system(), 1));
+        let hasher = hasher.with_max_wait(Duration::from_millis(10));
+        let end = hold(&hasher);
+
+        let late = hasher.verify(verification(throttle.begin("ann", None, HERE).unwrap(), None, "guess")).await;
+
+        assert!(matches!(late, Err(AuthError::Busy)), "{late:?}");
+        assert!(throttle.begin("ann", None, HERE).is_ok(), "it counts for nothing");
+        let computed = hasher.computed();
+        end.send(()).unwrap();
+        hasher.with_max_wait(DEFAULT_MAX_WAIT).verify(first(None, "guess")).await.unwrap();
+        assert_eq!(computed, 0);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_reported_also_when_the_client_has_disconnected() {
         let old = Hasher::start(Cost::LEAST, 1).hash(HashRequester::server(), &password("open sesame")).await.unwrap();
-        let (hasher, guess) = (Hasher::start(Cost(14), 1), password("guess"));
-        let (tell, told) = channel();
-        let mut tried =
-            Box::pin(hasher.verify(attempt().await, Some(old), &guess, move || tell.send("refused").unwrap()));
-        assert!(tried.as_mut().now_or_never().is_none());
+        let hasher = Hasher::start(Cost::new(14).unwrap(), 1);
+        let (report, reported) = channel();
+        let refused = Box::new(move || report.send("refused").unwrap());
+        let mut running = Box::pin(hasher.verify(Verification { refused, ..first(Some(old), "guess") }));
+        assert!(running.as_mut().now_or_never().is_none());
         while hasher.computed() == 0 {
             thread::yield_now();
         }
 
-        drop(tried);
+        drop(running);
 
-        assert_eq!(told.recv(), Ok("refused"));
+        assert_eq!(reported.recv(), Ok("refused"));
     }
 }

@@ -27,6 +27,17 @@ pub struct Claims {
     pub nbf: Option<u64>,
 }
 
+/// What a token of ours names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresentedSession {
+    /// The user.
+    pub owner: Id,
+    /// The session.
+    pub jti: Uuid,
+    /// The token's `exp`.
+    pub ends: Timestamp,
+}
+
 /// Signs and reads tokens.
 pub struct SessionTokens {
     signing: EncodingKey,
@@ -70,14 +81,16 @@ impl SessionTokens {
         Secret::new(token.expect("claims can be written as JSON and signed"))
     }
 
-    /// The owner and the `jti` of the session, if the token is ours and has not expired. The caller looks the session up.
+    /// The session that the token names, if it is ours and its time is not over; the session itself is yet to be looked up.
     #[must_use]
-    pub fn read(&self, token: &str, now: Timestamp) -> Option<(Id, Uuid)> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Option<PresentedSession> {
         let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
         let claims = data.claims;
         let is_current = now.as_secs() < claims.exp && claims.nbf.is_none_or(|nbf| nbf <= now.as_secs());
         // RFC 7515, section 4.1.11: what must be understood and is not makes the token invalid.
-        (data.header.crit.is_none() && is_current).then_some((Id::parse(&claims.sub)?, claims.jti))
+        let ends = Timestamp::from_secs(claims.exp);
+        let session = PresentedSession { owner: Id::parse(&claims.sub)?, jti: claims.jti, ends };
+        (data.header.crit.is_none() && is_current).then_some(session)
     }
 }
 

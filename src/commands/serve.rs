@@ -267,7 +267,7 @@ fn state(store: Store, secret: RootSecret, settings: &Settings, hash_threads: us
     if settings.policy.throttle_after == 0 {
         log::warn!("guessing is not slowed down (--throttle-after); this is for tests");
     }
-    let hasher = Hasher::start(settings.scrypt_cost, hash_threads);
+    let hasher = Hasher::start(settings.scrypt_cost, hash_threads).with_max_wait(settings.password_wait);
     AppState::new(store, secret, Clock::system(), settings.policy.clone(), hasher)
 }
 

@@ -52,8 +52,13 @@ pub struct ServeArguments {
     #[arg(long, env = "LODGE_SCRYPT_COST", value_name = "LOG2_N", default_value = "17")]
     pub(super) scrypt_cost: String,
 
-    /// How many tries may fail for an account from an address before the next one waits, and ten times that for an address
-    /// over all accounts: 1 to 1000; 0 slows nobody down, which is for tests
+    /// How long a password may wait for its answer while others are verified; then, or at once where that is certain, it is
+    /// 503: 1s to 1h
+    #[arg(long, env = "LODGE_PASSWORD_WAIT", value_name = "DURATION", default_value = "5s")]
+    pub(super) password_wait: String,
+
+    /// How many attempts may fail for an account from an address before the next one waits, and ten times that for an address
+    /// over all accounts: 1 to 1000; with 0 no attempt ever waits, which is for tests
     #[arg(long, env = "LODGE_THROTTLE_AFTER", value_name = "NUMBER", default_value = "5")]
     pub(super) throttle_after: String,
 

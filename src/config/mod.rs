@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use thiserror::Error;
 
-use self::values::{address, cost, duration, filter, networks, number, password, size};
+use self::values::{address, cost, duration, filter, networks, number, password, size, wait};
 pub use self::{arguments::ServeArguments, connections::Limits, file::parse, tls::TlsSettings};
 use crate::{audit::RetentionPolicy, auth::Cost, secret::Secret, service::Policy, store::DiskReserve};
 
@@ -38,6 +38,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// What a password hash costs.
     pub scrypt_cost: Cost,
+    /// How long a password may wait for its answer.
+    pub password_wait: Duration,
     /// Whether and how TLS is served.
     pub tls: TlsSettings,
     /// Whether credentials are refused that come over plain HTTP from another machine.
@@ -97,6 +99,7 @@ impl ServeArguments {
         let session_lifetime = checks.note("session-lifetime", duration(&self.session_lifetime));
         let min_password_bytes = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
         let scrypt_cost = checks.note("scrypt-cost", cost(&self.scrypt_cost));
+        let password_wait = checks.note("password-wait", wait(&self.password_wait));
         let throttle_after = checks.note("throttle-after", number(&self.throttle_after, 0, 1000));
         let trusted_proxies = checks.note("trusted-proxy", networks(self.trusted_proxy.as_deref()));
         let max_configurations = checks.note("max-configurations", number(&self.max_configurations, 1, 100_000));
@@ -127,6 +130,7 @@ impl ServeArguments {
             },
             trusted_proxies: trusted_proxies?,
             scrypt_cost: scrypt_cost?,
+            password_wait: password_wait?,
             tls: tls?,
             require_tls: self.tls.require_tls,
             limits,
@@ -183,6 +187,7 @@ mod tests {
             ("--session-lifetime", "0s"),
             ("--body-limit", "1"),
             ("--throttle-after", "1001"),
+            ("--password-wait", "2h"),
             ("--trusted-proxy", "10.0.0.0/8,0.0.0.0/0"),
         ];
         let said = settings(wrong.map(|(flag, value)| [flag, value]).as_flattened()).unwrap_err().to_string();
@@ -197,7 +202,7 @@ mod tests {
         let settings = settings(&[]).unwrap();
         assert_eq!(settings.limits.body_bytes, 524_288);
         assert_eq!(settings.policy.session_lifetime, Duration::from_hours(24));
-        assert_eq!(settings.scrypt_cost, Cost::RECOMMENDED);
+        assert_eq!((settings.scrypt_cost, settings.password_wait), (Cost::RECOMMENDED, Duration::from_secs(5)));
         assert_eq!(settings.secret_file, Path::new("data/secret"));
         assert_eq!((settings.policy.throttle_after, settings.trusted_proxies), (5, Vec::new()));
     }

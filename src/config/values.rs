@@ -47,6 +47,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     duration_within(text, Duration::from_secs(1)..=Duration::from_hours(3650 * 24), "3650days", "24h")
 }
 
+/// How long a client may wait.
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    duration_within(text, Duration::from_secs(1)..=Duration::from_hours(1), "1h", "5s")
+}
+
 /// A duration from one second to `most`.
 pub(super) fn duration_within(
     text: &str,

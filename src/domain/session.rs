@@ -1,5 +1,7 @@
 //! A signed-in user.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,4 +19,14 @@ pub struct Session {
     pub number: u64,
     /// When it ends: it is over at the beginning of that second.
     pub expires_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it is not over, and ends within one lifetime from now. One that would last longer was made while the clock was
+    /// ahead, or under a longer lifetime.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp, lifetime: Duration) -> bool {
+        let (now, ends) = (now.as_secs(), self.expires_at.as_secs());
+        now < ends && ends <= now.saturating_add(lifetime.as_secs())
+    }
 }

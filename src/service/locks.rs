@@ -52,7 +52,7 @@ pub struct LockFilter {
 /// [`ServiceError::Store`].
 pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<Lock>, ServiceError> {
     let state = &administrator.0.state;
-    let lockouts = state.authenticator.throttle.waiting();
+    let lockouts = state.authenticator.throttle.lockouts();
     let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
     let of_page = lockouts.iter().skip(offset).take(page.limit);
     let records = of_page.map(|lockout| lock(state, lockout)).collect::<Result<_, _>>()?;
@@ -82,7 +82,7 @@ pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
 pub fn all(state: &AppState) -> Result<Vec<Lock>, StoreError> {
-    state.authenticator.throttle.waiting().iter().map(|lockout| lock(state, lockout)).collect()
+    state.authenticator.throttle.lockouts().iter().map(|lockout| lock(state, lockout)).collect()
 }
 
 /// Clears locks, for local commands: no rights are checked.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Anonymous, AppState, Caller, ServiceError, never_taken};
 use crate::{
-    auth::{AuthError, Authentication, Challenge, HashRequester},
+    auth::{AuthError, Authentication, Challenge, RightPassword},
     clock::Timestamp,
     domain::{
         Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, PasswordHash, PresentedPassword,
@@ -17,9 +17,9 @@ use crate::{
     store::{Sequence, StoreError, Tables, Txn, audit},
 };
 
-/// The maximum number of sessions of a user; a further one ends the oldest.
+/// How many sessions a user may have; the oldest goes.
 const MAX_SESSIONS_OF_USER: usize = 100;
-/// The maximum number of expired sessions that one write removes.
+/// How many sessions are removed in one write.
 const MAX_SWEPT_AT_ONCE: usize = 500;
 
 const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
@@ -27,30 +27,29 @@ const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 /// Opens a session, and returns its user and its token.
 ///
 /// # Errors
-/// Those of [`crate::auth::Authenticator::sign_in`], and [`AuthError::Refused`] if the password is changed twice meanwhile.
+/// As [`crate::auth::Authenticator::sign_in`], and [`AuthError::Refused`] if the password is changed over and over meanwhile.
 pub async fn sign_in(
     anonymous: &Anonymous,
     username: &str,
     password: &PresentedPassword,
 ) -> Result<(User, Secret<String>), ServiceError> {
-    // A concurrent sign-in may have replaced the hash by a stronger one: the password is still right.
+    // A sign-in from elsewhere may have replaced the hash that was verified by a stronger one: the password is still right.
     for _ in 0..2 {
-        let user = anonymous.state.authenticator.sign_in(username, password, anonymous.address).await?;
-        if let Some(opened) = open_for(anonymous, user, password).await? {
+        let (user, right) = anonymous.state.authenticator.sign_in(username, password, anonymous.address).await?;
+        if let Some(opened) = open_for(anonymous, user, right).await? {
             return Ok(opened);
         }
     }
     Err(REFUSED.into())
 }
 
-/// Opens a session for a user whose password was verified; `None` if it has changed since.
+/// Opens a session for a user whose password was right; `None` if it has changed since.
 async fn open_for(
     anonymous: &Anonymous,
     user: User,
-    password: &PresentedPassword,
+    RightPassword { stronger }: RightPassword,
 ) -> Result<Option<(User, Secret<String>)>, ServiceError> {
     let state = &anonymous.state;
-    let stronger = stronger_hash(anonymous, &user, password).await?;
     let (jti, now) = (random_uuid(), state.clock.now());
     let expires_at = Timestamp::from_secs(now.as_secs() + state.policy.session_lifetime.as_secs());
     let account = Some(Account::of(&user));
@@ -76,25 +75,36 @@ pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
     caller.write(Action::SignOut, move |txn, user| Ok((close(txn, user.id, jti)?, Target::Session(jti).into()))).await
 }
 
-/// Removes the expired sessions, and returns their number.
+/// Removes the sessions that are over, and those that would last longer than one lifetime from now; their number. Callers
+/// that are idle leave the memory too.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.
 pub async fn sweep(state: &AppState) -> Result<usize, StoreError> {
+    state.authenticator.drop_idle_callers();
     let mut removed = 0;
     loop {
-        let expired = state.store.expired_sessions(state.clock.now(), MAX_SWEPT_AT_ONCE)?;
-        let found = expired.len();
+        let ended = ended_sessions(state)?;
+        let found = ended.len();
         if found == 0 {
             return Ok(removed);
         }
-        state.store.write(move |txn| expired.into_iter().try_for_each(|(owner, jti)| close(txn, owner, jti))).await?;
+        state.store.write(move |txn| ended.into_iter().try_for_each(|(owner, jti)| close(txn, owner, jti))).await?;
         removed += found;
     }
 }
 
-/// Has the throttle know from where users signed in before the server started, as far as the newest entries of the audit log
-/// tell: who is familiar is not to be locked out by a flood that outlasts a restart.
+/// Some of the sessions that [`Session::is_good`] refuses.
+fn ended_sessions(state: &AppState) -> Result<Vec<(Id, Uuid)>, StoreError> {
+    let now = state.clock.now();
+    let mut ended = state.store.expired_sessions(now, MAX_SWEPT_AT_ONCE)?;
+    let last_end = Timestamp::from_secs(now.as_secs().saturating_add(state.policy.session_lifetime.as_secs()));
+    ended.extend(state.store.sessions_ending_after(last_end, MAX_SWEPT_AT_ONCE - ended.len())?);
+    Ok(ended)
+}
+
+/// Restores to the throttle from where users signed in before the server started, as far as the newest entries of the audit
+/// log go back: a flood that outlasts a restart must not lock known addresses out.
 ///
 /// # Errors
 /// [`StoreError`] if the log or the accounts cannot be read.
@@ -120,20 +130,8 @@ pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The password hashed at the current cost, if the stored hash has a lower one.
-async fn stronger_hash(
-    anonymous: &Anonymous,
-    user: &User,
-    password: &PresentedPassword,
-) -> Result<Option<PasswordHash>, ServiceError> {
-    let hasher = &anonymous.state.authenticator.hasher;
-    if !hasher.is_outdated(&user.password) {
-        return Ok(None);
-    }
-    Ok(Some(hasher.hash(HashRequester::signed_in(anonymous.address), password).await?))
-}
-
-/// Stores the session, unless the password that was verified has changed.
+/// Stores the session, unless the user's password is neither the hash that was verified nor the stronger one of the same
+/// password, which an equal attempt may have stored before.
 fn open(
     txn: &mut Txn<'_>,
     verified: &User,
@@ -141,9 +139,10 @@ fn open(
     jti: Uuid,
     expires_at: Timestamp,
 ) -> Result<Option<(User, Session)>, ServiceError> {
-    let current = txn.user(verified.id)?.filter(|user| user.password == verified.password);
+    let is_right = |hash: &PasswordHash| *hash == verified.password || stronger.as_ref() == Some(hash);
+    let current = txn.user(verified.id)?.filter(|user| is_right(&user.password));
     let Some(mut user) = current else { return Ok(None) };
-    if let Some(stronger) = stronger {
+    if let Some(stronger) = stronger.filter(|stronger| *stronger != user.password) {
         user.password = stronger;
         txn.put(&user).map_err(never_taken)?;
     }

@@ -173,13 +173,14 @@ pub trait Tables: ReadRows {
 
     /// Owners and `jti`s of at most `most` sessions that are over at that moment, the longest over first.
     fn expired_sessions(&self, now: Timestamp, most: usize) -> Result<Vec<(Id, Uuid)>, StoreError> {
-        let range = KeyRange { from: Vec::new(), to: Some((now.as_secs() + 1).to_be_bytes().to_vec()) };
-        let mut expired = Vec::new();
-        self.scan(Tree::SessionsByExpiry, &range, &mut |key, _| {
-            expired.push(key.split_at_checked(8).and_then(|(_, place)| owner_and_jti(place)));
-            if expired.len() < most { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
-        })?;
-        expired.into_iter().collect::<Option<_>>().ok_or_else(|| table::corrupt(Tree::SessionsByExpiry))
+        let range = KeyRange { from: Vec::new(), to: Some(first_end_after(now)) };
+        sessions_by_end(self, &range, most)
+    }
+
+    /// Owners and `jti`s of at most `max` sessions that end later than that second.
+    fn sessions_ending_after(&self, end: Timestamp, max: usize) -> Result<Vec<(Id, Uuid)>, StoreError> {
+        let range = KeyRange { from: first_end_after(end), to: None };
+        sessions_by_end(self, &range, max)
     }
 
     /// The administrator that the first start made with a random password, while that password is still the one.
@@ -241,6 +242,28 @@ impl Txn<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the sessions begin that end after that second.
+fn first_end_after(end: Timestamp) -> Vec<u8> {
+    end.as_secs().saturating_add(1).to_be_bytes().to_vec()
+}
+
+fn sessions_by_end(
+    rows: &(impl ReadRows + ?Sized),
+    range: &KeyRange,
+    max: usize,
+) -> Result<Vec<(Id, Uuid)>, StoreError> {
+    let mut sessions = Vec::new();
+    if max == 0 {
+        return Ok(Vec::new());
+    }
+    rows.scan(Tree::SessionsByExpiry, range, &mut |key, _| {
+        let place = key.split_at_checked(8).and_then(|(_, place)| owner_and_jti(place));
+        sessions.push(place.ok_or_else(|| table::corrupt(Tree::SessionsByExpiry)));
+        if sessions.len() < max { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
+    })?;
+    sessions.into_iter().collect()
 }
 
 fn owner_and_jti(place: &[u8]) -> Option<(Id, Uuid)> {

@@ -410,13 +410,19 @@ fn sign_ins_at_the_same_time_whose_hash_is_made_stronger_all_open_a_session() {
 }
 
 #[test]
-fn whoever_signs_in_while_too_many_do_is_told_to_try_again() {
-    let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "15");
-    let server = builder.variable("LODGE_THROTTLE_AFTER", "0").start();
-    // For each core, one password is being checked and at most eight wait.
+fn a_sign_in_beyond_the_bound_is_answered_with_a_503() {
+    let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "15").variable("LODGE_THROTTLE_AFTER", "0");
+    let server = builder.flag("--trusted-proxy", "127.0.0.1").start();
+    // For each core, one password is being verified and at most eight are queued.
     let cores = thread::available_parallelism().expect("the number of cores is known").get();
 
-    let replies = at_once(9 * cores + 20, |_| sign_in(&server, "nobody", "open sesame"));
+    // No account and no address has more than its share of the queue.
+    let replies = at_once(9 * cores + 20, |number| {
+        let body = json!({"user": {"username": format!("nobody{number}"), "password": "open sesame"}});
+        let address = format!("198.51.{}.{}", number / 256, number % 256);
+        let request = Request::new("POST", "/users/sign_in").json(&body).header("X-Forwarded-For", address);
+        server.anonymous().send(&request)
+    });
 
     let (busy, checked): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 503);
     assert!(!busy.is_empty() && checked.len() >= 8 * cores, "{} and {}", busy.len(), checked.len());

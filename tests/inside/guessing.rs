@@ -12,7 +12,10 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use futures_util::{FutureExt, future::join_all};
-use lodge::domain::{Account, Actor, AuthMethod, Id, Outcome};
+use lodge::{
+    domain::{Account, Actor, AuthMethod, Id, Outcome, User},
+    store::Tables,
+};
 use serde_json::{Value, json};
 
 use crate::test_app::{Answer, Asked, Header, TestApp};
@@ -69,7 +72,7 @@ async fn statuses(test_app: &TestApp, requests: impl IntoIterator<Item = Request
 }
 
 #[test]
-fn after_five_failures_by_whatever_means_the_right_password_waits_too() {
+fn after_five_failures_in_sign_in_or_basic_the_right_password_waits_too() {
     System::new().block_on(async {
         let test_app = test_app("5").await;
         let failures = [
@@ -114,25 +117,108 @@ fn an_unknown_account_waits_as_a_known_one_does() {
     });
 }
 
+/// The answers to requests that arrive together, and how many hashes they take.
+async fn together(test_app: &TestApp, requests: &[Request]) -> (Vec<Answer>, u64) {
+    let (hashes, held) = (test_app.state.authenticator.hasher.computed(), test_app.hold_hashes().await);
+    let mut all = Box::pin(join_all(requests.iter().map(|(headers, asked)| test_app.answer(headers, asked))));
+    assert!(all.as_mut().now_or_never().is_none());
+    drop(held);
+    let answers = all.await;
+    // One is that of the attempt which holds the others.
+    (answers, test_app.state.authenticator.hasher.computed() - hashes - 1)
+}
+
 #[test]
-fn equal_tries_at_the_same_time_are_one_try_whoever_they_are_for() {
+fn equal_attempts_that_arrive_together_are_one_attempt_whoever_they_are_for() {
     System::new().block_on(async {
         let test_app = test_app("5").await;
-        for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
-            let (hashes, held) = (test_app.state.authenticator.hasher.computed(), test_app.hold_hashes().await);
-            let (headers, asked) = from(address, by_basic(username, WRONG));
-            let mut all = Box::pin(join_all((0..12).map(|_| test_app.answer(&headers, &asked))));
-            assert!(all.as_mut().now_or_never().is_none());
-            drop(held);
+        let names = [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")];
+        for (username, address) in names {
+            for request in [by_basic(username, WRONG), sign_in(username, WRONG)] {
+                let (answers, hashes) = together(&test_app, &vec![from(address, request); 12]).await;
 
-            let statuses: Vec<_> = all.await.iter().map(|answer| answer.status).collect();
-
-            assert_eq!(
-                (statuses, test_app.state.authenticator.hasher.computed() - hashes),
-                (vec![401; 12], 2),
-                "{username}"
-            );
+                let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+                assert_eq!((statuses, hashes), (vec![401; 12], 1), "{username}");
+            }
+            let failures = test_app.state.authenticator.throttle.lockouts().len();
+            assert_eq!(failures, 0, "{username}: two failures were counted, and not 24");
         }
+    });
+}
+
+#[test]
+fn equal_sign_ins_that_arrive_together_take_one_hash_and_open_a_session_each() {
+    System::new().block_on(async {
+        let test_app = test_app("5").await;
+
+        let (answers, hashes) = together(&test_app, &vec![sign_in("ann", PASSWORD); 12]).await;
+
+        let tokens: HashSet<_> = answers.iter().map(|answer| answer.header("authorization").unwrap()).collect();
+        assert_eq!((tokens.len(), hashes), (12, 1));
+        for token in tokens {
+            assert_eq!(statuses(&test_app, [asking("GET", "/users/me", token.to_owned())]).await, [200]);
+        }
+    });
+}
+
+#[test]
+fn equal_sign_ins_at_another_address_or_with_another_password_are_other_attempts() {
+    System::new().block_on(async {
+        let test_app = test_app("5").await;
+        let requests = [
+            from("192.0.2.1", sign_in("ann", PASSWORD)),
+            from("192.0.2.2", sign_in("ann", PASSWORD)),
+            from("192.0.2.1", sign_in("ann", WRONG)),
+            from("192.0.2.1", sign_in("ben", PASSWORD)),
+        ];
+
+        let (answers, hashes) = together(&test_app, &requests).await;
+
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!((statuses, hashes), (vec![201, 201, 401, 201], 4));
+    });
+}
+
+#[test]
+fn different_attempts_beyond_the_bound_are_refused_at_once_with_a_503() {
+    System::new().block_on(async {
+        let test_app = test_app("2").await;
+        for username in ["ann", "nobody"] {
+            let held = test_app.hold_hashes().await;
+            let guesses: Vec<_> = (0..2).map(|number| sign_in(username, &format!("{WRONG} {number}"))).collect();
+            let mut running =
+                Box::pin(join_all(guesses.iter().map(|(headers, asked)| test_app.answer(headers, asked))));
+            assert!(running.as_mut().now_or_never().is_none());
+
+            for (headers, asked) in [sign_in(username, PASSWORD), by_basic(username, PASSWORD)] {
+                let refused = test_app.answer(&headers, &asked).now_or_never().expect("it is answered at once");
+                assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{username}");
+            }
+
+            drop(held);
+            assert!(running.await.iter().all(|answer| answer.status == 401), "{username}");
+            assert_eq!(statuses(&test_app, [sign_in(username, PASSWORD)]).await, [429], "{username}");
+        }
+    });
+}
+
+#[test]
+fn a_password_that_changes_while_equal_sign_ins_are_verified_leaves_no_session() {
+    System::new().block_on(async {
+        let test_app = test_app("5").await;
+        test_app.take_in(3, "cid", "another house").await;
+        let user = |number| test_app.store.user(Id::new(number).unwrap()).unwrap().unwrap();
+        let changed = User { password: user(3).password, ..user(1) };
+        let held = test_app.hold_hashes().await;
+        let (headers, asked) = sign_in("ann", PASSWORD);
+        let mut all = Box::pin(join_all((0..3).map(|_| test_app.answer(&headers, &asked))));
+        assert!(all.as_mut().now_or_never().is_none());
+
+        test_app.store.write(move |txn| txn.put(&changed)).await.unwrap();
+        drop(held);
+
+        assert_eq!(all.await.iter().map(|answer| answer.status).collect::<Vec<_>>(), [401; 3]);
+        assert_eq!(test_app.store.sessions(Id::new(1).unwrap()).unwrap(), []);
     });
 }
 
@@ -149,7 +235,7 @@ fn a_sign_in_changes_no_account() {
 }
 
 #[test]
-fn a_try_that_waits_costs_no_hash_no_look_into_the_store_and_no_write_whoever_it_is_for() {
+fn an_attempt_that_waits_costs_no_hash_no_read_and_no_write_whether_its_user_exists_or_not() {
     System::new().block_on(async {
         let test_app = test_app("1").await;
         for username in ["ann", "nobody"] {
@@ -199,7 +285,7 @@ fn an_address_waits_on_accounts_that_are_new_to_it_and_on_no_others() {
 }
 
 #[test]
-fn a_password_of_lately_is_no_oracle_where_tries_wait() {
+fn a_cached_password_is_no_oracle_during_a_lockout() {
     System::new().block_on(async {
         let test_app = test_app("5").await;
         let right = || by_basic("ann", PASSWORD);
@@ -211,7 +297,7 @@ fn a_password_of_lately_is_no_oracle_where_tries_wait() {
 }
 
 #[test]
-fn the_audit_log_tells_of_a_password_of_lately_that_had_to_wait() {
+fn the_audit_log_records_a_cached_password_that_had_to_wait() {
     let test_app = System::new().block_on(async {
         let test_app = test_app("1").await;
         let (right, wrong) = (by_basic("ann", PASSWORD), by_basic("ANN", WRONG));
@@ -229,7 +315,7 @@ fn the_audit_log_tells_of_a_password_of_lately_that_had_to_wait() {
 }
 
 #[test]
-fn keys_that_nobody_made_count_for_their_address_and_right_ones_pass_all_the_same() {
+fn unknown_keys_count_for_their_address_and_right_ones_pass_all_the_same() {
     System::new().block_on(async {
         let test_app = test_app("1").await;
         let (headers, _) = by_basic("ann", PASSWORD);
@@ -248,7 +334,7 @@ fn keys_that_nobody_made_count_for_their_address_and_right_ones_pass_all_the_sam
 }
 
 #[test]
-fn an_administrator_sees_what_waits_and_the_names_of_those_who_exist() {
+fn an_administrator_sees_lockouts_with_the_names_of_users_that_exist() {
     System::new().block_on(async {
         let test_app = test_app("1").await;
         let guesses = [from("192.0.2.1", sign_in("Ann", WRONG)), from("2001:db8::7", sign_in("nobody", WRONG))];

@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use lodge::{
     api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache, entry::respond},
     audit::{Files, RetentionPolicy},
-    auth::{Cost, HashRequester, Hasher},
+    auth::{Cost, HashRequester, Hasher, Throttle, Verification},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
     config::ServeArguments,
@@ -126,17 +126,20 @@ impl TestApp {
         self.store.write(move |txn| txn.put(&user)).await.unwrap();
     }
 
-    /// Lets no hash be computed behind the one for this until what it gives back is dropped.
+    /// Lets no hash be computed after the one for this until what it returns is dropped.
     pub async fn hold_hashes(&self) -> Sender<()> {
         let (begun, begins) = channel();
         let (end, ends) = channel();
-        let attempt = self.state.authenticator.throttle.begin("somebody", None, [203, 0, 113, 1].into()).await.unwrap();
+        // Of a throttle of its own, so that it counts for nothing.
+        let throttle = Throttle::new(self.state.clock.clone(), 0);
+        let attempt = throttle.begin("nobody", None, [203, 0, 113, 1].into()).unwrap();
         let password = PresentedPassword::parse("a guess").unwrap();
-        let wait_for_end = move || {
+        let wait_for_end = Box::new(move || {
             begun.send(()).unwrap();
             let _ = ends.recv();
-        };
-        let mut held = Box::pin(self.state.authenticator.hasher.verify(attempt, None, &password, wait_for_end));
+        });
+        let verification = Verification { attempt, stored: None, password, refused: wait_for_end };
+        let mut held = Box::pin(self.state.authenticator.hasher.verify(verification));
         assert!(held.as_mut().now_or_never().is_none());
         begins.recv().unwrap();
         end

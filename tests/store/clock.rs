@@ -11,7 +11,7 @@ use std::{
 };
 
 use lodge::{
-    auth::{Cost, HashRequester, Hasher},
+    auth::{Claims, Cost, HashRequester, Hasher},
     clock::{Clock, Timestamp},
     domain::{Change, Email, Id, NewPassword, PresentedPassword, Submitted, User, UserChange, Username, Violations},
     secret::RootSecret,
@@ -47,14 +47,6 @@ impl TestApp {
         let millis = Arc::new(AtomicU64::new(Timestamp::from_secs(1_800_000_000).as_millis()));
         let hand = Arc::clone(&millis);
         let clock = Clock::new(move || Timestamp::from_millis(hand.load(Ordering::SeqCst)));
-        let policy = Policy {
-            session_lifetime: HOUR,
-            min_password_bytes: 8,
-            throttle_after: 5,
-            max_configurations: 10,
-            max_api_keys: 10,
-            initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
-        };
         let hasher = Hasher::start(Cost::LEAST, 1);
         let password = hasher.hash(HashRequester::server(), &password()).await.unwrap();
         let ann = User { password, ..administrator(1, "ann") };
@@ -65,8 +57,16 @@ impl TestApp {
             })
             .await
             .unwrap();
-        let state = AppState::new(store.clone(), RootSecret::from_bytes([7; 32]), clock, policy, hasher);
+        let state = AppState::new(store.clone(), RootSecret::from_bytes([7; 32]), clock, policy(HOUR), hasher);
         Self { state: Arc::new(state), store, millis }
+    }
+
+    /// The same store and clock under another lifetime of sessions.
+    fn restarted_with(&self, session_lifetime: Duration) -> Self {
+        let hasher = Hasher::start(Cost::LEAST, 1);
+        let (store, clock, secret) = (self.store.clone(), self.state.clock.clone(), RootSecret::from_bytes([7; 32]));
+        let state = AppState::new(store.clone(), secret, clock, policy(session_lifetime), hasher);
+        Self { state: Arc::new(state), store, millis: Arc::clone(&self.millis) }
     }
 
     fn forward(&self, by: Duration) {
@@ -86,11 +86,31 @@ impl TestApp {
         self.state.authenticate([token.as_bytes()].into_iter(), ADDRESS).await.ok()
     }
 
+    /// A token of a new session, with an `exp` that long from now.
+    async fn token_that_ends_after(&self, ends: Duration) -> String {
+        self.sign_in().await;
+        let (now, sessions) = (self.state.clock.now().as_secs(), self.store.sessions(ann()).unwrap());
+        let claims =
+            Claims { sub: ann().to_string(), jti: sessions[0].jti, iat: now, exp: now + ends.as_secs(), nbf: None };
+        self.state.authenticator.tokens.sign(&claims).expose().clone()
+    }
+
     /// The numbers of Ann's sessions, in order.
     fn numbers(&self) -> Vec<u64> {
         let mut numbers: Vec<_> = self.store.sessions(ann()).unwrap().iter().map(|session| session.number).collect();
         numbers.sort_unstable();
         numbers
+    }
+}
+
+fn policy(session_lifetime: Duration) -> Policy {
+    Policy {
+        session_lifetime,
+        min_password_bytes: 8,
+        throttle_after: 5,
+        max_configurations: 10,
+        max_api_keys: 10,
+        initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
     }
 }
 
@@ -153,13 +173,60 @@ fn sessions_after_a_clock_was_set_back_are_new_ones_and_last_as_long() {
 
         assert_ne!(later, token);
         assert_eq!(test_app.numbers(), [1, 2]);
+        assert!(test_app.caller(&later).await.is_some());
         test_app.forward(HOUR);
-        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
         assert!(test_app.caller(&later).await.is_none());
-        assert!(test_app.caller(&token).await.is_some());
-        test_app.forward(DAY);
-        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+        assert_eq!(sweep(&test_app.state).await.unwrap(), 2);
         assert_eq!(test_app.numbers(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_session_that_was_made_while_the_clock_was_ahead_is_refused_and_removed() {
+    runtime().block_on(async {
+        let test_app = TestApp::build().await;
+        let token = test_app.sign_in().await;
+        assert!(test_app.caller(&token).await.is_some());
+        test_app.back(Duration::from_secs(1));
+
+        assert!(test_app.caller(&token).await.is_none(), "it would last a second longer than a session may");
+        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+        test_app.forward(Duration::from_secs(1));
+
+        assert!(test_app.caller(&token).await.is_none());
+        assert_eq!(test_app.numbers(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_lifetime_that_is_lowered_counts_for_sessions_that_are_there() {
+    runtime().block_on(async {
+        let test_app = TestApp::build().await;
+        let token = test_app.sign_in().await;
+
+        let lowered = test_app.restarted_with(HOUR / 2);
+        assert!(lowered.caller(&token).await.is_none());
+        let later = lowered.sign_in().await;
+        assert_eq!(sweep(&lowered.state).await.unwrap(), 1);
+
+        assert!(lowered.caller(&later).await.is_some());
+        assert_eq!(lowered.numbers(), [2]);
+    });
+}
+
+#[test]
+fn a_session_is_over_at_the_end_of_its_token_or_of_its_row_whichever_comes_first() {
+    runtime().block_on(async {
+        for ends in [HOUR / 2, HOUR, HOUR * 2] {
+            let test_app = TestApp::build().await;
+            let token = test_app.token_that_ends_after(ends).await;
+            assert!(test_app.caller(&token).await.is_some());
+
+            test_app.forward(ends.min(HOUR) - Duration::from_secs(1));
+            assert!(test_app.caller(&token).await.is_some(), "{ends:?}");
+            test_app.forward(Duration::from_secs(1));
+            assert!(test_app.caller(&token).await.is_none(), "{ends:?}");
+        }
     });
 }
 

@@ -44,7 +44,7 @@ enum Event {
 type Outcome = Result<(Vec<Option<u64>>, Seen), Undone>;
 
 pub fn runtime() -> Runtime {
-    Builder::new_current_thread().build().unwrap()
+    Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 fn open(directory: &Path) -> Store {

@@ -83,6 +83,7 @@ pub struct Seen {
     sessions: Vec<Session>,
     sessions_of_owners: Vec<Session>,
     expired_sessions: Vec<(Id, Uuid)>,
+    sessions_ending_after: Vec<(Id, Uuid)>,
     pages_of_users: Vec<Slice<User>>,
     pages_of_administrators: Vec<(Vec<Id>, u64)>,
     pages_of_configurations: Vec<Slice<Configuration>>,
@@ -154,6 +155,7 @@ pub fn seen(rows: &impl Tables, probe: &Probe) -> Result<Seen, StoreError> {
         sessions: Vec::new(),
         sessions_of_owners: Vec::new(),
         expired_sessions: rows.expired_sessions(probe.now, probe.most)?,
+        sessions_ending_after: rows.sessions_ending_after(probe.now, probe.most)?,
         pages_of_users: Vec::new(),
         pages_of_administrators: Vec::new(),
         pages_of_configurations: Vec::new(),
@@ -286,7 +288,8 @@ impl Model {
             api_keys_by_digest: (0..DIFFERENT).filter_map(digested).collect(),
             sessions: self.sessions.values().cloned().collect(),
             sessions_of_owners: self.sessions.values().cloned().collect(),
-            expired_sessions: self.expired_sessions(probe),
+            expired_sessions: self.sessions_by_end(probe, |end| end <= probe.now.as_secs()),
+            sessions_ending_after: self.sessions_by_end(probe, |end| end > probe.now.as_secs()),
             pages_of_users: probe.pages.iter().map(|page| slice(&users, *page)).collect(),
             pages_of_administrators: probe.pages.iter().map(|page| part(&administrators, *page)).collect(),
             pages_of_configurations: pages_of_owners(probe, &self.configurations),
@@ -302,11 +305,11 @@ impl Model {
         KEYS.into_iter().filter_map(keyed).collect()
     }
 
-    fn expired_sessions(&self, probe: &Probe) -> Vec<(Id, Uuid)> {
-        let over = self.sessions.values().filter(|session| session.expires_at.as_secs() <= probe.now.as_secs());
-        let mut over: Vec<_> = over.map(|session| (session.expires_at.as_secs(), session.owner, session.jti)).collect();
-        over.sort();
-        over.into_iter().take(probe.most).map(|(_, owner, jti)| (owner, jti)).collect()
+    fn sessions_by_end(&self, probe: &Probe, is_meant: impl Fn(u64) -> bool) -> Vec<(Id, Uuid)> {
+        let all = self.sessions.values().map(|session| (session.expires_at.as_secs(), session.owner, session.jti));
+        let mut meant: Vec<_> = all.filter(|(end, ..)| is_meant(*end)).collect();
+        meant.sort();
+        meant.into_iter().take(probe.most).map(|(_, owner, jti)| (owner, jti)).collect()
     }
 }
 

@@ -1,26 +1,19 @@
 //! What is counted for accounts, for addresses and for the ones from the others.
 
-use std::time::Duration;
-
 use super::{
     AccountHash, Pair,
-    bucket::BackoffPolicy,
-    table::{BucketKey, Lockout, Reservation, Table, Wait},
+    policy::{BackoffPolicy, MAX_KNOWN_OF_ACCOUNT, RECENTLY},
+    table::{Lockout, Reservation, Table, Wait},
 };
 use crate::{
-    clock::Timestamp,
+    clock::{MonotonicTime, Reading},
     domain::{Id, Network},
 };
-
-/// How many addresses are familiar to an account, so that no account pushes out those of others.
-const MAX_KNOWN_OF_ACCOUNT: usize = 32;
-/// How long a sign-in counts as one of lately.
-const RECENTLY: Duration = Duration::from_hours(7 * 24);
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub(super) struct Counters {
-    /// Accounts from addresses that have not signed in to them lately.
+    /// Accounts from addresses that have not signed in to them recently.
     pairs: Table<Pair>,
     /// Accounts from addresses that have.
     known: Table<Pair>,
@@ -28,14 +21,14 @@ pub(super) struct Counters {
     accounts: Table<AccountHash>,
 }
 
-/// What a try has counted before it is known how it ends.
+/// What an attempt has counted before it is known how it ends.
 #[derive(Debug)]
 pub(super) enum Reservations {
     /// Nothing: the throttle is off, or it is known.
     None,
-    /// For a familiar pair, and for nothing else.
+    /// For an account from an address that is known to it, and for nothing else.
     Known(Reservation<Pair>),
-    /// For a stranger.
+    /// For an account from a new address.
     New(Reservation<Pair>, Reservation<Network>, Reservation<AccountHash>),
     /// For an address alone: a key names no account.
     Address(Reservation<Network>),
@@ -43,56 +36,36 @@ pub(super) enum Reservations {
 
 impl Reservations {
     /// The longest wait that they began.
-    pub(super) fn wait_until(&self) -> Timestamp {
+    pub(super) fn wait_until(&self) -> MonotonicTime {
         match self {
-            Self::None => Timestamp::from_millis(0),
+            Self::None => MonotonicTime::from_millis(0),
             Self::Known(pair) => pair.waits_until,
             Self::New(pair, address, account) => pair.waits_until.max(address.waits_until).max(account.waits_until),
             Self::Address(address) => address.waits_until,
         }
     }
-
-    /// The buckets that they are in.
-    pub(super) fn buckets(&self) -> impl Iterator<Item = BucketKey> {
-        let buckets = match self {
-            Self::None => [None, None, None],
-            Self::Known(pair) => [Some(pair.bucket_key()), None, None],
-            Self::New(pair, address, account) => {
-                [Some(pair.bucket_key()), Some(address.bucket_key()), Some(account.bucket_key())]
-            }
-            Self::Address(address) => [Some(address.bucket_key()), None, None],
-        };
-        buckets.into_iter().flatten()
-    }
 }
 
 impl Counters {
-    /// Room for that many buckets of a kind, and for a quarter as many familiar pairs.
-    pub(super) fn new(after: u32, most: usize) -> Self {
-        let (second, quarter, minutes) = (Duration::from_secs(1), Duration::from_mins(15), Duration::from_mins(5));
-        let pair = BackoffPolicy { after, first: second, longest: quarter, forgives_every: Duration::from_hours(1) };
-        let address = BackoffPolicy { after: after.saturating_mul(10), forgives_every: minutes, ..pair };
-        let half = Duration::from_secs(30);
-        let account =
-            BackoffPolicy { after: after.saturating_mul(20), first: half, longest: half, forgives_every: minutes };
+    /// Room for `max` buckets of a kind, and for a quarter as many accounts from known addresses.
+    pub(super) fn new(after: u32, max: usize) -> Self {
         Self {
-            pairs: Table::new(pair, most),
-            known: Table::new(pair, most / 4),
-            addresses: Table::new(address, most),
-            accounts: Table::new(account, most),
+            pairs: Table::new(BackoffPolicy::of_pair(after), max),
+            known: Table::new(BackoffPolicy::of_pair(after), max / 4),
+            addresses: Table::new(BackoffPolicy::of_address(after), max),
+            accounts: Table::new(BackoffPolicy::of_account(after), max),
         }
     }
 
-    /// Whether somebody signed in to that account from there lately, or has signed in and failed lately.
-    pub(super) fn is_known_address(&self, pair: &Pair, now: Timestamp) -> bool {
+    /// Whether the user signed in from that address recently, or has signed in and failed recently.
+    pub(super) fn is_known_address(&self, pair: &Pair, now: MonotonicTime) -> bool {
         self.known.get(pair).is_some_and(|entry| {
-            let since = now.as_millis().saturating_sub(entry.signed_in_at.as_millis());
-            u128::from(since) < RECENTLY.as_millis() || entry.bucket.level(&self.known.policy, now) > 0
+            now.since(entry.signed_in_at) < RECENTLY || entry.bucket.level(&self.known.policy, now) > 0
         })
     }
 
-    /// What a try of a password has to wait for; what is certain comes first, then what lasts longest.
-    pub(super) fn wait(&self, pair: &Pair, now: Timestamp) -> Option<Wait> {
+    /// What an attempt at a password has to wait for; what is certain comes first, then what lasts longest.
+    pub(super) fn wait(&self, pair: &Pair, now: MonotonicTime) -> Option<Wait> {
         if self.is_known_address(pair, now) {
             return self.known.wait(pair, now);
         }
@@ -101,8 +74,8 @@ impl Counters {
         waits.into_iter().flatten().max()
     }
 
-    /// Counts a try of a password, unless it has to wait.
-    pub(super) fn begin(&mut self, pair: Pair, user: Option<Id>, now: Timestamp) -> Result<Reservations, Wait> {
+    /// Counts an attempt at a password, unless it has to wait.
+    pub(super) fn begin(&mut self, pair: Pair, user: Option<Id>, now: MonotonicTime) -> Result<Reservations, Wait> {
         if let Some(wait) = self.wait(&pair, now) {
             return Err(wait);
         }
@@ -120,9 +93,9 @@ impl Counters {
         ))
     }
 
-    /// Counts a key that nobody has, unless it has to wait. It costs no hash, so whoever has many addresses could fill the
-    /// memory with such keys and keep everybody else from trying a password.
-    pub(super) fn begin_unknown_key(&mut self, network: Network, now: Timestamp) -> Result<Reservations, Wait> {
+    /// Counts an unknown API key, unless it has to wait. It costs no hash, so a client with many addresses could fill the
+    /// memory with such keys and lock all others out.
+    pub(super) fn begin_unknown_key(&mut self, network: Network, now: MonotonicTime) -> Result<Reservations, Wait> {
         if let Some(wait) = self.addresses.wait(&network, now) {
             return Err(wait);
         }
@@ -144,8 +117,8 @@ impl Counters {
         }
     }
 
-    /// Notes that somebody signed in.
-    pub(super) fn sign_in(&mut self, pair: Pair, user: Option<Id>, reservations: &Reservations, now: Timestamp) {
+    /// Records that the user signed in from that address.
+    pub(super) fn sign_in(&mut self, pair: Pair, user: Option<Id>, reservations: &Reservations, now: MonotonicTime) {
         self.undo(reservations);
         self.pairs.remove(&pair);
         if let Reservations::New(..) = reservations {
@@ -160,23 +133,24 @@ impl Counters {
         self.known.sign_in(pair, user, now);
     }
 
-    /// Knows that it was a failure; tells what waits since then and was not told before.
-    pub(super) fn confirm(&mut self, reservations: &Reservations) -> Vec<Lockout> {
-        let waiting = match reservations {
+    /// Records that it was a failure; the lockouts that it led to and that are not in the log yet.
+    pub(super) fn confirm(&mut self, reservations: &Reservations, now: Reading) -> Vec<Lockout> {
+        let lockouts = match reservations {
             Reservations::None => [None, None, None],
-            Reservations::Known(pair) => [self.known.confirm(pair), None, None],
+            Reservations::Known(pair) => [self.known.confirm(pair, now), None, None],
             Reservations::New(pair, address, account) => {
-                [self.pairs.confirm(pair), self.addresses.confirm(address), self.accounts.confirm(account)]
+                let of_account = self.accounts.confirm(account, now);
+                [self.pairs.confirm(pair, now), self.addresses.confirm(address, now), of_account]
             }
-            Reservations::Address(address) => [self.addresses.confirm(address), None, None],
+            Reservations::Address(address) => [self.addresses.confirm(address, now), None, None],
         };
-        waiting.into_iter().flatten().collect()
+        lockouts.into_iter().flatten().collect()
     }
 
-    /// All that wait.
-    pub(super) fn waiting(&self, now: Timestamp) -> Vec<Lockout> {
-        let pairs = self.pairs.waiting(now).chain(self.known.waiting(now));
-        pairs.chain(self.addresses.waiting(now)).chain(self.accounts.waiting(now)).collect()
+    /// All lockouts.
+    pub(super) fn lockouts(&self, now: Reading) -> Vec<Lockout> {
+        let pairs = self.pairs.lockouts(now).chain(self.known.lockouts(now));
+        pairs.chain(self.addresses.lockouts(now)).chain(self.accounts.lockouts(now)).collect()
     }
 
     /// Forgets the failures of an account, of an address, of the one from the other, or all.

@@ -1,10 +1,10 @@
-//! The throttle against what its rules say, written down as plainly as they are told.
+//! The throttle compared with a model of its rules, written down as plainly as they can be.
 
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::tests::{TestApp, Tried};
+use super::tests::{Outcome, TestApp};
 
 const AFTER: u64 = 2;
 const NAMES: [&str; 2] = ["ann", "ben"];
@@ -38,12 +38,12 @@ struct Failures(Vec<u64>);
 impl Failures {
     /// How many count at that moment: one less for each quiet time, and no more than make a difference.
     fn count(&self, most: u64, every: u64, now: u64) -> u64 {
-        let (mut count, mut before) = (0_u64, 0);
+        let (mut count, mut last) = (0_u64, 0);
         for moment in &self.0 {
-            count = (count.saturating_sub((moment - before) / every) + 1).min(most);
-            before = *moment;
+            count = (count.saturating_sub((moment - last) / every) + 1).min(most);
+            last = *moment;
         }
-        count.saturating_sub((now - before) / every)
+        count.saturating_sub((now - last) / every)
     }
 
     fn ends(&self, after: u64, waits: &[u64], every: u64) -> u64 {
@@ -57,7 +57,7 @@ impl Failures {
 #[derive(Default)]
 struct Model {
     now: u64,
-    strangers: HashMap<(usize, usize), Failures>,
+    new: HashMap<(usize, usize), Failures>,
     known: HashMap<(usize, usize), (u64, Failures)>,
     addresses: HashMap<usize, Failures>,
     accounts: HashMap<usize, Failures>,
@@ -72,11 +72,11 @@ impl Model {
         })
     }
 
-    fn admits(&self, who: (usize, usize)) -> Tried {
+    fn admits(&self, who: (usize, usize)) -> Outcome {
         let ends = if self.is_known_address(who) {
             self.known[&who].1.ends(AFTER, &Self::DOUBLING, 3_600_000)
         } else {
-            let of_pair = self.strangers.get(&who).map(|it| it.ends(AFTER, &Self::DOUBLING, 3_600_000));
+            let of_pair = self.new.get(&who).map(|it| it.ends(AFTER, &Self::DOUBLING, 3_600_000));
             let of_address = self.addresses.get(&who.1).map(|it| it.ends(10 * AFTER, &Self::DOUBLING, 300_000));
             let of_account = self.accounts.get(&who.0).map(|it| it.ends(20 * AFTER, &[30], 300_000));
             of_pair.max(of_address).max(of_account).unwrap_or(0)
@@ -89,7 +89,7 @@ impl Model {
             self.known.get_mut(&who).unwrap().1.0.push(self.now);
             return;
         }
-        self.strangers.entry(who).or_default().0.push(self.now);
+        self.new.entry(who).or_default().0.push(self.now);
         self.addresses.entry(who.1).or_default().0.push(self.now);
         self.accounts.entry(who.0).or_default().0.push(self.now);
     }
@@ -98,14 +98,14 @@ impl Model {
         if !self.is_known_address(who) {
             self.accounts.remove(&who.0);
         }
-        self.strangers.remove(&who);
+        self.new.remove(&who);
         self.known.insert(who, (self.now, Failures::default()));
     }
 }
 
 proptest! {
     #[test]
-    fn the_throttle_does_what_its_rules_say(steps in prop::collection::vec(step(), 1..400)) {
+    fn the_throttle_follows_its_rules(steps in prop::collection::vec(step(), 1..400)) {
         let (test_app, mut model) = (TestApp::new(2), Model { now: 1_800_000_000_000, ..Model::default() });
         for step in steps {
             match step {

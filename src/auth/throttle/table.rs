@@ -2,12 +2,9 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use super::{
-    AccountHash, Pair,
-    bucket::{BackoffPolicy, Bucket},
-};
+use super::{AccountHash, Pair, bucket::Bucket, policy::BackoffPolicy};
 use crate::{
-    clock::Timestamp,
+    clock::{MonotonicTime, Reading, Timestamp},
     domain::{Id, Network},
 };
 
@@ -15,21 +12,21 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) bucket: Bucket,
-    /// How many of its failures are tries that may yet turn out to be none.
+    /// How many of its failures are attempts that are still running.
     pending: u32,
-    /// The account's user, if there was one when it was last tried.
+    /// The account's user, if there was one at the last attempt.
     pub(super) user: Option<Id>,
-    /// When somebody last signed in.
-    pub(super) signed_in_at: Timestamp,
-    /// Whether the log was told that it waits.
-    is_told: bool,
+    /// When a user last signed in.
+    pub(super) signed_in_at: MonotonicTime,
+    /// Whether the log has an entry for the present lockout.
+    is_logged: bool,
 }
 
-/// Buckets of one kind. When there is no room for another one the coldest go first, and never one that waits.
+/// Buckets of one kind. When there is no room for another one the least recent go first, and never one that is locked out.
 #[derive(Debug)]
 pub(super) struct Table<K> {
     pub(super) policy: BackoffPolicy,
-    most: usize,
+    max: usize,
     entries: HashMap<K, Entry>,
 }
 
@@ -37,36 +34,34 @@ pub(super) struct Table<K> {
 #[derive(Debug)]
 pub(super) struct Reservation<K> {
     key: K,
-    before: Option<Entry>,
-    after: Bucket,
-    /// From when on another try is admitted.
-    pub(super) waits_until: Timestamp,
+    old: Option<Entry>,
+    new: Bucket,
+    /// From when on another attempt is admitted.
+    pub(super) waits_until: MonotonicTime,
 }
 
-/// The account and the address that a bucket is for; no two buckets of a try have the same.
-pub(super) type BucketKey = (Option<AccountHash>, Option<Network>);
+/// The account and the address that a bucket is for; no two buckets of an attempt have the same.
+type BucketKey = (Option<AccountHash>, Option<Network>);
 
-/// Why a try may not begin.
+/// Why an attempt may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Wait {
-    /// Whether there are enough failures without the tries that are running.
+    /// Whether there are enough failures without the attempts that are running.
     pub(super) is_certain: bool,
     /// From when on it may.
-    pub(super) until: Timestamp,
-    /// Which bucket it has to wait for.
-    pub(super) bucket_key: BucketKey,
+    pub(super) until: MonotonicTime,
 }
 
-/// An account, an address or both, on which tries wait.
+/// An account, an address or both, on which attempts wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lockout {
-    /// From when on another try is admitted.
+    /// From when on another attempt is admitted.
     pub until: Timestamp,
-    /// The address, unless it is the account over all addresses that waits.
+    /// The address, unless the lockout is of an account over all addresses.
     pub network: Option<Network>,
-    /// The account, unless it is the address over all accounts that waits.
+    /// The account, unless the lockout is of an address over all accounts.
     pub account: Option<AccountHash>,
-    /// Who had the account's name when it was last tried.
+    /// The user who had the account's name at the last attempt.
     pub user: Option<Id>,
     /// How many failures count.
     pub failures: u32,
@@ -97,8 +92,8 @@ impl Key for AccountHash {
 }
 
 impl Lockout {
-    /// Tells the log, without the name: it may be none.
-    pub(super) fn tell(&self) {
+    /// Writes it to the log, without the name: it may be something else that was typed into the wrong field.
+    pub(super) fn log(&self) {
         let user = self.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
         let (failures, until) = (self.failures, self.until);
         match (self.account, self.network) {
@@ -117,67 +112,60 @@ impl Lockout {
 }
 
 impl Entry {
-    fn touched_at(&self) -> Timestamp {
-        self.bucket.tried_at.max(self.signed_in_at)
+    fn touched_at(&self) -> MonotonicTime {
+        self.bucket.attempted_at.max(self.signed_in_at)
     }
 
-    /// Whether there are enough failures to wait for, without the tries that are running.
+    /// Whether there are enough failures to wait for, without the attempts that are running.
     fn is_certain(&self, policy: &BackoffPolicy) -> bool {
         self.bucket.failures.saturating_sub(self.pending) >= policy.after
     }
 
-    fn waiting(&self, key: &impl Key, policy: &BackoffPolicy) -> Lockout {
+    fn lockout(&self, key: &impl Key, policy: &BackoffPolicy, now: Reading) -> Lockout {
         let (account, network) = key.bucket_key();
-        let (until, failures) = (self.bucket.waits_until(policy), self.bucket.failures);
+        let (until, failures) = (now.wall_time_of(self.bucket.waits_until(policy)), self.bucket.failures);
         Lockout { until, network, account, user: self.user, failures }
     }
 }
 
-impl<K: Key> Reservation<K> {
-    /// The bucket that it is in.
-    pub(super) fn bucket_key(&self) -> BucketKey {
-        self.key.bucket_key()
-    }
-}
-
 impl<K: Key> Table<K> {
-    pub(super) fn new(policy: BackoffPolicy, most: usize) -> Self {
-        Self { policy, most, entries: HashMap::new() }
+    pub(super) fn new(policy: BackoffPolicy, max: usize) -> Self {
+        Self { policy, max, entries: HashMap::new() }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&Entry> {
         self.entries.get(key)
     }
 
-    /// What a try has to wait for.
-    pub(super) fn wait(&self, key: &K, now: Timestamp) -> Option<Wait> {
+    /// What an attempt has to wait for.
+    pub(super) fn wait(&self, key: &K, now: MonotonicTime) -> Option<Wait> {
         let entry = self.get(key)?;
         let (is_certain, until) = (entry.is_certain(&self.policy), entry.bucket.waits_until(&self.policy));
-        (now < until).then(|| Wait { is_certain, until, bucket_key: key.bucket_key() })
+        (now < until).then_some(Wait { is_certain, until })
     }
 
-    /// Sees to it that there is room for the key; if there is none, all of them wait, the first until the given moment.
-    pub(super) fn make_room(&mut self, key: &K, now: Timestamp) -> Result<(), Wait> {
-        self.make_room_within(self.most, key, now)
+    /// Makes room for the key; if there is none, all of them are locked out, the first until the given moment.
+    pub(super) fn make_room(&mut self, key: &K, now: MonotonicTime) -> Result<(), Wait> {
+        self.make_room_within(self.max, key, now)
     }
 
-    /// As [`Table::make_room`], in half of the memory: for what costs nothing to try.
-    pub(super) fn make_room_in_half(&mut self, key: &K, now: Timestamp) -> Result<(), Wait> {
-        self.make_room_within(self.most / 2, key, now)
+    /// As [`Table::make_room`], in half of the memory: for attempts that cost the client nothing.
+    pub(super) fn make_room_in_half(&mut self, key: &K, now: MonotonicTime) -> Result<(), Wait> {
+        self.make_room_within(self.max / 2, key, now)
     }
 
-    fn make_room_within(&mut self, most: usize, key: &K, now: Timestamp) -> Result<(), Wait> {
-        if self.entries.len() < most || self.entries.contains_key(key) {
+    fn make_room_within(&mut self, max: usize, key: &K, now: MonotonicTime) -> Result<(), Wait> {
+        if self.entries.len() < max || self.entries.contains_key(key) {
             return Ok(());
         }
         // Some at once, so that not every newcomer has to look through all of them.
-        let goes = (self.most / 16).max(1);
+        let goes = (self.max / 16).max(1);
         let waits_until = |entry: &Entry| entry.bucket.waits_until(&self.policy);
         let idle = self.entries.iter().filter(|(_, entry)| waits_until(entry) <= now);
         let mut idle: Vec<_> = idle.map(|(key, entry)| (entry.touched_at(), *key)).collect();
         if idle.is_empty() {
             let until = self.entries.values().map(waits_until).min().unwrap_or(now);
-            return Err(Wait { is_certain: true, until, bucket_key: key.bucket_key() });
+            return Err(Wait { is_certain: true, until });
         }
         if idle.len() > goes {
             idle.select_nth_unstable_by_key(goes, |(touched_at, _)| *touched_at);
@@ -190,43 +178,43 @@ impl<K: Key> Table<K> {
     }
 
     /// Counts a failure; [`Table::undo`] takes it back.
-    pub(super) fn reserve(&mut self, key: K, user: Option<Id>, now: Timestamp) -> Reservation<K> {
-        let before = self.entries.get(&key).copied();
-        let bucket = Bucket::after_another(before.as_ref().map(|entry| &entry.bucket), &self.policy, now);
-        let is_told = before.is_some_and(|entry| entry.is_told) && bucket.failures >= self.policy.after;
-        let signed_in_at = before.map_or(Timestamp::from_millis(0), |entry| entry.signed_in_at);
-        let pending = before.map_or(0, |entry| entry.pending) + 1;
-        self.entries.insert(key, Entry { bucket, pending, user, signed_in_at, is_told });
-        Reservation { key, before, after: bucket, waits_until: bucket.waits_until(&self.policy) }
+    pub(super) fn reserve(&mut self, key: K, user: Option<Id>, now: MonotonicTime) -> Reservation<K> {
+        let old = self.entries.get(&key).copied();
+        let bucket = Bucket::after_another(old.as_ref().map(|entry| &entry.bucket), &self.policy, now);
+        let is_logged = old.is_some_and(|entry| entry.is_logged) && bucket.failures >= self.policy.after;
+        let signed_in_at = old.map_or(MonotonicTime::from_millis(0), |entry| entry.signed_in_at);
+        let pending = old.map_or(0, |entry| entry.pending) + 1;
+        self.entries.insert(key, Entry { bucket, pending, user, signed_in_at, is_logged });
+        Reservation { key, old, new: bucket, waits_until: bucket.waits_until(&self.policy) }
     }
 
     /// Takes a failure back that was none; what others have failed meanwhile stays.
-    pub(super) fn undo(&mut self, reserve: &Reservation<K>) {
-        let Some(entry) = self.entries.get_mut(&reserve.key) else { return };
+    pub(super) fn undo(&mut self, reservation: &Reservation<K>) {
+        let Some(entry) = self.entries.get_mut(&reservation.key) else { return };
         entry.pending = entry.pending.saturating_sub(1);
-        match reserve.before {
-            Some(before) if entry.bucket == reserve.after => entry.bucket = before.bucket,
-            None if entry.bucket == reserve.after => drop(self.entries.remove(&reserve.key)),
+        match reservation.old {
+            Some(old) if entry.bucket == reservation.new => entry.bucket = old.bucket,
+            None if entry.bucket == reservation.new => drop(self.entries.remove(&reservation.key)),
             Some(_) | None => entry.bucket.failures = entry.bucket.failures.saturating_sub(1),
         }
     }
 
-    /// Knows that it was a failure; tells what waits since then, unless that was told before.
-    pub(super) fn confirm(&mut self, reserve: &Reservation<K>) -> Option<Lockout> {
-        let entry = self.entries.get_mut(&reserve.key)?;
+    /// Records that it was a failure; the lockout that it led to, unless that one is in the log already.
+    pub(super) fn confirm(&mut self, reservation: &Reservation<K>, now: Reading) -> Option<Lockout> {
+        let entry = self.entries.get_mut(&reservation.key)?;
         entry.pending = entry.pending.saturating_sub(1);
-        if entry.is_told || !entry.is_certain(&self.policy) {
+        if entry.is_logged || !entry.is_certain(&self.policy) {
             return None;
         }
-        entry.is_told = true;
-        Some(entry.waiting(&reserve.key, &self.policy))
+        entry.is_logged = true;
+        Some(entry.lockout(&reservation.key, &self.policy, now))
     }
 
-    /// Notes that somebody has signed in: nothing is held against them.
-    pub(super) fn sign_in(&mut self, key: K, user: Option<Id>, now: Timestamp) {
+    /// Records that the user has signed in: no failures are left.
+    pub(super) fn sign_in(&mut self, key: K, user: Option<Id>, now: MonotonicTime) {
         if self.make_room(&key, now).is_ok() {
-            let bucket = Bucket { failures: 0, tried_at: now };
-            self.entries.insert(key, Entry { bucket, pending: 0, user, signed_in_at: now, is_told: false });
+            let bucket = Bucket { failures: 0, attempted_at: now };
+            self.entries.insert(key, Entry { bucket, pending: 0, user, signed_in_at: now, is_logged: false });
         }
     }
 
@@ -234,30 +222,30 @@ impl<K: Key> Table<K> {
         self.entries.remove(key);
     }
 
-    /// Forgets those for which this is so.
-    pub(super) fn forget(&mut self, mut is_so: impl FnMut(&K) -> bool) {
-        self.entries.retain(|key, _| !is_so(key));
+    /// Forgets the buckets of the matching keys.
+    pub(super) fn forget(&mut self, mut matches: impl FnMut(&K) -> bool) {
+        self.entries.retain(|key, _| !matches(key));
     }
 
-    /// Forgets the failures of those for which this is so.
-    pub(super) fn forgive(&mut self, is_so: impl Fn(&K) -> bool) {
-        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| is_so(key)) {
+    /// Forgets the failures of the matching keys.
+    pub(super) fn forgive(&mut self, matches: impl Fn(&K) -> bool) {
+        for (_, entry) in self.entries.iter_mut().filter(|(key, _)| matches(key)) {
             entry.bucket.failures = 0;
-            entry.is_told = false;
+            entry.is_logged = false;
         }
     }
 
-    /// The key for which this is so that was touched least lately, if there are that many of them.
-    pub(super) fn least_recent_of(&self, many: usize, is_so: impl Fn(&K) -> bool) -> Option<K> {
-        let found: Vec<_> = self.entries.iter().filter(|(key, _)| is_so(key)).collect();
+    /// The least recent of the matching keys, if there are at least that many.
+    pub(super) fn least_recent_of(&self, many: usize, matches: impl Fn(&K) -> bool) -> Option<K> {
+        let found: Vec<_> = self.entries.iter().filter(|(key, _)| matches(key)).collect();
         let least_recent = found.iter().min_by_key(|(_, entry)| entry.touched_at()).map(|(key, _)| **key);
         least_recent.filter(|_| found.len() >= many)
     }
 
-    /// Those that wait.
-    pub(super) fn waiting(&self, now: Timestamp) -> impl Iterator<Item = Lockout> {
+    /// All lockouts.
+    pub(super) fn lockouts(&self, now: Reading) -> impl Iterator<Item = Lockout> {
         let certain = self.entries.iter().filter(|(_, entry)| entry.is_certain(&self.policy));
-        let waiting = certain.map(|(key, entry)| entry.waiting(key, &self.policy));
-        waiting.filter(move |waiting| now < waiting.until)
+        let waiting = certain.filter(move |(_, entry)| now.monotonic < entry.bucket.waits_until(&self.policy));
+        waiting.map(move |(key, entry)| entry.lockout(key, &self.policy, now))
     }
 }

@@ -55,9 +55,8 @@ impl AppState {
     pub fn new(store: Store, secret: RootSecret, clock: Clock, policy: Policy, hasher: Hasher) -> Self {
         let audit = Arc::new(Audit::new(&secret));
         let throttle = Throttle::new(clock.clone(), policy.throttle_after);
-        let authenticator =
-            Authenticator::new(store.clone(), &secret, clock.clone(), Arc::clone(&audit), hasher, throttle);
-        let authenticator = Arc::new(authenticator);
+        let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
+        let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
         Self { store, clock, policy, names: NameService::start(), audit, authenticator, secret }
     }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use self::rights::{Rights, changes_password};
 use super::{Administrator, Caller, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken};
 use crate::{
-    auth::HashRequester,
     clock::Timestamp,
     domain::{
         Action, AffectedResource, Change, Id, NewPassword, NewUser, Page, PasswordHash, Problem, Session, Submitted,
@@ -164,8 +163,9 @@ fn is_taken(rows: &impl Tables, target: Option<&User>, username: &Username) -> R
 }
 
 async fn hashed(caller: &Caller, password: &NewPassword) -> Result<PasswordHash, ServiceError> {
-    let requester = HashRequester::signed_in(caller.address);
-    Ok(caller.state.authenticator.hasher.hash(requester, password.as_presented()).await?)
+    let authenticator = &caller.state.authenticator;
+    let requester = authenticator.throttle.signed_in_requester(&caller.user.username, caller.address);
+    Ok(authenticator.hasher.hash(requester, password.as_presented()).await?)
 }
 
 fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestamp) -> Result<User, ServiceError> {

@@ -121,7 +121,7 @@ fn bare_hashes(threads: usize) -> f64 {
 
 fn hashers_hashes(threads: usize) -> f64 {
     let hasher = Arc::new(Hasher::start(Cost::RECOMMENDED, threads));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let begun = Instant::now();
     runtime.block_on(async {
         let password = PresentedPassword::parse("a password").unwrap();
