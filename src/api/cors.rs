@@ -11,7 +11,8 @@ use actix_web::http::{
 
 /// How long a browser may cache the answer to a preflight.
 const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("600");
-const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
+const REQUEST_HEADERS: HeaderValue =
+    HeaderValue::from_static("Authorization, Content-Type, User-Agent, X-Requested-With");
 const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Retry-After, X-Request-Id");
 
 /// The origins whose pages may use the API.

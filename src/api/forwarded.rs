@@ -1,6 +1,6 @@
 //! The address of the client, where proxies stand between it and this server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddrV4};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
 use ipnet::IpNet;
@@ -110,11 +110,22 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token)
 }
 
-/// An address, with or without a port; IPv6 in brackets if there is one.
+/// An address, with or without a port; IPv6 in brackets if there is one. The zone of a link-local address is the proxy's own
+/// affair.
 fn node(text: &str) -> Option<IpAddr> {
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
-    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
-    text.parse().ok().or_else(bracketed).or_else(with_port)
+    let bracketed = || ipv6(text.strip_prefix('[')?.strip_suffix(']')?);
+    let with_port = || {
+        let (address, port) = text.strip_prefix('[')?.split_once("]:")?;
+        port.parse::<u16>().ok().and_then(|_| ipv6(address))
+    };
+    let ipv4_with_port = || text.parse::<SocketAddrV4>().ok().map(|socket| IpAddr::V4(*socket.ip()));
+    text.parse().ok().or_else(|| ipv6(text)).or_else(bracketed).or_else(with_port).or_else(ipv4_with_port)
+}
+
+fn ipv6(text: &str) -> Option<IpAddr> {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "-"));
+    let is_zone = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+    address.parse().ok().filter(|_| !zone.is_empty() && zone.bytes().all(is_zone)).map(IpAddr::V6)
 }
 
 #[cfg(test)]
@@ -158,6 +169,9 @@ mod tests {
             ("2001:db8::7", "2001:db8::7"),
             ("[2001:db8::7]", "2001:db8::7"),
             ("[2001:db8::7]:4711", "2001:db8::7"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%25eth0.7]", "fe80::1"),
+            ("[fe80::1%eth0]:4711", "fe80::1"),
             ("::ffff:198.51.100.7", "198.51.100.7"),
             ("::ffff:10.0.0.4", "10.0.0.4"),
         ] {
@@ -179,6 +193,10 @@ mod tests {
             ("198.51.100.7:99999", "10.0.0.1"),
             ("[198.51.100.7]", "10.0.0.1"),
             ("198.51.100.7 6.6.6.6", "10.0.0.1"),
+            ("198.51.100.7%eth0", "10.0.0.1"),
+            ("fe80::1%", "10.0.0.1"),
+            ("fe80::1%eth 0", "10.0.0.1"),
+            ("[fe80::1%eth0]:99999", "10.0.0.1"),
         ] {
             assert_eq!(client("10.0.0.1", &[("x-forwarded-for", value)]), expected, "{value}");
         }

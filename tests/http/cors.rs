@@ -79,7 +79,7 @@ fn a_browser_that_asks_first_learns_the_methods_of_the_path_and_the_headers_it_m
         let methods = reply.header("allow").unwrap();
         assert!(methods.split(", ").any(|method| operation.method == method), "{reply:?}");
         let expected = pairs(&[
-            ("access-control-allow-headers", "Authorization, Content-Type"),
+            ("access-control-allow-headers", "Authorization, Content-Type, User-Agent, X-Requested-With"),
             ("access-control-allow-methods", methods),
             ("access-control-allow-origin", PAGE),
             ("access-control-max-age", "600"),
