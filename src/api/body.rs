@@ -10,7 +10,10 @@ use actix_web::{
 use futures_util::StreamExt;
 use thiserror::Error;
 
-use super::memory_budget::{BudgetExhausted, Permit};
+use super::{
+    connection::Connection,
+    memory_budget::{BudgetExhausted, Permit},
+};
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -49,11 +52,11 @@ pub(super) struct BodyBounds {
 pub(super) async fn read(
     headers: &HeaderMap,
     payload: &mut Payload,
+    connection: Option<&Connection>,
     bounds: BodyBounds,
     permit: &mut Permit,
 ) -> Result<BytesMut, BodyError> {
-    let length = declared_length(headers);
-    if length.is_some_and(|length| length > bounds.bytes as u64) {
+    if declared_length(headers).is_some_and(|length| length > bounds.bytes as u64) {
         return Err(BodyError::TooLarge(bounds.bytes));
     }
     if headers.contains_key(CONTENT_ENCODING) {
@@ -62,7 +65,7 @@ pub(super) async fn read(
     if !is_json(headers) {
         return Err(BodyError::NotJson);
     }
-    let receiving = receive(payload, length, bounds.bytes, permit);
+    let receiving = receive(payload, connection, bounds.bytes, permit);
     tokio::time::timeout(bounds.deadline, receiving).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
@@ -70,25 +73,25 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Receives the body, up to its declared length: after an unsupported `Upgrade`, actix treats all following bytes as the body.
+/// Receives the body, of which the connection hands on more as it is taken.
 async fn receive(
     payload: &mut Payload,
-    length: Option<u64>,
+    connection: Option<&Connection>,
     limit: usize,
     permit: &mut Permit,
 ) -> Result<BytesMut, BodyError> {
     let mut body = BytesMut::new();
-    while length.is_none_or(|length| (body.len() as u64) < length)
-        && let Some(chunk) = payload.next().await
-    {
+    while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
         if body.len() + chunk.len() > limit {
             return Err(BodyError::TooLarge(limit));
         }
         permit.grow_to(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
+        if let Some(connection) = connection {
+            connection.take_body(chunk.len());
+        }
     }
-    body.truncate(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(body.len()));
     Ok(body)
 }
 

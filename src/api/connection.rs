@@ -1,32 +1,96 @@
 //! The connection that requests come on.
+//!
+//! The socket hands the framework one request at a time and learns here when its answer has ended; the handler takes the
+//! body here by pieces and learns here what was wrong with a request that could not be read.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use actix_web::{
+    body::{BodySize, BoxBody, MessageBody},
+    web::Bytes,
+};
+
+/// Why a request was not even read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not HTTP, or two readers might understand it differently; the sentence describes where.
+    Malformed(&'static str),
+    /// Its headers are too many or too long.
+    HeadersTooLarge,
+    /// Its target is too long.
+    PathTooLong,
+    /// Its head took too long to arrive.
+    HeadTooSlow,
+}
 
 /// What the requests of one connection have in common, and what the socket has to know of them.
-#[derive(Debug)]
 pub struct Connection {
     is_encrypted: bool,
-    begun: Cell<u64>,
-    is_answering: Cell<bool>,
+    is_pending: Cell<bool>,
+    is_closing: Cell<bool>,
+    refusal: Cell<Option<Refusal>>,
+    body_taken: Cell<usize>,
+    waker: Cell<Option<Waker>>,
 }
 
 impl Connection {
     /// A connection on which nothing has been asked yet.
     #[must_use]
     pub fn new(is_encrypted: bool) -> Self {
-        Self { is_encrypted, begun: Cell::new(0), is_answering: Cell::new(false) }
+        Self {
+            is_encrypted,
+            is_pending: Cell::new(false),
+            is_closing: Cell::new(false),
+            refusal: Cell::new(None),
+            body_taken: Cell::new(0),
+            waker: Cell::new(None),
+        }
     }
 
-    /// How many requests have begun on it.
-    #[must_use]
-    pub fn begun(&self) -> u64 {
-        self.begun.get()
+    /// Records that a request has been handed on, which is pending until its answer has been written.
+    pub fn hand_on(&self) {
+        self.is_pending.set(true);
+        self.body_taken.set(0);
     }
 
-    /// Whether a request is being answered, which has its own deadlines.
+    /// Records that what has been handed on stands for a request that could not be read.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.hand_on();
+        self.refusal.set(Some(refusal));
+    }
+
+    /// Whether a request has been handed on whose answer has not been written to its end.
     #[must_use]
-    pub fn is_answering(&self) -> bool {
-        self.is_answering.get()
+    pub fn is_pending(&self) -> bool {
+        self.is_pending.get()
+    }
+
+    /// How many bytes of the pending request's body its handler has taken.
+    #[must_use]
+    pub fn body_taken(&self) -> usize {
+        self.body_taken.get()
+    }
+
+    /// Records that no request can follow, which the pending answer announces.
+    pub fn close(&self) {
+        self.is_closing.set(true);
+    }
+
+    /// Wakes that task once, when the answer has ended or more of the body has been taken.
+    pub fn wake_later(&self, waker: &Waker) {
+        self.waker.set(Some(waker.clone()));
+    }
+
+    /// Wakes the task that waits for this connection, if there is one.
+    pub fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     /// Whether it is this server that has encrypted it.
@@ -34,10 +98,24 @@ impl Connection {
         self.is_encrypted
     }
 
-    /// Begins a request, which lasts until what is returned is dropped.
+    /// Whether the pending answer is the last one.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.get()
+    }
+
+    /// Why the pending request could not be read, if it could not.
+    pub(super) fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// Records that the handler has taken so many bytes of the body.
+    pub(super) fn take_body(&self, length: usize) {
+        self.body_taken.set(self.body_taken.get() + length);
+        self.wake();
+    }
+
+    /// Begins an answer, which lasts until what is returned is dropped.
     pub(super) fn begin(self: Rc<Self>) -> Answering {
-        self.begun.set(self.begun.get() + 1);
-        self.is_answering.set(true);
         Answering(self)
     }
 }
@@ -47,6 +125,31 @@ pub(super) struct Answering(Rc<Connection>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.is_answering.set(false);
+        self.0.is_pending.set(false);
+        self.0.wake();
+    }
+}
+
+/// The body of an answer, which has ended once this is dropped.
+pub(super) struct LastingBody {
+    body: BoxBody,
+    _answering: Option<Answering>,
+}
+
+impl LastingBody {
+    pub(super) fn new(body: BoxBody, answering: Option<Answering>) -> Self {
+        Self { body, _answering: answering }
+    }
+}
+
+impl MessageBody for LastingBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
     }
 }

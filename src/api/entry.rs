@@ -12,19 +12,22 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::MessageBody,
     dev::Payload,
     http::{
-        Method,
+        ConnectionType, Method,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     web,
 };
 use futures_util::FutureExt;
 use log::Level;
+use siphasher::sip128::SipHasher24;
+use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::{
-    connection::Connection,
+    connection::{Connection, LastingBody},
     context::{App, RequestContext, RequestIdentity, RequiredScope, is_encrypted},
     error::ApiError,
     operations::PREFIX,
@@ -37,14 +40,20 @@ use crate::{config::Limits, random::random_bytes};
 ///
 /// # Panics
 /// If the application around it has no [`App`] among its data.
-pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse<impl MessageBody> {
     // Not taken as a parameter, which would count one more holder up and down on a line that all workers share.
     let app = http.app_data::<web::Data<App>>().expect("the application has it among its data");
-    let _answering = http.conn_data::<Rc<Connection>>().cloned().map(Connection::begin);
+    let connection = http.conn_data::<Rc<Connection>>();
+    let answering = connection.cloned().map(Connection::begin);
     let mut line = LogLine::begin(http.method());
-    let answering = answer(&http, payload.into_inner(), app, &mut line);
+    let payload = payload.into_inner();
+    if !matches!(payload, Payload::None) {
+        // Meanwhile the framework takes what has come of the body; it closes a connection whose body it has not seen the end of.
+        yield_now().await;
+    }
+    let answer = answer(&http, payload, app, &mut line);
     // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
-    let answered = AssertUnwindSafe(answering).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
+    let answered = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
     // The account that signs in is known only once the response is made.
     if let Some(identity) = response.extensions().get::<RequestIdentity>() {
@@ -53,7 +62,13 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
     complete(response.headers_mut(), line.request_id, is_encrypted(&http));
     app.origins.complete(http.method(), http.headers(), response.headers_mut());
     line.end(response.status().as_u16());
-    response
+    let head = response.head_mut();
+    // Names are the same in any case (RFC 9110, section 5.1), but some clients look for them by their usual spelling.
+    head.set_camel_case_headers(true);
+    if connection.is_some_and(|connection| connection.is_closing()) {
+        head.set_connection_type(ConnectionType::Close);
+    }
+    response.map_body(|_, body| LastingBody::new(body, answering))
 }
 
 async fn answer(
@@ -62,6 +77,9 @@ async fn answer(
     app: &Arc<App>,
     line: &mut LogLine,
 ) -> Result<HttpResponse, ApiError> {
+    if let Some(refusal) = http.conn_data::<Rc<Connection>>().and_then(|connection| connection.take_refusal()) {
+        return Err(refusal.into());
+    }
     check_head(http, &app.limits)?;
     let path = http.uri().path();
     if let Some(endpoint) = PublicEndpoint::at(path) {
@@ -130,15 +148,14 @@ fn complete(headers: &mut HeaderMap, request_id: Uuid, is_encrypted: bool) {
     headers.insert(HeaderName::from_static("x-request-id"), id.expect("a UUID is a header value"));
 }
 
-/// Ids of requests: random for the process, counted within it, because each costs nothing that way (RFC 9562, version 8).
+/// Ids of requests: the hash of their number under a key of the process (RFC 9562, version 8), so that none is predicted from
+/// another, and the number of requests is not read from them.
 fn next_request_id() -> Uuid {
-    static PROCESS: LazyLock<[u8; 8]> = LazyLock::new(random_bytes);
+    static KEY: LazyLock<SipHasher24> = LazyLock::new(|| SipHasher24::new_with_key(&random_bytes()));
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&*PROCESS);
-    bytes[8..].copy_from_slice(&count.to_be_bytes());
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    let hash = KEY.hash(&count.to_ne_bytes()).as_u128();
+    uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid()
 }
 
 /// The log line of a request. It is also written when the client disconnects before there is a response.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     body::BodyError,
+    connection::Refusal,
     error_body::{GenericError, InternalError, InvalidRecord},
     json_response,
     memory_budget::BudgetExhausted,
@@ -33,6 +34,7 @@ pub(super) enum ApiError {
     MethodNotAllowed(String),
     ConnectUnsupported,
     Body(BodyError),
+    HeadTooSlow,
     PathTooLong,
     HeadersTooLarge,
     Service(ServiceError),
@@ -56,6 +58,7 @@ impl ApiError {
             Self::MethodNotAllowed(allow) => not_allowed(&allow),
             Self::ConnectUnsupported => plain(501, "CONNECT is not supported."),
             Self::Body(error) => body(&error),
+            Self::HeadTooSlow => plain(408, "The head took too long to arrive."),
             Self::PathTooLong => plain(414, "The path and query are too long."),
             Self::HeadersTooLarge => plain(431, "The headers are too large."),
             Self::Service(ServiceError::NameService(error)) => {
@@ -149,6 +152,17 @@ fn not_allowed(allow: &str) -> HttpResponse {
 /// Logs an error with its causes.
 fn log(error: &dyn std::error::Error, id: Uuid) {
     log::error!("request_id={id} {}", chain(error));
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(sentence) => Self::Malformed(sentence.to_owned()),
+            Refusal::HeadersTooLarge => Self::HeadersTooLarge,
+            Refusal::PathTooLong => Self::PathTooLong,
+            Refusal::HeadTooSlow => Self::HeadTooSlow,
+        }
+    }
 }
 
 impl From<ServiceError> for ApiError {

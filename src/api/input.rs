@@ -1,12 +1,13 @@
 //! What handlers read from a request: path parameters, pages, bodies.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, rc::Rc, sync::Arc};
 
 use actix_web::web::BytesMut;
 use schemars::JsonSchema;
 
 use super::{
     body::{self, BodyBounds, BodyError},
+    connection::Connection,
     context::RequestContext,
     description::Description,
     error::ApiError,
@@ -160,6 +161,7 @@ async fn read_body(context: &mut RequestContext, is_anonymous: bool) -> Result<B
     let limits = &context.app.limits;
     let bytes = if is_anonymous { limits.body_bytes.min(SMALL) } else { limits.body_bytes };
     let bounds = BodyBounds { bytes, deadline: limits.body_deadline };
+    let connection = context.http.conn_data::<Rc<Connection>>().map(Rc::as_ref);
     let permit = context.body_permit.insert(context.app.memory_budget.permit());
-    body::read(context.http.headers(), &mut context.payload, bounds, permit).await
+    body::read(context.http.headers(), &mut context.payload, connection, bounds, permit).await
 }

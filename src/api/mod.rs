@@ -40,6 +40,11 @@ mod user_list_cache;
 mod users;
 
 pub use self::{
-    connection::Connection, context::App, cors::Origins, forwarded::TrustedProxies, memory_budget::MemoryBudget,
-    tls_policy::TlsPolicy, user_list_cache::UserListCache,
+    connection::{Connection, Refusal},
+    context::App,
+    cors::Origins,
+    forwarded::TrustedProxies,
+    memory_budget::MemoryBudget,
+    tls_policy::TlsPolicy,
+    user_list_cache::UserListCache,
 };

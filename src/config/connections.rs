@@ -46,6 +46,10 @@ pub(super) struct ConnectionArguments {
     #[arg(long, env = "LODGE_SEND_DEADLINE", value_name = "DURATION", default_value = "30s")]
     send_deadline: String,
 
+    /// How long a client that does not keep up may take over one answer altogether: 1s to 1h
+    #[arg(long, env = "LODGE_ANSWER_DEADLINE", value_name = "DURATION", default_value = "5m")]
+    answer_deadline: String,
+
     /// How many connections are served at once; further ones wait: 16 to 1000000
     #[arg(long, env = "LODGE_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "16384")]
     max_connections: String,
@@ -78,6 +82,8 @@ pub struct Limits {
     pub idle_deadline: Duration,
     /// How long a client may be too slow in taking an answer.
     pub send_deadline: Duration,
+    /// How long a client that does not keep up may take over one answer.
+    pub answer_deadline: Duration,
     /// How many connections are served at once.
     pub connections: usize,
     /// How much memory large bodies and answers under way may take together.
@@ -96,6 +102,7 @@ impl ConnectionArguments {
         let body_deadline = checks.note("body-deadline", hour(&self.body_deadline));
         let idle_deadline = checks.note("idle-deadline", hour(&self.idle_deadline));
         let send_deadline = checks.note("send-deadline", hour(&self.send_deadline));
+        let answer_deadline = checks.note("answer-deadline", hour(&self.answer_deadline));
         let connections = checks.note("max-connections", number(&self.max_connections, 16, 1_000_000));
         let transfer_bytes = checks.note("transfer-memory", size(&self.transfer_memory, 64 << 20, 64 << 30));
         let origins = checks.note("cors-origin", self.cors_origin.as_deref().map_or(Ok(Vec::new()), origins));
@@ -108,6 +115,7 @@ impl ConnectionArguments {
             body_deadline: body_deadline?,
             idle_deadline: idle_deadline?,
             send_deadline: send_deadline?,
+            answer_deadline: answer_deadline?,
             connections: connections?,
             transfer_bytes: usize_of(transfer_bytes?),
         };

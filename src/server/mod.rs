@@ -1,7 +1,12 @@
 //! The listener, its workers, and how they end.
 
+mod body;
+mod framing;
+mod head;
+mod sending;
 mod signals;
 mod timed_stream;
+mod timer;
 mod transport;
 
 use std::{
@@ -128,8 +133,9 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                .keep_alive(KeepAlive::Timeout(entrance.limits.idle_deadline))
-                .client_request_timeout(entrance.limits.head_deadline)
+                // The deadlines of heads and of idling are the socket's, which knows what has been received.
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
                 .h1_write_buffer_size(WRITE_BUFFER)
                 .on_connect_ext(|timed_stream: &TimedStream, extensions: &mut Extensions| {

@@ -1,39 +1,44 @@
-//! One connection's bytes, and how long its client may take over them.
+//! One connection's bytes: one request at a time, and how long its client may take over them.
 //!
-//! The framework has a deadline for the first head of a connection and for its idling, and none for what comes between:
-//! the heads of later requests, a body that nobody reads, an answer that the client does not take.
+//! The framework sees the next request once the answer to the one before has been written and taken, and the client's end of
+//! the connection once all have been answered. What cannot be read is answered like any other request, and an idle connection
+//! ends in silence.
 
 use std::{
     io,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep, sleep_until},
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    framing::{Allowance, Framing, Grant, Phase},
+    sending::Sending,
+    timer::Timer,
+    transport::Transport,
+};
+use crate::{
+    api::{Connection, Refusal},
+    config::Limits,
 };
 
-use super::transport::Transport;
-use crate::{api::Connection, config::Limits};
-
-/// How many bytes a second a client has to take of an answer in the long run.
-const SLOWEST_PER_SEC: u32 = 32 << 10;
-/// How many connections may have more under way than a permitted head before it is known what it is.
-const LARGE_HEADS: usize = 512;
+/// How much is read ahead while a request is pending.
+const READ_AHEAD: usize = 8 << 10;
+/// How much of a body is handed on before its handler takes it.
+const BODY_AHEAD: usize = 12 << 10;
 
 /// What all connections are measured by.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
-    /// What a head may have, with some room for what comes in one piece with it.
+    /// What a head may have, with some room for what the limits do not count.
     head_bytes: usize,
     head_deadline: Duration,
+    idle_deadline: Duration,
     send_deadline: Duration,
-    large_heads: Arc<Semaphore>,
+    answer_deadline: Duration,
 }
 
 impl Bounds {
@@ -41,8 +46,9 @@ impl Bounds {
         Self {
             head_bytes: limits.head_bytes + limits.path_bytes + (8 << 10),
             head_deadline: limits.head_deadline,
+            idle_deadline: limits.idle_deadline,
             send_deadline: limits.send_deadline,
-            large_heads: Arc::new(Semaphore::new(LARGE_HEADS)),
+            answer_deadline: limits.answer_deadline,
         }
     }
 }
@@ -52,28 +58,147 @@ pub(super) struct TimedStream {
     transport: Transport,
     connection: Rc<Connection>,
     bounds: Bounds,
-    head: Head,
+    framing: Framing,
+    /// How many bytes of the pending request's body have been handed on.
+    body_handed: usize,
+    /// Since when the present head, or the first byte of it, is waited for.
+    since: Instant,
+    timer: Timer,
     sending: Sending,
+    /// Whether the client sends nothing more, or nothing more of it is wanted.
+    is_ended: bool,
 }
 
 impl TimedStream {
     pub(super) fn new(transport: Transport, bounds: Bounds) -> Self {
         let connection = Rc::new(Connection::new(transport.is_encrypted()));
-        let sending = Sending { credit: bounds.send_deadline, stalled: None };
-        Self { transport, connection, bounds, head: Head::default(), sending }
+        Self {
+            transport,
+            connection,
+            framing: Framing::new(bounds.head_bytes),
+            sending: Sending::new(bounds.send_deadline, bounds.answer_deadline),
+            bounds,
+            body_handed: 0,
+            since: Instant::now(),
+            timer: Timer::default(),
+            is_ended: false,
+        }
     }
 
     pub(super) fn connection(&self) -> Rc<Connection> {
         Rc::clone(&self.connection)
     }
 
-    /// Begins anew with each request.
+    /// Whether a request is pending, or its answer has not been taken.
+    fn is_busy(&self) -> bool {
+        self.connection.is_pending() || self.sending.is_stalled()
+    }
+
+    /// Notices that an answer has ended.
     fn follow(&mut self) {
-        let begun = self.connection.begun();
-        if self.head.begun != begun {
-            self.head = Head { begun, timer: self.head.timer.take(), ..Head::default() };
-            self.sending.credit = self.bounds.send_deadline;
+        if !self.connection.is_pending() && self.framing.end_answer() {
+            self.since = Instant::now();
         }
+    }
+
+    fn allowance(&self) -> Allowance {
+        let untaken = match self.framing.phase() {
+            Phase::Body { .. } => self.body_handed - self.connection.body_taken().min(self.body_handed),
+            // Nobody takes what is dropped.
+            Phase::Head | Phase::Unwanted { .. } | Phase::Closing => 0,
+        };
+        Allowance { may_begin: !self.is_busy(), body: BODY_AHEAD - untaken.min(BODY_AHEAD) }
+    }
+
+    /// Records what is handed on, and puts a refusal in the place of what cannot be read.
+    fn settle(&mut self, granted: Result<Grant, Refusal>) {
+        if self.framing.is_broken() {
+            self.connection.close();
+        }
+        match granted {
+            Ok(grant) if grant.has_begun => {
+                self.connection.hand_on();
+                self.sending.restart();
+                self.body_handed = grant.body;
+            }
+            Ok(grant) => self.body_handed += grant.body,
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.connection.refuse(refusal);
+        self.sending.restart();
+        self.framing.refuse();
+    }
+
+    /// Whether the framework is to learn now that nothing more comes.
+    fn is_over(&self) -> bool {
+        match self.framing.phase() {
+            Phase::Head => self.is_ended && !self.is_busy(),
+            Phase::Body { body, .. } | Phase::Unwanted { body, .. } => {
+                let is_cut_off = self.is_ended && !body.is_complete() && self.framing.waiting() == 0;
+                is_cut_off || self.framing.is_broken()
+            }
+            Phase::Closing => self.is_ended,
+        }
+    }
+
+    /// Whether more may be received than is there.
+    fn may_receive(&self) -> bool {
+        let waiting = self.framing.waiting();
+        !self.is_ended
+            && match self.framing.phase() {
+                Phase::Head => !self.is_busy() || waiting < READ_AHEAD,
+                Phase::Body { .. } | Phase::Unwanted { .. } => waiting < READ_AHEAD,
+                Phase::Closing => !self.connection.is_pending(),
+            }
+    }
+
+    /// Receives some bytes, and hands on what may be; ready with whether that is anything.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
+        self.is_ended = buf.filled().len() == before;
+        if self.is_ended || *self.framing.phase() == Phase::Closing {
+            return Poll::Ready(Ok(!self.is_ended));
+        }
+        let was_idle = self.framing.is_idle();
+        let granted = self.framing.receive(buf, before, self.allowance());
+        if granted.is_err() {
+            buf.set_filled(before);
+        }
+        self.settle(granted);
+        if was_idle && *self.framing.phase() == Phase::Head && !self.framing.is_idle() {
+            self.since = Instant::now();
+        }
+        Poll::Ready(Ok(buf.filled().len() > before))
+    }
+
+    /// Waits for what the client sends or takes, but not for ever; ready if there is something to hand on instead.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_busy() {
+            if self.framing.waiting() > 0 || self.is_ended {
+                self.connection.wake_later(cx.waker());
+            }
+            return Poll::Pending;
+        }
+        let deadline = match self.framing.phase() {
+            Phase::Closing => return Poll::Pending,
+            Phase::Head if self.framing.is_idle() => self.bounds.idle_deadline,
+            Phase::Head | Phase::Body { .. } | Phase::Unwanted { .. } => self.bounds.head_deadline,
+        };
+        if !self.timer.is_over(cx, self.since + deadline) {
+            return Poll::Pending;
+        }
+        match self.framing.phase() {
+            Phase::Head if self.framing.is_idle() => self.is_ended = true,
+            Phase::Head => self.refuse(Refusal::HeadTooSlow),
+            Phase::Body { .. } | Phase::Unwanted { .. } | Phase::Closing => {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -81,20 +206,21 @@ impl AsyncRead for TimedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.follow();
-        if this.connection.is_answering() {
-            return Pin::new(&mut this.transport).poll_read(cx, buf);
+        loop {
+            let granted = this.framing.grant(this.allowance());
+            this.settle(granted);
+            if this.framing.hand_on(buf) || this.is_over() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.may_receive() {
+                match this.poll_receive(cx, buf)? {
+                    Poll::Ready(true) => return Poll::Ready(Ok(())),
+                    Poll::Ready(false) => continue,
+                    Poll::Pending => {}
+                }
+            }
+            std::task::ready!(this.poll_wait(cx))?;
         }
-        if this.head.received >= this.bounds.head_bytes && !this.head.admit_more(cx, &this.bounds)? {
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut this.transport).poll_read(cx, buf);
-        match read {
-            Poll::Ready(Ok(())) => this.head.receive(buf.filled().len() - before),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => this.head.wait(cx, this.bounds.head_deadline)?,
-        }
-        read
     }
 }
 
@@ -102,110 +228,26 @@ impl AsyncWrite for TimedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let written = Pin::new(&mut this.transport).poll_write(cx, buf);
-        this.sending.after(cx, written, this.bounds.send_deadline, |length| *length)
+        this.sending.follow(cx, written, |length| *length)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let flushed = Pin::new(&mut this.transport).poll_flush(cx);
-        this.sending.after(cx, flushed, this.bounds.send_deadline, |()| 0)
+        std::task::ready!(this.sending.follow(cx, flushed, |()| 0))?;
+        this.follow();
+        if !this.connection.is_pending() {
+            // What was withheld while the answer was not taken may go on, and the connection may be idle from now on, which the
+            // framework does not look for before something is received.
+            this.connection.wake();
+            let _ = this.timer.is_over(cx, this.since + this.bounds.idle_deadline);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let shut = Pin::new(&mut this.transport).poll_shutdown(cx);
-        this.sending.after(cx, shut, this.bounds.send_deadline, |()| 0)
-    }
-}
-
-/// What has come since the last request began, while none is being answered: the next head, as a rule.
-#[derive(Default)]
-struct Head {
-    /// How many requests had begun before it.
-    begun: u64,
-    received: usize,
-    since: Option<Instant>,
-    has_paused: bool,
-    permit: Option<OwnedSemaphorePermit>,
-    /// Kept from one head to the next: it costs less to let it go off in vain than to set it each time.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Head {
-    fn receive(&mut self, length: usize) {
-        if length > 0 {
-            self.received += length;
-            self.since.get_or_insert_with(Instant::now);
-        }
-    }
-
-    /// Whether more may be read, although it is more than a head may have.
-    fn admit_more(&mut self, cx: &mut Context<'_>, bounds: &Bounds) -> io::Result<bool> {
-        if !self.has_paused {
-            // The framework reads on as long as there is something; now it has to look whether there is a head in it.
-            self.has_paused = true;
-            cx.waker().wake_by_ref();
-            return Ok(false);
-        }
-        if self.permit.is_none() {
-            let permit = Arc::clone(&bounds.large_heads).try_acquire_owned();
-            self.permit = Some(permit.map_err(|_| io::Error::other("too many large heads are under way"))?);
-        }
-        Ok(true)
-    }
-
-    /// Waits for the rest of the head, but not for ever.
-    fn wait(&mut self, cx: &mut Context<'_>, deadline: Duration) -> io::Result<()> {
-        let Some(since) = self.since else { return Ok(()) };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(deadline)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if since.elapsed() >= deadline {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            timer.as_mut().set(sleep_until((since + deadline).into()));
-        }
-        Ok(())
-    }
-}
-
-/// How long the client may still take over the present answer.
-struct Sending {
-    /// What is left while nothing stalls; it runs down while something does, and what is taken adds to it.
-    credit: Duration,
-    stalled: Option<(Instant, Pin<Box<Sleep>>)>,
-}
-
-impl Sending {
-    fn after<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        polled: Poll<io::Result<T>>,
-        full: Duration,
-        length: impl Fn(&T) -> usize,
-    ) -> Poll<io::Result<T>> {
-        match &polled {
-            Poll::Ready(Ok(done)) => {
-                self.progress(length(done), full);
-                polled
-            }
-            Poll::Pending if self.is_over(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending | Poll::Ready(Err(_)) => polled,
-        }
-    }
-
-    fn progress(&mut self, length: usize, full: Duration) {
-        if let Some((since, _)) = self.stalled.take() {
-            self.credit = self.credit.saturating_sub(since.elapsed());
-        }
-        if self.credit < full {
-            let length = u32::try_from(length).unwrap_or(u32::MAX);
-            self.credit = full.min(self.credit + Duration::from_secs(1) * length / SLOWEST_PER_SEC);
-        }
-    }
-
-    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let credit = self.credit;
-        let (_, timer) = self.stalled.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(credit))));
-        timer.as_mut().poll(cx).is_ready()
+        this.sending.follow(cx, shut, |()| 0)
     }
 }

@@ -7,6 +7,7 @@ mod authorization;
 mod basic;
 mod bodies;
 mod configurations;
+mod connections;
 mod conversation;
 mod cors;
 mod crash;

@@ -1,0 +1,182 @@
+//! The body of a request: where it ends.
+
+/// How many bytes chunk extensions and trailers may have, which nobody reads.
+const MAX_OVERHEAD: usize = 16 << 10;
+/// How many digits a chunk's size has at most.
+const MAX_DIGITS: u8 = 16;
+
+/// What is left of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks (RFC 9112, section 7.1).
+    Chunked { next: Chunk, overhead: usize },
+    /// Nothing that can be read: a chunk is malformed.
+    Broken,
+}
+
+/// So many bytes of a body, of which so many are data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) bytes: usize,
+    pub(super) data: usize,
+}
+
+/// What comes next in a body of chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    Size { digits: u8, size: u64 },
+    Blank(u64),
+    Extension(u64),
+    SizeLf(u64),
+    Data(u64),
+    DataCr,
+    DataLf,
+    Trailers,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    End,
+}
+
+impl Body {
+    pub(super) fn of_length(length: u64) -> Self {
+        Self::Length(length)
+    }
+
+    pub(super) fn chunked() -> Self {
+        Self::Chunked { next: Chunk::Size { digits: 0, size: 0 }, overhead: 0 }
+    }
+
+    /// Whether all of it has been taken.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked { next: Chunk::End, .. })
+    }
+
+    /// Whether nothing more can be taken although it is not complete.
+    pub(super) fn is_broken(&self) -> bool {
+        *self == Self::Broken
+    }
+
+    /// Whether its end is found even if nobody wants it.
+    pub(super) fn is_chunked(&self) -> bool {
+        matches!(self, Self::Chunked { .. })
+    }
+
+    /// Takes what of these bytes belongs to it.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Taken {
+        match self {
+            Self::Length(left) => {
+                let length = at_most(*left, bytes.len());
+                *left -= length as u64;
+                Taken { bytes: length, data: length }
+            }
+            Self::Chunked { .. } => self.take_chunks(bytes),
+            Self::Broken => Taken::default(),
+        }
+    }
+
+    fn take_chunks(&mut self, bytes: &[u8]) -> Taken {
+        let mut taken = Taken::default();
+        while let Self::Chunked { next, overhead } = self
+            && *next != Chunk::End
+            && taken.bytes < bytes.len()
+        {
+            if let Chunk::Data(left) = *next {
+                let length = at_most(left, bytes.len() - taken.bytes);
+                let left = left - length as u64;
+                *next = if left == 0 { Chunk::DataCr } else { Chunk::Data(left) };
+                taken = Taken { bytes: taken.bytes + length, data: taken.data + length };
+                continue;
+            }
+            *overhead += usize::from(matches!(next, Chunk::Blank(_) | Chunk::Extension(_) | Chunk::Trailer));
+            let Some(after) = next.after(bytes[taken.bytes]).filter(|_| *overhead <= MAX_OVERHEAD) else {
+                *self = Self::Broken;
+                break;
+            };
+            *next = after;
+            taken.bytes += 1;
+        }
+        taken
+    }
+}
+
+fn at_most(left: u64, length: usize) -> usize {
+    usize::try_from(left).unwrap_or(usize::MAX).min(length)
+}
+
+impl Chunk {
+    /// What comes after that byte, which is none of a chunk's data; `None` if it may not be there.
+    fn after(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Size { digits, size }, _) if byte.is_ascii_hexdigit() && digits < MAX_DIGITS => {
+                let digit = u64::from(char::from(byte).to_digit(16)?);
+                Some(Self::Size { digits: digits + 1, size: size << 4 | digit })
+            }
+            (Self::Size { digits: 0, .. }, _) => None,
+            (Self::Size { size, .. } | Self::Blank(size), b' ' | b'\t') => Some(Self::Blank(size)),
+            (Self::Size { size, .. } | Self::Blank(size), b';') => Some(Self::Extension(size)),
+            (Self::Size { size, .. } | Self::Blank(size) | Self::Extension(size), b'\r') => Some(Self::SizeLf(size)),
+            (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Some(Self::Extension(size)),
+            (Self::SizeLf(0), b'\n') | (Self::TrailerLf, b'\n') => Some(Self::Trailers),
+            (Self::SizeLf(size), b'\n') => Some(Self::Data(size)),
+            (Self::DataCr, b'\r') => Some(Self::DataLf),
+            (Self::DataLf, b'\n') => Some(Self::Size { digits: 0, size: 0 }),
+            (Self::Trailers, b'\r') => Some(Self::EndLf),
+            (Self::Trailer, b'\r') => Some(Self::TrailerLf),
+            (Self::Trailers | Self::Trailer, b'\t' | b' '..=b'~' | 0x80..) => Some(Self::Trailer),
+            (Self::EndLf, b'\n') => Some(Self::End),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_ends_where_its_length_or_its_last_chunk_says_however_it_is_cut() {
+        for (body, text) in [
+            (Body::of_length as fn(u64) -> Body, "12345"),
+            (|_| Body::chunked(), "3\r\nabc\r\n00a;x=\"y\"\r\n0123456789\r\n0\r\n\r\n"),
+            (|_| Body::chunked(), "1 ;a\r\nx\r\n0\r\nTrailer: x\r\nOther: y\r\n\r\n"),
+        ] {
+            for cut in 0..=text.len() {
+                let (bytes, mut body) = (format!("{text}GET /"), body(5));
+                let first = body.take(&bytes.as_bytes()[..cut]).bytes;
+                assert_eq!((first, body.is_complete()), (cut, cut == text.len()), "{text:?} {cut}");
+                assert_eq!(first + body.take(&bytes.as_bytes()[cut..]).bytes, text.len());
+                assert!(body.is_complete());
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_chunk_breaks_the_body() {
+        let long = format!("1;{}\r\nx\r\n0\r\n\r\n", "x".repeat(MAX_OVERHEAD));
+        let trailers = format!("0\r\n{}\r\n", "X: y\r\n".repeat(MAX_OVERHEAD));
+        for text in [
+            "\r\n",
+            "x\r\n",
+            "1\nx\r\n0\r\n\r\n",
+            "1\r\nxy\r\n0\r\n\r\n",
+            "1\r\nx\n0\r\n\r\n",
+            "1 2\r\nx\r\n0\r\n\r\n",
+            "1;\0\r\nx\r\n0\r\n\r\n",
+            "-1\r\n",
+            "0x1\r\n",
+            "00000000000000001\r\nx",
+            "0\r\nTrailer: x\n\r\n",
+            "0\r\n\n",
+            &long,
+            &trailers,
+        ] {
+            let mut body = Body::chunked();
+            assert!(body.take(text.as_bytes()).bytes < text.len(), "{text:?}");
+            assert!(body.is_broken() && !body.is_complete(), "{text:?}");
+            assert_eq!(body.take(b"0\r\n\r\n"), Taken::default());
+        }
+    }
+}

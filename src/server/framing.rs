@@ -1,0 +1,262 @@
+//! Which of the bytes of a connection the framework may have: one request at a time, and of its body what is wanted.
+//!
+//! Left to itself, actix-http decodes all requests that are buffered, whether their answers are taken or not; forgets those
+//! that are queued when the client ends its half; and closes in silence after what it cannot read.
+
+use std::mem;
+
+use actix_web::web::BytesMut;
+use bytes::Buf;
+use tokio::io::ReadBuf;
+
+use super::{body::Body, head};
+use crate::api::Refusal;
+
+/// Stands for a request that cannot be read. Its body never ends, so that the framework closes the connection after the
+/// answer, announces it, and drops what comes until the client has read it.
+const UNREADABLE: &[u8] = b"- / HTTP/1.1\r\nHost: -\r\nContent-Length: 18446744073709551615\r\n\r\n";
+
+/// What has been received and not handed on, and what it belongs to.
+pub(super) struct Framing {
+    phase: Phase,
+    received: BytesMut,
+    /// How many bytes of what was received may be handed on.
+    granted: usize,
+    /// Whether something has been received since the head was last looked for.
+    is_unread: bool,
+    head_bytes: usize,
+}
+
+/// What the next bytes belong to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// A request that has not begun.
+    Head,
+    /// A request whose head has been handed on.
+    Body { body: Body, is_last: bool },
+    /// A request that has been answered before its chunks have ended, which the framework drops to their end.
+    Unwanted { body: Body, is_last: bool },
+    /// Nothing: they are dropped.
+    Closing,
+}
+
+/// What may be handed on now.
+#[derive(Clone, Copy)]
+pub(super) struct Allowance {
+    /// Whether a request may begin.
+    pub(super) may_begin: bool,
+    /// How many bytes of a body.
+    pub(super) body: usize,
+}
+
+/// What is handed on: so many bytes, of which so many are a body's data; and whether a head is among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) bytes: usize,
+    pub(super) body: usize,
+    pub(super) has_begun: bool,
+}
+
+impl Framing {
+    /// Nothing yet; a head has at most so many bytes.
+    pub(super) fn new(head_bytes: usize) -> Self {
+        Self { phase: Phase::Head, received: BytesMut::new(), granted: 0, is_unread: false, head_bytes }
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Whether the present body cannot be read to its end.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(&self.phase, Phase::Body { body, .. } | Phase::Unwanted { body, .. } if body.is_broken())
+    }
+
+    /// Whether nothing of a next request has been received: empty lines before it are none of it (RFC 9112, section 2.2).
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase == Phase::Head && self.received.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+    }
+
+    /// How many bytes have been received and not handed on.
+    pub(super) fn waiting(&self) -> usize {
+        self.received.len()
+    }
+
+    /// Goes on to what follows once the pending answer has ended; false if nothing does.
+    pub(super) fn end_answer(&mut self) -> bool {
+        let (body, is_last, is_unwanted) = match &mut self.phase {
+            Phase::Head | Phase::Closing => return false,
+            Phase::Body { body, is_last } => (body, *is_last, false),
+            Phase::Unwanted { body, .. } if !body.is_complete() => return false,
+            Phase::Unwanted { body, is_last } => (body, *is_last, true),
+        };
+        if !is_unwanted && body.is_chunked() && !body.is_complete() {
+            self.phase = Phase::Unwanted { body: mem::replace(body, Body::Broken), is_last };
+        } else if body.is_complete() && !is_last {
+            self.phase = Phase::Head;
+            self.is_unread = true;
+        } else {
+            self.phase = Phase::Closing;
+            self.received = BytesMut::new();
+        }
+        true
+    }
+
+    /// Grants what may be handed on of what has been received.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the next request cannot be read.
+    pub(super) fn grant(&mut self, allowance: Allowance) -> Result<Grant, Refusal> {
+        let is_waste = self.phase == Phase::Head && !self.is_unread;
+        if self.granted > 0 || self.received.is_empty() || is_waste {
+            return Ok(Grant::default());
+        }
+        let grant = self.phase.grant(&mut self.received, allowance)?;
+        self.granted = grant.bytes;
+        if self.phase == Phase::Head && allowance.may_begin {
+            self.is_unread = false;
+        }
+        if self.phase == Phase::Head && allowance.may_begin && self.received.len() > self.head_bytes {
+            let is_line = self.received.contains(&b'\n');
+            return Err(if is_line { Refusal::HeadersTooLarge } else { Refusal::PathTooLong });
+        }
+        Ok(grant)
+    }
+
+    /// Takes what has just been received, and leaves there what may be handed on at once.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the next request cannot be read.
+    pub(super) fn receive(
+        &mut self,
+        buf: &mut ReadBuf<'_>,
+        from: usize,
+        allowance: Allowance,
+    ) -> Result<Grant, Refusal> {
+        let grant = if self.received.is_empty() {
+            self.phase.grant(&mut buf.filled_mut()[from..], allowance)?
+        } else {
+            Grant::default()
+        };
+        let rest = &buf.filled()[from + grant.bytes..];
+        self.is_unread |= !allowance.may_begin || (!self.received.is_empty() && rest.contains(&b'\n'));
+        self.is_unread |= self.received.len() + rest.len() > self.head_bytes;
+        self.received.extend_from_slice(rest);
+        buf.set_filled(from + grant.bytes);
+        Ok(grant)
+    }
+
+    /// Hands on what has been granted, as far as it fits; false if there is nothing.
+    pub(super) fn hand_on(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let length = self.granted.min(buf.remaining());
+        buf.put_slice(&self.received[..length]);
+        self.received.advance(length);
+        self.granted -= length;
+        if self.received.is_empty() && length > 0 {
+            // An idle connection keeps no memory for it.
+            self.received = BytesMut::new();
+        }
+        length > 0
+    }
+
+    /// Grants what stands for a request that cannot be read; nothing comes after it.
+    pub(super) fn refuse(&mut self) {
+        self.received = BytesMut::from(UNREADABLE);
+        self.granted = UNREADABLE.len();
+        self.phase = Phase::Closing;
+    }
+}
+
+impl Phase {
+    fn grant(&mut self, bytes: &mut [u8], allowance: Allowance) -> Result<Grant, Refusal> {
+        let mut grant = Grant::default();
+        if *self == Self::Head && allowance.may_begin {
+            let Some(head) = head::read(bytes)? else { return Ok(grant) };
+            grant = Grant { bytes: head.length, body: 0, has_begun: true };
+            *self = Self::Body { body: head.body, is_last: head.is_last };
+        }
+        if let Self::Body { body, .. } | Self::Unwanted { body, .. } = self {
+            let most = bytes.len().min(grant.bytes.saturating_add(allowance.body));
+            let taken = body.take(&bytes[grant.bytes..most]);
+            grant.bytes += taken.bytes;
+            grant.body = taken.data;
+        }
+        Ok(grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: lodge\r\n\r\n";
+    const BEGIN: Allowance = Allowance { may_begin: true, body: usize::MAX };
+    const WAIT: Allowance = Allowance { may_begin: false, body: usize::MAX };
+
+    /// What is handed on at once of these bytes.
+    fn handed(framing: &mut Framing, text: &str, allowance: Allowance) -> Result<String, Refusal> {
+        let mut memory = vec![0; text.len()];
+        let mut buf = ReadBuf::new(&mut memory);
+        buf.put_slice(text.as_bytes());
+        let grant = framing.receive(&mut buf, 0, allowance)?;
+        framing.grant(Allowance { body: allowance.body - grant.body, ..allowance })?;
+        let mut rest = vec![0; 1 << 20];
+        let mut more = ReadBuf::new(&mut rest);
+        framing.hand_on(&mut more);
+        Ok(format!("{}{}", str::from_utf8(buf.filled()).unwrap(), str::from_utf8(more.filled()).unwrap()))
+    }
+
+    #[test]
+    fn one_request_is_handed_on_at_a_time() {
+        let mut framing = Framing::new(1 << 10);
+        let post = "POST / HTTP/1.1\r\nHost: lodge\r\nContent-Length: 3\r\n\r\nabc";
+
+        assert_eq!(handed(&mut framing, &[post, GET, GET].concat(), BEGIN).unwrap(), post);
+        assert_eq!(handed(&mut framing, &GET[..5], WAIT).unwrap(), "");
+        for rest in [&GET[5..], "", ""] {
+            assert!(framing.end_answer());
+            assert_eq!(handed(&mut framing, rest, BEGIN).unwrap(), GET);
+        }
+        assert!(framing.end_answer());
+        assert_eq!((framing.waiting(), framing.phase()), (0, &Phase::Head));
+    }
+
+    #[test]
+    fn a_head_is_handed_on_once_it_is_whole_and_refused_once_it_cannot_be() {
+        let mut framing = Framing::new(100);
+        for byte in 0..GET.len() - 1 {
+            assert_eq!(handed(&mut framing, &GET[byte..=byte], BEGIN).unwrap(), "");
+        }
+        assert_eq!(handed(&mut framing, "\n", BEGIN).unwrap(), GET);
+        framing.end_answer();
+
+        assert_eq!(handed(&mut framing, &format!("GET /{}", "x".repeat(100)), BEGIN), Err(Refusal::PathTooLong));
+        let mut framing = Framing::new(100);
+        let large = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(100));
+        assert_eq!(handed(&mut framing, &large, BEGIN), Err(Refusal::HeadersTooLarge));
+        assert!(matches!(handed(&mut Framing::new(100), "\x16\x03\x01", BEGIN), Err(Refusal::Malformed(_))));
+    }
+
+    #[test]
+    fn of_a_body_no_more_is_handed_on_than_is_wanted() {
+        let mut framing = Framing::new(1 << 10);
+        let head = "POST / HTTP/1.1\r\nHost: lodge\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let wanted = |body| Allowance { may_begin: true, body };
+
+        let text = format!("{head}5\r\nabcde\r\n0\r\n\r\nGET");
+        assert_eq!(handed(&mut framing, &text, wanted(5)).unwrap(), format!("{head}5\r\nabcde"));
+        assert_eq!(handed(&mut framing, " /", wanted(0)).unwrap(), "");
+        assert_eq!(handed(&mut framing, "", wanted(100)).unwrap(), "\r\n0\r\n\r\n");
+        assert_eq!(framing.waiting(), "GET /".len());
+    }
+
+    #[test]
+    fn nothing_is_a_request_after_the_last_one() {
+        for last in ["GET / HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+            let mut framing = Framing::new(1 << 10);
+            assert_eq!(handed(&mut framing, &format!("{last}{GET}"), BEGIN).unwrap(), last);
+            assert!(framing.end_answer());
+            assert_eq!((framing.phase(), framing.waiting()), (&Phase::Closing, 0));
+        }
+    }
+}

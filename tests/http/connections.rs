@@ -1,0 +1,304 @@
+//! Connections on which several requests are asked, and what a client learns of their end.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use crate::{
+    conversation::{Conversation, ask_raw},
+    harness::{ADMIN_PASSWORD, Reply, Server, ServerBuilder, basic, password_of},
+};
+
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: lodge\r\n\r\n";
+
+/// How long an answer may take before the test fails.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+fn connect(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.write_all(bytes.as_ref()).unwrap();
+    stream
+}
+
+fn hear_out(mut stream: TcpStream) -> String {
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).unwrap();
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+fn count(heard: &str, status: &str) -> usize {
+    heard.matches(&format!("HTTP/1.1 {status} ")).count()
+}
+
+/// A sign-in of that user, who keeps the connection.
+fn sign_in(username: &str) -> String {
+    let body = json!({"user": {"username": username, "password": password_of(username)}}).to_string();
+    let length = body.len();
+    let headers = format!("Host: lodge\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n");
+    format!("POST /api/v2/users/sign_in HTTP/1.1\r\n{headers}\r\n{body}")
+}
+
+/// Whether the reply announces that the connection is closed.
+fn closes(reply: &Reply) -> bool {
+    reply.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
+#[test]
+fn pipelined_requests_whose_answers_are_not_read_cost_little_memory() {
+    let server = Server::start();
+    server.user("ann");
+    let tiny = "GET / HTTP/1.1\r\nHost:\r\n\r\n";
+    let many = tiny.repeat((30 << 10) / tiny.len());
+    let before = server.memory_kib("VmRSS");
+
+    let plain = (0..100).map(|_| connect(server.address, &many));
+    let connections: Vec<_> = plain.chain((0..100).map(|_| connect(server.address, sign_in("ann") + &many))).collect();
+    for mut connection in connections {
+        connection.write_all(b"GET / HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n").unwrap();
+        let heard = hear_out(connection);
+        assert_eq!(count(&heard, "404"), many.len() / tiny.len() + 1);
+    }
+
+    let after = server.memory_kib("VmHWM");
+    assert!(after < before + (50 << 10), "{before} KiB before, {after} KiB at most");
+}
+
+#[test]
+fn pipelined_requests_are_all_answered_however_many_they_are() {
+    let server = Server::start();
+    server.user("ann");
+    let close = "GET /healthz HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n";
+    let mut writing = connect(server.address, "");
+    let reading = writing.try_clone().unwrap();
+    let asked = std::thread::spawn(move || {
+        for _ in 0..100 {
+            writing.write_all(HEALTH.repeat(100).as_bytes()).unwrap();
+        }
+        writing.write_all(close.as_bytes()).unwrap();
+    });
+
+    assert_eq!(count(&hear_out(reading), "200"), 10_001);
+    asked.join().unwrap();
+    let signing_in = connect(server.address, sign_in("ann").repeat(300) + close);
+    assert_eq!(count(&hear_out(signing_in), "201"), 300);
+}
+
+#[test]
+fn the_end_of_what_a_client_sends_waits_for_the_answers_to_all_of_it() {
+    let server = Server::start();
+    server.user("ann");
+
+    for (requests, status, number) in [(HEALTH.repeat(500), "200", 500), (sign_in("ann").repeat(20), "201", 20)] {
+        let stream = connect(server.address, requests);
+        stream.shutdown(Shutdown::Write).unwrap();
+
+        assert_eq!(count(&hear_out(stream), status), number);
+    }
+}
+
+#[test]
+fn an_answer_is_not_cut_off_by_the_next_request_that_has_begun() {
+    let server = ServerBuilder::new().flag("--head-deadline", "1s").start();
+    let admin = server.admin();
+    for number in 0..40 {
+        let body = json!({"key": format!("k{number}"), "value": "x".repeat(64 << 10)});
+        admin.post("/users/me/configurations", &body).expect(201);
+    }
+    let authorization = basic("admin", ADMIN_PASSWORD);
+    let list = format!("GET /api/v2/users/me/configurations HTTP/1.1\r\nHost: lodge\r\nAuthorization: {authorization}");
+    let mut stream = connect(server.address, format!("{list}\r\n\r\nG"));
+
+    let (mut heard, mut buffer) = (Vec::new(), vec![0; 256 << 10]);
+    // Some 2.5 MB in 3 s, which is longer than the head's deadline.
+    while !heard.ends_with(b"\"count\":40}") {
+        std::thread::sleep(Duration::from_millis(300));
+        let length = stream.read(&mut buffer).unwrap();
+        assert!(length > 0, "the answer is cut off after {} bytes", heard.len());
+        heard.extend(&buffer[..length]);
+    }
+    stream.write_all(b"ET /healthz HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n").unwrap();
+
+    assert_eq!(count(&hear_out(stream), "200"), 1);
+}
+
+#[test]
+fn an_offer_of_another_protocol_is_ignored_and_the_connection_kept() {
+    let server = Server::start();
+    let body = json!({"key": "theme", "value": "dark"}).to_string();
+    let authorization = basic("admin", ADMIN_PASSWORD);
+    let headers = format!("Host: lodge\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n");
+    let length = body.len();
+    let post = format!("POST /api/v2/users/me/configurations HTTP/1.1\r\n{headers}Content-Length: {length}\r\n");
+
+    for offer in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Upgrade: websocket\r\nConnection: keep-alive, upgrade\r\n",
+        "Connection: upgrade\r\nUpgrade: TLS/1.0\r\n",
+    ] {
+        let mut conversation = Conversation::with(server.address);
+        let get = format!("GET /healthz HTTP/1.1\r\nHost: lodge\r\n{offer}\r\n");
+        conversation.say(format!("{get}{post}{offer}\r\n{body}{get}"));
+
+        let replies = [(); 3].map(|()| conversation.hear());
+
+        assert_eq!(replies.each_ref().map(|reply| reply.header("connection")), [None; 3], "{offer}");
+        assert!([201, 422].contains(&replies[1].status), "{offer}");
+        assert_eq!([replies[0].status, replies[2].status], [200, 200], "{offer}");
+    }
+}
+
+#[test]
+fn whatever_cannot_be_read_is_answered_as_json_and_announces_the_end() {
+    let server = Server::start();
+
+    for malformed in [
+        "GET /health\u{e9}z HTTP/1.1\r\nHost: lodge\r\n\r\n",
+        "GET /healthz?\u{e9} HTTP/1.1\r\nHost: lodge\r\n\r\n",
+        "GET /health z HTTP/1.1\r\nHost: lodge\r\n\r\n",
+        "GET /healthz#x HTTP/1.1\r\nHost: lodge\r\n\r\n",
+        "GET http://lodge/healthz#x HTTP/1.1\r\nHost: lodge\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: lodge\r\nX: a\r\n folded\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: lodge\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        "POST /healthz HTTP/1.1\r\nHost: lodge\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /healthz HTTP/1.1\r\nHost: lodge\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "GET /healthz HTTP/1.1\nHost: lodge\n\n",
+        "GET /healthz HTTP/1.1\r\nHost: lodge\nX: y\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: user@x\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: [::1\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET /healthz HTTP/2.0\r\nHost: lodge\r\n\r\n",
+        "\x16\x03\x01\x02",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        for earlier in [0, 1, 2] {
+            let mut conversation = Conversation::with(server.address);
+            conversation.say(HEALTH.repeat(earlier) + malformed + HEALTH);
+            (0..earlier).for_each(|_| drop(conversation.hear().expect(200)));
+
+            let reply = conversation.hear().expect(400);
+
+            assert!(closes(&reply), "{malformed:?}: {reply:?}");
+            assert!(reply.json()["error"].is_string(), "{malformed:?}");
+            assert!(reply.header("x-request-id").is_some(), "{malformed:?}");
+            assert_eq!(conversation.hear_out(), b"", "{malformed:?}");
+        }
+    }
+    server.wait_for_log("status=400");
+}
+
+#[test]
+fn a_body_whose_chunks_are_malformed_is_refused_once_and_the_end_announced() {
+    let server = Server::start();
+    let authorization = basic("admin", ADMIN_PASSWORD);
+    let headers = format!("Host: lodge\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n");
+    let head = format!("POST /api/v2/users HTTP/1.1\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
+
+    for chunks in ["x\r\n", "1\r\n{x\r\n", "2\n{}\r\n0\r\n\r\n", "fffffffffffffffff\r\n", "2\r\n{}\r\n0\r\n\n"] {
+        let mut conversation = Conversation::with(server.address);
+        conversation.say(format!("{head}{chunks}{HEALTH}"));
+
+        let reply = conversation.hear().expect(400);
+
+        assert!(closes(&reply), "{chunks:?}: {reply:?}");
+        assert_eq!(reply.json(), json!({"error": "The body is incomplete."}), "{chunks:?}");
+        assert_eq!(conversation.hear_out(), b"", "{chunks:?}");
+    }
+}
+
+#[test]
+fn a_refused_request_with_a_small_body_keeps_its_connection() {
+    let server = Server::start();
+    let length = 10_000;
+    let body = "x".repeat(length);
+    let mut conversation = Conversation::with(server.address);
+
+    for (line, status) in [("POST /nowhere", 404), ("PUT /api/v2/users/me", 405), ("POST /api/v2/users", 401)] {
+        conversation.say(format!("{line} HTTP/1.1\r\nHost: lodge\r\nContent-Length: {length}\r\n\r\n{body}"));
+
+        let reply = conversation.hear().expect(status);
+
+        assert_eq!(reply.header("connection"), None, "{line}");
+    }
+}
+
+#[test]
+fn a_head_that_does_not_come_to_its_end_is_answered_and_the_end_announced() {
+    let server = ServerBuilder::new().flag("--head-deadline", "1s").start();
+
+    for earlier in ["", HEALTH] {
+        let mut conversation = Conversation::with(server.address);
+        conversation.say(format!("{earlier}GET /healthz HTTP/1.1\r\nX-Slow: "));
+        if !earlier.is_empty() {
+            conversation.hear().expect(200);
+        }
+
+        let reply = conversation.hear().expect(408);
+
+        assert!(closes(&reply), "{reply:?}");
+        assert_eq!(reply.json(), json!({"error": "The head took too long to arrive."}));
+        assert_eq!(conversation.hear_out(), b"");
+    }
+}
+
+#[test]
+fn an_untouched_connection_ends_in_silence_at_the_deadline_of_idle_ones() {
+    let server = ServerBuilder::new().flag("--head-deadline", "1s").flag("--idle-deadline", "3s").start();
+    let mut untouched = Conversation::with(server.address);
+    let mut asked = Conversation::with(server.address);
+    asked.say(format!("{HEALTH}\r\n"));
+    asked.hear().expect(200);
+
+    assert_eq!([untouched.hear_out(), asked.hear_out()], [b"", b""]);
+}
+
+#[test]
+fn a_connection_lasts_longer_than_the_deadline_of_a_head() {
+    let server = ServerBuilder::new().flag("--head-deadline", "1s").start();
+    let mut late = Conversation::with(server.address);
+    let mut dripping = Conversation::with(server.address);
+    dripping.say("G");
+
+    // When this has ended, the deadline of a head is over.
+    dripping.hear().expect(408);
+    late.say(HEALTH);
+
+    late.hear().expect(200);
+}
+
+#[test]
+fn header_names_are_spelled_as_clients_of_http_1_spell_them() {
+    let server = Server::start();
+    server.user("ann");
+    let name = |reply: &Reply| reply.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+
+    let signed_in = ask_raw(server.address, sign_in("ann"));
+    let refused = ask_raw(server.address, "GET /api/v2/users HTTP/1.1\r\nHost: lodge\r\n\r\n");
+    let malformed = ask_raw(server.address, "GET /\r\n\r\n");
+
+    for (reply, expected) in [
+        (&signed_in, ["Content-Length", "Content-Type", "Date", "X-Request-Id", "Authorization"]),
+        (&refused, ["Content-Length", "Content-Type", "Cache-Control", "X-Content-Type-Options", "Www-Authenticate"]),
+        (&malformed, ["Content-Length", "Content-Type", "Connection", "Referrer-Policy", "Content-Security-Policy"]),
+    ] {
+        let names = name(reply);
+        assert!(expected.iter().all(|expected| names.iter().any(|name| name == expected)), "{names:?}");
+    }
+}
+
+#[test]
+fn the_ids_of_requests_have_nothing_in_common() {
+    let server = Server::start();
+    let mut conversation = Conversation::with(server.address);
+    conversation.say(HEALTH.repeat(2));
+
+    let [one, other] = [(); 2].map(|()| conversation.hear().header("x-request-id").unwrap().to_owned());
+
+    let alike = one.bytes().zip(other.bytes()).filter(|(one, other)| one == other).count();
+    assert!(alike < 24, "{one} {other}");
+}
