@@ -116,10 +116,10 @@ impl Chunk {
             }
             (Self::Size { digits: 0, .. }, _) => None,
             (Self::Size { size, .. } | Self::Blank(size), b' ' | b'\t') => Some(Self::Blank(size)),
-            (Self::Size { size, .. } | Self::Blank(size), b';') => Some(Self::Extension(size)),
             (Self::Size { size, .. } | Self::Blank(size) | Self::Extension(size), b'\r') => Some(Self::SizeLf(size)),
-            (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Some(Self::Extension(size)),
-            (Self::SizeLf(0), b'\n') | (Self::TrailerLf, b'\n') => Some(Self::Trailers),
+            (Self::Size { size, .. } | Self::Blank(size), b';')
+            | (Self::Extension(size), b'\t' | b' '..=b'~' | 0x80..) => Some(Self::Extension(size)),
+            (Self::SizeLf(0) | Self::TrailerLf, b'\n') => Some(Self::Trailers),
             (Self::SizeLf(size), b'\n') => Some(Self::Data(size)),
             (Self::DataCr, b'\r') => Some(Self::DataLf),
             (Self::DataLf, b'\n') => Some(Self::Size { digits: 0, size: 0 }),

@@ -76,8 +76,8 @@ fn refusal(error: Error) -> Refusal {
 
 /// The parser takes LF alone for the end of a line, and CR only before LF.
 fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
-    let count = |end| head.iter().filter(|byte| **byte == end).count();
-    if count(b'\r') == count(b'\n') { Ok(()) } else { Err(LINE_END) }
+    let surplus: i32 = head.iter().map(|byte| i32::from(*byte == b'\r') - i32::from(*byte == b'\n')).sum();
+    if surplus == 0 { Ok(()) } else { Err(LINE_END) }
 }
 
 /// Refuses what the framework refuses without an answer of ours, and a fragment, which it drops.
@@ -161,19 +161,19 @@ fn is(name: &str, header: &Header<'_>) -> bool {
 /// Whether this is a host with or without a port (RFC 9110, section 7.2), or empty.
 fn is_host(value: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(value) else { return false };
-    let (is_name, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, after)) = rest.split_once(']') else { return false };
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(address, after)| {
             let address = address.split('%').next().unwrap_or_default();
-            (address.parse::<Ipv6Addr>().is_ok(), after.strip_prefix(':').unwrap_or(after))
-        }
-        None => {
-            let (name, port) = text.split_once(':').unwrap_or((text, ""));
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
-            (name.bytes().all(is_name), port)
-        }
-    };
-    is_name && port.bytes().all(|byte| byte.is_ascii_digit())
+            address.parse::<Ipv6Addr>().is_ok() && is_port(after.strip_prefix(':').unwrap_or(after))
+        });
+    }
+    let (name, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    name.bytes().all(is_name) && is_port(port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Renames the header, and the option that belongs to it, in their place: both have seven letters.
