@@ -69,7 +69,9 @@ impl TrustedProxies {
         Some(hop)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether that is a trusted proxy's address.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }
 

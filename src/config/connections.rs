@@ -54,6 +54,11 @@ pub(super) struct ConnectionArguments {
     #[arg(long, env = "LODGE_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "16384")]
     max_connections: String,
 
+    /// How many of these one address may have, or one /64 of IPv6: 1 to 1000000; a quarter of them unless it is given, and then
+    /// this machine's own have no bound. Trusted proxies have none
+    #[arg(long, env = "LODGE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
+    max_connections_per_address: Option<String>,
+
     /// How much memory large bodies and answers under way may take together; beyond it they get 503: 64MiB to 64GiB
     #[arg(long, env = "LODGE_TRANSFER_MEMORY", value_name = "SIZE", default_value = "256MiB")]
     transfer_memory: String,
@@ -86,6 +91,8 @@ pub struct Limits {
     pub answer_deadline: Duration,
     /// How many connections are served at once.
     pub connections: usize,
+    /// How many of these one address may have, if it is set.
+    pub connections_per_address: Option<usize>,
     /// How much memory large bodies and answers under way may take together.
     pub transfer_bytes: usize,
 }
@@ -104,6 +111,9 @@ impl ConnectionArguments {
         let send_deadline = checks.note("send-deadline", hour(&self.send_deadline));
         let answer_deadline = checks.note("answer-deadline", hour(&self.answer_deadline));
         let connections = checks.note("max-connections", number(&self.max_connections, 16, 1_000_000));
+        let per_address = self.max_connections_per_address.as_deref();
+        let per_address = per_address.map(|text| number(text, 1, 1_000_000)).transpose();
+        let connections_per_address = checks.note("max-connections-per-address", per_address);
         let transfer_bytes = checks.note("transfer-memory", size(&self.transfer_memory, 64 << 20, 64 << 30));
         let origins = checks.note("cors-origin", self.cors_origin.as_deref().map_or(Ok(Vec::new()), origins));
         let limits = Limits {
@@ -117,6 +127,7 @@ impl ConnectionArguments {
             send_deadline: send_deadline?,
             answer_deadline: answer_deadline?,
             connections: connections?,
+            connections_per_address: connections_per_address?,
             transfer_bytes: usize_of(transfer_bytes?),
         };
         Some((limits, origins?))

@@ -1,6 +1,7 @@
 //! The listener, its workers, and how they end.
 
 mod body;
+mod connection_table;
 mod framing;
 mod head;
 mod sending;
@@ -11,7 +12,7 @@ mod transport;
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
     rc::Rc,
     sync::Arc,
     thread,
@@ -31,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::signals::Signals;
 use self::{
+    connection_table::{ConnectionTable, TableBounds},
     timed_stream::{Bounds, TimedStream},
     transport::Transport,
 };
@@ -51,6 +53,8 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// How many connections of a worker may wait until others make room; further ones wait in the backlog.
+const WAITING: usize = 256;
 /// What the kernel may hold of answers for a client that does not take them; the kernel doubles it.
 const SEND_BUFFER: u32 = 128 << 10;
 /// How much the framework gathers of an answer before it writes.
@@ -121,9 +125,10 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor>) -> io::Result<Server> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(app.limits.connections);
     let server = Server::build().workers(workers).backlog(BACKLOG).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
-    let mut server = server.max_concurrent_connections(app.limits.connections / workers);
+    let mut server = server.max_concurrent_connections(app.limits.connections / workers + WAITING);
     let stopping = server.graceful_shutdown_signal();
-    let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), limits: app.limits.clone() };
+    let table = ConnectionTable::new(table_bounds(&app.limits));
+    let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), table, app: Arc::clone(app) };
     for listener in listeners {
         let (app, entrance, stopping) = (Arc::clone(app), entrance.clone(), stopping.clone());
         server = server.listen("api", listener, move || {
@@ -151,29 +156,47 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
     Ok(server.run())
 }
 
+fn table_bounds(limits: &Limits) -> TableBounds {
+    TableBounds {
+        connections: limits.connections,
+        share: limits.connections_per_address.unwrap_or(limits.connections / 4),
+        idle: limits.idle_deadline / 8,
+    }
+}
+
 /// What a connection passes before anything is asked on it.
 #[derive(Clone)]
 struct ConnectionAcceptor {
     acceptor: Option<TlsAcceptor>,
     bounds: Bounds,
-    limits: Limits,
+    table: ConnectionTable,
+    app: Arc<App>,
 }
 
 impl ConnectionAcceptor {
     /// Shakes hands, if that is needed; a connection that does not in time is dropped, and nobody is told.
     async fn enter(self: Rc<Self>, stream: TcpStream) -> Result<(TimedStream, Option<SocketAddr>), ()> {
         let peer = stream.peer_addr().map_err(drop)?;
+        let slot = self.table.enter(self.counted(peer.ip())).await.ok_or(())?;
         // An answer goes out in pieces; the last one shall not wait until the client has acknowledged the others.
         stream.set_nodelay(true).map_err(drop)?;
         let transport = match &self.acceptor {
             None => Transport::Plain(stream),
             Some(acceptor) => {
                 // Boxed, because every connection keeps the room for it as long as it is there.
-                let handshake = Box::pin(time::timeout(self.limits.head_deadline, acceptor.accept(stream)));
+                let handshake = Box::pin(time::timeout(self.app.limits.head_deadline, acceptor.accept(stream)));
                 Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
             }
         };
-        Ok((TimedStream::new(transport, self.bounds.clone()), Some(peer)))
+        Ok((TimedStream::new(transport, slot, self.bounds.clone()), Some(peer)))
+    }
+
+    /// The address, if connections from it count for its share. Many clients are at a trusted proxy's, and on this machine, unless
+    /// the share has been set.
+    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+        let address = address.to_canonical();
+        let is_local = address.is_loopback() && self.app.limits.connections_per_address.is_none();
+        Some(address).filter(|address| !is_local && !self.app.proxies.trusts(*address))
     }
 }
 

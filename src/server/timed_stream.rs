@@ -15,6 +15,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    connection_table::Slot,
     framing::{Allowance, Framing, Grant, Phase},
     sending::Sending,
     timer::Timer,
@@ -56,6 +57,7 @@ impl Bounds {
 /// A connection whose client has to keep to the bounds; reading and writing fail once it does not.
 pub(super) struct TimedStream {
     transport: Transport,
+    slot: Slot,
     connection: Rc<Connection>,
     bounds: Bounds,
     framing: Framing,
@@ -70,16 +72,19 @@ pub(super) struct TimedStream {
 }
 
 impl TimedStream {
-    pub(super) fn new(transport: Transport, bounds: Bounds) -> Self {
+    pub(super) fn new(transport: Transport, slot: Slot, bounds: Bounds) -> Self {
         let connection = Rc::new(Connection::new(transport.is_encrypted()));
+        let since = Instant::now();
+        slot.set_idle(since);
         Self {
             transport,
+            slot,
             connection,
             framing: Framing::new(bounds.head_bytes),
             sending: Sending::new(bounds.send_deadline, bounds.answer_deadline),
             bounds,
             body_handed: 0,
-            since: Instant::now(),
+            since,
             timer: Timer::default(),
             is_ended: false,
         }
@@ -98,6 +103,7 @@ impl TimedStream {
     fn follow(&mut self) {
         if !self.connection.is_pending() && self.framing.end_answer() {
             self.since = Instant::now();
+            self.slot.set_idle(self.since);
         }
     }
 
@@ -118,6 +124,7 @@ impl TimedStream {
         match granted {
             Ok(grant) if grant.has_begun => {
                 self.connection.hand_on();
+                self.slot.set_busy();
                 self.sending.restart();
                 self.body_handed = grant.body;
             }
@@ -188,7 +195,9 @@ impl TimedStream {
             Phase::Head if self.framing.is_idle() => self.bounds.idle_deadline,
             Phase::Head | Phase::Body { .. } | Phase::Unwanted { .. } => self.bounds.head_deadline,
         };
-        if !self.timer.is_over(cx, self.since + deadline) {
+        self.slot.wake(cx.waker());
+        let must_leave = self.slot.must_leave() && self.framing.is_idle();
+        if !must_leave && !self.timer.is_over(cx, self.since + deadline) {
             return Poll::Pending;
         }
         match self.framing.phase() {
@@ -240,6 +249,7 @@ impl AsyncWrite for TimedStream {
             // What was withheld while the answer was not taken may go on, and the connection may be idle from now on, which the
             // framework does not look for before something is received.
             this.connection.wake();
+            this.slot.wake(cx.waker());
             let _ = this.timer.is_over(cx, this.since + this.bounds.idle_deadline);
         }
         Poll::Ready(Ok(()))

@@ -302,3 +302,53 @@ fn the_ids_of_requests_have_nothing_in_common() {
     let alike = one.bytes().zip(other.bytes()).filter(|(one, other)| one == other).count();
     assert!(alike < 24, "{one} {other}");
 }
+
+#[test]
+fn an_address_has_no_more_connections_than_its_share() {
+    let server = ServerBuilder::new().flag("--max-connections-per-address", "20").start();
+    let mut connections: Vec<_> = (0..20).map(|_| Conversation::with(server.address)).collect();
+    for connection in &mut connections {
+        connection.say(HEALTH);
+        connection.hear().expect(200);
+    }
+
+    let mut refused = Conversation::with(server.address);
+    refused.say(HEALTH);
+    assert_eq!(refused.hear_out(), b"");
+
+    connections[0].say(HEALTH);
+    connections[0].hear().expect(200);
+    let mut leaving = connections.pop().unwrap();
+    leaving.say("GET /healthz HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n");
+    leaving.hear_out();
+    drop(leaving);
+    // Its place is free once the server has noticed that the client has gone.
+    while ask_again(server.address).is_empty() {}
+}
+
+fn ask_again(address: SocketAddr) -> Vec<u8> {
+    let mut conversation = Conversation::with(address);
+    conversation.say("GET /healthz HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n");
+    conversation.hear_out()
+}
+
+#[test]
+fn connections_that_have_been_idle_for_long_make_room_for_others() {
+    let builder = ServerBuilder::new().flag("--max-connections", "16").flag("--idle-deadline", "40s");
+    let server = builder.start();
+    let mut idle: Vec<_> = (0..16).map(|_| Conversation::with(server.address)).collect();
+    for connection in &mut idle {
+        connection.say(HEALTH);
+        connection.hear().expect(200);
+    }
+
+    let mut others: Vec<_> = (0..3).map(|_| Conversation::with(server.address)).collect();
+    for other in &mut others {
+        other.say(HEALTH);
+        other.hear().expect(200);
+    }
+
+    assert_eq!(idle[0].hear_out(), b"");
+    idle[15].say(HEALTH);
+    idle[15].hear().expect(200);
+}

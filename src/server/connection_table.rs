@@ -1,0 +1,265 @@
+//! The connections that are served: how many there may be, how many of one address, and which make room for others.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{sync::Notify, time::timeout};
+
+use crate::domain::Network;
+
+/// How often a connection that waits looks again for one that makes room.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Which part of all connections makes room at once, so that not all are looked at for each one that waits.
+const PART: usize = 64;
+
+/// What bounds the connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TableBounds {
+    /// How many connections are served at once.
+    pub(super) connections: usize,
+    /// How many of them one network may have.
+    pub(super) share: usize,
+    /// How long a connection has to be idle to make room for another.
+    pub(super) idle: Duration,
+}
+
+/// The connections that are served; a clone is the same table.
+#[derive(Clone)]
+pub(super) struct ConnectionTable(Arc<Shared>);
+
+struct Shared {
+    bounds: TableBounds,
+    began: Instant,
+    table: Mutex<Table>,
+    has_room: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    slots: HashMap<u64, Arc<State>>,
+    by_network: HashMap<Network, usize>,
+    next: u64,
+    /// How many have been asked to make room and are still there.
+    leaving: usize,
+}
+
+/// What the table has to know of a connection.
+struct State {
+    network: Option<Network>,
+    /// Since how many milliseconds after the beginning it has been idle; [`BUSY`] if it is not.
+    idle_since: AtomicU64,
+    must_leave: AtomicBool,
+    waker: AtomicWaker,
+}
+
+const BUSY: u64 = u64::MAX;
+
+/// A connection's place in the table, which it has until this is dropped.
+pub(super) struct Slot {
+    shared: Arc<Shared>,
+    id: u64,
+    state: Arc<State>,
+}
+
+/// Why a connection is not served.
+#[derive(Debug, PartialEq, Eq)]
+enum Full {
+    /// There are as many as there may be.
+    Table,
+    /// Its network has its share.
+    Share,
+}
+
+impl ConnectionTable {
+    pub(super) fn new(bounds: TableBounds) -> Self {
+        let shared = Shared { bounds, began: Instant::now(), table: Mutex::default(), has_room: Notify::new() };
+        Self(Arc::new(shared))
+    }
+
+    /// A slot for a connection from that address, if it counts; waits while the table is full. `None` if the address has its
+    /// share.
+    pub(super) async fn enter(&self, address: Option<IpAddr>) -> Option<Slot> {
+        let network = address.map(Network::of);
+        loop {
+            match self.try_enter(network) {
+                Ok(slot) => return Some(slot),
+                Err(Full::Share) => return None,
+                Err(Full::Table) => {
+                    self.make_room(Instant::now());
+                    // In vain if nothing has left: some may have been idle long enough meanwhile.
+                    let _ = timeout(LOOK_EVERY, self.0.has_room.notified()).await;
+                }
+            }
+        }
+    }
+
+    fn try_enter(&self, network: Option<Network>) -> Result<Slot, Full> {
+        let mut table = self.0.table();
+        if table.slots.len() >= self.0.bounds.connections {
+            return Err(Full::Table);
+        }
+        if let Some(network) = network {
+            let count = table.by_network.entry(network).or_default();
+            if *count >= self.0.bounds.share {
+                return Err(Full::Share);
+            }
+            *count += 1;
+        }
+        let id = table.next;
+        table.next += 1;
+        let state = State {
+            network,
+            idle_since: AtomicU64::new(BUSY),
+            must_leave: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        };
+        let state = Arc::new(state);
+        table.slots.insert(id, Arc::clone(&state));
+        drop(table);
+        Ok(Slot { shared: Arc::clone(&self.0), id, state })
+    }
+
+    /// Asks the connections that have been idle longest to leave, unless some have been asked and are still there.
+    fn make_room(&self, now: Instant) {
+        let mut table = self.0.table();
+        let latest = now.checked_sub(self.0.bounds.idle).filter(|latest| *latest >= self.0.began);
+        let Some(latest) = latest.map(|latest| self.0.millis(latest)) else { return };
+        if table.leaving > 0 {
+            return;
+        }
+        let since = |state: &Arc<State>| state.idle_since.load(Ordering::Relaxed);
+        let mut idle: Vec<_> = table.slots.values().filter(|state| since(state) <= latest).cloned().collect();
+        idle.sort_unstable_by_key(since);
+        idle.truncate(self.0.bounds.connections / PART + 1);
+        table.leaving = idle.len();
+        drop(table);
+        for state in idle {
+            state.must_leave.store(true, Ordering::Release);
+            state.waker.wake();
+        }
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("no holder of the lock panics")
+    }
+
+    fn millis(&self, time: Instant) -> u64 {
+        u64::try_from(time.saturating_duration_since(self.began).as_millis()).unwrap_or(BUSY - 1)
+    }
+}
+
+impl Slot {
+    /// Records that a request has begun.
+    pub(super) fn set_busy(&self) {
+        self.state.idle_since.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Records that nothing is asked from then on.
+    pub(super) fn set_idle(&self, since: Instant) {
+        self.state.idle_since.store(self.shared.millis(since), Ordering::Relaxed);
+    }
+
+    /// Whether the connection has to make room for another once it is idle.
+    pub(super) fn must_leave(&self) -> bool {
+        self.state.must_leave.load(Ordering::Acquire)
+    }
+
+    /// Wakes that task once the connection has to make room.
+    pub(super) fn wake(&self, waker: &Waker) {
+        self.state.waker.register(waker);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.shared.table();
+        table.slots.remove(&self.id);
+        if let Some(network) = self.state.network
+            && let Some(count) = table.by_network.get_mut(&network)
+        {
+            *count -= 1;
+            if *count == 0 {
+                table.by_network.remove(&network);
+            }
+        }
+        if self.must_leave() {
+            table.leaving = table.leaving.saturating_sub(1);
+        }
+        drop(table);
+        self.shared.has_room.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn table(connections: usize, share: usize) -> ConnectionTable {
+        ConnectionTable::new(TableBounds { connections, share, idle: IDLE })
+    }
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_network_has_its_share_and_gets_it_back() {
+        let table = table(100, 2);
+        let first = table.enter(address("2001:db8::1")).await;
+        let second = table.enter(address("2001:db8::2")).await;
+
+        assert!(table.enter(address("2001:db8::3")).await.is_none());
+        assert!(table.enter(address("2001:db8:0:1::1")).await.is_some());
+        let uncounted = [table.enter(None).await, table.enter(None).await, table.enter(None).await];
+        assert!(uncounted.iter().all(Option::is_some));
+        drop(first);
+        assert!(table.enter(address("2001:db8::3")).await.is_some());
+        drop((second, uncounted));
+        assert!(table.0.table().slots.is_empty() && table.0.table().by_network.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_waits_while_the_table_is_full() {
+        let table = table(1, 1);
+        let first = table.enter(None).await;
+        let mut second = Box::pin(table.enter(None));
+
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(second.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn the_connections_that_have_been_idle_longest_make_room() {
+        let table = table(130, 130);
+        let slots: Vec<_> = (0..130).map(|_| table.try_enter(None).ok().unwrap()).collect();
+        let began = table.0.began;
+        for (second, slot) in slots.iter().enumerate().skip(1) {
+            slot.set_idle(began + Duration::from_secs(second as u64));
+        }
+        let leaving =
+            || slots.iter().enumerate().filter(|(_, slot)| slot.must_leave()).map(|(at, _)| at).collect::<Vec<_>>();
+
+        table.make_room(began + IDLE);
+        assert_eq!(leaving(), [0; 0], "none has been idle long enough, and the first is busy");
+        table.make_room(began + IDLE + Duration::from_secs(50));
+        assert_eq!(leaving(), [1, 2, 3]);
+        table.make_room(began + IDLE + Duration::from_secs(60));
+        assert_eq!(leaving(), [1, 2, 3], "those have not left yet");
+    }
+}
