@@ -47,7 +47,7 @@ pub async fn carry_over(
 }
 
 /// Continues the log after its files, if they have more entries than the store knows of: it is new, or an older one was put
-/// in its place. An entry says so, and nothing is sealed: who cuts off the end of the log can bring this about too.
+/// in its place. An entry reports it, and nothing is sealed: cutting off the end of the log looks the same.
 ///
 /// # Errors
 /// [`AuditError`] if the store cannot be read or written.

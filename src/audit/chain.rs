@@ -26,7 +26,7 @@ use crate::{
 
 /// In place of the seal, where a key continues what it does not vouch for.
 pub(super) const UNSEALED: [u8; 32] = [0; 32];
-/// What the first entry under a key says of the others, if no act of an operator began that key.
+/// The details of the first entry under a key that no act of an operator began.
 const NOT_OURS: &str = "the log up to here was written under another secret, or was changed";
 
 /// Chains entries under the keys of one secret; a clone uses the same.
@@ -56,7 +56,7 @@ impl Chain {
     /// [`StoreError`] if what is known of the log cannot be read.
     pub fn append(&self, txn: &mut Txn<'_>, event: Event) -> Result<(), StoreError> {
         let mut state = self.known(txn)?;
-        // A state that was not written by the server must stay recognisable as such.
+        // A state that the server did not write must stay recognisable as such.
         let is_sealed = self.has_sealed(&state);
         if !self.is_own(&state) {
             self.continue_unsealed(txn, &mut state, event.at, NOT_OURS)?;
@@ -69,7 +69,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Begins this key with an entry that says why, and appends an event. From then on the key vouches for the entries before it as
+    /// Begins this key with an entry that gives the reason, and appends an event. From then on the key vouches for the entries before it as
     /// a seal has them, so only an act of the operator may call this.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Continues under this key with an entry that says why, and without a seal.
+    /// Continues under this key with an entry that gives the reason, and without a seal.
     pub(super) fn continue_unsealed(
         &self,
         txn: &mut Txn<'_>,

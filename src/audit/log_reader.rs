@@ -143,7 +143,7 @@ impl LogReader {
                 return ControlFlow::Continue(());
             }
             last = summary.as_ref().map_or(last, |summary| last.max(summary.id));
-            // What makes no sense was not written by the server; whoever asks for everything sees it.
+            // A line that cannot be parsed was not written by the server; without a filter it is printed too.
             let is_wanted = summary.map_or_else(|| filter.is_empty(), |summary| filter.admits(&summary));
             printer.print(is_wanted, || String::from_utf8_lossy(line).into_owned())
         })?;

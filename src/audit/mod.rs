@@ -10,7 +10,7 @@
 //! as they are: with an HMAC of each of their lines, in a file beside theirs ([`PreparedSeal`]).
 //!
 //! Only an act of the operator begins a key so ([`Chain::begin`]). A log that a server merely finds under another key, or that
-//! ends before its own files ([`continue_after_files`]), continues with an entry that says so, and unsealed.
+//! ends before its own files ([`continue_after_files`]), continues with an entry that reports it, and unsealed.
 
 mod carry_over;
 mod chain;
@@ -90,13 +90,13 @@ impl Audit {
         self.refusal_counters.note(now, actor, (action, Outcome::Refused), None);
     }
 
-    /// Counts a try that had to wait, likewise. Whose account has that name is found out when the entry is written: a
-    /// request in which it is looked up would take longer where there is one.
+    /// Counts an attempt that was locked out, likewise. The account of that name is looked up when the entry is written: in the request,
+    /// where no hash is computed, the time of the look-up would reveal whether there is one.
     pub fn had_to_wait(&self, now: Timestamp, actor: Actor, action: Action, name: Option<Username>) {
         self.refusal_counters.note(now, actor, (action, Outcome::HadToWait), name);
     }
 
-    /// What an entry says of somebody who gave a name that no account has.
+    /// The account in the entry of a name that no account has.
     #[must_use]
     pub fn unknown(&self, username: &str) -> crate::domain::Account {
         crate::domain::Account::Unknown(self.chain.name_hash(username))
@@ -113,11 +113,11 @@ impl Audit {
     /// [`AuditError`] if its files cannot be opened or the store not be read.
     ///
     /// # Panics
-    /// Never: nobody panics with the files in hand.
+    /// Never: no holder of the files panics.
     pub fn log_reader(&self, store: &Store) -> Result<(LogReader, crate::store::Snapshot), AuditError> {
         let Some(files) = self.files.get() else { return Ok((LogReader::default(), store.snapshot()?)) };
         let mut files = files.lock().expect("no holder of the lock panics");
-        // What cannot be written, as on a full disk, keeps nobody from reading the rest.
+        // The rest can be read although something cannot be written, as on a full disk.
         if let Err(error) = round(self, &mut files, store) {
             log::warn!("the audit log is not up to date: {}", crate::error_chain::chain(&error));
         }

@@ -23,7 +23,7 @@ pub(super) struct ParsedLine {
     pub(super) link: Option<[u8; 32]>,
     /// The entry's HMAC.
     pub(super) mac: [u8; 32],
-    /// What the text says.
+    /// The members of the text that filters look at.
     pub(super) summary: EntrySummary,
 }
 
@@ -50,7 +50,7 @@ fn split_hash<'a>(object: &'a str, name: &str) -> Option<(&'a str, [u8; 32])> {
     Some((rest.strip_suffix(&format!(",\"{name}\":"))?, hash))
 }
 
-/// What of an entry decides whether it is wanted.
+/// The members of an entry that decide whether it is wanted.
 #[derive(Debug, Deserialize)]
 pub(super) struct EntrySummary {
     pub(super) id: u64,

@@ -1,4 +1,8 @@
 //! Credentials that were refused: counted in memory, so that a flood of them is no flood of commits.
+//!
+//! The name of a locked-out attempt is kept until the entry is written, because a look-up in the request would reveal by its time
+//! whether the account exists. So names stay in memory for up to three seconds, and an account that is renamed meanwhile appears as
+//! an unknown one.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -10,9 +14,9 @@ use crate::{
     domain::{Account, Action, Actor, AffectedResource, AuthMethod, Event, Outcome, Username},
 };
 
-/// How many different ones are told apart between two writes, at most.
+/// How many different ones are kept apart between two writes, at most.
 const MAX: usize = 100;
-/// Tries that had to wait are told apart only while there are fewer: they cost next to nothing, and must not push out others.
+/// Locked-out attempts are kept apart only while there are fewer: they cost next to nothing, and must not push out others.
 const MAX_WITH_WAITS: usize = 50;
 /// By how many that number recovers with each write, so that a flood that lasts fills no disk.
 const RECOVERS: usize = 1;
@@ -24,7 +28,7 @@ pub(super) struct RefusalCounters(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     counted: HashMap<(Actor, Kind), Counted>,
-    /// By what is left of them once they cannot be told apart any more.
+    /// Those beyond that number, by the little that keeps them apart.
     others: HashMap<(AuthMethod, Kind), Counted>,
     spent: usize,
 }
@@ -137,7 +141,7 @@ mod tests {
         refusal_counters.take(|_| None)
     }
 
-    /// How many events ten thousand different failures of a kind become, and how many they tell of.
+    /// How many events ten thousand different failures of a kind become, and how many failures these count.
     fn flood(refusal_counters: &RefusalCounters, kind: Kind, round: u128) -> (usize, u64) {
         (0..10_000).for_each(|number| refusal_counters.note(at(1), from(round << 64 | number), kind, None));
         let events = take(refusal_counters);
@@ -153,8 +157,8 @@ mod tests {
 
         let events = take(&refusal_counters);
 
-        let told: Vec<_> = events.iter().map(|event| ((event.action, event.outcome), event.count, event.at)).collect();
-        assert_eq!(told, [(CHECK, 1, at(7)), (WAIT, 2, at(9)), (SIGN_IN, 500, at(500))]);
+        let found: Vec<_> = events.iter().map(|event| ((event.action, event.outcome), event.count, event.at)).collect();
+        assert_eq!(found, [(CHECK, 1, at(7)), (WAIT, 2, at(9)), (SIGN_IN, 500, at(500))]);
         assert_eq!(events[2].subject.details, ["since 1970-01-01T00:00:01.000Z"]);
         assert_eq!(take(&refusal_counters), []);
     }
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_tries_that_wait_leaves_room_to_tell_others_apart() {
+    fn a_flood_of_locked_out_attempts_leaves_room_to_keep_others_apart() {
         let refusal_counters = RefusalCounters::default();
         assert_eq!((0..100).map(|round| flood(&refusal_counters, WAIT, round).1).sum::<u64>(), 1_000_000);
 
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_becomes_an_account_when_it_is_written_if_somebody_has_it() {
+    fn a_name_becomes_an_account_when_it_is_written_if_there_is_one() {
         let refusal_counters = RefusalCounters::default();
         let account = |number: u64| Some(Account::Unknown(u128::from(number).to_be_bytes()));
         let ann = Account::Known(Id::new(7).unwrap(), "ann".to_owned());
@@ -192,8 +196,8 @@ mod tests {
 
         let events = refusal_counters.take(|name| (name.folded() == "ann").then(|| ann.clone()));
 
-        let told: Vec<_> = events.into_iter().map(|event| event.actor.account).collect();
-        assert_eq!(told, [Some(ann), account(2), account(3)]);
+        let accounts: Vec<_> = events.into_iter().map(|event| event.actor.account).collect();
+        assert_eq!(accounts, [Some(ann), account(2), account(3)]);
     }
 
     #[test]
@@ -206,7 +210,7 @@ mod tests {
         refusal_counters.give_back(take(&refusal_counters));
         refusal_counters.note(at(3), from(1), SIGN_IN, None);
 
-        let told: Vec<_> = take(&refusal_counters).iter().map(|event| (event.outcome, event.count)).collect();
-        assert_eq!(told, [(Outcome::HadToWait, 1), (Outcome::Refused, 3)]);
+        let counted: Vec<_> = take(&refusal_counters).iter().map(|event| (event.outcome, event.count)).collect();
+        assert_eq!(counted, [(Outcome::HadToWait, 1), (Outcome::Refused, 3)]);
     }
 }

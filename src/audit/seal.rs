@@ -2,7 +2,7 @@
 //!
 //! The key that these entries are chained under may be known to others by now, which is why it was replaced, or to nobody.
 //! So a rotation of the secret seals their lines once more, as they are, under the new key; each can then be verified by
-//! itself. An entry's 32 bytes are in the file where its id says; what is no longer kept takes no room there.
+//! itself. An entry's 32 bytes are in the file at 32 times its id; what is no longer kept takes no room there.
 
 use std::{
     fs::{self, File},

@@ -37,7 +37,7 @@ const COMPRESSION_LEVEL: i32 = 3;
 pub enum Line {
     /// What this file is.
     Header(Header),
-    /// What goes on behind the records.
+    /// What continues after the records.
     State(State),
     /// The server's secret, in hexadecimal digits.
     Secret(#[serde(with = "exposed")] Secret<String>),
@@ -64,7 +64,7 @@ pub struct Header {
     pub commit: u64,
 }
 
-/// What goes on behind the records of a backup.
+/// What continues after the records of a backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The last id of a user.
@@ -205,7 +205,7 @@ pub struct Reader<R: Read> {
     records: u64,
     /// What the backup is.
     pub header: Header,
-    /// What goes on behind its records.
+    /// What continues after its records.
     pub state: State,
 }
 
@@ -284,7 +284,7 @@ impl<R: Read> Reader<R> {
             return Err(BackupError::Damaged("its records are not those that were written"));
         }
         let rest = self.lines.fill_buf().map_err(|_| BackupError::Damaged("it cannot be unpacked"))?;
-        if rest.is_empty() { Ok(()) } else { Err(BackupError::Damaged("it goes on behind its end")) }
+        if rest.is_empty() { Ok(()) } else { Err(BackupError::Damaged("it goes on after its end")) }
     }
 }
 

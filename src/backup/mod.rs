@@ -1,6 +1,6 @@
 //! Backups: one consistent moment of the store in one portable file.
 //!
-//! The file is zstd over lines of JSON, each an object with one member that says what it is:
+//! The file is zstd over lines of JSON, each an object with one member that names what it is:
 //!
 //! | line | what is in it |
 //! |---|---|
@@ -31,9 +31,9 @@ use crate::{
     service::AppState,
 };
 
-/// What the audit log says of a backup. It is told once the backup is made; but where the server's secret is in it, or
-/// somebody takes it through the door, it is told before anything of it is there to be taken: that cannot be called back, and
-/// neither a kill nor a broken connection may leave it untold.
+/// The audit log's event of a backup. It is recorded once the backup is made; but with the server's secret in it, or for a client of
+/// the local socket, before any of it can be taken: that cannot be called back, and neither a kill nor a broken connection may
+/// leave it unrecorded.
 #[must_use]
 pub fn event(now: Timestamp, actor: Actor, with_secret: bool) -> Event {
     let details = if with_secret { vec!["with the server's secret".to_owned()] } else { Vec::new() };

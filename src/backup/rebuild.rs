@@ -27,9 +27,9 @@ pub enum RebuildError {
     #[error("{0} {1} is there twice, or shares what must be its own")]
     Twice(&'static str, Id),
     /// Its owner is not there.
-    #[error("{0} {1} belongs to nobody")]
+    #[error("{0} {1} has no owner")]
     Dangling(&'static str, Id),
-    /// Nobody is left who could administer it.
+    /// No administrator is left.
     #[error("no administrator is among what can be read")]
     NoAdministrator,
     /// The store cannot be written.
@@ -105,14 +105,14 @@ impl<'a> Rebuild<'a> {
     /// [`RebuildError`] if a record cannot be in a sound store.
     pub async fn finish(mut self, state: State, at_least: [u64; 3]) -> Result<Rebuilt, RebuildError> {
         self.write().await?;
-        let told = [state.users, state.configurations, state.api_keys];
+        let stored = [state.users, state.configurations, state.api_keys];
         let last = self.rebuilt.last;
         let initial = state.initial_administrator;
         self.store
             .write(move |txn| {
                 let sequences = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
                 for (place, sequence) in sequences.into_iter().enumerate() {
-                    txn.set_sequence(sequence, told[place].max(at_least[place]).max(last[place]));
+                    txn.set_sequence(sequence, stored[place].max(at_least[place]).max(last[place]));
                 }
                 let is_there = initial.map(|id| txn.user(id)).transpose()?.flatten().is_some();
                 txn.set_initial_administrator(initial.filter(|_| is_there));
@@ -122,7 +122,7 @@ impl<'a> Rebuild<'a> {
         Ok(self.rebuilt)
     }
 
-    /// Ids are their collection's, whoever owns the record.
+    /// Ids are unique in their collection, over all owners.
     fn claim_id(&mut self, line: &Line) -> Result<(), RebuildError> {
         let (ids, kind, id) = match line {
             Line::User(user) => (&mut self.ids[0], "user", user.id),

@@ -81,7 +81,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let log = Log { files: LogReader::of(&directory_in(directory.path()))?, secret_file: secret_file.clone(), now };
     let build = |store: Store| async move { rebuild(&file, &store, replaced, log).await };
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
-    tell(&restored, could_be_read);
+    print(&restored, could_be_read);
     if let Some(kept) = kept {
         output::line(format_args!("what was there is kept in {}", kept.display()));
     }
@@ -94,12 +94,12 @@ impl Replaced {
         let checkpointed =
             checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
         let store = match path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES)) {
-            // Somebody has removed the lock from under a server that goes on writing.
+            // The lock was removed from under a server that goes on writing.
             Some(Err(error @ OpenError::InUse(_))) => return Err(error.into()),
             opened => opened.and_then(Result::ok),
         };
-        let told = store.as_ref().and_then(|store| sequences(store).ok()).unwrap_or_default();
-        let higher = |place: usize| told[place].max(checkpointed[place]);
+        let stored = store.as_ref().and_then(|store| sequences(store).ok()).unwrap_or_default();
+        let higher = |place: usize| stored[place].max(checkpointed[place]);
         Ok(Self { store, sequences: [higher(0), higher(1), higher(2)] })
     }
 
@@ -170,7 +170,7 @@ async fn rebuild(
     Ok(restored)
 }
 
-fn tell(restored: &Restored, could_be_read: bool) {
+fn print(restored: &Restored, could_be_read: bool) {
     let Rebuilt { users, configurations, api_keys, .. } = &restored.rebuilt;
     output::line(format_args!(
         "restored {users} users, {configurations} configurations, {api_keys} API keys; everybody signs in anew"

@@ -30,7 +30,7 @@ pub(super) struct RotateArguments {
     #[arg(long)]
     keep_keys: bool,
 
-    /// Does it; without this flag the command only says what it would end
+    /// Does it; without this flag the command only prints what it would end
     #[arg(long)]
     yes: bool,
 }

@@ -71,7 +71,7 @@ async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Resu
     };
     let mut rebuilt = salvaging.finish(state, checkpointed).await?;
     rebuilt.left_out += unreadable;
-    // A first start would make an administrator of its own, and nobody would miss what was lost.
+    // A first start would make an administrator of its own, and the loss would go unnoticed.
     match id_set::count(store, IdSet::Administrators)? {
         0 => Err(RebuildError::NoAdministrator),
         _ => Ok(rebuilt),

@@ -1,6 +1,6 @@
 //! The rows of the audit log: its newest entries, and what is known of the whole.
 //!
-//! Older entries are in files alone. What the entries say and how they are chained is the business of `audit`.
+//! Older entries are in files alone. What is in the entries and how they are chained is the business of `audit`.
 
 use std::ops::ControlFlow;
 

@@ -176,8 +176,8 @@ fn lines_in_the_wrong_place_and_a_wrong_footer_are_refused() {
     target.refuses(&footer(&|footer| footer["sha256"] = json!("")), differs);
     target.refuses(&packed(&text), "it ends too early");
     target.refuses(&packed(with_footer(&text).trim_end()), "it ends too early");
-    target.refuses(&packed(&format!("{}{{}}\n", with_footer(&text))), "it goes on behind its end");
-    target.refuses(&[packed(&with_footer(&text)), packed("more")].concat(), "it goes on behind its end");
+    target.refuses(&packed(&format!("{}{{}}\n", with_footer(&text))), "it goes on after its end");
+    target.refuses(&[packed(&with_footer(&text)), packed("more")].concat(), "it goes on after its end");
     target.refuses(&[packed(&with_footer(&text)), b"more".to_vec()].concat(), "it cannot be unpacked");
     target.refuses_changed("does not belong there", |lines| lines.insert(3, lines[0].clone()));
     target.refuses_changed("does not belong there", |lines| lines.insert(3, lines[1].clone()));
@@ -200,9 +200,9 @@ fn records_that_are_there_twice_or_belong_to_nobody_are_refused() {
     let same_id = [("digest", digest), ("identifier", other.clone())];
     target.refuses_changed(twice, |lines| copy(lines, "api_key", &same_id));
     target.refuses_changed(twice, |lines| copy(lines, "api_key", &[("id", json!(77)), ("identifier", other)]));
-    target.refuses_value("belongs to nobody", "configuration", "owner", json!(99));
-    target.refuses_value("belongs to nobody", "api_key", "owner", json!(99));
-    target.refuses_changed("belongs to nobody", |lines| lines.retain(|line| line["user"]["username"] != "ann"));
+    target.refuses_value("has no owner", "configuration", "owner", json!(99));
+    target.refuses_value("has no owner", "api_key", "owner", json!(99));
+    target.refuses_changed("has no owner", |lines| lines.retain(|line| line["user"]["username"] != "ann"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A store of an older format is brought to the present one.
 
-use std::{fs, ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{fs, net::TcpListener, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use data_encoding::HEXLOWER;
 use lodge::{
@@ -227,8 +227,11 @@ fn a_store_of_an_older_format_that_had_a_witness_is_refused_without_it() {
         assert!(server.stop().success());
         age(&server);
         fs::remove_file(store_of(&server).join("witness")).unwrap();
+        // The address is taken, so that a server that started would end.
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
 
-        let said = lodge(&server, &["serve"]).expect(12);
+        let listen = taken.local_addr().unwrap().to_string();
+        let said = lodge(&server, &["serve", "--listen", &listen]).expect(12);
 
         assert!(said.err.contains("the file `witness` beside it is missing"), "{}", said.err);
     }

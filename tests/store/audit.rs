@@ -216,7 +216,7 @@ fn the_entry_is_there_if_and_only_if_the_change_is() {
 }
 
 #[test]
-fn a_log_that_nobody_touched_is_whole_in_its_files_in_the_store_and_in_both() {
+fn an_untouched_log_is_whole_in_its_files_in_the_store_and_in_both() {
     let log = Log::with(40);
     log.is_whole();
     assert!(log.files().len() > 3, "{:?}", log.files());
@@ -341,7 +341,7 @@ fn an_end_that_is_cut_off_in_the_store_is_noticed_however_well_the_rest_is_made_
 }
 
 #[test]
-fn an_entry_that_somebody_else_makes_is_noticed() {
+fn an_entry_that_is_forged_without_the_secret_is_noticed() {
     let log = Log::with(40);
     let forged = Log::empty(RULES);
     let state = AuditState { key_id: [0; 16], ..log.state() };
@@ -351,6 +351,19 @@ fn an_entry_that_somebody_else_makes_is_noticed() {
     log.put(41, Some(&AuditEntry { id: 41, ..entry }));
     log.put_state(&AuditState { key_id: log.state().key_id, key_since: 1, ..forged.state() });
     log.names("entry 41 ");
+}
+
+#[test]
+fn an_entry_of_another_history_under_the_same_secret_is_noticed() {
+    let (log, other) = (Log::with(40), Log::empty(RULES));
+    other.record(1..=19);
+    other.record(21..=21);
+    other.record(21..=40);
+    assert_eq!(other.entry(35).event, log.entry(35).event);
+
+    log.put(35, Some(&other.entry(35)));
+
+    log.names("entry 35 in the store");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Log {
 }
 
 #[test]
-fn a_key_that_is_begun_says_so_and_vouches_for_what_was_before() {
+fn a_key_that_is_begun_reports_it_and_vouches_for_what_was_before() {
     let log = Log::with(40);
     let mut log = Log { audit: Audit::new(&RootSecret::from_bytes(OTHER_SECRET)), ..log };
     log.names("under another secret");
@@ -64,7 +64,7 @@ fn a_key_that_is_begun_says_so_and_vouches_for_what_was_before() {
 }
 
 #[test]
-fn a_log_that_was_rewritten_without_the_secret_goes_on_and_is_vouched_for_by_no_start() {
+fn a_log_that_was_rewritten_without_the_secret_continues_and_no_start_vouches_for_it() {
     let cut = Log::with(40);
     (39..=40).for_each(|number| cut.put(number, None));
     let last = LogPosition::after(&cut.entry(38));
@@ -89,7 +89,7 @@ fn a_log_that_was_rewritten_without_the_secret_goes_on_and_is_vouched_for_by_no_
 }
 
 #[test]
-fn a_log_without_an_entry_begins_whole_whatever_else_the_store_says_of_it() {
+fn a_log_without_an_entry_begins_whole_whatever_else_is_in_its_state() {
     let log = Log::empty(RULES);
     let mac = [9; 32];
     log.put_state(&AuditState {
@@ -104,7 +104,7 @@ fn a_log_without_an_entry_begins_whole_whatever_else_the_store_says_of_it() {
 }
 
 #[test]
-fn a_store_that_knows_less_than_the_files_goes_on_behind_them_and_is_told_until_a_key_begins() {
+fn a_store_that_knows_less_than_the_files_continues_after_them_and_is_reported_until_a_key_begins() {
     for (store, knew) in [(Log::empty(RULES), 0), (Log::with(20), 20)] {
         let mut log = Log::with(40).with_store_of(store).started_under(SECRET);
 
@@ -144,7 +144,7 @@ fn of_files_alone_only_what_the_key_vouches_for_is_part_of_the_log() {
 }
 
 #[test]
-fn the_log_goes_on_in_another_store_and_where_it_cannot_it_begins_behind_what_is_known() {
+fn the_log_continues_in_another_store_and_where_it_cannot_it_begins_after_what_is_known() {
     let log = Log::with(40);
     let goes_on = |by, is_readable| log.carried_over(by, is_readable).1;
     let whole = |first, last, key_since| Report { first, last, key_since, fault: None };
@@ -158,14 +158,14 @@ fn the_log_goes_on_in_another_store_and_where_it_cannot_it_begins_behind_what_is
 }
 
 #[test]
-fn a_log_that_goes_on_in_another_store_under_another_secret_is_not_vouched_for() {
+fn a_log_that_continues_in_another_store_under_another_secret_is_not_vouched_for() {
     let (_, report) = Log::with(40).carried_over(Some(OTHER_SECRET), true);
 
     assert!(report.fault.is_some_and(|fault| fault.contains("the log up to entry 40 may have been changed")));
 }
 
 #[test]
-fn where_nobody_can_tell_of_it_the_log_is_handed_on_as_it_is() {
+fn without_a_secret_the_log_is_carried_over_as_it_is() {
     let log = Log::with(40);
 
     let (heir, report) = log.carried_over(None, true);
@@ -204,7 +204,7 @@ fn a_damaged_old_file_stops_nothing_but_the_removal_of_files() {
 }
 
 #[test]
-fn what_is_no_longer_part_of_the_log_is_not_told() {
+fn what_is_no_longer_part_of_the_log_is_not_printed() {
     let log = Log::empty(RetentionPolicy { keep: 2, ..RULES });
     log.record(1..=40);
     log.bring_to_files();
