@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How often each is killed, unless `LODGE_TEST_KILLS` says otherwise.
-const KILLS: usize = 30;
+const KILLS: usize = 3;
 
 fn kills() -> usize {
     env::var("LODGE_TEST_KILLS").map_or(KILLS, |kills| kills.parse().expect("LODGE_TEST_KILLS is a number"))

@@ -28,7 +28,7 @@ use self::{
 };
 
 /// How many damages are done, unless `LODGE_TEST_DAMAGES` says otherwise.
-const DAMAGES: u64 = 200;
+const DAMAGES: u64 = 20;
 /// How many servers run at once.
 const AT_ONCE: usize = 4;
 /// Every so many refused stores one is salvaged.

@@ -14,7 +14,7 @@ use crate::{
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 /// How often the power is cut on each file system, unless `LODGE_TEST_CUTS` says otherwise.
-const CUTS: usize = 50;
+const CUTS: usize = 5;
 /// Every so many cuts begin with a new store.
 const CUTS_OF_A_STORE: usize = 5;
 /// How many writes are acknowledged at most before the power is cut.

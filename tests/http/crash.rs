@@ -23,7 +23,7 @@ use crate::harness::{Server, ServerBuilder, random_below};
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 /// How often the server is killed, unless `LODGE_TEST_KILLS` says otherwise.
-const KILLS: usize = 150;
+const KILLS: usize = 15;
 /// How many writes are acknowledged at most before the server is killed.
 const MAX_WRITES: usize = 300;
 /// How many turns the kill waits behind the write that it follows, at most: the time of a commit or two.

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::harness::{Client, Request, Server, ServerBuilder, basic, password_of};
 
 /// How often each right is taken away, unless `LODGE_TEST_RACES` says otherwise.
-const RACES: usize = 100;
+const RACES: usize = 10;
 /// How many ask at once.
 const ASKERS: usize = 2;
 /// How many of an asker's requests begin after the right is gone.
