@@ -51,7 +51,7 @@ enum Verb {
     Restore(restore::RestoreArguments),
     /// Reads the whole store, of a running server too, and tells whether it agrees with itself
     Verify(verify::VerifyArguments),
-    /// Tells who did what, of a running server too, or verifies that the audit log is what the server wrote
+    /// Prints who did what, of a running server too, or verifies that the audit log is what the server wrote
     Audit(audit::AuditArguments),
     /// Replaces the server's secret
     #[command(subcommand)]
