@@ -34,7 +34,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("TLS cannot be served")]
@@ -53,8 +53,13 @@ pub(super) enum Failure {
     File(#[source] io::Error),
     #[error("the signals of the process cannot be handled")]
     Signals(#[source] io::Error),
-    #[error("the local door cannot be opened")]
-    AdminSocket(#[source] io::Error),
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+    #[error(
+        "the disk of the data directory has too little room: a new store needs --disk-reserve and --ballast beside what it \
+         holds; make room, or set them lower"
+    )]
+    DiskFull,
     #[error("the storage has failed, and nothing more can be written")]
     StorageFailed(#[source] EngineError),
     #[error("the server at {address} is not ready: {why}")]
@@ -77,6 +82,15 @@ pub(super) enum Failure {
     Refused(String),
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::DiskFull,
+            error => Self::Store(error),
+        }
+    }
+}
+
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
@@ -90,7 +104,7 @@ impl Failure {
             )
             | Self::Interrupted(_)
             | Self::Open(OpenError::Io { .. })
-            | Self::AdminSocket(_)
+            | Self::Thread(_)
             | Self::Signals(_)
             | Self::File(_)
             | Self::Audit(AuditError::Io { .. } | AuditError::Out(_))
@@ -106,7 +120,7 @@ impl Failure {
             Self::Address { .. } => 14,
             Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
             Self::Directory(DirectoryError::Foreign(_)) => 16,
-            Self::Directory(DirectoryError::ReadOnly { .. }) => 17,
+            Self::Directory(DirectoryError::ReadOnly { .. }) | Self::DiskFull => 17,
             Self::Backup(_) | Self::Asked(_) | Self::Restore(_) => 18,
         }
     }

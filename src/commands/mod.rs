@@ -80,7 +80,7 @@ const EXIT_CODES: &str = "Exit codes:
   14  the address cannot be listened on
   15  the storage failed while serving; start again once it is sound
   16  the data directory belongs to another user
-  17  the data directory cannot be written to
+  17  the data directory cannot be written to, or its disk has too little room
   18  the backup cannot be made, or is not a sound one";
 
 /// Runs the command line and tells the exit code.

@@ -194,7 +194,12 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         return Ok(());
     }
     sessions::restore_known_addresses(&state)?;
-    admin_socket::open(directory.path(), Arc::clone(&state)).map_err(Failure::AdminSocket)?;
+    if let Err(error) = admin_socket::open(directory.path(), Arc::clone(&state)) {
+        log::warn!(
+            "no command can reach this server: the file system or the service manager allows no Unix socket in {} ({error})",
+            directory.path().display()
+        );
+    }
     let log = BackupLog::default();
     if let Some(schedule) = settings.backups {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
@@ -242,7 +247,7 @@ async fn keep_audit_log(
         );
     }
     state.audit.keep_in(files);
-    Maintenance::start(Arc::clone(&state.audit), state.store.clone()).map_err(Failure::File)
+    Maintenance::start(Arc::clone(&state.audit), state.store.clone()).map_err(Failure::Thread)
 }
 
 /// A store that was too large to be read whole before serving is read now, and serves nothing more if it has lost anything.
@@ -256,7 +261,7 @@ fn check_beside_serving(store: &Store) -> Result<(), Failure> {
         Ok(loss) => store.mark_failed(&EngineError::Lost(loss.join(", "))),
         Err(error) => store.mark_failed(&EngineError::Lost(error.to_string())),
     };
-    thread::Builder::new().name("check".to_owned()).spawn(check).map_err(Failure::AdminSocket)?;
+    thread::Builder::new().name("check".to_owned()).spawn(check).map_err(Failure::Thread)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
+    net::TcpListener,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -76,6 +77,31 @@ fn a_server_that_is_killed_on_a_full_disk_starts_again_with_everything() {
 
     assert_nothing_is_lost(&server, &mut writer);
     assert_is_full(&write_until_refused(&server, &mut writer));
+}
+
+#[test]
+fn a_server_starts_with_the_defaults_on_a_fresh_volume_of_100_mb_and_says_how_little_is_too_little() {
+    if !is_equipped("small disks", &["mount", "umount"]) {
+        return;
+    }
+    let (small, short) = (Disk::memory(100_000_000), Disk::memory(100_000_000));
+    let _filler = Filler::leave(&short, 20 << 20);
+    let on = |disk: &Disk| {
+        let data_dir = disk.path().join("data");
+        ServerBuilder::new().variable("LODGE_DATA_DIR", data_dir.to_str().unwrap()).without_variable("LODGE_BALLAST")
+    };
+
+    let server = on(&small).start();
+    server.user("ann").get("/users/me").expect(200);
+    server.wait_for_log("the disk is small: 25");
+
+    // A server that starts all the same ends because its address is in use.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = on(&short).command(&["serve"]).env("LODGE_LISTEN", address).output().unwrap();
+    let report = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(17), "{report}");
+    assert!(report.contains("--disk-reserve"), "{report}");
 }
 
 fn server_on(disk: &Disk) -> Server {

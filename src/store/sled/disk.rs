@@ -1,13 +1,16 @@
 //! Room on the disk: writes end before the disk does, and a ballast is given up so that a full disk can be opened.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::{
+    fs::{FallocateFlags, fallocate, statvfs},
+    io::retry_on_intr,
+};
 
 use crate::store::StoreError;
 
@@ -23,6 +26,19 @@ pub struct DiskReserve {
 }
 
 impl DiskReserve {
+    /// The same on a disk of that many bytes: on a small one, each takes no more than a quarter.
+    fn within(self, disk_bytes: u64) -> Self {
+        let quarter = disk_bytes / 4;
+        if self.reserve_bytes.max(self.ballast_bytes) > quarter {
+            log::warn!(
+                "the disk is small: {quarter} bytes of it are kept free (--disk-reserve), and as many are in the ballast \
+                 (--ballast), at most"
+            );
+        }
+        let (reserve_bytes, ballast_bytes) = (self.reserve_bytes.min(quarter), self.ballast_bytes.min(quarter));
+        Self { reserve_bytes, ballast_bytes }
+    }
+
     /// No room is kept: for stores that are made and read by one command.
     pub const NONE: Self = Self { reserve_bytes: 0, ballast_bytes: 0 };
 }
@@ -37,6 +53,7 @@ pub(in crate::store) struct DiskMonitor {
 
 impl DiskMonitor {
     pub(in crate::store) fn of(directory: &Path, disk_reserve: DiskReserve) -> Self {
+        let disk_reserve = disk_reserve.within(disk_bytes(directory).unwrap_or(u64::MAX));
         Self { directory: directory.to_owned(), disk_reserve, is_full: false }
     }
 
@@ -61,12 +78,13 @@ impl DiskMonitor {
             return Ok(());
         }
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(self.ballast())?;
-        let allocated = fallocate(&file, FallocateFlags::empty(), 0, self.disk_reserve.ballast_bytes);
-        match allocated {
-            Ok(()) => file.sync_all(),
-            Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(self.disk_reserve.ballast_bytes),
-            Err(error) => fs::remove_file(self.ballast()).and(Err(error.into())),
-        }
+        let bytes = self.disk_reserve.ballast_bytes;
+        let allocated = retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, bytes));
+        allocated
+            .map_err(io::Error::from)
+            .or_else(|error| set_length(&file, bytes, error))
+            .and_then(|()| file.sync_all())
+            .or_else(|error| fs::remove_file(self.ballast()).and(Err(error)))
     }
 
     /// Refuses a write while there is too little room, and tells the log when that begins and ends.
@@ -103,5 +121,49 @@ impl DiskMonitor {
     fn available(&self) -> io::Result<u64> {
         let disk = statvfs(&self.directory)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+}
+
+/// The size of the disk that the directory is on, or will be on.
+fn disk_bytes(directory: &Path) -> io::Result<u64> {
+    let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(directory);
+    let disk = statvfs(existing)?;
+    Ok(disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
+/// Gives the file its length, unless the disk is full: file systems, kernels and sandboxes without `fallocate` answer it with
+/// errors of many kinds. Such a ballast may be a hole, and then gives no room back.
+fn set_length(file: &File, bytes: u64, error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Err(error),
+        _ => file.set_len(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_small_disk_is_not_kept_free_as_a_whole() {
+        let wanted = DiskReserve { reserve_bytes: 64, ballast_bytes: 20 };
+        assert_eq!(wanted.within(100), DiskReserve { reserve_bytes: 25, ballast_bytes: 20 });
+        assert_eq!(wanted.within(256), wanted);
+        assert_eq!(wanted.within(0), DiskReserve::NONE);
+    }
+
+    #[test]
+    fn a_ballast_is_made_where_there_is_no_fallocate_and_not_on_a_full_disk() {
+        let file = tempfile::tempfile().unwrap();
+        for errno in [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::PERM, Errno::INTR] {
+            file.set_len(0).unwrap();
+            set_length(&file, 4096, errno.into()).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), 4096, "{errno}");
+        }
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+            assert_eq!(set_length(&file, 8192, errno.into()).unwrap_err().raw_os_error(), Some(errno.raw_os_error()));
+        }
     }
 }
