@@ -359,5 +359,5 @@ fn a_store_of_a_newer_lodge_is_refused_with_both_numbers() {
 
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(12), "{said}");
-    assert!(said.contains("has format 9; this server reads up to 3"), "{said}");
+    assert!(said.contains("has format 9; this server reads up to 4"), "{said}");
 }
