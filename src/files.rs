@@ -1,27 +1,24 @@
-//! Files: private ones, their atomic replacement, and names in directories.
+//! Files: private ones, their atomic replacement, texts, and names in directories.
+//!
+//! A file that is not whole yet has a name that follows from its own, not a random one: what a crash leaves is replaced by the
+//! next attempt and does not pile up.
+
+mod private;
+mod text;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use libc::O_NONBLOCK;
-use rustix::process::geteuid;
-use thiserror::Error;
-use zeroize::Zeroizing;
 
-/// Why a file is not one that holds a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum NotPrivate {
-    /// Others can read it, with these permission bits.
-    #[error("can be read by others (mode {0:03o}); make it yours alone: chmod 600")]
-    Exposed(u32),
-    /// Its owner, who has this id, knows what is in it.
-    #[error("belongs to another user of this system (uid {0}); make it yours: chown")]
-    Foreign(u32),
-}
+pub use self::{
+    private::{NotPrivate, read_private},
+    text::{is_marked_text, read_text, without_marks},
+};
 
 /// The paths of what is in that directory under names that begin and end so, in the order of their names.
 ///
@@ -73,33 +70,6 @@ pub fn directory_of(path: &Path) -> &Path {
 pub fn open_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
-}
-
-/// Reads a file that holds a secret, unless others can read it or it is neither this process's user's nor root's. Root, who
-/// also does things for a server of another user, reads what cannot have been planted.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
-    let mut file = open_file(path)?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut bytes)?;
-    let metadata = file.metadata()?;
-    let (user, owner, mode) = (geteuid(), metadata.uid(), metadata.mode() & 0o777);
-    Ok(if mode & 0o077 != 0 {
-        Err(NotPrivate::Exposed(mode))
-    } else if owner == 0 || owner == user.as_raw() || (user.is_root() && !may_be_planted(path, owner)?) {
-        Ok(bytes)
-    } else {
-        Err(NotPrivate::Foreign(owner))
-    })
-}
-
-/// Whether the file's owner may have put it into somebody else's directory.
-fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
-    let directory = fs::metadata(directory_of(path))?;
-    let is_roots_alone = directory.uid() == 0 && directory.mode() & 0o022 == 0;
-    Ok(directory.uid() != owner && !is_roots_alone)
 }
 
 /// Makes the names in a directory durable: those of files that were made, renamed or removed there.
@@ -161,12 +131,22 @@ impl Prepared {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+
+    /// Whether a test that only root can do is done; it fails instead if `LODGE_TEST_EVERYTHING` is set.
+    pub(crate) fn is_root(what: &str) -> bool {
+        let is_root = rustix::process::geteuid().is_root();
+        if !is_root {
+            assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can try this: {what}");
+            eprintln!("left out: {what}: this is not root");
+        }
+        is_root
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -13,9 +13,10 @@
 //! | store | [`store`] | reads on the spot; writes go through one committer that makes them durable in groups |
 //!
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
-//! are derived from it, and the document's schemas from the views and inputs of [`api`]. Arrows point down:
-//! `commands → server → api → service → auth → audit → store → domain`; [`clock`], [`config`], [`logging`], [`secret`],
-//! [`system`] and [`tls`] may be used by all. `decisions.md` beside this file tells why.
+//! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
+//! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
+//! [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`logging`], [`output`], [`system`],
+//! [`memory_limit`], [`clock`], [`random`], [`error_chain`]. `decisions.md` beside this file has the reasons.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "a closed output panics there: use `output`")]
 

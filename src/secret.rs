@@ -11,7 +11,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    files::{NotPrivate, Prepared, read_private, write_private},
+    files::{NotPrivate, Prepared, is_marked_text, read_private, write_private},
     random::random_bytes,
 };
 
@@ -94,6 +94,9 @@ pub enum SecretError {
         /// How long it is.
         length: usize,
     },
+    /// It is text that begins with a byte order mark, which comes and goes with the editor.
+    #[error("the secret {} is text that begins with a byte order mark; save it as UTF-8 without one", .0.display())]
+    Marked(PathBuf),
     /// It cannot be read or made.
     #[error("the secret {} cannot be read or made", path.display())]
     Io {
@@ -176,6 +179,9 @@ impl RootSecret {
     }
 
     fn checked(path: &Path, bytes: &[u8]) -> Result<Self, SecretError> {
+        if is_marked_text(bytes) {
+            return Err(SecretError::Marked(path.to_owned()));
+        }
         // A longer file (one written by other tools) is condensed; one of exactly 32 bytes is taken as it is.
         match <[u8; 32]>::try_from(bytes) {
             Ok(exact) => Ok(Self::from_bytes(exact)),
@@ -207,9 +213,8 @@ mod tests {
         os::unix::fs::{PermissionsExt, chown},
     };
 
-    use rustix::process::geteuid;
-
     use super::*;
+    use crate::files::tests::is_root;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -251,14 +256,34 @@ mod tests {
         assert!(matches!(RootSecret::open(&path, true), Err(SecretError::TooShort { length: 31, .. })));
 
         write_private(&path, &[1; 32]).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let refused = RootSecret::open(&path, true);
-        assert!(matches!(refused, Err(SecretError::NotPrivate { why: NotPrivate::Exposed(0o640), .. })));
+        for mode in [0o604, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = RootSecret::open(&path, true).unwrap_err();
+            assert!(
+                matches!(refused, SecretError::NotPrivate { why: NotPrivate::Exposed(found), .. } if found == mode),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_a_byte_order_mark_is_refused_and_random_bytes_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        for text in [
+            "\u{feff}a secret of more than 32 bytes in a file".as_bytes(),
+            &[b"\xff\xfe".as_slice(), &b"a\0".repeat(20)].concat(),
+        ] {
+            write_private(&path, text).unwrap();
+            assert!(matches!(RootSecret::open(&path, false), Err(SecretError::Marked(_))), "{text:?}");
+        }
+        write_private(&path, &[b"\xef\xbb\xbf".as_slice(), &[0xff; 29]].concat()).unwrap();
+        RootSecret::open(&path, false).unwrap();
     }
 
     #[test]
     fn a_secret_of_somebody_else_is_refused_where_they_may_have_planted_it() {
-        if !geteuid().is_root() {
+        if !is_root("files that belong to others") {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@
 mod harness;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -217,6 +218,25 @@ fn serve_is_the_verb_that_needs_no_naming() {
     let refused = command.args(["--scrypt-cost", "99"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("--scrypt-cost"));
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let help = ServerBuilder::new().command(&["--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let variables = help.split(|character: char| !character.is_ascii_uppercase() && character != '_');
+    let variables: BTreeSet<_> = variables.filter(|word| word.starts_with("LODGE_")).collect();
+    assert!(variables.len() > 30 && variables.contains("LODGE_ADMIN_PASSWORD"), "{variables:?}");
+    let needed = ["LODGE_DATA_DIR", "LODGE_LISTEN", "LODGE_SCRYPT_COST", "LODGE_BALLAST"];
+
+    let empty = variables.iter().filter(|name| !needed.contains(name));
+    let server = empty.fold(ServerBuilder::new(), |builder, name| builder.variable(name, "")).start();
+
+    server.with(&basic("admin", &initial_password(&server))).get("/users/me").expect(200);
+    // By default the data directory is `data`, which the server uses.
+    let second = server.command(&["serve"]).envs(needed.map(|name| (name, ""))).output().unwrap();
+    assert_eq!(second.status.code(), Some(11), "{}", String::from_utf8_lossy(&second.stderr));
+    assert_eq!(server.command(&["locks"]).env("LODGE_DATA_DIR", "").output().unwrap().status.code(), Some(0));
 }
 
 #[test]

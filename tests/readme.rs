@@ -26,6 +26,24 @@ fn the_tour_answers_as_the_readme_shows() {
     assert_eq!(given, told);
 }
 
+/// Between these the README has the table of settings.
+const TABLE: [&str; 2] =
+    ["<!-- The settings, generated from `src/config/mod.rs`. -->\n\n", "\n<!-- End of the settings. -->"];
+
+/// With `LODGE_UPDATE_README` set, the table is written anew instead.
+#[test]
+fn the_table_of_settings_is_the_one_that_follows_from_their_declarations() {
+    let (before, rest) = README.split_once(TABLE[0]).unwrap();
+    let (table, after) = rest.split_once(TABLE[1]).unwrap();
+    let declared = lodge::config::readme_table();
+    if std::env::var_os("LODGE_UPDATE_README").is_some() {
+        let readme = [before, TABLE[0], &declared, TABLE[1], after].concat();
+        fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"), readme).unwrap();
+        return;
+    }
+    assert_eq!(table, declared, "`LODGE_UPDATE_README=1 cargo test --test readme settings` writes it");
+}
+
 #[test]
 fn every_flag_of_the_help_is_in_the_readme_with_its_variable() {
     let help = Command::new(env!("CARGO_BIN_EXE_lodge")).arg("--help").env_clear().output().unwrap();

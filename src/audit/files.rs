@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    config::Settings,
     domain::AuditEntry,
     error_chain::chain,
     files::{named_in, sync_directory},
@@ -33,6 +34,12 @@ pub struct RetentionPolicy {
     pub age: Duration,
     /// How many files are kept; the oldest go.
     pub keep: usize,
+}
+
+impl From<&Settings> for RetentionPolicy {
+    fn from(settings: &Settings) -> Self {
+        Self { size_bytes: settings.audit_file_size, age: settings.audit_file_age, keep: settings.audit_keep }
+    }
 }
 
 /// The files of one log, to be written.

@@ -13,6 +13,7 @@ use scrypt::{
 };
 
 use crate::{
+    config::Settings,
     domain::{PasswordHash, PresentedPassword},
     random::random_bytes,
 };
@@ -42,6 +43,15 @@ impl Cost {
     #[must_use]
     pub fn log2_n(self) -> u8 {
         self.0
+    }
+
+    /// The cost that the settings name.
+    ///
+    /// # Panics
+    /// Never: the bounds of the setting are those of a cost.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self::new(settings.scrypt_cost).expect("the bounds of the setting are those of a cost")
     }
 
     /// What one hash takes while it is computed: 128 N r bytes (RFC 7914, section 2).

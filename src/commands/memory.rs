@@ -15,8 +15,8 @@ pub(super) struct Wanted {
 
 impl From<&Settings> for Wanted {
     fn from(settings: &Settings) -> Self {
-        let transfer_bytes = settings.limits.transfer_bytes;
-        Self { cache_bytes: settings.cache_bytes, transfer_bytes, cost: settings.scrypt_cost }
+        let transfer_bytes = settings.transfer_memory;
+        Self { cache_bytes: settings.cache_size, transfer_bytes, cost: Cost::of(settings) }
     }
 }
 

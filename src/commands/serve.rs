@@ -23,7 +23,7 @@ use crate::{
         schedule::{self, BackupLog},
     },
     clock::Clock,
-    config::{ADMIN_PASSWORD, Limits, ServeArguments, Settings, TlsSettings},
+    config::{ADMIN_PASSWORD, ServeArguments, Settings, TlsSettings},
     directory::{DataDirectory, store_in},
     domain::{Action, Actor, AffectedResource},
     logging,
@@ -43,13 +43,13 @@ use crate::{
 
 pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(Failure::Signals)?;
-    let told = told(&arguments);
+    let told = arguments.texts();
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
     harden_process();
-    let settings = Settings { limits: within_descriptors(settings.limits), ..settings };
+    let settings = Settings { max_connections: within_descriptors(settings.max_connections), ..settings };
     let plan = memory_plan(&settings)?;
-    let settings = Settings { limits: Limits { transfer_bytes: plan.transfer_bytes, ..settings.limits }, ..settings };
+    let settings = Settings { transfer_memory: plan.transfer_bytes, ..settings };
     let directory = DataDirectory::take(&settings.data_dir)?;
     if let Some(kept) = interrupted(directory.path()) {
         return Err(Failure::Interrupted(kept));
@@ -65,15 +65,6 @@ pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     System::new().block_on(serve_from(&directory, store, Prepared { settings, plan, certificate, signals, events }))
 }
 
-/// The settings as they were written, a text each.
-fn told(arguments: &ServeArguments) -> Vec<String> {
-    let told = serde_json::to_value(arguments).unwrap_or_default();
-    let members = told.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    members
-        .map(|(name, value)| format!("{name} = {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect()
-}
-
 /// Files are the owner's alone from the moment they are made, and a crash leaves no memory on the disk.
 pub(super) fn harden_process() {
     umask(Mode::from_raw_mode(0o077));
@@ -82,20 +73,20 @@ pub(super) fn harden_process() {
     }
 }
 
-/// Takes all file descriptors that may be had; the limits with as many connections as there are descriptors for.
-fn within_descriptors(limits: Limits) -> Limits {
+/// Raises the limit of file descriptors as far as allowed; the number of connections that there are descriptors for.
+fn within_descriptors(connections: usize) -> usize {
     /// What the store, backups and the door need.
     const OTHERS: u64 = 128;
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         log::warn!("the limit of file descriptors cannot be raised: {error}");
     }
-    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return limits };
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return connections };
     let most = usize::try_from(descriptors.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(1);
-    if limits.connections > most {
+    if connections > most {
         log::warn!("{most} connections are served at once, because there are {descriptors} file descriptors");
     }
-    Limits { connections: limits.connections.min(most), ..limits }
+    connections.min(most)
 }
 
 /// Fits what the server takes into the memory of the machine and of the process's control groups.
@@ -108,7 +99,7 @@ fn memory_plan(settings: &Settings) -> Result<MemoryPlan, NotEnoughMemory> {
             plan.hash_threads
         );
     }
-    if plan.transfer_bytes < settings.limits.transfer_bytes {
+    if plan.transfer_bytes < settings.transfer_memory {
         log::warn!(
             "large bodies and answers may take {} bytes together: there is no memory for more",
             plan.transfer_bytes
@@ -118,10 +109,10 @@ fn memory_plan(settings: &Settings) -> Result<MemoryPlan, NotEnoughMemory> {
 }
 
 fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure> {
-    let open = || Store::open(&store_in(directory.path()), settings.cache_bytes, settings.room);
+    let open = || Store::open(&store_in(directory.path()), settings.cache_size, settings.into());
     match open() {
         Err(loss @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) if settings.accept_loss => {
-            salvage(directory, &loss, &settings.secret_file)?;
+            salvage(directory, &loss, &settings.secret_path())?;
             Ok(open()?)
         }
         opened => Ok(opened?),
@@ -176,7 +167,7 @@ struct Prepared {
 async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared) -> Result<(), Failure> {
     let Prepared { settings, plan, certificate, signals, events } = prepared;
     let is_new = !store.is_initialised()?;
-    let secret = RootSecret::open(&settings.secret_file, is_new)?;
+    let secret = RootSecret::open(&settings.secret_path(), is_new)?;
     if is_new {
         store.initialise().await?;
     }
@@ -201,17 +192,17 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         );
     }
     let log = BackupLog::default();
-    if let Some(schedule) = settings.backups {
+    if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
-    let memory_budget = MemoryBudget::new(settings.limits.transfer_bytes);
+    let memory_budget = MemoryBudget::new(settings.transfer_memory);
     let app = Arc::new(App {
-        proxies: TrustedProxies::new(settings.trusted_proxies, state.clock.clone()),
+        proxies: TrustedProxies::new(settings.trusted_proxy.clone(), state.clock.clone()),
         state: Arc::clone(&state),
         user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
         memory_budget,
-        limits: settings.limits,
-        origins: Origins::new(&settings.origins),
+        limits: settings.limits(),
+        origins: Origins::new(&settings.cors_origin),
         tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
         backups: log,
     });
@@ -238,7 +229,7 @@ async fn keep_audit_log(
 ) -> Result<Maintenance, Failure> {
     let (chain, store) = (&state.audit.chain, &state.store);
     let exported = audit::state(store)?.unwrap_or_default().exported;
-    let files = Files::open(&directory_in(directory.path()), settings.audit, exported)?;
+    let files = Files::open(&directory_in(directory.path()), settings.into(), exported)?;
     continue_after_files(chain, &LogReader::of(files.directory())?, store, state.clock.now()).await?;
     if audit::state(store)?.is_some_and(|state| !chain.is_own(&state)) {
         log::warn!(
@@ -266,14 +257,15 @@ fn check_beside_serving(store: &Store) -> Result<(), Failure> {
 }
 
 fn state(store: Store, secret: RootSecret, settings: &Settings, hash_threads: usize) -> AppState {
-    if settings.scrypt_cost < Cost::RECOMMENDED {
+    let cost = Cost::of(settings);
+    if cost < Cost::RECOMMENDED {
         log::warn!("the password hashes cost less than is recommended (--scrypt-cost); this is for tests");
     }
-    if settings.policy.throttle_after == 0 {
+    if settings.throttle_after == 0 {
         log::warn!("guessing is not slowed down (--throttle-after); this is for tests");
     }
-    let hasher = Hasher::start(settings.scrypt_cost, hash_threads).with_max_wait(settings.password_wait);
-    AppState::new(store, secret, Clock::system(), settings.policy.clone(), hasher)
+    let hasher = Hasher::start(cost, hash_threads).with_max_wait(settings.password_wait);
+    AppState::new(store, secret, Clock::system(), settings.into(), hasher)
 }
 
 async fn make_administrator(state: &AppState, settings: &Settings) -> Result<(), Failure> {
@@ -287,7 +279,7 @@ async fn make_administrator(state: &AppState, settings: &Settings) -> Result<(),
         FirstStart::WithGivenPassword => log::info!("the administrator `admin` was made, with the given password"),
         FirstStart::WithRandomPassword => log::info!(
             "the administrator `admin` was made; the password is in {}",
-            settings.policy.initial_password_file.display()
+            state.policy.initial_password_file.display()
         ),
     }
     Ok(())

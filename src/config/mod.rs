@@ -1,65 +1,209 @@
 //! Settings: flags over environment (`LODGE_*`) over a file over defaults.
+//!
+//! Each setting is one row in [`Settings`]. Its flag, its environment variable, its key in the file, its line of `--help`
+//! and of the README's table, its check and the typed field all follow from that row.
 
 mod arguments;
-mod connections;
 mod file;
+mod kinds;
+mod origins;
+mod password;
+mod setting;
 mod tls;
-mod values;
 
 use std::{path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use thiserror::Error;
 
-use self::values::{address, cost, duration, filter, networks, number, password, size, wait};
-pub use self::{arguments::ServeArguments, connections::Limits, file::parse, tls::TlsSettings};
-use crate::{audit::RetentionPolicy, auth::Cost, secret::Secret, service::Policy, store::DiskReserve};
+pub use self::{
+    arguments::ServeArguments,
+    file::parse,
+    password::ADMIN_PASSWORD,
+    setting::{Setting, Written, readme_table},
+    tls::TlsSettings,
+};
+use self::{
+    kinds::{address, directory, duration, file, filter, list, network, number, optional, size, switch, text},
+    origins::origin,
+    setting::settings,
+};
+use crate::{secret::Secret, tls::Names};
 
-/// Where the server listens unless told otherwise.
+/// Where the server listens by default.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
 
-/// The environment variable with the first administrator's password.
-pub const ADMIN_PASSWORD: &str = "LODGE_ADMIN_PASSWORD";
+settings! {
+    /// The settings of `lodge serve`, each within its bounds.
+    Settings {
+        /// A TOML file with settings, each under the name of its flag: `listen = "0.0.0.0:3000"`
+        config: Option<PathBuf> = optional(file()).never_in_file();
 
-/// The settings of `lodge serve`, each within its bounds.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to listen: a host and a port.
-    pub listen: String,
-    /// Where everything is kept.
-    pub data_dir: PathBuf,
-    /// Where the server's secret is.
-    pub secret_file: PathBuf,
-    /// The first administrator's password, if one is given.
-    pub admin_password: Option<Secret<String>>,
-    /// The bounds for users and their records.
-    pub policy: Policy,
-    /// The proxies whose word on the client's address counts.
-    pub trusted_proxies: Vec<IpNet>,
-    /// What a password hash costs.
-    pub scrypt_cost: Cost,
-    /// How long a password may wait for its answer.
-    pub password_wait: Duration,
-    /// Whether and how TLS is served.
-    pub tls: TlsSettings,
-    /// Whether credentials are refused that come over plain HTTP from another machine.
-    pub require_tls: bool,
-    /// What connections may cost.
-    pub limits: Limits,
-    /// The origins whose pages may use the API.
-    pub origins: Vec<String>,
-    /// How large the store's cache may be.
-    pub cache_bytes: u64,
-    /// How much room is kept on the disk.
-    pub room: DiskReserve,
-    /// When backups are made, if they are.
-    pub backups: Option<BackupSchedule>,
-    /// When a file of the audit log ends, and how many are kept.
-    pub audit: RetentionPolicy,
-    /// Whether to go on with what is left of a store that has lost something.
-    pub accept_loss: bool,
-    /// What is logged.
-    pub log: String,
+        /// The address and port to serve on; port 0 takes a free one
+        listen: String = address() => DEFAULT_LISTEN;
+
+        /// A file with the certificate to serve TLS with, followed by those that signed it, in PEM; read again when it changes
+        tls_cert: Option<PathBuf> = optional(file());
+
+        /// A file with the certificate's private key in PEM, which nobody beyond the server's user, root and the server's
+        /// groups can read
+        tls_key: Option<PathBuf> = optional(file());
+
+        /// Serves TLS with a self-signed certificate for these host names and addresses, and prints its fingerprint
+        tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse));
+
+        /// Refuses credentials that come over plain HTTP from another machine
+        require_tls: bool = switch();
+
+        /// The origins whose pages may use the API from a browser, separated by commas: `https://console.example.org`
+        cors_origin: Vec<String> = list("ORIGIN,...", origin);
+
+        /// The directory that holds all of the server's data; created if it does not exist, and closed to other users
+        data_dir: PathBuf = directory() => "data";
+
+        /// The file with the server's secret, at least 32 bytes; created by the first start; `secret` in the data directory
+        /// by default
+        secret_file: Option<PathBuf> = optional(file());
+
+        /// A file with the first administrator's password; `LODGE_ADMIN_PASSWORD` holds the password itself. Without either, the
+        /// first start generates one and writes it to `initial-admin-password` in the data directory
+        admin_password_file: Option<PathBuf> = optional(file());
+
+        /// How long a session lasts
+        session_lifetime: Duration = duration("1s", "3650days") => "24h";
+
+        /// How large a request's body may be; 12 KiB for a sign-in
+        body_limit: usize = size("64KiB", "64MiB") => "512KiB";
+
+        /// How large a request's headers may be
+        head_limit: usize = size("4KiB", "64KiB") => "16KiB";
+
+        /// How long a request's path and query may be
+        path_limit: usize = size("1KiB", "32KiB") => "8KiB";
+
+        /// How deep the JSON of a body may be nested
+        json_depth: usize = number(4, 100) => "32";
+
+        /// How long a request's head, or a TLS handshake, may take to arrive
+        head_deadline: Duration = duration("1s", "1h") => "10s";
+
+        /// How long a request's body may take to arrive
+        body_deadline: Duration = duration("1s", "1h") => "30s";
+
+        /// How long a connection without a request is kept open
+        idle_deadline: Duration = duration("1s", "1h") => "75s";
+
+        /// How long a client may take a response more slowly than 32 KiB a second
+        send_deadline: Duration = duration("1s", "1h") => "30s";
+
+        /// How long a client that does not keep up may take over one response altogether
+        answer_deadline: Duration = duration("1s", "1h") => "5m";
+
+        /// How many connections are served at once; further ones wait
+        max_connections: usize = number(16, 1_000_000) => "16384";
+
+        /// How many of these one address may have, or one /64 of IPv6; a quarter of them unless it is given, and then this
+        /// machine's own addresses have no bound. Trusted proxies have none
+        max_connections_per_address: Option<usize> = optional(number(1, 1_000_000));
+
+        /// How much memory large bodies and responses in progress may take together; beyond it requests get 503
+        transfer_memory: usize = size("64MiB", "64GiB") => "256MiB";
+
+        /// How many bytes a new password has at least
+        password_min_length: usize = number(8, 128) => "8";
+
+        /// What a password hash costs, as log2 of scrypt's N: 10 takes 1 MiB, 17 takes 128 MiB, 20 takes 1 GiB; below 17 a
+        /// warning is logged
+        scrypt_cost: u8 = number(10, 20) => "17";
+
+        /// How long a password may wait for its answer while others are verified; then, or at once where that is certain, the
+        /// answer is 503
+        password_wait: Duration = duration("1s", "1h") => "5s";
+
+        /// How many attempts may fail for an account from one address before the next one has to wait; an address may fail ten
+        /// times as often over all accounts; 0 turns this off, which is for tests
+        throttle_after: u32 = number(0, 1000) => "5";
+
+        /// The networks of proxies that are trusted to name the client's address (Forwarded, X-Forwarded-For), separated by
+        /// commas: `10.0.0.0/8,fd00::/8`
+        trusted_proxy: Vec<IpNet> = list("NETWORK,...", network);
+
+        /// How many configurations a user may have
+        max_configurations: usize = number(1, 100_000) => "1000";
+
+        /// How many API keys a user may have
+        max_api_keys: usize = number(1, 100_000) => "100";
+
+        /// How much memory the store's cache may take
+        cache_size: u64 = size("1MiB", "64GiB") => "32MiB";
+
+        /// How much space must be left on the disk for a write to be accepted
+        disk_reserve: u64 = size("0B", "1TiB") => "64MiB";
+
+        /// The size of a file that is deleted when the store must be opened on a full disk
+        ballast: u64 = size("0B", "1TiB") => "64MiB";
+
+        /// A directory in which the server makes backups by itself
+        backup_dir: Option<PathBuf> = optional(directory());
+
+        /// How long after one backup the server makes the next
+        backup_every: Duration = duration("1s", "3650days") => "24h";
+
+        /// How many of the server's own backups are kept; the oldest are deleted
+        backup_keep: usize = number(1, 100_000) => "7";
+
+        /// How large a file of the audit log may become before the next is begun
+        audit_file_size: u64 = size("64KiB", "1GiB") => "16MiB";
+
+        /// How old the first entry of such a file may become before the next is begun
+        audit_file_age: Duration = duration("1s", "3650days") => "7days";
+
+        /// How many files of the audit log are kept; the oldest are deleted
+        audit_keep: usize = number(2, 100_000) => "100";
+
+        /// Goes on with what can be read of a store that has lost rows, if an administrator is among it; the damaged store is
+        /// kept beside it
+        accept_loss: bool = switch().only_as_flag();
+
+        /// What is logged, in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
+        log: String = filter() => "info";
+    }
+    with {
+        /// Whether and with which certificate TLS is served.
+        tls: TlsSettings = tls::checked;
+
+        /// The first administrator's password, if one is given.
+        admin_password: Option<Secret<String>> = password::checked;
+    }
+}
+
+/// What the requests of a connection may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many bytes a body has at most.
+    pub body_bytes: usize,
+    /// How many bytes the headers have at most.
+    pub head_bytes: usize,
+    /// How many bytes path and query have at most.
+    pub path_bytes: usize,
+    /// How deep the JSON of a body is nested at most.
+    pub json_depth: usize,
+    /// How long a head or a TLS handshake may take to arrive.
+    pub head_deadline: Duration,
+    /// How long a body may take to arrive.
+    pub body_deadline: Duration,
+    /// How long an idle connection is kept.
+    pub idle_deadline: Duration,
+    /// How long a client may be too slow in taking a response.
+    pub send_deadline: Duration,
+    /// How long a client that does not keep up may take over one response.
+    pub answer_deadline: Duration,
+    /// How many connections are served at once.
+    pub connections: usize,
+    /// How many of these one address may have, if it is set.
+    pub connections_per_address: Option<usize>,
+    /// How much memory large bodies and responses in progress may take together.
+    pub transfer_bytes: usize,
 }
 
 /// When backups are made, and how many are kept.
@@ -78,178 +222,39 @@ pub struct BackupSchedule {
 #[error("{}", .0.join("\n"))]
 pub struct SettingsError(Vec<String>);
 
-impl ServeArguments {
-    /// Checks every setting; `admin_password` is what the environment says of it.
-    ///
-    /// # Errors
-    /// [`SettingsError`] with every setting that is wrong.
-    pub fn settings(self, admin_password: Option<String>) -> Result<Settings, SettingsError> {
-        let mut checks = Checks::default();
-        let settings = self.checked(admin_password, &mut checks);
-        settings.ok_or(SettingsError(checks.0))
+impl Settings {
+    /// Where the server's secret is.
+    #[must_use]
+    pub fn secret_path(&self) -> PathBuf {
+        self.secret_file.clone().unwrap_or_else(|| self.data_dir.join("secret"))
     }
 
-    fn checked(self, admin_password: Option<String>, checks: &mut Checks) -> Option<Settings> {
-        // All are looked at before the first that is wrong ends this.
-        let listen = checks.note("listen", address(&self.listen));
-        let tls = self.tls.checked(checks);
-        let connections = self.connections.checked(checks);
-        let admin_password =
-            checks.note("admin-password-file", password(self.admin_password_file.as_deref(), admin_password));
-        let session_lifetime = checks.note("session-lifetime", duration(&self.session_lifetime));
-        let min_password_bytes = checks.note("password-min-length", number(&self.password_min_length, 8, 128));
-        let scrypt_cost = checks.note("scrypt-cost", cost(&self.scrypt_cost));
-        let password_wait = checks.note("password-wait", wait(&self.password_wait));
-        let throttle_after = checks.note("throttle-after", number(&self.throttle_after, 0, 1000));
-        let trusted_proxies = checks.note("trusted-proxy", networks(self.trusted_proxy.as_deref()));
-        let max_configurations = checks.note("max-configurations", number(&self.max_configurations, 1, 100_000));
-        let max_api_keys = checks.note("max-api-keys", number(&self.max_api_keys, 1, 100_000));
-        let cache_bytes = checks.note("cache-size", size(&self.cache_size, 1 << 20, 64 << 30));
-        let reserve_bytes = checks.note("disk-reserve", size(&self.disk_reserve, 0, 1 << 40));
-        let ballast_bytes = checks.note("ballast", size(&self.ballast, 0, 1 << 40));
-        let every = checks.note("backup-every", duration(&self.backup_every));
-        let keep = checks.note("backup-keep", number(&self.backup_keep, 1, 100_000));
-        let audit_size = checks.note("audit-file-size", size(&self.audit_file_size, 64 << 10, 1 << 30));
-        let audit_age = checks.note("audit-file-age", duration(&self.audit_file_age));
-        let audit_keep = checks.note("audit-keep", number(&self.audit_keep, 2, 100_000));
-        let log = checks.note("log", filter(&self.log).map(|()| self.log));
-
-        let (every, keep) = (every?, keep?);
-        let (limits, origins) = connections?;
-        Some(Settings {
-            listen: listen?,
-            secret_file: self.secret_file.unwrap_or_else(|| self.data_dir.join("secret")),
-            admin_password: admin_password?,
-            policy: Policy {
-                session_lifetime: session_lifetime?,
-                min_password_bytes: min_password_bytes?,
-                throttle_after: throttle_after?,
-                max_configurations: max_configurations?,
-                max_api_keys: max_api_keys?,
-                initial_password_file: self.data_dir.join("initial-admin-password"),
-            },
-            trusted_proxies: trusted_proxies?,
-            scrypt_cost: scrypt_cost?,
-            password_wait: password_wait?,
-            tls: tls?,
-            require_tls: self.tls.require_tls,
-            limits,
-            origins,
-            cache_bytes: cache_bytes?,
-            room: DiskReserve { reserve_bytes: reserve_bytes?, ballast_bytes: ballast_bytes? },
-            backups: self.backup_dir.map(|directory| BackupSchedule { directory, every, keep }),
-            audit: RetentionPolicy { size_bytes: audit_size?, age: audit_age?, keep: audit_keep? },
-            accept_loss: self.accept_loss,
-            log: log?,
-            data_dir: self.data_dir,
-        })
-    }
-}
-
-/// What has been found wrong with the settings, a sentence each.
-#[derive(Default)]
-struct Checks(Vec<String>);
-
-impl Checks {
-    fn note<T>(&mut self, flag: &str, checked: Result<T, String>) -> Option<T> {
-        checked.map_err(|why| self.0.push(format!("--{flag}: {why}"))).ok()
+    /// What connections may cost.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            body_bytes: self.body_limit,
+            head_bytes: self.head_limit,
+            path_bytes: self.path_limit,
+            json_depth: self.json_depth,
+            head_deadline: self.head_deadline,
+            body_deadline: self.body_deadline,
+            idle_deadline: self.idle_deadline,
+            send_deadline: self.send_deadline,
+            answer_deadline: self.answer_deadline,
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            transfer_bytes: self.transfer_memory,
+        }
     }
 
-    fn refuse<T>(&mut self, flag: &str, why: &str) -> Option<T> {
-        self.note(flag, Err(why.to_owned()))
+    /// When backups are made, if a directory for them is given.
+    #[must_use]
+    pub fn backups(&self) -> Option<BackupSchedule> {
+        let directory = self.backup_dir.clone()?;
+        Some(BackupSchedule { directory, every: self.backup_every, keep: self.backup_keep })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{ffi::OsString, fs, path::Path};
-
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        serve: ServeArguments,
-    }
-
-    fn settings(arguments: &[&str]) -> Result<Settings, SettingsError> {
-        let arguments = [&["lodge"], arguments].concat();
-        Command::parse_from(arguments).serve.settings(None)
-    }
-
-    #[test]
-    fn every_wrong_setting_is_named_at_once() {
-        let wrong = [
-            ("--listen", "nowhere"),
-            ("--scrypt-cost", "40"),
-            ("--session-lifetime", "0s"),
-            ("--body-limit", "1"),
-            ("--throttle-after", "1001"),
-            ("--password-wait", "2h"),
-            ("--trusted-proxy", "10.0.0.0/8,0.0.0.0/0"),
-        ];
-        let said = settings(wrong.map(|(flag, value)| [flag, value]).as_flattened()).unwrap_err().to_string();
-        assert_eq!(said.lines().count(), wrong.len(), "{said}");
-        for (flag, _) in wrong {
-            assert!(said.contains(flag), "{said}");
-        }
-    }
-
-    #[test]
-    fn the_defaults_are_right() {
-        let settings = settings(&[]).unwrap();
-        assert_eq!(settings.limits.body_bytes, 524_288);
-        assert_eq!(settings.policy.session_lifetime, Duration::from_hours(24));
-        assert_eq!((settings.scrypt_cost, settings.password_wait), (Cost::RECOMMENDED, Duration::from_secs(5)));
-        assert_eq!(settings.secret_file, Path::new("data/secret"));
-        assert_eq!((settings.policy.throttle_after, settings.trusted_proxies), (5, Vec::new()));
-    }
-
-    #[test]
-    fn trusted_proxies_are_networks_or_addresses_separated_by_commas() {
-        let networks = |text| settings(&["--trusted-proxy", text]).map(|settings| settings.trusted_proxies);
-        let shown = |text| networks(text).map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(shown("10.0.0.0/8, fd00::/8,192.0.2.7").unwrap(), ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]);
-        for wrong in ["", ",", "10.0.0.0/33", "10.0.0.0/8,", "proxy.example.org", "::/0"] {
-            assert!(networks(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn files_of_the_audit_log_end_and_go_as_they_are_told_to_within_bounds() {
-        let said = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
-        let audit = settings(said.as_flattened()).unwrap().audit;
-        assert_eq!(audit, RetentionPolicy { size_bytes: 128 << 10, age: Duration::from_hours(72), keep: 4 });
-
-        let wrong = [["--audit-file-size", "63KiB"], ["--audit-file-age", "0s"], ["--audit-keep", "1"]];
-        let said = settings(wrong.as_flattened()).unwrap_err().to_string();
-        assert_eq!(said.lines().count(), wrong.len(), "{said}");
-    }
-
-    #[test]
-    fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("lodge.toml");
-        fs::write(&file, "listen = \"0.0.0.0:80\"\nscrypt-cost = 12\n").unwrap();
-        let arguments = ["lodge", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0"].map(OsString::from);
-
-        let settings = parse::<Command>(&arguments).unwrap().serve.settings(None).unwrap();
-
-        assert_eq!(settings.listen, "127.0.0.1:0");
-        assert_eq!(settings.scrypt_cost, Cost::new(12).unwrap());
-    }
-
-    #[test]
-    fn an_unknown_setting_in_the_file_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("lodge.toml");
-        fs::write(&file, "listne = \"0.0.0.0:80\"\n").unwrap();
-        let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
-
-        let said = parse::<Command>(&arguments).err().unwrap().to_string();
-
-        assert!(said.contains("listne"), "{said}");
-    }
-}
+mod tests;

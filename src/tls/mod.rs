@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     error_chain::chain,
-    files::{NotPrivate, open_file, read_private},
+    files::{NotPrivate, open_file, read_private, without_marks},
 };
 
 /// Larger files are no certificate and no key.
@@ -107,6 +107,7 @@ impl Files {
         let path = &self.key;
         let read = read_private(path).map_err(|source| TlsError::Unreadable { path: path.clone(), source })?;
         let text = read.map_err(|why| TlsError::NotPrivate { path: path.clone(), why })?;
+        let text = without_marks(&text).map_err(|source| TlsError::Unreadable { path: path.clone(), source })?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::NoKey(path.clone()))
     }
 
@@ -144,9 +145,8 @@ type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let mut bytes = Zeroizing::new(Vec::new());
-    let read = open_file(path).and_then(|file| read_bounded(file, &mut bytes));
-    read.map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })?;
-    Ok(bytes)
+    let read = open_file(path).and_then(|file| read_bounded(file, &mut bytes)).and_then(|_| without_marks(&bytes));
+    read.map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
 }
 
 /// Reads a file, unless it is too large to be one of certificates.
@@ -166,11 +166,34 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
-    use crate::clock::Timestamp;
+    use crate::{clock::Timestamp, files::tests::is_root};
+
+    #[test]
+    fn files_with_byte_order_marks_and_line_ends_of_any_kind_are_read_whole_and_utf16_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = Names::parse("localhost").unwrap();
+        let files = keep(directory.path(), &names, Timestamp::from_secs(1_800_000_000)).unwrap();
+        let [certificate, key] = [&files.certificate, &files.key].map(|path| fs::read_to_string(path).unwrap());
+        let [marked, twice] = [1, 2].map(|times| format!("\u{feff}{certificate}").repeat(times));
+
+        for (text, expected) in
+            [(marked, 1), (twice.clone(), 2), (twice.replace('\n', "\r\n"), 2), (twice.replace('\n', "\r"), 2)]
+        {
+            fs::write(&files.certificate, text).unwrap();
+            assert_eq!(files.read_certificates().unwrap().len(), expected);
+        }
+        fs::write(&files.key, format!("\u{feff}{key}")).unwrap();
+        files.read_key().unwrap();
+
+        let utf16 = certificate.encode_utf16().flat_map(u16::to_le_bytes);
+        fs::write(&files.certificate, [0xff, 0xfe].into_iter().chain(utf16).collect::<Vec<_>>()).unwrap();
+        let refused = files.read_certificates().unwrap_err().told();
+        assert!(refused.ends_with("cannot be read: it is text in UTF-16; save it as UTF-8"), "{refused}");
+    }
 
     #[test]
     fn a_key_that_somebody_else_may_have_planted_is_refused_though_only_they_can_read_it() {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root("files that belong to others") {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

@@ -94,16 +94,16 @@ impl TestApp {
         let settings = settings.serve.settings(None).unwrap();
         let secret = RootSecret::from_bytes([7; 32]);
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let state = Arc::new(AppState::new(store.clone(), secret, Clock::new(|| NOW), settings.policy, hasher));
-        let memory_budget = MemoryBudget::new(settings.limits.transfer_bytes);
+        let state = Arc::new(AppState::new(store.clone(), secret, Clock::new(|| NOW), (&settings).into(), hasher));
+        let memory_budget = MemoryBudget::new(settings.transfer_memory);
         let app = App {
             state: Arc::clone(&state),
             user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
             memory_budget,
-            limits: settings.limits,
-            origins: Origins::new(&settings.origins),
+            limits: settings.limits(),
+            origins: Origins::new(&settings.cors_origin),
             tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
-            proxies: TrustedProxies::new(settings.trusted_proxies, state.clock.clone()),
+            proxies: TrustedProxies::new(settings.trusted_proxy, state.clock.clone()),
             backups: BackupLog::default(),
         };
         Self { state, store, reads, account_reads, writes, app: web::Data::new(app) }

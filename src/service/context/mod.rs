@@ -11,6 +11,7 @@ use crate::{
     audit::Audit,
     auth::{AuthError, Authenticator, Hasher, Throttle},
     clock::Clock,
+    config::Settings,
     secret::RootSecret,
     store::Store,
     system::NameService,
@@ -31,6 +32,19 @@ pub struct Policy {
     pub max_api_keys: usize,
     /// The file with the random password of the first administrator, while that password is in use.
     pub initial_password_file: PathBuf,
+}
+
+impl From<&Settings> for Policy {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            session_lifetime: settings.session_lifetime,
+            min_password_bytes: settings.password_min_length,
+            throttle_after: settings.throttle_after,
+            max_configurations: settings.max_configurations,
+            max_api_keys: settings.max_api_keys,
+            initial_password_file: settings.data_dir.join("initial-admin-password"),
+        }
+    }
 }
 
 /// The application's state: what requests, commands and schedules work on.

@@ -12,7 +12,7 @@ use rustix::{
     io::retry_on_intr,
 };
 
-use crate::store::StoreError;
+use crate::{config::Settings, store::StoreError};
 
 const BALLAST: &str = "ballast";
 
@@ -41,6 +41,12 @@ impl DiskReserve {
 
     /// No room is kept: for stores that are made and read by one command.
     pub const NONE: Self = Self { reserve_bytes: 0, ballast_bytes: 0 };
+}
+
+impl From<&Settings> for DiskReserve {
+    fn from(settings: &Settings) -> Self {
+        Self { reserve_bytes: settings.disk_reserve, ballast_bytes: settings.ballast }
+    }
 }
 
 /// Watches the room on the disk of one store.

@@ -1,0 +1,161 @@
+//! How a setting is declared, and what follows from its declaration.
+
+use std::{collections::BTreeMap, ffi::OsString, fmt::Write as _};
+
+use clap::{Arg, ArgAction, ArgMatches, builder::BoolishValueParser, value_parser};
+
+use super::kinds::{Kind, Sources};
+
+/// A setting as it is declared.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its name, in snake case.
+    pub(super) name: &'static str,
+    /// What it does: a phrase without a full stop.
+    pub(super) help: String,
+    /// Its value unless one is given.
+    pub(super) default: Option<&'static str>,
+    /// What `--help` calls its value; `None` for a switch, which has none.
+    pub(super) value_name: Option<&'static str>,
+    /// Its least and its greatest value.
+    pub(super) bounds: Option<[String; 2]>,
+    pub(super) sources: Sources,
+}
+
+impl Setting {
+    pub(super) fn of<T>(name: &'static str, help: &str, default: Option<&'static str>, kind: &Kind<T>) -> Self {
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { name, help, default, value_name: kind.value_name, bounds: kind.bounds.clone(), sources: kind.sources }
+    }
+
+    /// Its flag and its key in the file.
+    pub(super) fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    fn variable(&self) -> Option<String> {
+        (self.sources != Sources::Flag).then(|| format!("LODGE_{}", self.name.to_uppercase()))
+    }
+
+    /// Its argument on the command line.
+    pub(super) fn argument(&self) -> Arg {
+        let bounds = self.bounds.as_ref().map(|[least, most]| format!(" [{least} to {most}]")).unwrap_or_default();
+        let argument = Arg::new(self.name).long(self.flag()).help(format!("{}{bounds}", self.help));
+        let argument = match self.value_name {
+            Some(name) => argument.value_name(name).value_parser(value_parser!(OsString)),
+            None => argument.action(ArgAction::SetTrue).value_parser(BoolishValueParser::new()),
+        };
+        let argument = self.default.into_iter().fold(argument, Arg::default_value);
+        self.variable().into_iter().fold(argument, Arg::env)
+    }
+
+    /// What the command line, the environment, the file or the default says.
+    fn text(&self, matches: &ArgMatches) -> Option<OsString> {
+        match self.value_name {
+            Some(_) => matches.get_one::<OsString>(self.name).cloned(),
+            None => Some(matches.get_flag(self.name).to_string().into()),
+        }
+    }
+
+    /// Its line in the README's table.
+    fn row(&self) -> String {
+        let code = |text: Option<String>| text.map(|text| format!("`{text}`")).unwrap_or_default();
+        let [flag, variable, default] =
+            [Some(format!("--{}", self.flag())), self.variable(), self.default.map(str::to_owned)].map(code);
+        let bounds = self.bounds.as_ref().map(|[least, most]| format!("{least} to {most}")).unwrap_or_default();
+        let cells = [flag, variable, default, bounds, self.help.clone()];
+        cells.into_iter().fold(
+            "|".to_owned(),
+            |row, cell| {
+                if cell.is_empty() { row + " |" } else { row + " " + &cell + " |" }
+            },
+        )
+    }
+}
+
+/// The settings as they are written, not yet checked.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub(super) texts: BTreeMap<&'static str, OsString>,
+    /// The value of [`super::ADMIN_PASSWORD`] in the environment.
+    pub(super) admin_password: Option<String>,
+}
+
+impl Written {
+    pub(super) fn of(declared: &[Setting], matches: &ArgMatches) -> Self {
+        let texts = declared.iter().filter_map(|setting| Some((setting.name, setting.text(matches)?))).collect();
+        Self { texts, admin_password: None }
+    }
+
+    /// What is written for a setting, if anything is.
+    pub(super) fn get(&self, name: &str) -> Option<&OsString> {
+        self.texts.get(name)
+    }
+}
+
+/// What is wrong with the settings, a sentence each.
+#[derive(Default)]
+pub(super) struct Checks(pub(super) Vec<String>);
+
+impl Checks {
+    /// The value, or a note of what is wrong with it.
+    pub(super) fn note<T>(&mut self, name: &str, checked: Result<T, String>) -> Option<T> {
+        checked.map_err(|why| self.0.push(format!("--{}: {why}", name.replace('_', "-")))).ok()
+    }
+}
+
+/// Declares the settings: a struct with a field for each, and the rows that everything else is derived from.
+///
+/// A row is a phrase that says what the setting does, its name, its type, its kind and, where it has one, its default. The
+/// fields after `with` are made of several settings, or of one and the environment.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        $settings:ident {
+            $($(#[doc = $help:literal])+ $name:ident: $type:ty = $kind:expr $(=> $default:expr)?;)+
+        }
+        with {
+            $($(#[doc = $about:literal])+ $made:ident: $of:ty = $make:path;)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $settings {
+            $($(#[doc = $help])+ pub $name: $type,)+
+            $($(#[doc = $about])+ pub $made: $of,)+
+        }
+
+        impl $settings {
+            /// Every setting, in the order of `--help`.
+            pub(super) fn declared() -> Vec<$crate::config::setting::Setting> {
+                vec![$($crate::config::setting::Setting::of(
+                    stringify!($name),
+                    concat!($($help),+),
+                    None$(.or(Some($default)))?,
+                    &$crate::config::kinds::of::<$type>($kind),
+                )),+]
+            }
+
+            /// Checks every setting, also after one that is wrong.
+            fn read(
+                written: &$crate::config::setting::Written,
+                checks: &mut $crate::config::setting::Checks,
+            ) -> Option<Self> {
+                $(let $name = checks.note(stringify!($name), $kind.read(written.get(stringify!($name))));)+
+                $(let $made = $make(written, checks);)+
+                Some(Self { $($name: $name?,)+ $($made: $made?),+ })
+            }
+        }
+    };
+}
+pub(super) use settings;
+
+/// The README's table of settings, generated from their declarations.
+#[must_use]
+pub fn readme_table() -> String {
+    let mut table = "| flag | variable | default | from, to | what it does |\n|---|---|---|---|---|\n".to_owned();
+    for setting in super::Settings::declared() {
+        let _ = writeln!(table, "{}", setting.row());
+    }
+    table
+}

@@ -1,0 +1,157 @@
+//! Settings as they are read and checked.
+
+use std::{ffi::OsString, fs, path::Path};
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Command {
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+fn settings(arguments: &[&str]) -> Result<Settings, SettingsError> {
+    let arguments = [&["lodge"], arguments].concat();
+    Command::parse_from(arguments).serve.settings(None)
+}
+
+#[test]
+fn every_wrong_setting_is_named_at_once() {
+    let wrong = [
+        ("--listen", "nowhere"),
+        ("--scrypt-cost", "40"),
+        ("--session-lifetime", "0s"),
+        ("--body-limit", "1"),
+        ("--throttle-after", "1001"),
+        ("--password-wait", "2h"),
+        ("--trusted-proxy", "10.0.0.0/8,0.0.0.0/0"),
+    ];
+    let said = settings(wrong.map(|(flag, value)| [flag, value]).as_flattened()).unwrap_err().to_string();
+    assert_eq!(said.lines().count(), wrong.len(), "{said}");
+    for (flag, _) in wrong {
+        assert!(said.contains(flag), "{said}");
+    }
+}
+
+#[test]
+fn the_defaults_are_right() {
+    let settings = settings(&[]).unwrap();
+    assert_eq!(settings.body_limit, 524_288);
+    assert_eq!(settings.session_lifetime, Duration::from_hours(24));
+    assert_eq!((settings.scrypt_cost, settings.password_wait), (17, Duration::from_secs(5)));
+    assert_eq!(settings.secret_path(), Path::new("data/secret"));
+    assert_eq!((settings.throttle_after, settings.trusted_proxy), (5, Vec::new()));
+}
+
+#[test]
+fn trusted_proxies_are_networks_or_addresses_separated_by_commas() {
+    let networks = |text| settings(&["--trusted-proxy", text]).map(|settings| settings.trusted_proxy);
+    let shown = |text| networks(text).map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(shown("10.0.0.0/8, fd00::/8,192.0.2.7").unwrap(), ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]);
+    for wrong in ["", ",", "10.0.0.0/33", "10.0.0.0/8,", "proxy.example.org", "::/0"] {
+        assert!(networks(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn files_of_the_audit_log_end_and_go_as_they_are_told_to_within_bounds() {
+    let said = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
+    let audit = settings(said.as_flattened()).unwrap();
+    let expected = (128 << 10, Duration::from_hours(72), 4);
+    assert_eq!((audit.audit_file_size, audit.audit_file_age, audit.audit_keep), expected);
+
+    let wrong = [["--audit-file-size", "63KiB"], ["--audit-file-age", "0s"], ["--audit-keep", "1"]];
+    let said = settings(wrong.as_flattened()).unwrap_err().to_string();
+    assert_eq!(said.lines().count(), wrong.len(), "{said}");
+}
+
+#[test]
+fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lodge.toml");
+    fs::write(&file, "listen = \"0.0.0.0:80\"\nscrypt-cost = 12\n").unwrap();
+    let arguments = ["lodge", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0"].map(OsString::from);
+
+    let settings = parse::<Command>(&arguments).unwrap().serve.settings(None).unwrap();
+
+    assert_eq!(settings.listen, "127.0.0.1:0");
+    assert_eq!(settings.scrypt_cost, 12);
+}
+
+#[test]
+fn an_unknown_setting_in_the_file_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lodge.toml");
+    fs::write(&file, "listne = \"0.0.0.0:80\"\n").unwrap();
+    let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
+
+    let said = parse::<Command>(&arguments).err().unwrap().to_string();
+
+    assert!(said.contains("listne"), "{said}");
+}
+
+#[test]
+fn a_file_that_begins_with_a_byte_order_mark_is_read_without_it_and_one_in_utf16_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lodge.toml");
+    let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
+
+    fs::write(&file, "\u{feff}scrypt-cost = 12\r\n").unwrap();
+    assert_eq!(parse::<Command>(&arguments).unwrap().serve.settings(None).unwrap().scrypt_cost, 12);
+
+    fs::write(&file, b"\xff\xfes\0c\0").unwrap();
+    let said = parse::<Command>(&arguments).err().unwrap().to_string();
+    assert!(said.contains("lodge.toml: it is text in UTF-16; save it as UTF-8"), "{said}");
+}
+
+#[test]
+fn a_password_is_read_without_a_byte_order_mark_and_an_empty_variable_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
+    fs::write(&file, "\u{feff}a house with a view\r\n").unwrap();
+    let serve = |arguments: &[&str]| Command::parse_from([&["lodge"], arguments].concat()).serve;
+    let password = |arguments: &[&str], variable: &str| {
+        let given = serve(arguments).settings(Some(variable.to_owned())).unwrap().admin_password;
+        given.map(|password| password.expose().clone())
+    };
+
+    let from_file = password(&["--admin-password-file", file.to_str().unwrap()], "");
+
+    assert_eq!(from_file.as_deref(), Some("a house with a view"));
+    assert_eq!(password(&[], ""), None);
+}
+
+#[test]
+fn every_bound_is_a_value_and_every_default_is_within_the_bounds() {
+    let declared = Settings::declared();
+    assert!(declared.len() > 35, "{}", declared.len());
+    for setting in declared {
+        let flag = format!("--{}", setting.flag());
+        for value in setting.bounds.into_iter().flatten().chain(setting.default.map(str::to_owned)) {
+            settings(&[&flag, &value]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_accepted_once_and_the_files_own_name_are_not_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lodge.toml");
+    fs::write(&file, "accept-loss = true\nconfig = \"other.toml\"\n").unwrap();
+    let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
+
+    let said = parse::<Command>(&arguments).err().unwrap().to_string();
+
+    assert!(said.contains("`accept-loss` is not a setting") && said.contains("`config` is not a setting"), "{said}");
+}
+
+#[test]
+fn origins_are_separated_by_commas_and_each_is_checked() {
+    let origins = |text| settings(&["--cors-origin", text]).map(|settings| settings.cors_origin);
+    assert_eq!(origins("https://a.example, http://[::1]:3000").unwrap(), ["https://a.example", "http://[::1]:3000"]);
+    for wrong in ["", "https://a.example,", "https://a.example,*"] {
+        assert!(origins(wrong).is_err(), "{wrong}");
+    }
+}

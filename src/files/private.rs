@@ -1,0 +1,212 @@
+//! Files that hold secrets: who else can read them, and who can have put them there.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    fs::{self, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::{getegid, geteuid, getgroups};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::{directory_of, open_file};
+
+/// Why a file is not one that holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotPrivate {
+    /// Others can read this process's own file, with these permission bits.
+    #[error("can be read by others (mode {0:03o}); make it yours alone: chmod 600")]
+    Exposed(u32),
+    /// Others can read a file of root, with these permission bits.
+    #[error(
+        "belongs to root and can be read by others (mode {0:03o}); let only root and one of this process's groups read it: \
+         mode 440 and that group (Kubernetes: `defaultMode: 0440` with `fsGroup`; Docker: `mode: 0440` with `gid`)"
+    )]
+    RootsExposed(u32),
+    /// Its owner, who has this id, knows what is in it.
+    #[error("belongs to another user of this system (uid {0}); make it yours: chown")]
+    Foreign(u32),
+}
+
+/// Reads a file that holds a secret, unless anybody beyond root, this process's user and its groups can read it, or it is
+/// neither this process's user's nor root's. Root, who also does things for a server of another user, reads what cannot have
+/// been planted.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
+    let mut file = open_file(path)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut bytes)?;
+    let refusal = Reader::this_process().refusal(path, &file.metadata()?)?;
+    Ok(refusal.map_or(Ok(bytes), Err))
+}
+
+/// A process that reads files with secrets.
+struct Reader {
+    uid: u32,
+    gids: BTreeSet<u32>,
+    /// Where systemd puts credentials.
+    credentials: Option<PathBuf>,
+}
+
+impl Reader {
+    fn this_process() -> Self {
+        let gids = getgroups().unwrap_or_default().into_iter().chain([getegid()]);
+        Self {
+            uid: geteuid().as_raw(),
+            gids: gids.map(rustix::process::Gid::as_raw).collect(),
+            credentials: env::var_os("CREDENTIALS_DIRECTORY").and_then(|path| fs::canonicalize(path).ok()),
+        }
+    }
+
+    fn refusal(&self, path: &Path, file: &Metadata) -> io::Result<Option<NotPrivate>> {
+        let (owner, mode) = (file.uid(), file.mode() & 0o777);
+        let is_own = owner == self.uid;
+        Ok(if mode & 0o007 != 0 || (mode & 0o070 != 0 && !self.has_group_alone(path, file)?) {
+            let exposed = if owner == 0 && !is_own { NotPrivate::RootsExposed } else { NotPrivate::Exposed };
+            Some(exposed(mode))
+        } else if owner == 0 || is_own || (self.uid == 0 && !may_be_planted(path, owner)?) {
+            None
+        } else {
+            Some(NotPrivate::Foreign(owner))
+        })
+    }
+
+    /// Whether what the group's bits allow is allowed to this process alone.
+    fn has_group_alone(&self, path: &Path, file: &Metadata) -> io::Result<bool> {
+        let path = fs::canonicalize(path)?;
+        // With an access control list these bits are its mask, and systemd's lists name the service's user alone.
+        let is_credential = self.credentials.as_ref().is_some_and(|directory| path.starts_with(directory));
+        let is_of_ours = self.gids.contains(&file.gid());
+        Ok(file.uid() == 0 && (is_of_ours || is_credential) || is_of_ours && self.is_enclosed(&path))
+    }
+
+    /// Whether others are kept from the file by a directory above it. Kubernetes gives the group of a pod rights on every file
+    /// of its volumes, at each start.
+    fn is_enclosed(&self, path: &Path) -> bool {
+        let is_closed = |metadata: Metadata| metadata.uid() == self.uid && metadata.mode() & 0o077 == 0;
+        path.ancestors().skip(1).any(|directory| fs::metadata(directory).is_ok_and(is_closed))
+    }
+}
+
+/// Whether the file's owner may have put it into somebody else's directory.
+fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
+    let directory = fs::metadata(directory_of(path))?;
+    let is_roots_alone = directory.uid() == 0 && directory.mode() & 0o022 == 0;
+    Ok(directory.uid() != owner && !is_roots_alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::files::tests::is_root;
+
+    /// A user with a group of its own, and a group that it is not in.
+    const USER: u32 = 65_532;
+    const GROUP: u32 = 65_531;
+    const FOREIGN_GROUP: u32 = 65_530;
+
+    struct Place(TempDir);
+
+    impl Place {
+        /// A directory that everybody can enter.
+        fn new() -> Self {
+            let place = tempfile::tempdir().unwrap();
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+            Self(place)
+        }
+
+        /// What the user is told of a file of that owner and group with those permission bits.
+        fn refusal(&self, (uid, gid): (u32, u32), mode: u32, credentials: Option<PathBuf>) -> Option<NotPrivate> {
+            let path = self.0.path().join("secret");
+            fs::write(&path, [7; 32]).unwrap();
+            chown(&path, Some(uid), Some(gid)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let user = Reader { uid: USER, gids: [USER, GROUP].into(), credentials };
+            user.refusal(&path, &fs::metadata(&path).unwrap()).unwrap()
+        }
+    }
+
+    #[test]
+    fn roots_file_is_taken_if_nobody_beyond_root_and_the_processs_groups_can_read_it() {
+        if !is_root("files that belong to others") {
+            return;
+        }
+        let place = Place::new();
+        for mode in [0o400, 0o440, 0o600, 0o640, 0o660] {
+            assert_eq!(place.refusal((0, GROUP), mode, None), None, "{mode:o}");
+        }
+        for mode in [0o444, 0o644, 0o604, 0o442] {
+            assert_eq!(place.refusal((0, GROUP), mode, None), Some(NotPrivate::RootsExposed(mode)), "{mode:o}");
+        }
+        assert_eq!(place.refusal((0, FOREIGN_GROUP), 0o440, None), Some(NotPrivate::RootsExposed(0o440)));
+    }
+
+    #[test]
+    fn a_link_is_taken_for_what_it_leads_to() {
+        if !is_root("files that belong to others") {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let [data, link] = ["..2026", "..data"].map(|name| place.path().join(name));
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("secret"), [7; 32]).unwrap();
+        symlink(&data, &link).unwrap();
+        symlink(link.join("secret"), place.path().join("secret")).unwrap();
+        let refusal_with = |gid: u32, mode: u32| {
+            chown(data.join("secret"), Some(0), Some(gid)).unwrap();
+            fs::set_permissions(data.join("secret"), fs::Permissions::from_mode(mode)).unwrap();
+            let user = Reader { uid: USER, gids: [GROUP].into(), credentials: None };
+            let path = place.path().join("secret");
+            user.refusal(&path, &fs::metadata(&path).unwrap()).unwrap()
+        };
+
+        assert_eq!(refusal_with(GROUP, 0o440), None);
+        assert_eq!(refusal_with(FOREIGN_GROUP, 0o440), Some(NotPrivate::RootsExposed(0o440)));
+    }
+
+    #[test]
+    fn the_mask_of_a_credentials_access_control_list_exposes_nothing() {
+        if !is_root("files that belong to others") {
+            return;
+        }
+        let (place, other) = (Place::new(), tempfile::tempdir().unwrap());
+        let credentials = || Some(fs::canonicalize(place.0.path()).unwrap());
+        assert_eq!(place.refusal((0, 0), 0o440, credentials()), None);
+        assert_eq!(place.refusal((0, 0), 0o444, credentials()), Some(NotPrivate::RootsExposed(0o444)));
+        assert_eq!(place.refusal((0, 0), 0o440, Some(other.path().into())), Some(NotPrivate::RootsExposed(0o440)));
+        assert_eq!(place.refusal((FOREIGN_GROUP, 0), 0o440, credentials()), Some(NotPrivate::Exposed(0o440)));
+    }
+
+    #[test]
+    fn the_groups_rights_on_an_own_file_count_unless_a_directory_above_it_is_closed() {
+        if !is_root("files that belong to others") {
+            return;
+        }
+        let place = Place::new();
+        assert_eq!(place.refusal((USER, GROUP), 0o660, None), Some(NotPrivate::Exposed(0o660)));
+
+        chown(place.0.path(), Some(USER), None).unwrap();
+        fs::set_permissions(place.0.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(place.refusal((USER, GROUP), 0o660, None), None);
+        assert_eq!(place.refusal((USER, FOREIGN_GROUP), 0o660, None), Some(NotPrivate::Exposed(0o660)));
+        assert_eq!(place.refusal((USER, GROUP), 0o664, None), Some(NotPrivate::Exposed(0o664)));
+    }
+
+    #[test]
+    fn a_file_of_a_third_user_is_refused() {
+        if !is_root("files that belong to others") {
+            return;
+        }
+        assert_eq!(Place::new().refusal((65_529, GROUP), 0o600, None), Some(NotPrivate::Foreign(65_529)));
+    }
+}
