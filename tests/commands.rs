@@ -236,7 +236,8 @@ fn empty_variables_count_as_unset() {
     // By default the data directory is `data`, which the server uses.
     let second = server.command(&["serve"]).envs(needed.map(|name| (name, ""))).output().unwrap();
     assert_eq!(second.status.code(), Some(11), "{}", String::from_utf8_lossy(&second.stderr));
-    assert_eq!(server.command(&["locks"]).env("LODGE_DATA_DIR", "").output().unwrap().status.code(), Some(0));
+    let locks = server.command(&["locks"]).env("LODGE_DATA_DIR", "").output().unwrap();
+    assert_eq!(locks.status.code(), Some(0), "{}", String::from_utf8_lossy(&locks.stderr));
 }
 
 #[test]

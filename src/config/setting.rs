@@ -1,6 +1,10 @@
 //! How a setting is declared, and what follows from its declaration.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fmt::Write as _,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, builder::BoolishValueParser, value_parser};
 
@@ -52,7 +56,8 @@ impl Setting {
     /// What the command line, the environment, the file or the default says.
     fn text(&self, matches: &ArgMatches) -> Option<OsString> {
         match self.value_name {
-            Some(_) => matches.get_one::<OsString>(self.name).cloned(),
+            // Raw, because a verb's own argument of that name, of another type, may have been given in its place.
+            Some(_) => matches.get_raw(self.name)?.next_back().map(OsStr::to_owned),
             None => Some(matches.get_flag(self.name).to_string().into()),
         }
     }
