@@ -82,7 +82,7 @@ impl Setting {
 #[derive(Clone, Debug)]
 pub struct Written {
     pub(super) texts: BTreeMap<&'static str, OsString>,
-    /// The value of [`super::ADMIN_PASSWORD`] in the environment.
+    /// The value of `LODGE_ADMIN_PASSWORD` in the environment.
     pub(super) admin_password: Option<String>,
 }
 
