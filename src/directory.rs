@@ -35,6 +35,19 @@ pub enum DirectoryError {
     /// It belongs to somebody else.
     #[error("the data directory {} belongs to another user of this system; run lodge as that user", .0.display())]
     Foreign(PathBuf),
+    /// It belongs to root, as volumes do, and this process has another user.
+    #[error(
+        "the data directory {path} belongs to root, and this process (uid {uid}) cannot close it to others; name a directory \
+         below it, which lodge creates (`--data-dir {path}/lodge`; in Kubernetes `fsGroup` lets it), or make it this \
+         user's: chown {uid} {path}",
+        path = path.display()
+    )]
+    Roots {
+        /// The directory.
+        path: PathBuf,
+        /// The process's user.
+        uid: u32,
+    },
     /// Its owner may have put there what leads root elsewhere.
     #[error(
         "{} is {what}, and the data directory belongs to another user of this system; run lodge as that user",
@@ -105,7 +118,7 @@ impl DataDirectory {
             return Err(DirectoryError::NotADirectory(path.to_owned()));
         }
         if metadata.uid() != geteuid().as_raw() {
-            return Err(DirectoryError::Foreign(path.to_owned()));
+            return Err(foreign(path, &metadata));
         }
         Self::lock(path)
     }
@@ -125,7 +138,7 @@ impl DataDirectory {
         }
         if metadata.uid() != geteuid().as_raw() {
             if !geteuid().is_root() {
-                return Err(DirectoryError::Foreign(path.to_owned()));
+                return Err(foreign(path, &metadata));
             }
             refuse_planted(path, metadata.uid())?;
         }
@@ -180,6 +193,11 @@ impl DataDirectory {
             Err(error) => Err(DirectoryError::Io { path: path.to_owned(), source: error.into() }),
         }
     }
+}
+
+fn foreign(path: &Path, metadata: &Metadata) -> DirectoryError {
+    let (path, uid) = (path.to_owned(), geteuid().as_raw());
+    if metadata.uid() == 0 { DirectoryError::Roots { path, uid } } else { DirectoryError::Foreign(path) }
 }
 
 /// Refuses a directory that no server has used and that is not empty: it would be closed to all others.
@@ -251,6 +269,7 @@ mod tests {
     use std::os::unix::fs::{chown, symlink};
 
     use super::*;
+    use crate::files::tests::is_root;
 
     /// Whose the directory is; that somebody has the id is not needed.
     const OWNER: u32 = 65_532;
@@ -292,7 +311,7 @@ mod tests {
 
     #[test]
     fn what_a_link_leads_to_is_not_given_to_the_owner() {
-        if !geteuid().is_root() {
+        if !is_root("a directory of another user") {
             return;
         }
         let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -9,7 +9,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Command, Output},
 };
@@ -267,6 +267,7 @@ fn a_directory_of_another_user_is_refused() {
     let builder = ServerBuilder::new();
     fs::create_dir(builder.data_dir()).unwrap();
     if std::os::unix::fs::chown(builder.data_dir(), Some(65534), None).is_err() {
+        assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can make a directory of another user");
         eprintln!("left out: only root can make a directory of another user");
         return;
     }
@@ -275,6 +276,33 @@ fn a_directory_of_another_user_is_refused() {
 
     assert_eq!(code, Some(16), "{said}");
     assert!(said.contains("belongs to another user"), "{said}");
+}
+
+#[test]
+fn a_directory_of_root_is_refused_with_what_can_be_done() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can run a server as another user");
+        eprintln!("left out: a directory of root: this is not root");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let [lodge, data] = ["lodge", "data"].map(|name| place.path().join(name));
+    fs::copy(env!("CARGO_BIN_EXE_lodge"), &lodge).unwrap();
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(0), Some(65_532)).unwrap();
+    for (path, mode) in [(place.path(), 0o755), (&lodge, 0o755), (&data, 0o2775)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    let mut command = Command::new(&lodge);
+    command.env_clear().current_dir("/").uid(65_532).gid(65_532).arg("--data-dir").arg(&data);
+    let refused = run_to_its_end(&mut command);
+
+    let (said, data) = (String::from_utf8(refused.stderr).unwrap(), data.display());
+    assert_eq!(refused.status.code(), Some(16), "{said}");
+    for advice in [format!("--data-dir {data}/lodge"), "fsGroup".to_owned(), format!("chown 65532 {data}")] {
+        assert!(said.contains(&advice), "{said}");
+    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Failure {
             Self::Secret(_) | Self::Tls(_) => 13,
             Self::Address { .. } => 14,
             Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
-            Self::Directory(DirectoryError::Foreign(_)) => 16,
+            Self::Directory(DirectoryError::Foreign(_) | DirectoryError::Roots { .. }) => 16,
             Self::Directory(DirectoryError::ReadOnly { .. }) | Self::DiskFull => 17,
             Self::Backup(_) | Self::Asked(_) | Self::Restore(_) => 18,
         }
