@@ -93,6 +93,8 @@ impl TimestampText {
 
 /// Year, month and day of the month, that many days after 1970-01-01: `civil_from_days` of Howard Hinnant's
 /// "chrono-Compatible Low-Level Date Algorithms", whose years begin with March.
+///
+/// Written here because every response has two times and every log line one: humantime takes some 740 instructions for each.
 fn date(day: u64) -> (u64, u64, u64) {
     let day = day + 719_468;
     let (era, day_of_era) = (day / 146_097, day % 146_097);

@@ -96,6 +96,7 @@ impl Record for Session {
         key::owned_uuid(self.owner, self.jti)
     }
 
+    /// By the second of the end, so that the removal of expired sessions reads no others.
     fn index_rows(&self) -> Vec<IndexRow> {
         let key = [self.expires_at.as_secs().to_be_bytes().as_slice(), &self.key()].concat();
         vec![IndexRow { tree: Tree::SessionsByExpiry, key, value: Vec::new() }]
