@@ -16,7 +16,10 @@
 //! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
 //! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
 //! [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`logging`], [`output`], [`system`],
-//! [`memory_limit`], [`clock`], [`random`], [`error_chain`]. `decisions.md` beside this file has the reasons.
+//! [`memory_limit`], [`clock`], [`random`], [`error_chain`].
+//!
+//! `decisions.md` beside this file has the reasons; `.github/CONTRIBUTING.md` has the steps to add an operation, a setting,
+//! a record or a command, the layout of the data directory, and the glossary.
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "a closed output panics there: use `output`")]
 

@@ -27,8 +27,7 @@ fn the_tour_answers_as_the_readme_shows() {
 }
 
 /// Between these the README has the table of settings.
-const TABLE: [&str; 2] =
-    ["<!-- The settings, generated from `src/config/mod.rs`. -->\n\n", "\n<!-- End of the settings. -->"];
+const TABLE: [&str; 2] = ["<!-- settings -->\n\n", "\n<!-- /settings -->"];
 
 /// With `LODGE_UPDATE_README` set, the table is written anew instead.
 #[test]

@@ -36,37 +36,38 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
 settings! {
     /// The settings of `lodge serve`, each within its bounds.
     Settings {
-        /// A TOML file with settings, each under the name of its flag: `listen = "0.0.0.0:3000"`
+        /// A TOML file with settings; each has the name of its flag: `listen = "0.0.0.0:3000"`
         config: Option<PathBuf> = optional(file()).never_in_file();
 
         /// The address and port to serve on; port 0 takes a free one
         listen: String = address() => DEFAULT_LISTEN;
 
-        /// A file with the certificate to serve TLS with, followed by those that signed it, in PEM; read again when it changes
+        /// The certificate to serve TLS with, in PEM; followed by those that signed it, and read again when the file
+        /// changes
         tls_cert: Option<PathBuf> = optional(file());
 
-        /// A file with the certificate's private key in PEM, which nobody beyond the server's user, root and the server's
-        /// groups can read
+        /// The certificate's private key, in PEM; nobody beyond the server's user, root and the server's groups may be
+        /// able to read the file
         tls_key: Option<PathBuf> = optional(file());
 
-        /// Serves TLS with a self-signed certificate for these host names and addresses, and prints its fingerprint
+        /// Host names and addresses to make a self-signed certificate for; its fingerprint is printed
         tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse));
 
         /// Refuses credentials that come over plain HTTP from another machine
         require_tls: bool = switch();
 
-        /// The origins whose pages may use the API from a browser, separated by commas: `https://console.example.org`
+        /// The origins whose pages may use the API from a browser; separated by commas: `https://console.example.org`
         cors_origin: Vec<String> = list("ORIGIN,...", origin);
 
-        /// The directory that holds all of the server's data; created if it does not exist, and closed to other users
+        /// The directory of all the server's data; created if it does not exist, and closed to other users
         data_dir: PathBuf = directory() => "data";
 
-        /// The file with the server's secret, at least 32 bytes; created by the first start; `secret` in the data directory
-        /// by default
+        /// The file with the server's secret; at least 32 bytes, created by the first start, `secret` in the data
+        /// directory by default
         secret_file: Option<PathBuf> = optional(file());
 
-        /// A file with the first administrator's password; `LODGE_ADMIN_PASSWORD` holds the password itself. Without either, the
-        /// first start generates one and writes it to `initial-admin-password` in the data directory
+        /// A file with the first administrator's password; `LODGE_ADMIN_PASSWORD` holds the password itself. Without
+        /// either, the first start generates one and writes it to `initial-admin-password` in the data directory
         admin_password_file: Option<PathBuf> = optional(file());
 
         /// How long a session lasts
@@ -102,30 +103,29 @@ settings! {
         /// How many connections are served at once; further ones wait
         max_connections: usize = number(16, 1_000_000) => "16384";
 
-        /// How many of these one address may have, or one /64 of IPv6; a quarter of them unless it is given, and then this
+        /// How many of these one address, or /64 of IPv6, may have; a quarter of them unless it is given, and then this
         /// machine's own addresses have no bound. Trusted proxies have none
         max_connections_per_address: Option<usize> = optional(number(1, 1_000_000));
 
-        /// How much memory large bodies and responses in progress may take together; beyond it requests get 503
+        /// How much memory large bodies and responses may take together; beyond it requests get 503
         transfer_memory: usize = size("64MiB", "64GiB") => "256MiB";
 
         /// How many bytes a new password has at least
         password_min_length: usize = number(8, 128) => "8";
 
-        /// What a password hash costs, as log2 of scrypt's N: 10 takes 1 MiB, 17 takes 128 MiB, 20 takes 1 GiB; below 17 a
-        /// warning is logged
+        /// What a password hash costs, as log2 of scrypt's N; 10 takes 1 MiB, 17 takes 128 MiB, 20 takes 1 GiB, and
+        /// below 17 a warning is logged
         scrypt_cost: u8 = number(10, 20) => "17";
 
-        /// How long a password may wait for its answer while others are verified; then, or at once where that is certain, the
-        /// answer is 503
+        /// How long a password may wait for its check; then, or at once where that is certain, the response is 503
         password_wait: Duration = duration("1s", "1h") => "5s";
 
-        /// How many attempts may fail for an account from one address before the next one has to wait; an address may fail ten
-        /// times as often over all accounts; 0 turns this off, which is for tests
+        /// How many attempts may fail before a lockout; counted for an account from one address, ten times as many for
+        /// an address over all accounts. 0 turns lockouts off, which is for tests
         throttle_after: u32 = number(0, 1000) => "5";
 
-        /// The networks of proxies that are trusted to name the client's address (Forwarded, X-Forwarded-For), separated by
-        /// commas: `10.0.0.0/8,fd00::/8`
+        /// The networks of trusted proxies; their Forwarded or X-Forwarded-For header names the client's address.
+        /// Separated by commas: `10.0.0.0/8,fd00::/8`
         trusted_proxy: Vec<IpNet> = list("NETWORK,...", network);
 
         /// How many configurations a user may have
@@ -161,11 +161,11 @@ settings! {
         /// How many files of the audit log are kept; the oldest are deleted
         audit_keep: usize = number(2, 100_000) => "100";
 
-        /// Goes on with what can be read of a store that has lost rows, if an administrator is among it; the damaged store is
-        /// kept beside it
+        /// Serves what can be read of a store that has lost rows; an administrator must be among it, and the damaged
+        /// store is kept beside it
         accept_loss: bool = switch().only_as_flag();
 
-        /// What is logged, in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
+        /// What is logged; in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
         log: String = filter() => "info";
     }
     with {

@@ -62,19 +62,14 @@ impl Setting {
         }
     }
 
-    /// Its line in the README's table.
+    /// Its line in the README's table: what it does in a clause, as the rest and the bounds are in `--help`.
     fn row(&self) -> String {
-        let code = |text: Option<String>| text.map(|text| format!("`{text}`")).unwrap_or_default();
-        let [flag, variable, default] =
-            [Some(format!("--{}", self.flag())), self.variable(), self.default.map(str::to_owned)].map(code);
-        let bounds = self.bounds.as_ref().map(|[least, most]| format!("{least} to {most}")).unwrap_or_default();
-        let cells = [flag, variable, default, bounds, self.help.clone()];
-        cells.into_iter().fold(
-            "|".to_owned(),
-            |row, cell| {
-                if cell.is_empty() { row + " |" } else { row + " " + &cell + " |" }
-            },
-        )
+        let code = |text: String| format!("`{text}`");
+        let flag = code(format!("--{}", self.flag()));
+        let names: Vec<_> = [flag].into_iter().chain(self.variable().map(code)).collect();
+        let default = self.default.map(|default| code(default.to_owned())).unwrap_or_default();
+        let clause = self.help.split_once("; ").map_or(self.help.as_str(), |(clause, _)| clause);
+        format!("{} | {default} | {clause}", names.join(" "))
     }
 }
 
@@ -158,7 +153,7 @@ pub(super) use settings;
 /// The README's table of settings, generated from their declarations.
 #[must_use]
 pub fn readme_table() -> String {
-    let mut table = "| flag | variable | default | from, to | what it does |\n|---|---|---|---|---|\n".to_owned();
+    let mut table = "setting | default | what it does\n---|---|---\n".to_owned();
     for setting in super::Settings::declared() {
         let _ = writeln!(table, "{}", setting.row());
     }
