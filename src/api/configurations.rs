@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
+    context::run_aside,
     error::ApiError,
     input::{Body, FromObject},
     json_object::JsonObject,
-    memory_budget::MemoryBudget,
+    memory_budget::RequestBudget,
     reply::{Created, Listed, Listing, NoContent, Shown, View},
     schema::all_optional,
 };
@@ -18,6 +19,9 @@ use crate::{
         configurations::{self, ConfigurationName},
     },
 };
+
+/// How many bytes of configurations are read at once: they take less than 1 ms.
+const AT_ONCE: usize = 1 << 20;
 
 /// A setting of a user.
 #[derive(Serialize, JsonSchema)]
@@ -37,7 +41,10 @@ impl From<Configuration> for ConfigurationView {
     }
 }
 
-impl View for ConfigurationView {}
+impl View for ConfigurationView {
+    // Each byte may be escaped with six, and each character of the key may have four.
+    const MAX_BYTES: usize = 6 * ConfigurationValue::MAX_BYTES + 6 * ConfigurationKey::MAX + 64;
+}
 
 impl Listed for ConfigurationView {
     const COLLECTION: &'static str = "configurations";
@@ -62,11 +69,16 @@ impl FromObject for Submitted<ConfigurationChange> {
 pub(super) async fn index(
     caller: Caller,
     page: Page,
-    memory: MemoryBudget,
+    budget: RequestBudget,
 ) -> Result<Listing<ConfigurationView>, ApiError> {
     // Their size is known only once they are read, so memory for the largest possible page is reserved before.
-    let permit = memory.reserve(configurations::max_bytes(&caller, page)?)?;
-    let slice = configurations::index(&caller, page)?;
+    let max_bytes = configurations::max_bytes(&caller, page)?;
+    let permit = budget.reserve(max_bytes)?;
+    let slice = if max_bytes > AT_ONCE {
+        run_aside(move || configurations::index(&caller, page)).await??
+    } else {
+        configurations::index(&caller, page)?
+    };
     drop(permit);
     Ok(Listing::of(slice, ConfigurationView::from))
 }

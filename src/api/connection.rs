@@ -26,6 +26,8 @@ pub enum Refusal {
     PathTooLong,
     /// Its head took too long to arrive.
     HeadTooSlow,
+    /// There is no memory for its head.
+    BudgetExhausted,
 }
 
 /// What the requests of one connection have in common, and what the socket has to know of them.

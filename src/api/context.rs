@@ -1,18 +1,29 @@
 //! One request on its way to a response.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::{Arc, LazyLock},
+    thread,
+};
 
 use actix_web::{
     HttpRequest,
     dev::Payload,
-    http::header::{HeaderName, HeaderValue},
+    http::{
+        Method,
+        header::{HeaderName, HeaderValue},
+    },
 };
+
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{
     connection::Connection,
     cors::Origins,
+    error::ApiError,
     forwarded::TrustedProxies,
-    memory_budget::{MemoryBudget, Permit, ResponseBudget},
+    memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget, ResponseBudget},
     path_segment,
     tls_policy::{TlsPolicy, Transport},
     user_list_cache::UserListCache,
@@ -62,7 +73,7 @@ pub(super) struct RequestContext {
     pub(super) http: HttpRequest,
     pub(super) payload: Payload,
     pub(super) identity: RequestIdentity,
-    /// The memory of the body, held until the response: what was read from it may wait for the store meanwhile.
+    /// The memory of the body and of the response to a change, held until the response: what was read from it may wait for the store meanwhile.
     pub(super) body_permit: Option<Permit>,
 }
 
@@ -77,9 +88,44 @@ impl RequestContext {
         path_segment::decode(&self.parameter).as_deref().and_then(Id::parse)
     }
 
-    /// The memory that the response may take. Only a request that changes nothing is refused if there is none.
-    pub(super) fn response_budget(&self) -> ResponseBudget<'_> {
-        ResponseBudget { memory: &self.app.memory_budget, may_be_refused: self.http.method().is_safe() }
+    /// The memory, for the client and the account.
+    pub(super) fn budget(&self) -> RequestBudget {
+        RequestBudget { memory: self.app.memory_budget.clone(), holder: self.holder() }
+    }
+
+    /// A permit for the client and the account.
+    pub(super) fn permit(&self) -> Permit {
+        self.app.memory_budget.permit(self.holder())
+    }
+
+    fn holder(&self) -> Holder {
+        Holder::at(self.address()).with_account(self.identity.user)
+    }
+
+    /// Takes memory for a response of that many bytes, where it could not be refused once the change has been made.
+    ///
+    /// # Errors
+    /// [`BudgetExhausted`] if other requests hold what is needed.
+    pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
+        if bytes == 0 || self.changes_nothing() {
+            return Ok(());
+        }
+        let mut permit = self.body_permit.take().unwrap_or_else(|| self.permit());
+        let grown = permit.grow_to(bytes);
+        self.body_permit = Some(permit);
+        grown
+    }
+
+    /// The memory that the response may take: in any case what the body has taken, which is not needed any more. Only a request
+    /// that changes nothing is refused if there is none.
+    pub(super) fn response_budget(&mut self) -> ResponseBudget {
+        let permit = self.body_permit.take().unwrap_or_else(|| self.permit());
+        let is_head = *self.http.method() == Method::HEAD;
+        ResponseBudget { permit, may_be_refused: self.changes_nothing(), is_head }
+    }
+
+    fn changes_nothing(&self) -> bool {
+        self.http.method().is_safe()
     }
 
     /// How the request reached this server.
@@ -97,4 +143,16 @@ impl RequestContext {
 /// Whether this server decrypted the request.
 pub(super) fn is_encrypted(http: &HttpRequest) -> bool {
     http.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_encrypted())
+}
+
+/// Runs what may take longer than 1 ms on a thread where no connection waits for it, and no more of it at a time than there are
+/// cores, which also bounds the memory that it takes.
+///
+/// # Errors
+/// [`ApiError::Panicked`] if it panics.
+pub(super) async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    static TURNS: LazyLock<Semaphore> =
+        LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, usize::from)));
+    let _turn = TURNS.acquire().await.expect("the semaphore is never closed");
+    spawn_blocking(work).await.map_err(|_| ApiError::Panicked)
 }

@@ -161,6 +161,7 @@ impl From<Refusal> for ApiError {
             Refusal::HeadersTooLarge => Self::HeadersTooLarge,
             Refusal::PathTooLong => Self::PathTooLong,
             Refusal::HeadTooSlow => Self::HeadTooSlow,
+            Refusal::BudgetExhausted => Self::BudgetExhausted,
         }
     }
 }

@@ -8,12 +8,12 @@ use schemars::JsonSchema;
 use super::{
     body::{self, BodyBounds, BodyError},
     connection::Connection,
-    context::RequestContext,
+    context::{RequestContext, run_aside},
     description::Description,
     error::ApiError,
     json,
     json_object::JsonObject,
-    memory_budget::{MemoryBudget, SMALL},
+    memory_budget::{RequestBudget, SMALL},
     path_segment, query,
     user_list_cache::UserListCache,
 };
@@ -21,6 +21,9 @@ use crate::{
     domain::{Id, Page},
     service::{Policy, configurations::ConfigurationName},
 };
+
+/// How many bytes of JSON are parsed at once: in the worst case they take about 1 ms.
+const AT_ONCE: usize = 8 << 10;
 
 /// Something that is read from a request, once the caller is admitted.
 pub(super) trait Input: Sized {
@@ -107,16 +110,16 @@ impl Input for Arc<UserListCache> {
     fn describe(_: &mut Description) {}
 }
 
-impl Input for MemoryBudget {
+impl Input for RequestBudget {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
-        Ok(context.app.memory_budget.clone())
+        Ok(context.budget())
     }
 
     fn describe(_: &mut Description) {}
 }
 
 /// Something that is made of the members of a JSON body.
-pub(super) trait FromObject: Sized {
+pub(super) trait FromObject: Sized + Send + 'static {
     /// What the document describes the body as.
     type Schema: JsonSchema;
 
@@ -135,7 +138,11 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: FromObject> Input for Body<T> {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
         let bytes = read_body(context, T::IS_ANONYMOUS).await?;
-        parse_body(&bytes, context.app.limits.json_depth, &context.app.state.policy).map(Self)
+        let (depth, app) = (context.app.limits.json_depth, Arc::clone(&context.app));
+        if bytes.len() <= AT_ONCE {
+            return parse_body(&bytes, depth, &app.state.policy).map(Self);
+        }
+        run_aside(move || parse_body(&bytes, depth, &app.state.policy)).await?.map(Self)
     }
 
     fn describe(description: &mut Description) {
@@ -162,6 +169,7 @@ async fn read_body(context: &mut RequestContext, is_anonymous: bool) -> Result<B
     let bytes = if is_anonymous { limits.body_bytes.min(SMALL) } else { limits.body_bytes };
     let bounds = BodyBounds { bytes, deadline: limits.body_deadline };
     let connection = context.http.conn_data::<Rc<Connection>>().map(Rc::as_ref);
-    let permit = context.body_permit.insert(context.app.memory_budget.permit());
+    let permit = context.permit();
+    let permit = context.body_permit.insert(permit);
     body::read(context.http.headers(), &mut context.payload, connection, bounds, permit).await
 }

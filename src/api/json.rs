@@ -13,6 +13,9 @@ use serde_json::{Map, Number, Value};
 /// # Errors
 /// A sentence about what is wrong, without any part of the text.
 pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &'static str> {
+    if let Some(sentence) = wrong_encoding(bytes) {
+        return Err(sentence);
+    }
     let mut text = serde_json::Deserializer::from_slice(bytes);
     let read = Strict { depth }.deserialize(&mut text).and_then(|value| text.end().map(|()| value));
     match read {
@@ -21,6 +24,20 @@ pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &
         Err(error) if error.to_string().starts_with(TWICE) => Err("A member is given twice in one JSON object."),
         Err(error) if error.to_string().starts_with(TOO_DEEP) => Err("The body is nested too deep."),
         Err(_) => Err("The body is not valid JSON."),
+    }
+}
+
+/// Names the encoding of a text that is not in UTF-8.
+fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        // JSON begins with two characters of ASCII, of which these encodings have one byte in two or four.
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, ..] | [_, 0, ..] => {
+            Some("The body is in UTF-16 or UTF-32; it must be in UTF-8.")
+        }
+        _ if str::from_utf8(bytes).is_err() => {
+            Some("The body is in Latin-1 or another encoding with one byte a character; it must be in UTF-8.")
+        }
+        _ => None,
     }
 }
 
@@ -112,7 +129,7 @@ mod tests {
     #[test]
     fn a_text_that_two_parsers_might_read_differently_is_refused() {
         let digits = format!("{{\"a\":{}}}", "9".repeat(100_000));
-        let malformed: [&[u8]; 11] = [
+        let malformed: [&[u8]; 10] = [
             b"",
             b"{",
             b"{\"a\":1}x",
@@ -120,13 +137,22 @@ mod tests {
             b"{\"a\":NaN}",
             b"{\"a\":1e400}",
             b"{\"a\":\"\\ud800\"}",
-            b"{\"a\":\"\xff\"}",
             b"{'a':1}",
             b"{\"a\":1,}",
             digits.as_bytes(),
         ];
         for text in malformed {
             assert_eq!(object(text, 32), Err("The body is not valid JSON."), "{:?}", text.get(..20));
+        }
+        for (text, encoding) in [
+            (b"{\"a\":\"\xff\"}".as_slice(), "Latin-1"),
+            (b"{\"a\":\"J\xe4ger\"}", "Latin-1"),
+            (b"\xff\xfe{\0}\0", "UTF-16"),
+            (b"\xfe\xff\0{\0}", "UTF-16"),
+            (b"{\0}\0", "UTF-16"),
+            (b"\0\0\0{\0\0\0}", "UTF-32"),
+        ] {
+            assert!(object(text, 32).unwrap_err().contains(encoding), "{text:?}");
         }
         for text in [b"[]".as_slice(), b"7", b"null", b"\"a\""] {
             assert_eq!(object(text, 32), Err("The body is not a JSON object."));

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::memory_budget::{BudgetExhausted, BudgetedBuffer, DEFAULT, ResponseBudget, ready_body};
+use super::memory_budget::{BudgetExhausted, BudgetedBuffer, DEFAULT, ResponseBudget, ready_body, static_body};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -27,7 +27,7 @@ pub(super) fn small(status: StatusCode, body: &impl Serialize) -> HttpResponse {
 /// # Errors
 /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
 pub(super) fn within(
-    budget: ResponseBudget<'_>,
+    budget: ResponseBudget,
     status: StatusCode,
     body: &impl Serialize,
 ) -> Result<HttpResponse, BudgetExhausted> {
@@ -40,8 +40,13 @@ pub(super) fn within(
 ///
 /// # Errors
 /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
-pub(super) fn ready(budget: ResponseBudget<'_>, body: Bytes) -> Result<HttpResponse, BudgetExhausted> {
+pub(super) fn ready(budget: ResponseBudget, body: Bytes) -> Result<HttpResponse, BudgetExhausted> {
     Ok(encoded(StatusCode::OK, ready_body(budget, body)?))
+}
+
+/// 200 with a body that is JSON for as long as the server is there.
+pub(super) fn permanent(body: Bytes) -> HttpResponse {
+    encoded(StatusCode::OK, static_body(body))
 }
 
 /// A response whose body is JSON already.

@@ -1,13 +1,32 @@
-//! The memory that large bodies and responses in progress share.
+//! Large bodies and answers under way, which share a bounded part of the memory.
 //!
-//! Each holds a permit for what it takes, which grows with it and is returned when it is dropped. The first [`SMALL`] bytes of
-//! each need none.
+//! # What a connection makes the server keep, and where it is counted
+//!
+//! | bytes | bounded by | counted |
+//! |---|---|---|
+//! | the connection itself, its buffers and those of TLS | some 11 kB, 19 kB with TLS | `--max-connections`, a share for an address |
+//! | a head that has not arrived whole | `--head-limit`, `--path-limit` and 8 KiB | here beyond [`SMALL`], for the address |
+//! | requests that follow the pending one, not decoded | 4 KiB and one piece from the socket | here beyond [`SMALL`], for the address |
+//! | a body that nobody has asked for, or that is on its way to its handler | 12 KiB | with the connection |
+//! | a body that is read | `--body-limit` | here beyond [`SMALL`], for the address and the account |
+//! | what a body's JSON is made into while it is read | the number of large bodies that are read at once | by that number |
+//! | records of a list that are read for an answer | their lengths | here, before they are read |
+//! | an answer that is written or has not been taken | its length | here beyond [`SMALL`], for the address and the account |
+//! | an answer to a change, which cannot be refused afterwards | what was reserved before the change | here, before the change |
+//! | a piece of an answer in the framework's buffer | [`SMALL`] and a head | with the connection |
+//! | what the kernel holds of an answer | twice 128 KiB | by the kernel, not here |
+//! | the OpenAPI document, the cached pages of users | their lengths, once | not here: they are there anyway |
+//!
+//! A client has a quarter of the memory at most, unless it has nothing else under way. Programs on this machine have no address
+//! of their own, and reverse proxies that are not trusted none that is a client's: a loopback address has no share.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     io::{self, Write},
+    net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
 };
 
@@ -15,137 +34,258 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     web::Bytes,
 };
-use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bytes that a body or a response may take without a permit, and the size of the pieces that a response is sent in.
+use thiserror::Error;
+
+use crate::domain::{Id, Network};
+
+/// What a connection may have under way without asking, and in what pieces an answer goes to the socket.
 ///
 /// A connection keeps the buffer that its longest piece needed for as long as it lives.
 pub(super) const SMALL: usize = 12 << 10;
 
-/// The capacity that a response starts with, in bytes: more than most records take as JSON.
+/// More than most records take as JSON.
 pub(super) const DEFAULT: usize = 512;
 
-/// The bytes by which a permit grows at least, so that many small writes do not acquire memory each time.
+/// How much more a permit takes at least, so that many small pieces do not ask each time.
 const STEP: usize = 64 << 10;
 
-/// The memory for large bodies and responses; a clone is the same memory.
+/// Which part of the memory one client may have: so many in one.
+const SHARES: usize = 4;
+
+/// The memory for large bodies and answers.
 #[derive(Clone, Debug)]
-pub struct MemoryBudget {
-    /// What is free, in KiB.
-    free: Arc<Semaphore>,
-    /// The whole, in KiB.
-    whole: u32,
+pub struct MemoryBudget(Arc<Ledger>);
+
+#[derive(Debug)]
+struct Ledger {
+    bytes: usize,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    bytes: usize,
+    by_client: HashMap<Client, usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    Network(Network),
+    Account(Id),
+}
+
+/// For whom memory is taken; by default for nobody in particular.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Holder([Option<Client>; 2]);
+
+impl Holder {
+    /// The client at that address.
+    #[must_use]
+    pub fn at(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        let network = (!address.is_loopback()).then(|| Client::Network(Network::of(address)));
+        Self([network, None])
+    }
+
+    /// The same client, who is known to have that account.
+    pub(super) fn with_account(self, account: Option<Id>) -> Self {
+        Self([self.0[0], account.map(Client::Account)])
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.0.iter().flatten()
+    }
 }
 
 /// Other requests hold the memory that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the memory for large bodies and responses is in use")]
-pub(super) struct BudgetExhausted;
+pub struct BudgetExhausted;
 
 /// A part of that memory, returned when this is dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub struct Permit {
     memory: MemoryBudget,
-    held: Option<OwnedSemaphorePermit>,
-    bytes: usize,
+    holder: Holder,
+    /// What is counted of it.
+    counted: usize,
 }
 
 impl MemoryBudget {
-    /// A budget of that many bytes.
+    /// That many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let whole = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
-        Self { free: Arc::new(Semaphore::new(whole as usize)), whole }
+        Self(Arc::new(Ledger { bytes, used: Mutex::default() }))
     }
 
-    /// A permit for up to that many bytes, and for no more than half of the memory.
-    ///
-    /// # Errors
-    /// [`BudgetExhausted`] if other requests hold what is needed.
-    pub(super) fn reserve(&self, max_bytes: usize) -> Result<Permit, BudgetExhausted> {
-        let mut permit = self.permit();
-        permit.grow_to(max_bytes.min((self.whole as usize) << 9))?;
-        Ok(permit)
+    /// A permit for what needs none of the memory: 12 KiB.
+    #[must_use]
+    pub fn permit(&self, holder: Holder) -> Permit {
+        Permit { memory: self.clone(), holder, counted: 0 }
     }
 
-    /// A permit for [`SMALL`] bytes, which need none of the memory.
-    pub(super) fn permit(&self) -> Permit {
-        Permit { memory: self.clone(), held: None, bytes: SMALL }
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.0.used.lock().expect("no holder of the lock panics")
+    }
+}
+
+impl Used {
+    fn may_have(&self, ledger: &Ledger, permit: &Permit, more: usize) -> bool {
+        let is_within_share = |client| {
+            let used = self.by_client.get(client).copied().unwrap_or(0);
+            used == permit.counted || used + more <= ledger.bytes / SHARES
+        };
+        self.bytes + more <= ledger.bytes && permit.holder.clients().all(is_within_share)
+    }
+
+    fn add(&mut self, holder: &Holder, more: usize) {
+        self.bytes += more;
+        holder.clients().for_each(|client| *self.by_client.entry(*client).or_default() += more);
+    }
+
+    fn remove(&mut self, holder: &Holder, less: usize) {
+        self.bytes -= less;
+        for client in holder.clients() {
+            let used = self.by_client.get_mut(client).expect("what is removed was added");
+            *used -= less;
+            if *used == 0 {
+                self.by_client.remove(client);
+            }
+        }
     }
 }
 
 impl Permit {
-    /// Grows to that many bytes; more than the whole memory takes all of it.
+    /// Makes the permit large enough for that many bytes; what is larger than the whole memory takes all of it.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if other requests hold what is needed.
-    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
-        if bytes <= self.bytes {
+    /// [`BudgetExhausted`] if others, or the same client otherwise, have what is needed.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
+        if bytes <= self.bytes() {
             return Ok(());
         }
-        let wanted = bytes.max(self.bytes + STEP);
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let held = u32::try_from(held).unwrap_or(u32::MAX);
-        let needed = u32::try_from((wanted - SMALL).div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.memory.whole);
-        let more = Arc::clone(&self.memory.free).try_acquire_many_owned(needed.saturating_sub(held));
-        let more = more.map_err(|_| BudgetExhausted)?;
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            None => self.held = Some(more),
+        let wanted = bytes.max(self.bytes() + STEP) - SMALL;
+        let more = wanted.min(self.memory.0.bytes).saturating_sub(self.counted);
+        let mut used = self.memory.used();
+        if !used.may_have(&self.memory.0, self, more) {
+            return Err(BudgetExhausted);
         }
-        self.bytes = wanted;
+        used.add(&self.holder, more);
+        drop(used);
+        self.counted += more;
         Ok(())
+    }
+
+    /// Makes the permit large enough for what is there already, whether there is memory for it or not: others are refused
+    /// instead.
+    pub fn take(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.bytes());
+        if more > 0 {
+            self.memory.used().add(&self.holder, more);
+            self.counted += more;
+        }
+    }
+
+    /// Returns what is not needed for that many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let less = self.counted.saturating_sub(bytes.saturating_sub(SMALL));
+        if less > 0 {
+            self.memory.used().remove(&self.holder, less);
+            self.counted -= less;
+        }
+    }
+
+    /// For how many bytes it is enough.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // All of the memory is enough for anything.
+        if self.counted >= self.memory.0.bytes { usize::MAX } else { self.counted + SMALL }
     }
 }
 
-/// The memory that a response may take.
-#[derive(Clone, Copy)]
-pub(super) struct ResponseBudget<'a> {
-    pub(super) memory: &'a MemoryBudget,
-    /// Whether a lack of memory turns the response into an error. One that reports a change does not: the change would seem not
-    /// to have been made.
-    pub(super) may_be_refused: bool,
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
 }
 
-impl ResponseBudget<'_> {
+/// The memory, for the client of one request.
+pub(super) struct RequestBudget {
+    pub(super) memory: MemoryBudget,
+    pub(super) holder: Holder,
+}
+
+impl RequestBudget {
+    /// A permit for up to that many bytes; half of the memory is enough for as many as there may be.
+    ///
+    /// # Errors
+    /// [`BudgetExhausted`] if others have what is needed.
+    pub(super) fn reserve(&self, most: usize) -> Result<Permit, BudgetExhausted> {
+        let mut permit = self.memory.permit(self.holder);
+        permit.grow_to(most.min(self.memory.0.bytes / 2))?;
+        Ok(permit)
+    }
+}
+
+/// What an answer may take of that memory.
+pub(super) struct ResponseBudget {
+    /// What is taken already.
+    pub(super) permit: Permit,
+    /// Whether it is refused if there is no memory. One that reports what has been done is not: it would seem not to be done.
+    pub(super) may_be_refused: bool,
+    /// Whether only its length is asked for.
+    pub(super) is_head: bool,
+}
+
+impl ResponseBudget {
+    /// That of a reader who is nobody in particular.
+    pub(super) fn of(memory: &MemoryBudget) -> Self {
+        Self { permit: memory.permit(Holder::default()), may_be_refused: true, is_head: false }
+    }
+
     /// A permit for that many bytes.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if other requests hold what is needed.
-    pub(super) fn permit(self, bytes: usize) -> Result<Permit, BudgetExhausted> {
-        let mut permit = self.memory.permit();
-        let grown = permit.grow_to(bytes);
+    /// [`BudgetExhausted`] if others have what is needed.
+    fn permit(mut self, bytes: usize) -> Result<Permit, BudgetExhausted> {
+        let grown = self.permit.grow_to(bytes);
         if self.may_be_refused {
             grown?;
         }
-        Ok(permit)
+        self.permit.take(bytes);
+        Ok(self.permit)
     }
 }
 
 /// The body of a response while it is written; its permit grows with it.
 pub(super) struct BudgetedBuffer {
     bytes: Vec<u8>,
+    length: usize,
     permit: Permit,
     may_be_refused: bool,
+    is_head: bool,
 }
 
 impl BudgetedBuffer {
-    /// An empty buffer.
-    pub(super) fn new(response_budget: ResponseBudget<'_>) -> Self {
-        let ResponseBudget { memory, may_be_refused } = response_budget;
-        Self { bytes: Vec::with_capacity(DEFAULT), permit: memory.permit(), may_be_refused }
+    /// One with nothing in it.
+    pub(super) fn new(response_budget: ResponseBudget) -> Self {
+        let ResponseBudget { permit, may_be_refused, is_head } = response_budget;
+        let bytes = Vec::with_capacity(if is_head { 0 } else { DEFAULT });
+        Self { bytes, length: 0, permit, may_be_refused, is_head }
     }
 
-    /// An empty buffer that also counts the records it is written from, which are dropped one by one as it grows.
+    /// One that is written from records of that many bytes, which go as it grows.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for the records.
-    pub(super) fn replacing(response_budget: ResponseBudget<'_>, record_bytes: usize) -> Result<Self, BudgetExhausted> {
-        Ok(Self { permit: response_budget.permit(record_bytes)?, ..Self::new(response_budget) })
+    pub(super) fn replacing(response_budget: ResponseBudget, record_bytes: usize) -> Result<Self, BudgetExhausted> {
+        let ResponseBudget { may_be_refused, is_head, .. } = response_budget;
+        let permit = response_budget.permit(record_bytes)?;
+        Ok(Self::new(ResponseBudget { permit, may_be_refused, is_head }))
     }
 
-    /// Appends bytes.
+    /// Adds to it.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for more.
@@ -153,19 +293,23 @@ impl BudgetedBuffer {
         self.write_all(more).map_err(|_| BudgetExhausted)
     }
 
-    /// How many bytes were written.
+    /// How much was written.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.length
     }
 
-    /// The bytes that were written.
+    /// What was written.
     pub(super) fn into_bytes(self) -> Bytes {
         self.bytes.into()
     }
 
-    /// The bytes that were written, as the body of a response.
-    pub(super) fn into_body(self) -> BoxBody {
-        body(self.bytes.into(), self.permit)
+    /// What was written, as the body of an answer.
+    pub(super) fn into_body(mut self) -> BoxBody {
+        if self.is_head {
+            return Lengthy(self.length as u64).boxed();
+        }
+        self.permit.shrink_to(self.bytes.capacity());
+        body(self.bytes.into(), Some(self.permit))
     }
 
     fn make_room(&mut self, length: usize) -> Result<(), BudgetExhausted> {
@@ -174,6 +318,7 @@ impl BudgetedBuffer {
         if self.may_be_refused {
             grown?;
         }
+        self.permit.take(wanted);
         self.bytes.reserve_exact(wanted - self.bytes.len());
         Ok(())
     }
@@ -181,9 +326,12 @@ impl BudgetedBuffer {
 
 impl Write for BudgetedBuffer {
     fn write(&mut self, more: &[u8]) -> io::Result<usize> {
-        let length = self.bytes.len() + more.len();
-        if length > self.bytes.capacity() {
-            self.make_room(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.length += more.len();
+        if self.is_head {
+            return Ok(more.len());
+        }
+        if self.length > self.bytes.capacity() {
+            self.make_room(self.length).map_err(|_| io::ErrorKind::OutOfMemory)?;
         }
         self.bytes.extend_from_slice(more);
         Ok(more.len())
@@ -194,24 +342,44 @@ impl Write for BudgetedBuffer {
     }
 }
 
-/// A response body that exists already.
+/// The body of an answer that is there already.
 ///
 /// # Errors
-/// [`BudgetExhausted`] if there is no memory for it and it may be refused.
-pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
+/// [`BudgetExhausted`] if the memory for such answers is used up.
+pub(super) fn ready_body(response_budget: ResponseBudget, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
     let permit = response_budget.permit(bytes.len())?;
-    Ok(body(bytes, permit))
+    Ok(body(bytes, Some(permit)))
 }
 
-/// A body that goes to the socket in pieces if it is large, so that no whole copy of it waits for a slow client.
-fn body(bytes: Bytes, permit: Permit) -> BoxBody {
+/// The body of an answer that is there for as long as the server is, and takes no memory of its own.
+pub(super) fn static_body(bytes: Bytes) -> BoxBody {
+    body(bytes, None)
+}
+
+/// A body that is handed to the socket in pieces if it is large, so that no copy of it waits for a slow reader.
+fn body(bytes: Bytes, permit: Option<Permit>) -> BoxBody {
     if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _permit: permit }.boxed() }
 }
 
-/// The part of a response that is still to be sent.
+/// The body of an answer of which only the length is sent.
+struct Lengthy(u64);
+
+impl MessageBody for Lengthy {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// What is left of an answer.
 struct Pieces {
     rest: Bytes,
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 impl MessageBody for Pieces {
@@ -231,32 +399,74 @@ impl MessageBody for Pieces {
 mod tests {
     use super::*;
 
+    fn permit(memory: &MemoryBudget, address: &str, account: u32) -> Permit {
+        let account = Id::parse(&account.to_string());
+        memory.permit(Holder::at(address.parse().unwrap()).with_account(account))
+    }
+
     #[test]
-    fn large_permits_are_bounded_together_and_returned() {
+    fn large_permits_are_bounded_together_and_given_back() {
         let memory = MemoryBudget::new(1 << 20);
-        let (mut one, mut other) = (memory.permit(), memory.permit());
+        let nobody = || memory.permit(Holder::default());
+        let (mut one, mut other) = (nobody(), nobody());
 
         assert!(one.grow_to(900 << 10).is_ok());
-        assert!(matches!(other.grow_to(200 << 10), Err(BudgetExhausted)));
+        assert_eq!(other.grow_to(200 << 10), Err(BudgetExhausted));
         assert!(other.grow_to(SMALL).is_ok());
         drop(one);
         assert!(other.grow_to(900 << 10).is_ok());
         assert!(other.grow_to(9 << 20).is_ok(), "one that is larger than all takes all");
-        assert!(matches!(memory.permit().grow_to(SMALL + 1), Err(BudgetExhausted)));
+        assert_eq!(nobody().grow_to(SMALL + 1), Err(BudgetExhausted));
+        other.shrink_to(SMALL);
+        assert!(nobody().grow_to(900 << 10).is_ok());
     }
 
     #[test]
-    fn a_response_takes_memory_while_it_is_written_and_holds_it_until_it_is_sent() {
+    fn a_client_has_its_share_by_network_and_by_account_unless_it_has_nothing_else() {
+        let memory = MemoryBudget::new(4 << 20);
+        let mut large = permit(&memory, "2001:db8::1", 1);
+        assert_eq!(large.grow_to(2 << 20), Ok(()), "nothing else is under way");
+        for (address, account) in [("2001:db8::2", 2), ("192.0.2.1", 1), ("2001:db8::1", 1)] {
+            assert_eq!(permit(&memory, address, account).grow_to(100 << 10), Err(BudgetExhausted), "{address}");
+        }
+        let mut other = permit(&memory, "2001:db8:0:1::1", 2);
+        assert_eq!(other.grow_to(100 << 10), Ok(()));
+        drop(large);
+
+        let mut many: Vec<_> = (0..20).map(|_| permit(&memory, "192.0.2.1", 3)).collect();
+        let taken = many.iter_mut().filter_map(|permit| permit.grow_to(100 << 10).ok()).count();
+        assert_eq!(taken, 11, "88 KiB each beyond what is not counted, of 1 MiB");
+        let mut local: Vec<_> = (0..20).map(|_| memory.permit(Holder::at("127.0.0.1".parse().unwrap()))).collect();
+        assert_eq!(local.iter_mut().filter_map(|permit| permit.grow_to(100 << 10).ok()).count(), 20);
+        drop((many, other, local));
+        assert!(memory.used().by_client.is_empty() && memory.used().bytes == 0);
+    }
+
+    #[test]
+    fn an_answer_takes_its_share_while_it_is_written_and_keeps_it_until_it_is_sent() {
         let memory = MemoryBudget::new(1 << 20);
         let written = |may_be_refused| {
-            let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused });
+            let mut buffer = BudgetedBuffer::new(ResponseBudget { may_be_refused, ..ResponseBudget::of(&memory) });
             (0..700).try_for_each(|_| buffer.write_all(&[b'x'; 1 << 10])).map(|()| buffer.into_body())
         };
 
         let first = written(true).unwrap();
         assert_eq!(written(true).err().map(|error| error.kind()), Some(io::ErrorKind::OutOfMemory));
-        assert_eq!(written(false).unwrap().size(), BodySize::Sized(700 << 10), "a change is reported all the same");
+        let reported = written(false).unwrap();
+        assert_eq!(reported.size(), BodySize::Sized(700 << 10), "what was done is reported all the same");
         drop(first);
+        assert!(written(true).is_err(), "and counted");
+        drop(reported);
         assert!(written(true).is_ok());
+    }
+
+    #[test]
+    fn a_body_of_which_only_the_length_is_sent_takes_no_memory() {
+        let memory = MemoryBudget::new(1 << 10);
+        let mut buffer = BudgetedBuffer::new(ResponseBudget { is_head: true, ..ResponseBudget::of(&memory) });
+        (0..700).for_each(|_| buffer.put(&[b'x'; 1 << 10]).unwrap());
+
+        assert_eq!((buffer.bytes.capacity(), memory.used().bytes), (0, 0));
+        assert_eq!(buffer.into_body().size(), BodySize::Sized(700 << 10));
     }
 }

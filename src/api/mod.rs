@@ -44,7 +44,7 @@ pub use self::{
     context::App,
     cors::Origins,
     forwarded::TrustedProxies,
-    memory_budget::MemoryBudget,
+    memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit},
     tls_policy::TlsPolicy,
     user_list_cache::UserListCache,
 };

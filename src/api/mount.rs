@@ -82,6 +82,7 @@ async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
     // Admit before parsing: a caller without a valid credential must not learn from a 400 or 404 what exists.
     let guard = G::admit(context).await?;
     let inputs = I::read(context).await?;
+    context.reserve(H::Reply::max_bytes())?;
     let reply = handler.call(guard, inputs).await?;
     Ok(reply.into_response(context.response_budget()).await?)
 }

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{context::App, error::ApiError, json_response, memory_budget::ResponseBudget, openapi, routes::allow};
+use super::{context::App, error::ApiError, json_response, openapi, routes::allow};
 
 /// An endpoint outside the table of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,7 @@ impl PublicEndpoint {
             Self::Liveness => Ok(status("alive")),
             Self::Readiness if app.state.store.failure().borrow().is_some() => Err(ApiError::NotReady),
             Self::Readiness => Ok(ready(app)),
-            Self::OpenApi => {
-                let response_budget = ResponseBudget { memory: &app.memory_budget, may_be_refused: true };
-                Ok(json_response::ready(response_budget, openapi::DOCUMENT.clone())?)
-            }
+            Self::OpenApi => Ok(json_response::permanent(openapi::DOCUMENT.clone())),
         }
     }
 }

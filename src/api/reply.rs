@@ -34,14 +34,22 @@ pub(super) trait Reply: Sized {
     /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
     fn into_response(
         self,
-        response_budget: ResponseBudget<'_>,
+        response_budget: ResponseBudget,
     ) -> impl Future<Output = Result<HttpResponse, BudgetExhausted>>;
+
+    /// How many bytes the response to a change has at most, where that does not follow from the request's length.
+    fn max_bytes() -> usize {
+        0
+    }
 
     fn describe(description: &mut Description);
 }
 
 /// A record as clients see it.
-pub(super) trait View: Serialize + JsonSchema {}
+pub(super) trait View: Serialize + JsonSchema {
+    /// How many bytes it has at most as JSON, where they can be many.
+    const MAX_BYTES: usize = 0;
+}
 
 /// A record as it is in a list.
 pub(super) trait Listed: Serialize + JsonSchema {
@@ -144,8 +152,12 @@ impl<V: Listed> JsonSchema for Listing<V> {
 }
 
 impl<V: View> Reply for Shown<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         json_response::within(response_budget, StatusCode::OK, &self.0)
+    }
+
+    fn max_bytes() -> usize {
+        V::MAX_BYTES
     }
 
     fn describe(description: &mut Description) {
@@ -154,7 +166,7 @@ impl<V: View> Reply for Shown<V> {
 }
 
 impl<V: View> Reply for Created<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         json_response::within(response_budget, StatusCode::CREATED, &self.0)
     }
 
@@ -164,7 +176,7 @@ impl<V: View> Reply for Created<V> {
 }
 
 impl<V: View> Reply for SignedIn<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         let mut response = json_response::within(response_budget, StatusCode::CREATED, &self.view)?;
         let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
@@ -180,7 +192,7 @@ impl<V: View> Reply for SignedIn<V> {
 }
 
 impl Reply for NoContent {
-    async fn into_response(self, _: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, _: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         Ok(HttpResponse::NoContent().finish())
     }
 
@@ -190,7 +202,7 @@ impl Reply for NoContent {
 }
 
 impl<R: Reply> Reply for MayBeInvalid<R> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         self.0.into_response(response_budget).await
     }
 
@@ -201,7 +213,7 @@ impl<R: Reply> Reply for MayBeInvalid<R> {
 }
 
 impl<V: Listed> Reply for Listing<V> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         // Each record is dropped once it is written.
         let mut buffer = BudgetedBuffer::replacing(response_budget, self.items.iter().map(V::bytes).sum())?;
         self.write_to(&mut buffer).await?;
@@ -214,7 +226,7 @@ impl<V: Listed> Reply for Listing<V> {
 }
 
 impl<R: Reply> Reply for Encoded<R> {
-    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
         json_response::ready(response_budget, self.body)
     }
 
@@ -261,7 +273,7 @@ mod tests {
             (1, r#"{"texts":["xx"],"count":7}"#),
             (3, r#"{"texts":["xx","xx","xx"],"count":7}"#),
         ] {
-            let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
+            let mut buffer = BudgetedBuffer::new(ResponseBudget::of(&memory));
             texts(number, 2).write_to(&mut buffer).await.unwrap();
             assert_eq!(buffer.into_bytes(), expected);
         }
@@ -271,7 +283,7 @@ mod tests {
     fn other_requests_get_a_turn_while_a_long_list_is_written() {
         let memory = MemoryBudget::new(64 << 20);
         let is_written_in_one_turn = |list: Listing<Text>| {
-            let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &memory, may_be_refused: true });
+            let mut buffer = BudgetedBuffer::new(ResponseBudget::of(&memory));
             list.write_to(&mut buffer).now_or_never().is_some()
         };
         assert_eq!([texts(100, 100), texts(100, 10_000)].map(is_written_in_one_turn), [true, false]);
@@ -280,18 +292,18 @@ mod tests {
     #[tokio::test]
     async fn a_list_takes_memory_for_its_records_and_for_their_json() {
         let memory = MemoryBudget::new(1 << 20);
-        let response_budget = ResponseBudget { memory: &memory, may_be_refused: true };
+        let response_budget = || ResponseBudget::of(&memory);
         let large = || Listing { items: vec![Text("written short".to_owned(), 900_000)], count: 1 };
 
-        let answered = texts(3, 100_000).into_response(response_budget).await.unwrap();
+        let answered = texts(3, 100_000).into_response(response_budget()).await.unwrap();
         let around = r#"{"texts":["","",""],"count":7}"#.len() as u64;
         assert_eq!(answered.body().size(), BodySize::Sized(300_000 + around));
         for refused in [large(), texts(6, 100_000)] {
-            assert!(refused.into_response(response_budget).await.is_err(), "the first is not sent yet");
+            assert!(refused.into_response(response_budget()).await.is_err(), "the first is not sent yet");
         }
         drop(answered);
         for list in [large(), texts(6, 100_000), texts(20, 100_000)] {
-            assert!(list.into_response(response_budget).await.is_ok());
+            assert!(list.into_response(response_budget()).await.is_ok());
         }
     }
 }

@@ -54,7 +54,7 @@ impl UserListCache {
         if let Some(body) = self.pages().at(version).bodies.get(&page) {
             return Ok(body.clone());
         }
-        let mut buffer = BudgetedBuffer::new(ResponseBudget { memory: &self.memory, may_be_refused: true });
+        let mut buffer = BudgetedBuffer::new(ResponseBudget::of(&self.memory));
         write(&mut buffer).await?;
         let body = buffer.into_bytes();
         self.pages().insert(page, version, &body);

@@ -37,7 +37,7 @@ use self::{
     transport::Transport,
 };
 use crate::{
-    api::{App, entry},
+    api::{App, Holder, entry},
     clock::Clock,
     config::Limits,
     service::sessions,
@@ -188,7 +188,8 @@ impl ConnectionAcceptor {
                 Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
             }
         };
-        Ok((TimedStream::new(transport, slot, self.bounds.clone()), Some(peer)))
+        let permit = self.app.memory_budget.permit(Holder::at(peer.ip()));
+        Ok((TimedStream::new(transport, slot, permit, self.bounds.clone()), Some(peer)))
     }
 
     /// The address, if connections from it count for its share. Many clients are at a trusted proxy's, and on this machine, unless

@@ -22,12 +22,12 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    api::{Connection, Refusal},
+    api::{Connection, Permit, Refusal},
     config::Limits,
 };
 
 /// How much is read ahead while a request is pending.
-const READ_AHEAD: usize = 8 << 10;
+const READ_AHEAD: usize = 4 << 10;
 /// How much of a body is handed on before its handler takes it.
 const BODY_AHEAD: usize = 12 << 10;
 
@@ -58,6 +58,8 @@ impl Bounds {
 pub(super) struct TimedStream {
     transport: Transport,
     slot: Slot,
+    /// The memory of what has been received and not handed on.
+    permit: Permit,
     connection: Rc<Connection>,
     bounds: Bounds,
     framing: Framing,
@@ -72,13 +74,14 @@ pub(super) struct TimedStream {
 }
 
 impl TimedStream {
-    pub(super) fn new(transport: Transport, slot: Slot, bounds: Bounds) -> Self {
+    pub(super) fn new(transport: Transport, slot: Slot, permit: Permit, bounds: Bounds) -> Self {
         let connection = Rc::new(Connection::new(transport.is_encrypted()));
         let since = Instant::now();
         slot.set_idle(since);
         Self {
             transport,
             slot,
+            permit,
             connection,
             framing: Framing::new(bounds.head_bytes),
             sending: Sending::new(bounds.send_deadline, bounds.answer_deadline),
@@ -139,6 +142,21 @@ impl TimedStream {
         self.framing.refuse();
     }
 
+    /// Counts what has been received and not handed on. A head for which there is no memory is refused; what else is waiting is
+    /// bounded.
+    fn count(&mut self) {
+        let waiting = self.framing.waiting();
+        self.permit.shrink_to(waiting);
+        if waiting <= self.permit.bytes() {
+            return;
+        }
+        if *self.framing.phase() != Phase::Head || self.is_busy() {
+            self.permit.take(waiting);
+        } else if self.permit.grow_to(waiting).is_err() {
+            self.refuse(Refusal::BudgetExhausted);
+        }
+    }
+
     /// Whether the framework is to learn now that nothing more comes.
     fn is_over(&self) -> bool {
         match self.framing.phase() {
@@ -176,6 +194,7 @@ impl TimedStream {
             buf.set_filled(before);
         }
         self.settle(granted);
+        self.count();
         if was_idle && *self.framing.phase() == Phase::Head && !self.framing.is_idle() {
             self.since = Instant::now();
         }
@@ -218,7 +237,11 @@ impl AsyncRead for TimedStream {
         loop {
             let granted = this.framing.grant(this.allowance());
             this.settle(granted);
-            if this.framing.hand_on(buf) || this.is_over() {
+            if this.framing.hand_on(buf) {
+                this.permit.shrink_to(this.framing.waiting());
+                return Poll::Ready(Ok(()));
+            }
+            if this.is_over() {
                 return Poll::Ready(Ok(()));
             }
             if this.may_receive() {

@@ -17,6 +17,16 @@ pub fn index(caller: &Caller, page: Page) -> Result<Slice<ApiKey>, ServiceError>
     Ok(caller.store().api_keys(caller.user.id, page)?)
 }
 
+/// How many API keys a page of the caller's has.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn count(caller: &Caller, page: Page) -> Result<usize, ServiceError> {
+    let count = id_set::count(caller.store(), IdSet::ApiKeys(caller.user.id))?;
+    let number = count.saturating_sub(page.offset).min(page.limit as u64);
+    Ok(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
 /// One of the caller's API keys.
 ///
 /// # Errors

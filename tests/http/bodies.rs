@@ -124,6 +124,27 @@ fn a_body_that_is_not_one_sound_json_object_is_refused_by_every_operation_and_ch
 }
 
 #[test]
+fn a_body_in_another_encoding_is_refused_with_its_name() {
+    let server = Server::start();
+    let text = r#"{"key":"J\u00e4ger","value":"Jäger"}"#;
+    let latin_1: Vec<u8> = text.chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<_>>();
+    let with_mark = [vec![0xFF, 0xFE], utf_16(u16::to_le_bytes)].concat();
+
+    for (body, encoding) in [
+        (latin_1, "Latin-1"),
+        (utf_16(u16::to_le_bytes), "UTF-16"),
+        (utf_16(u16::to_be_bytes), "UTF-16"),
+        (with_mark, "UTF-16"),
+    ] {
+        let reply =
+            server.admin().send(&Request::new("POST", "/users/me/configurations").json_bytes(&body)).expect(400);
+
+        assert!(reply.json()["error"].as_str().unwrap().contains(encoding), "{}", reply.text());
+    }
+}
+
+#[test]
 fn a_member_given_twice_is_refused_whether_it_is_known_or_not() {
     let server = furnished();
     let admin = server.admin();

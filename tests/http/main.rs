@@ -20,6 +20,7 @@ mod harness;
 mod hash_floods;
 mod health;
 mod lists;
+mod memory;
 mod privacy;
 mod protocol;
 mod restricted_keys;
