@@ -11,7 +11,10 @@ use lodge::{
     },
 };
 
-use crate::{CommandOutput, harness::Server, lodge, restore::with_one_of_each, run, store_of, text, usernames};
+use crate::{
+    backups::{CommandOutput, lodge, restore::with_one_of_each, run, store_of, text, usernames},
+    harness::Server,
+};
 
 const CACHE_BYTES: u64 = 16 << 20;
 const ADVICE: [&str; 2] = ["lodge restore", "--accept-loss"];
@@ -59,7 +62,7 @@ fn a_store_with_a_damaged_row_is_not_served_until_a_backup_takes_its_place() {
         (Tree::Meta, b"integrity", None),
     ];
     let (mut server, _) = with_one_of_each();
-    let file = crate::back_up(&server, "backup");
+    let file = crate::backups::back_up(&server, "backup");
     for (tree, key, value) in damages {
         server.stop();
         change(&server, tree, key, value);
@@ -86,7 +89,7 @@ fn a_server_goes_on_with_what_is_left_only_if_it_is_told_to() {
     server.with(key.authorization.as_deref().unwrap()).get("/users/me").expect(200);
     server.stop();
     lodge(&server, &["verify"]).expect(0);
-    assert_eq!(crate::entries_beginning(&server.data_dir(), "store.replaced-").len(), 1);
+    assert_eq!(crate::backups::entries_beginning(&server.data_dir(), "store.replaced-").len(), 1);
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_store_that_lost_its_files_or_its_witness_is_not_served() {
 #[test]
 fn what_is_left_is_not_served_if_nobody_is_left_to_administer_it() {
     let (mut server, _) = with_one_of_each();
-    let file = crate::back_up(&server, "backup");
+    let file = crate::backups::back_up(&server, "backup");
     server.stop();
 
     for (tree, key) in [(Tree::UsersByUsername, b"admin".as_slice()), (Tree::Users, &[0, 0, 0, 1])] {
@@ -114,7 +117,8 @@ fn what_is_left_is_not_served_if_nobody_is_left_to_administer_it() {
     fs::remove_file(store_of(&server).join("db")).unwrap();
     let said = accept_loss(&server).expect(12);
     assert!(said.err.contains("its file `db` is missing"), "{}", said.err);
-    let kept = ["store.new", "store.replaced-"].map(|name| crate::entries_beginning(&server.data_dir(), name).len());
+    let kept =
+        ["store.new", "store.replaced-"].map(|name| crate::backups::entries_beginning(&server.data_dir(), name).len());
     assert_eq!(kept, [0, 0], "nothing was changed");
 
     is_refused_with_advice(&server);

@@ -5,12 +5,13 @@ use std::{fs, path::PathBuf};
 use serde_json::{Value, json};
 
 use crate::{
-    container::{container, joined, lines, packed, text as unpacked, with_footer},
-    contents, entries_beginning,
+    backups::{
+        container::{container, joined, lines, packed, text as unpacked, with_footer},
+        contents, entries_beginning, lodge,
+        restore::with_one_of_each,
+        text, usernames,
+    },
     harness::Server,
-    lodge,
-    restore::with_one_of_each,
-    text, usernames,
 };
 
 /// A stopped server with one of each record, and the lines of its backup.
@@ -24,7 +25,7 @@ impl Target {
     fn new() -> Self {
         let (mut server, _) = with_one_of_each();
         server.stop();
-        let backup = crate::back_up(&server, "sound.backup");
+        let backup = crate::backups::back_up(&server, "sound.backup");
         // The backup left an entry in the audit log; sled brings its own index up to it when it is opened next.
         lodge(&server, &["verify"]).expect(0);
         let lines = lines(&backup);

@@ -8,8 +8,11 @@ use std::{
 };
 
 use crate::{
-    back_up, entries_beginning, harness::Server, lodge, restore::with_one_of_each, run_and_kill, store_of, text,
-    usernames, wait_until,
+    backups::{
+        back_up, entries_beginning, lodge, restore::with_one_of_each, run_and_kill, store_of, text, usernames,
+        wait_until,
+    },
+    harness::Server,
 };
 
 /// How often each is killed, unless `LODGE_TEST_KILLS` says otherwise.

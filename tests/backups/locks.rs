@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
+    backups::lodge,
     harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder},
-    lodge,
 };
 
 /// A sign-in of `admin` from that address.

@@ -9,10 +9,12 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    back_up,
-    container::{lines, of_kind},
+    backups::{
+        back_up,
+        container::{lines, of_kind},
+        lodge, restored, secret_of, usernames, wait_until,
+    },
     harness::{Server, basic, password_of},
-    lodge, restored, secret_of, usernames, wait_until,
 };
 
 const WRITERS: u64 = 16;
@@ -125,7 +127,7 @@ fn a_backup_of_a_running_server_equals_one_moment_of_it() {
 
 #[test]
 fn passwords_and_keys_are_good_in_the_restored_server_and_sessions_are_not() {
-    let (server, key) = crate::restore::with_one_of_each();
+    let (server, key) = crate::backups::restore::with_one_of_each();
     let session = server.session("ann");
     session.get("/users/me").expect(200);
     let shown = server.user("ann").get("/users/me/api_keys").expect(200).json();

@@ -8,7 +8,10 @@ use std::{
 
 use rustix::process::geteuid;
 
-use crate::{back_up, contents, harness::Server, lodge, text};
+use crate::{
+    backups::{back_up, contents, lodge, text},
+    harness::Server,
+};
 
 /// Whose the directory is, and somebody else; that they have the ids is not needed.
 const OWNER: u32 = 65_532;

@@ -10,9 +10,8 @@ use rustix::process::geteuid;
 use serde_json::json;
 
 use crate::{
-    back_up, contents, entries_beginning,
+    backups::{back_up, contents, entries_beginning, lodge, restored, run, secret_of, store_of, text, usernames},
     harness::{Client, Server, ServerBuilder, basic},
-    lodge, restored, run, secret_of, store_of, text, usernames,
 };
 
 /// Whose the directory is that root restores into: `nobody`.

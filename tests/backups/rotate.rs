@@ -3,10 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
+    backups::{lodge, restore::with_one_of_each, secret_of, text},
     harness::{Client, Server, basic, password_of},
-    lodge,
-    restore::with_one_of_each,
-    secret_of, text,
 };
 
 /// A stopped server with one API key and one session, and who holds them.

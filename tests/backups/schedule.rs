@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde_json::Value;
 
 use crate::{
-    container::{lines, of_kind},
-    entries_beginning,
+    backups::{
+        container::{lines, of_kind},
+        entries_beginning, lodge, restored, secret_of, text, usernames, wait_until,
+    },
     harness::{Request, Server, ServerBuilder},
-    lodge, restored, secret_of, text, usernames, wait_until,
 };
 
 /// How the last backup went, as the server tells it.

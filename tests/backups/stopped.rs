@@ -5,11 +5,13 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use data_encoding::{BASE64, HEXLOWER};
 
 use crate::{
-    container::{lines, of_kind, text as unpacked},
+    backups::{
+        container::{lines, of_kind, text as unpacked},
+        lodge,
+        restore::with_one_of_each,
+        secret_of, text,
+    },
     harness::{ADMIN_PASSWORD, Client, Server, password_of},
-    lodge,
-    restore::with_one_of_each,
-    secret_of, text,
 };
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
@@ -37,9 +39,9 @@ fn has_nothing_secret(server: &Server, key: &Client, file: &Path, with_secret: b
 #[test]
 fn a_backup_of_a_stopped_server_is_that_of_the_running_one_and_says_what_it_is() {
     let (mut server, key) = with_one_of_each();
-    let running = crate::back_up(&server, "running");
+    let running = crate::backups::back_up(&server, "running");
     server.stop();
-    let stopped = crate::back_up(&server, "stopped");
+    let stopped = crate::backups::back_up(&server, "stopped");
 
     has_nothing_secret(&server, &key, &running, false);
     has_nothing_secret(&server, &key, &stopped, false);
@@ -78,7 +80,7 @@ fn the_secret_is_in_a_backup_only_if_it_is_asked_for() {
 #[test]
 fn a_backup_that_cannot_be_written_leaves_the_older_one_and_nothing_else() {
     let (mut server, _) = with_one_of_each();
-    let file = crate::back_up(&server, "backup");
+    let file = crate::backups::back_up(&server, "backup");
     let bytes = fs::read(&file).unwrap();
     for _ in 0..2 {
         let nowhere = server.directory().join("nowhere/backup");
@@ -88,7 +90,7 @@ fn a_backup_that_cannot_be_written_leaves_the_older_one_and_nothing_else() {
         server.kill();
     }
     assert_eq!(fs::read(&file).unwrap(), bytes);
-    assert_eq!(crate::entries_beginning(server.directory(), "data.unfinished").len(), 0);
+    assert_eq!(crate::backups::entries_beginning(server.directory(), "data.unfinished").len(), 0);
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn a_backup_that_failed_is_told_only_if_the_secret_may_have_left_with_it() {
     lodge(&server, &["backup", text(&nowhere), "--with-secret"]).expect(18);
     assert_eq!(told(), 1);
 
-    crate::back_up(&server, "backup");
+    crate::backups::back_up(&server, "backup");
     assert_eq!(told(), 2);
 }
 

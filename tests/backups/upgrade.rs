@@ -23,11 +23,11 @@ use ring::{
 };
 
 use crate::{
-    back_up, entries_beginning,
+    backups::{
+        back_up, entries_beginning, lodge, restore::with_one_of_each, restored, run_and_kill, secret_of, store_of,
+        usernames,
+    },
     harness::{Client, Server, basic, password_of},
-    lodge,
-    restore::with_one_of_each,
-    restored, run_and_kill, secret_of, store_of, usernames,
 };
 
 /// How often the server is killed while it brings the store up.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    damages::Random,
+    damage::damages::Random,
     harness::{Client, Request, Server},
 };
 

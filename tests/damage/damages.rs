@@ -2,7 +2,7 @@
 
 use std::{fs, ops::Range, path::Path};
 
-use crate::ages::copy;
+use crate::damage::ages::copy;
 
 /// Random numbers that a seed repeats (splitmix64).
 pub struct Random(u64);

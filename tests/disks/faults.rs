@@ -20,9 +20,11 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    disk::{find, is_equipped},
+    disks::{
+        disk::{find, is_equipped},
+        writer::{FAILED, Fate, Writer, stored},
+    },
     harness::{Client, Server},
-    writer::{FAILED, Fate, Writer, stored},
 };
 
 const CALLS: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "ftruncate"];

@@ -12,9 +12,11 @@ use std::{
 use rustix::fs::statvfs;
 
 use crate::{
-    disk::{Disk, is_equipped},
+    disks::{
+        disk::{Disk, is_equipped},
+        writer::{Fate, Writer, stored},
+    },
     harness::{Reply, Server, ServerBuilder},
-    writer::{Fate, Writer, stored},
 };
 
 const DISK_BYTES: u64 = 48 << 20;

@@ -7,9 +7,11 @@ use std::{
 };
 
 use crate::{
-    disk::{Disk, Kind, is_equipped, remove},
+    disks::{
+        disk::{Disk, Kind, is_equipped, remove},
+        writer::{Fate, Writer, stored},
+    },
     harness::{Server, ServerBuilder, random_below},
-    writer::{Fate, Writer, stored},
 };
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];

@@ -9,8 +9,8 @@ use base64::{
 use serde_json::{Value, json};
 
 use crate::{
-    expectations::{at_once, invalid},
     harness::{Client, Server, ServerBuilder},
+    http::expectations::{at_once, invalid},
 };
 
 pub const ALL: &str = "/users/me/api_keys";

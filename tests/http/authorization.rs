@@ -11,9 +11,11 @@ use lodge::api::operations::{Admits, OPERATIONS, Operation};
 use serde_json::{Value, json};
 
 use crate::{
-    conversation::Conversation,
     harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, ServerBuilder, basic, password_of},
-    tokens::{Mint, claims_of},
+    http::{
+        conversation::Conversation,
+        tokens::{Mint, claims_of},
+    },
 };
 
 /// An id that nothing has.

@@ -4,8 +4,8 @@ use lodge::api::operations::{OPERATIONS, Operation};
 use serde_json::{Value, json};
 
 use crate::{
-    conversation::{Conversation, ask_raw},
     harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, ServerBuilder, basic},
+    http::conversation::{Conversation, ask_raw},
 };
 
 /// How many bytes a body has at most unless a setting says otherwise.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    expectations::{at_once, invalid},
     harness::{Client, Server, ServerBuilder},
+    http::expectations::{at_once, invalid},
 };
 
 const ALL: &str = "/users/me/configurations";

@@ -10,8 +10,8 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::json;
 
 use crate::{
-    conversation::{Conversation, ask_raw},
     harness::{ADMIN_PASSWORD, Reply, Server, ServerBuilder, basic, password_of},
+    http::conversation::{Conversation, ask_raw},
 };
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: lodge\r\n\r\n";

@@ -13,8 +13,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 use crate::{
-    conversation::Conversation,
     harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder, basic},
+    http::conversation::Conversation,
 };
 
 /// How long the server may take to end what it should end before the test fails.

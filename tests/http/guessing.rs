@@ -6,10 +6,12 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
-    audit::{is_whole, printed},
-    conversation::Conversation,
-    expectations::at_once,
     harness::{ADMIN_PASSWORD, Reply, Request, Server, ServerBuilder, basic, password_of},
+    http::{
+        audit::{is_whole, printed},
+        conversation::Conversation,
+        expectations::at_once,
+    },
 };
 
 const WRONG: &str = "not the keys to the house";

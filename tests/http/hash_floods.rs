@@ -10,8 +10,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    expectations::at_once,
     harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder},
+    http::expectations::at_once,
 };
 
 /// The base-2 logarithm of scrypt's N, and what a hash of that cost takes.

@@ -8,8 +8,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    expectations::at_once,
     harness::{Client, Server, ServerBuilder},
+    http::expectations::at_once,
 };
 
 /// How often an account is changed while others ask for the list.

@@ -7,8 +7,8 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 
 use crate::{
-    conversation::{Conversation, ask_raw},
     harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, basic, exchange_raw},
+    http::conversation::{Conversation, ask_raw},
 };
 
 const DOCUMENTS: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/api/v2/openapi.json"];

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::{
-    api_keys::{ALL, Key, listed, scopes},
-    expectations::invalid,
     harness::{Client, Server, basic},
+    http::{
+        api_keys::{ALL, Key, listed, scopes},
+        expectations::invalid,
+    },
 };
 
 const PASSWORD: &str = "a long and fine one";

@@ -7,8 +7,8 @@ use rustix::process::geteuid;
 use serde_json::json;
 
 use crate::{
-    conversation::ask_raw,
     harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder, basic, password_of},
+    http::conversation::ask_raw,
 };
 
 fn percent_encoded(text: &str) -> String {

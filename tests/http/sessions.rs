@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Barrier, thread};
 use serde_json::{Value, json};
 
 use crate::{
-    conversation::Conversation,
-    expectations::at_once,
     harness::{ADMIN_PASSWORD, Reply, Request, Server, ServerBuilder, basic, password_of},
-    tokens::claims_of,
+    http::{conversation::Conversation, expectations::at_once, tokens::claims_of},
 };
 
 /// How many sessions a user may have.

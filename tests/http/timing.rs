@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::{conversation::Conversation, harness::ServerBuilder};
+use crate::{harness::ServerBuilder, http::conversation::Conversation};
 
 /// As many sign-ins of each kind.
 const PAIRS: usize = 1000;

@@ -12,8 +12,8 @@ use std::{
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::{
-    conversation::Conversation,
     harness::{ADMIN_PASSWORD, Server, ServerBuilder},
+    http::conversation::Conversation,
 };
 
 /// What curl says of a path, its status and its version of HTTP first, if it takes the server's certificate for good.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    expectations::{at_once, invalid},
     harness::{Client, Server, basic, password_of},
+    http::expectations::{at_once, invalid},
 };
 
 /// Paths of users that cannot be, whoever asks.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    expectations::{at_once, invalid},
     harness::{Client, Request, Server, basic},
+    http::expectations::{at_once, invalid},
 };
 
 const PASSWORD: &str = "a long and fine one";

@@ -1,9 +1,5 @@
 //! Backups, restores, the secret's rotation, upgrades and damage: what an operator does with a server's data.
 
-#[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-#[path = "../http/harness/mod.rs"]
-mod harness;
-
 mod container;
 mod damage;
 mod door;
@@ -26,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Server, ServerBuilder, random_below};
+use crate::harness::{Server, ServerBuilder, random_below};
 
 /// How long anything may take before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);

@@ -1,9 +1,5 @@
 //! The server as a process: signals, and outputs that are not read, closed or full.
 
-#[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-#[path = "http/harness/mod.rs"]
-mod harness;
-
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
@@ -12,7 +8,7 @@ use std::{
     thread,
 };
 
-use harness::{Server, ServerBuilder};
+use crate::harness::{self, Server, ServerBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// More requests than a pipe of 64 KiB and the queue of 1 MiB hold lines for.

@@ -5,8 +5,5 @@
 mod disk;
 mod faults;
 mod full;
-#[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-#[path = "../http/harness/mod.rs"]
-mod harness;
 mod power;
 mod writer;

@@ -1,9 +1,5 @@
 //! The command line: first start, settings, refusals, and how the server ends.
 
-#[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-#[path = "http/harness/mod.rs"]
-mod harness;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -14,7 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
-use harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic};
+use crate::harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic};
 use rustix::process::Signal;
 use serde_json::json;
 

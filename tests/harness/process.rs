@@ -73,12 +73,6 @@ impl ServerBuilder {
         }
     }
 
-    /// With this flag, which takes no value.
-    pub fn switch(mut self, name: &str) -> Self {
-        self.arguments.push(name.to_owned());
-        self
-    }
-
     /// With this flag and value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.arguments.extend([name.to_owned(), value.to_owned()]);

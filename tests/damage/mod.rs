@@ -1,9 +1,5 @@
 //! A store that was damaged is served whole or refused; it never has less in silence.
 
-#[allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
-#[path = "../http/harness/mod.rs"]
-mod harness;
-
 mod ages;
 mod damages;
 mod start;

@@ -15,8 +15,6 @@ mod document;
 mod expectations;
 mod floods;
 mod guessing;
-#[allow(dead_code, reason = "each test binary uses its part of the harness")]
-mod harness;
 mod hash_floods;
 mod health;
 mod lists;

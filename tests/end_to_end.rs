@@ -1,0 +1,9 @@
+//! The real binary, as its clients and operators see it.
+
+mod backups;
+mod commands;
+mod damage;
+mod disks;
+mod harness;
+mod http;
+mod process;
