@@ -2,83 +2,61 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
-use clap::Args;
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 
 use super::Failure;
-use crate::{
-    config::DEFAULT_LISTEN,
-    tls::{self, Files},
-};
+use crate::{config::ServeArguments, tls};
 
+/// How long one address may take to be reached, and then to answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-#[derive(Args, Debug)]
-pub(super) struct HealthArguments {
-    /// The address that the server listens on
-    #[arg(long, env = "LODGE_LISTEN", value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
-    listen: String,
-
-    /// The certificate that the server serves TLS with; no other is taken, whoever signed it
-    #[arg(long, env = "LODGE_TLS_CERT", value_name = "FILE")]
-    tls_cert: Option<PathBuf>,
-
-    /// The server serves TLS with the certificate that it keeps in its data directory, for whatever names
-    #[arg(long, env = "LODGE_TLS_SELF_SIGNED", value_name = "NAME,...")]
-    tls_self_signed: Option<String>,
-
-    /// The server's data directory
-    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
-}
-
-impl HealthArguments {
-    /// The files of the server's certificate, if it serves TLS.
-    fn files(&self) -> Option<Files> {
-        match (&self.tls_cert, &self.tls_self_signed) {
-            (Some(certificate), _) => Some(Files { certificate: certificate.clone(), key: PathBuf::new() }),
-            (None, Some(_)) => Some(tls::in_data_dir(&self.data_dir)),
-            (None, None) => None,
+/// Asks at each address that a server with these settings may be reached at, until one says that it is ready.
+pub(super) fn health(arguments: &ServeArguments) -> Result<(), Failure> {
+    let (listen, is_encrypted) = arguments.reached_at();
+    let not_ready = |why| Failure::NotReady { address: listen.clone(), why };
+    let addresses = reachable(listen.to_socket_addrs().map_err(|error| not_ready(error.to_string()))?);
+    let mut whys = Vec::new();
+    for address in addresses {
+        match ask(address, is_encrypted) {
+            Ok(status) if status.contains(" 200 ") => return Ok(()),
+            Ok(status) => whys.push(format!("{address}: {status}")),
+            Err(error) => whys.push(format!("{address}: {error}")),
         }
     }
+    Err(not_ready(whys.join("; ")))
 }
 
-pub(super) fn health(arguments: &HealthArguments) -> Result<(), Failure> {
-    let address = reachable(&arguments.listen);
-    let not_ready = |why: String| Failure::NotReady { address: address.clone(), why };
-    let status = ask(&address, arguments.files()).map_err(|error| not_ready(error.to_string()))?;
-    if status.contains(" 200 ") { Ok(()) } else { Err(not_ready(status)) }
-}
-
-/// A server that listens on all addresses is reached on this machine's own.
-fn reachable(listen: &str) -> String {
-    let own = listen.strip_prefix("0.0.0.0:").map(|port| format!("127.0.0.1:{port}"));
-    own.or_else(|| listen.strip_prefix("[::]:").map(|port| format!("[::1]:{port}")))
-        .unwrap_or_else(|| listen.to_owned())
+/// A server that listens on all addresses is reached on this machine's own, of IPv4 too where IPv6 is off.
+fn reachable(listen: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let own = |address: SocketAddr| {
+        let loopback: &[IpAddr] = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                &[IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)]
+            }
+            ip => return vec![SocketAddr::new(ip, address.port())],
+        };
+        loopback.iter().map(|ip| SocketAddr::new(*ip, address.port())).collect()
+    };
+    listen.flat_map(own).collect()
 }
 
 /// The status line of the server's answer.
-fn ask(address: &str, files: Option<Files>) -> io::Result<String> {
-    let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+fn ask(address: SocketAddr, is_encrypted: bool) -> io::Result<String> {
     let connection = TcpStream::connect_timeout(&address, DEADLINE)?;
     connection.set_read_timeout(Some(DEADLINE))?;
     connection.set_write_timeout(Some(DEADLINE))?;
-    match files {
-        None => converse(connection),
-        Some(files) => converse(encrypted(connection, &files)?),
-    }
+    if is_encrypted { converse(encrypted(connection)?) } else { converse(connection) }
 }
 
-/// The connection with TLS, to the server that has the certificate in that file.
-fn encrypted(connection: TcpStream, files: &Files) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let certificate = files.read_certificates().map_err(|error| io::Error::other(error.told()))?.swap_remove(0);
+/// The connection with TLS, whatever certificate the server has: one that was renewed a moment ago is no reason for a restart.
+fn encrypted(connection: TcpStream) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::IpAddress(connection.peer_addr()?.ip().into());
-    let client = ClientConnection::new(tls::client(certificate), name).map_err(io::Error::other)?;
+    let client = ClientConnection::new(tls::client(), name).map_err(io::Error::other)?;
     Ok(StreamOwned::new(client, connection))
 }
 
@@ -96,8 +74,12 @@ mod tests {
 
     #[test]
     fn a_server_on_all_addresses_is_reached_on_this_machines_own() {
-        assert_eq!(reachable("0.0.0.0:3000"), "127.0.0.1:3000");
-        assert_eq!(reachable("[::]:3000"), "[::1]:3000");
-        assert_eq!(reachable("10.0.0.7:80"), "10.0.0.7:80");
+        let reached = |listen: &str| {
+            let addresses = reachable(listen.to_socket_addrs().unwrap());
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(reached("0.0.0.0:3000"), ["127.0.0.1:3000"]);
+        assert_eq!(reached("[::]:3000"), ["[::1]:3000", "127.0.0.1:3000"]);
+        assert_eq!(reached("10.0.0.7:80"), ["10.0.0.7:80"]);
     }
 }

@@ -58,8 +58,9 @@ enum Verb {
     Secret(SecretVerb),
     /// Lists the accounts and addresses on which failed tries make further ones wait, and clears them
     Locks(locks::LocksArguments),
-    /// Asks a running server whether it is ready; exits with 0 if it is, for the health check of a container
-    Health(health::HealthArguments),
+    /// Asks a running server whether it is ready, with the settings of `serve`; exits with 0 if it is, for the health check of a
+    /// container
+    Health(Box<ServeArguments>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::{
-    Settings, SettingsError,
+    DEFAULT_LISTEN, Settings, SettingsError,
     setting::{Checks, Written},
 };
 
@@ -20,6 +20,13 @@ impl ServeArguments {
         let mut checks = Checks::default();
         let settings = Settings::read(&Written { admin_password, ..self.0.clone() }, &mut checks);
         settings.filter(|_| checks.0.is_empty()).ok_or(SettingsError(checks.0))
+    }
+
+    /// Where a server with these settings listens, and whether it serves TLS there; nothing else is looked at.
+    #[must_use]
+    pub fn reached_at(&self) -> (String, bool) {
+        let listen = self.0.get("listen").map_or(DEFAULT_LISTEN.into(), |value| value.to_string_lossy());
+        (listen.into_owned(), ["tls_cert", "tls_self_signed"].iter().any(|name| self.0.get(name).is_some()))
     }
 
     /// Each setting that has a value as `name = value`, for the audit log: none is a secret.

@@ -32,7 +32,7 @@ fn without_empty_variables(command: Command) -> Command {
     command.mut_subcommands(without_empty_variables)
 }
 
-/// The command with the file's settings as its defaults, for itself and for its verb `serve`.
+/// The command with the file's settings as its defaults, for itself and for the verbs that take them.
 fn with_file(mut command: Command, file: &Path) -> Result<Command, clap::Error> {
     let refuse =
         |why: String| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{}: {why}\n", file.display()));
@@ -57,9 +57,14 @@ fn in_file<'a>(declared: &'a [Setting], key: &str) -> Option<&'a Setting> {
 
 fn with_default(command: Command, setting: &Setting, text: &str) -> Command {
     let set = |command: Command| command.mut_arg(setting.name, |argument| argument.default_value(text.to_owned()));
-    let has_serve = command.find_subcommand("serve").is_some();
-    set(if has_serve { command.mut_subcommand("serve", set) } else { command })
+    let with_verbs = WITH_SETTINGS.iter().fold(command, |command, verb| {
+        if command.find_subcommand(verb).is_some() { command.mut_subcommand(verb, set) } else { command }
+    });
+    set(with_verbs)
 }
+
+/// The verbs that take the settings of `serve`.
+const WITH_SETTINGS: [&str; 2] = ["serve", "health"];
 
 fn text_of(value: &toml::Value) -> Option<String> {
     match value {

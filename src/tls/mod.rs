@@ -1,6 +1,6 @@
 //! TLS: the certificate that is served, kept up to date with its files.
 
-mod pinned;
+mod any_certificate;
 mod self_signed;
 mod served;
 
@@ -21,7 +21,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use self::{
-    pinned::client,
+    any_certificate::client,
     self_signed::{Names, SelfSignedError, fingerprint, in_data_dir, keep},
     served::{Certificate, Renewal},
 };

@@ -266,8 +266,7 @@ fn cost_of_idle_connections(server: &Server, converse: impl Fn() -> Conversation
 fn ten_thousand_idle_connections_cost_less_than_200_mb_with_tls_too_and_leave_the_server_answering() {
     let plain = Server::start();
     let encrypted = ServerBuilder::new().flag("--tls-self-signed", "127.0.0.1").start_unasked();
-    let certificates = tls::in_data_dir(&encrypted.data_dir()).read_certificates().unwrap();
-    let client = tls::client(certificates[0].clone());
+    let client = tls::client();
 
     let costs = [
         cost_of_idle_connections(&plain, || Conversation::with(plain.address)),
