@@ -11,14 +11,14 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use futures_util::{FutureExt, future::join_all};
+use futures_util::future::join_all;
 use lodge::{
     domain::{Account, Actor, AuthMethod, Id, Outcome, User},
     store::Tables,
 };
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, Asked, Header, TestApp};
+use crate::test_app::{Answer, Asked, Header, TestApp, advance};
 
 const PASSWORD: &str = "a house with a view";
 const WRONG: &str = "not the keys to the house";
@@ -121,7 +121,7 @@ fn an_unknown_account_waits_as_a_known_one_does() {
 async fn together(test_app: &TestApp, requests: &[Request]) -> (Vec<Answer>, u64) {
     let (hashes, held) = (test_app.state.authenticator.hasher.computed(), test_app.hold_hashes().await);
     let mut all = Box::pin(join_all(requests.iter().map(|(headers, asked)| test_app.answer(headers, asked))));
-    assert!(all.as_mut().now_or_never().is_none());
+    assert!(advance(&mut all).is_none());
     drop(held);
     let answers = all.await;
     // One is that of the attempt which holds the others.
@@ -188,10 +188,11 @@ fn different_attempts_beyond_the_bound_are_refused_at_once_with_a_503() {
             let guesses: Vec<_> = (0..2).map(|number| sign_in(username, &format!("{WRONG} {number}"))).collect();
             let mut running =
                 Box::pin(join_all(guesses.iter().map(|(headers, asked)| test_app.answer(headers, asked))));
-            assert!(running.as_mut().now_or_never().is_none());
+            assert!(advance(&mut running).is_none());
 
             for (headers, asked) in [sign_in(username, PASSWORD), by_basic(username, PASSWORD)] {
-                let refused = test_app.answer(&headers, &asked).now_or_never().expect("it is answered at once");
+                let mut asking = Box::pin(test_app.answer(&headers, &asked));
+                let refused = advance(&mut asking).expect("it is answered at once");
                 assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{username}");
             }
 
@@ -212,7 +213,7 @@ fn a_password_that_changes_while_equal_sign_ins_are_verified_leaves_no_session()
         let held = test_app.hold_hashes().await;
         let (headers, asked) = sign_in("ann", PASSWORD);
         let mut all = Box::pin(join_all((0..3).map(|_| test_app.answer(&headers, &asked))));
-        assert!(all.as_mut().now_or_never().is_none());
+        assert!(advance(&mut all).is_none());
 
         test_app.store.write(move |txn| txn.put(&changed)).await.unwrap();
         drop(held);

@@ -78,6 +78,12 @@ pub struct TestApp {
     app: web::Data<App>,
 }
 
+/// What the request comes to by itself: it yields to others once before it does anything, and then waits for another thread
+/// or not at all.
+pub fn advance<F: Future + Unpin>(request: &mut F) -> Option<F::Output> {
+    (0..2).find_map(|_| request.now_or_never())
+}
+
 impl TestApp {
     /// One in which guesses need not wait.
     pub async fn build() -> Self {

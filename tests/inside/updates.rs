@@ -4,14 +4,13 @@ use std::sync::atomic::Ordering;
 
 use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use futures_util::FutureExt;
 use lodge::{
     domain::{Id, User, Username},
     store::{PutError, Tables},
 };
 use serde_json::{Value, json};
 
-use crate::test_app::TestApp;
+use crate::test_app::{TestApp, advance};
 
 const PASSWORD: &str = "a house with a view";
 const OTHER_PASSWORD: &str = "a house with a garden";
@@ -106,7 +105,7 @@ fn an_update_is_checked_again_after_what_was_written_while_the_password_was_hash
             let held = test_app.hold_hashes().await;
             let asked = ("PUT", "/users/1".to_owned(), change);
             let mut answer = Box::pin(test_app.answer(&headers, &asked));
-            assert!(answer.as_mut().now_or_never().is_none());
+            assert!(advance(&mut answer).is_none());
 
             rename_or_remove(&test_app, number, username).await;
             drop(held);
