@@ -50,7 +50,7 @@ settings! {
         /// able to read the file
         tls_key: Option<PathBuf> = optional(file());
 
-        /// Host names and addresses to make a self-signed certificate for; its fingerprint is printed
+        /// Names and addresses for a self-signed certificate; its fingerprint is printed
         tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse));
 
         /// Refuses credentials that come over plain HTTP from another machine
@@ -94,10 +94,10 @@ settings! {
         /// How long a connection without a request is kept open
         idle_deadline: Duration = duration("1s", "1h") => "75s";
 
-        /// How long a client may take a response more slowly than 32 KiB a second
+        /// How long a client may read more slowly than 32 KiB a second
         send_deadline: Duration = duration("1s", "1h") => "30s";
 
-        /// How long a client that does not keep up may take over one response altogether
+        /// How long a slow client may take over one response; altogether, however steadily it reads
         answer_deadline: Duration = duration("1s", "1h") => "5m";
 
         /// How many connections are served at once; further ones wait
@@ -107,7 +107,7 @@ settings! {
         /// machine's own addresses have no bound. Trusted proxies have none
         max_connections_per_address: Option<usize> = optional(number(1, 1_000_000));
 
-        /// How much memory large bodies and responses may take together; beyond it requests get 503
+        /// How much memory large bodies and responses may take; beyond it requests get 503
         transfer_memory: usize = size("64MiB", "64GiB") => "256MiB";
 
         /// How many bytes a new password has at least
@@ -137,32 +137,32 @@ settings! {
         /// How much memory the store's cache may take
         cache_size: u64 = size("1MiB", "64GiB") => "32MiB";
 
-        /// How much space must be left on the disk for a write to be accepted
+        /// How much disk space must be left for writes; with less they are refused
         disk_reserve: u64 = size("0B", "1TiB") => "64MiB";
 
-        /// The size of a file that is deleted when the store must be opened on a full disk
+        /// The size of a file that is deleted to open the store on a full disk
         ballast: u64 = size("0B", "1TiB") => "64MiB";
 
-        /// A directory in which the server makes backups by itself
+        /// Where the server makes backups by itself; a directory
         backup_dir: Option<PathBuf> = optional(directory());
 
         /// How long after one backup the server makes the next
         backup_every: Duration = duration("1s", "3650days") => "24h";
 
-        /// How many of the server's own backups are kept; the oldest are deleted
+        /// How many of these are kept; the oldest are deleted, and other files are left alone
         backup_keep: usize = number(1, 100_000) => "7";
 
-        /// How large a file of the audit log may become before the next is begun
+        /// How large a file of the audit log may become; then the next is begun
         audit_file_size: u64 = size("64KiB", "1GiB") => "16MiB";
 
-        /// How old the first entry of such a file may become before the next is begun
+        /// How old the first entry of such a file may become; then the next is begun
         audit_file_age: Duration = duration("1s", "3650days") => "7days";
 
-        /// How many files of the audit log are kept; the oldest are deleted
+        /// How many such files are kept; the oldest are deleted
         audit_keep: usize = number(2, 100_000) => "100";
 
-        /// Serves what can be read of a store that has lost rows; an administrator must be among it, and the damaged
-        /// store is kept beside it
+        /// Serves what is left of a damaged store; an administrator must be among it, and the damaged store is kept
+        /// beside it
         accept_loss: bool = switch().only_as_flag();
 
         /// What is logged; in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
