@@ -1,6 +1,6 @@
 //! The table of operations: every operation is one row, and everything else about operations is derived from it.
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
 use actix_web::http::Method;
 
@@ -46,6 +46,12 @@ pub struct Operation {
     /// Who may call it.
     pub admits: Admits,
     pub(super) mounted: Mounted,
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
+    }
 }
 
 macro_rules! operations {

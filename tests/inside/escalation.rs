@@ -5,10 +5,11 @@ mod requests;
 mod rights;
 mod world;
 
-use proptest::{collection::vec, prelude::*};
+use lodge::api::operations::OPERATIONS;
+use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use self::{
-    requests::{Attempt, any_attempt},
+    requests::{Attempt, EXCEPTIONS, any_attempt, attempt_at, attempted},
     rights::Bounds,
     world::{StartKey, World, any_start_key},
 };
@@ -18,12 +19,26 @@ async fn attack(keys: Vec<StartKey>, attempts: Vec<Attempt>) -> Result<(), TestC
     let mut world = World::build(&keys).await;
     let bounds = Bounds::of(&world);
     for attempt in attempts {
-        let told = format!("{attempt:?}");
+        let description = format!("{attempt:?}");
         let status = world.make(attempt).await;
         let beyond = bounds.broken_by(&world).await;
-        prop_assert!(beyond.is_empty(), "{told}, answered with {status}: {beyond:#?}");
+        prop_assert!(beyond.is_empty(), "{description}, answered with {status}: {beyond:#?}");
     }
     Ok(())
+}
+
+#[test]
+fn each_operation_is_attempted_or_excepted_with_a_reason() {
+    let runner = &mut TestRunner::deterministic();
+    for (id, _) in EXCEPTIONS {
+        assert!(OPERATIONS.iter().any(|row| row.id == id), "{id} is no operation");
+    }
+    for operation in attempted() {
+        let attempt = attempt_at(operation).new_tree(runner).unwrap().current();
+        let status = actix_web::rt::System::new()
+            .block_on(async { World::build(&[StartKey::of_an_administrator()]).await.make(attempt).await });
+        assert!(![401, 404, 405].contains(&status), "{} is answered with {status}", operation.id);
+    }
 }
 
 proptest! {

@@ -1,8 +1,12 @@
 //! What the keys of the start cover, and whether anything has gone beyond it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use lodge::{
+    api::operations::OPERATIONS,
     auth::Authentication,
     clock::Timestamp,
     domain::{ApiKey, Configuration, Id, Scopes, SystemId, User},
@@ -10,9 +14,12 @@ use lodge::{
 
 use super::world::{ACCOUNTS, World, everything};
 
-/// Controllers and actions; `other` stands for every one that no scope names, so that only `*` covers it.
-const CONTROLLERS: [&str; 6] = ["users", "api_keys", "configurations", "sessions", "files", "other"];
-const ACTIONS: [&str; 7] = ["index", "show", "create", "update", "destroy", "systems", "other"];
+/// Every operation's controller, `files`, and `other` for all that no scope names, so that only `*` covers it.
+static CONTROLLERS: LazyLock<BTreeSet<&str>> =
+    LazyLock::new(|| OPERATIONS.iter().map(|row| row.controller).chain(["files", "other"]).collect());
+/// Every operation's action, and `other` likewise.
+static ACTIONS: LazyLock<BTreeSet<&str>> =
+    LazyLock::new(|| OPERATIONS.iter().map(|row| row.action).chain(["other"]).collect());
 
 /// What may be done for whom, and until when.
 type Rights = BTreeMap<(Id, &'static str, &'static str), Timestamp>;
@@ -31,7 +38,7 @@ pub struct Bounds {
 
 fn rights_of(owner: Id, scopes: &Scopes, end: Option<Timestamp>) -> Rights {
     let end = if scopes.are_full_access() { FOR_EVER } else { end.unwrap_or(FOR_EVER) };
-    let all = CONTROLLERS.into_iter().flat_map(|controller| ACTIONS.map(|action| (controller, action)));
+    let all = CONTROLLERS.iter().flat_map(|controller| ACTIONS.iter().map(|action| (*controller, *action)));
     let permitted = all.filter(|(controller, action)| scopes.permit(controller, action));
     permitted.map(|(controller, action)| ((owner, controller, action), end)).collect()
 }

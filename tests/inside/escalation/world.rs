@@ -13,7 +13,7 @@ use lodge::{
 use proptest::{bool::weighted, collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::requests::Attempt;
+use super::requests::{Attempt, attempted};
 use crate::test_app::{NOW, TestApp};
 
 /// The accounts of the start, by id from 1 up: their names and whether they are administrators.
@@ -31,6 +31,14 @@ pub struct StartKey {
     is_known: bool,
 }
 
+impl StartKey {
+    /// A key that is held and permits everything.
+    pub fn of_an_administrator() -> Self {
+        let scopes = Scopes::new(vec![Scope::everything()]).unwrap();
+        Self { owner: Id::new(1).unwrap(), scopes, hours_left: None, is_known: true }
+    }
+}
+
 /// A credential that the attacker holds, as an `Authorization` header.
 pub type Held = String;
 
@@ -40,15 +48,17 @@ pub struct World {
     pub held: Vec<Held>,
 }
 
-/// Names that operations have, a name that none has, and any.
+/// Names that the rules are about, a name that no operation has, and any.
 const CONTROLLERS: [&str; 5] = ["users", "api_keys", "configurations", "files", "*"];
 const ACTIONS: [&str; 6] = ["show", "create", "update", "destroy", "index", "*"];
 
 fn any_scope() -> impl Strategy<Value = Scope> {
     let any = (select(&CONTROLLERS), select(&ACTIONS));
+    let of_an_operation = select(attempted().map(|row| (row.controller, row.action)).collect::<Vec<_>>());
     // What the rules are about.
-    let telling = select(&[("api_keys", "*"), ("users", "*"), ("*", "update"), ("*", "create"), ("*", "destroy")]);
-    prop_oneof![any, telling].prop_map(|(controller, action)| Scope::parse(controller, action).unwrap())
+    let powerful = select(&[("api_keys", "*"), ("users", "*"), ("*", "update"), ("*", "create"), ("*", "destroy")]);
+    prop_oneof![2 => any, 2 => powerful, 1 => of_an_operation]
+        .prop_map(|(controller, action)| Scope::parse(controller, action).unwrap())
 }
 
 pub fn any_scopes() -> impl Strategy<Value = Scopes> {
@@ -124,7 +134,7 @@ impl World {
     }
 
     async fn choose(&self, attempt: &Attempt) -> Option<(Held, Caller)> {
-        let (controller, action) = attempt.scope();
+        let (controller, action) = (attempt.operation.controller, attempt.operation.action);
         let mut callers = Vec::new();
         for held in &self.held {
             callers.extend(self.caller(held).await.map(|caller| (held.clone(), caller)));
