@@ -389,14 +389,15 @@ fn what_is_no_operation_is_so_for_everybody() {
 
 #[test]
 fn head_is_guarded_as_get_is() {
-    let server = Server::start();
-    let callers = [server.anonymous(), server.with("Bearer a.b.c"), server.key("ann", &[]), server.user("ann")];
-    let ann = server.id_of("ann");
+    let server = roomy_server();
+    let strangers = strangers(&server);
 
     for row in closed_rows().filter(|row| row.method == Method::GET) {
-        for caller in callers.iter().chain([&server.admin()]) {
-            let [get, head] = ["GET", "HEAD"].map(|method| caller.send(&Request::new(method, &path_about(row, ann))));
-            assert_eq!((head.status, head.text()), (get.status, String::new()), "{}", row.id);
+        for identity in strangers.iter().chain(&callers(&server, row)) {
+            let path = path_with(row, &target(&server, row, identity).to_string());
+            let [get, head] = ["GET", "HEAD"].map(|method| identity.client.send(&Request::new(method, &path)));
+            assert_eq!(verdict(row, &get), expected(row, identity.standing), "{} {}", row.id, identity.name);
+            assert_eq!((head.status, head.text()), (get.status, String::new()), "{} {}", row.id, identity.name);
         }
     }
 }
