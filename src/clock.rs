@@ -1,5 +1,7 @@
 //! Time as a value that is passed in, so that every rule about time can be tested.
 
+mod rfc3339;
+
 use std::{
     fmt,
     sync::{
@@ -52,7 +54,7 @@ impl Timestamp {
     pub(crate) fn text(self) -> TimestampText {
         const DAY: u64 = 86_400_000;
         // RFC 3339 ends with the year 9999.
-        let millis = self.0.min(253_402_300_799_999);
+        let millis = self.min(Self::MAX).0;
         let (day, of_day) = (millis / DAY, millis % DAY);
         let (year, month, date) = date(day);
         let mut text = *b"0000-00-00T00:00:00.000Z";

@@ -96,6 +96,8 @@ mod tests {
             user_id: None,
             group_id: None,
             is_admin: false,
+            expired_at: None,
+            source_type: None,
             created_at: Timestamp::from_secs(0),
             updated_at: Timestamp::from_secs(0),
         })

@@ -20,7 +20,8 @@ use super::{
     user_list_cache::UserListCache,
 };
 use crate::{
-    domain::{Email, Id, NewPassword, Page, Submitted, SystemId, User, UserChange, Username},
+    clock::Timestamp,
+    domain::{Email, Id, NewPassword, Page, Problem, SourceType, Submitted, SystemId, User, UserChange, Username},
     service::{Administrator, Caller, Policy, users},
 };
 
@@ -43,6 +44,11 @@ pub(super) struct UserView {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<Email>,
     is_admin: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expired_at: Option<DateTime>,
+    #[schemars(with = "String", extend("enum" = SourceType::ALL.map(SourceType::name)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_type: Option<SourceType>,
     #[schemars(extend("readOnly" = true))]
     created_at: DateTime,
     #[schemars(extend("readOnly" = true))]
@@ -64,6 +70,8 @@ impl From<User> for UserView {
             username: user.username,
             email: user.email,
             is_admin: user.is_admin,
+            expired_at: user.expired_at.map(DateTime),
+            source_type: user.source_type,
             created_at: DateTime(user.created_at),
             updated_at: DateTime(user.updated_at),
         }
@@ -87,6 +95,8 @@ impl FromObject for Submitted<UserChange> {
             user_id: object.optional_integer("user_id", SystemId::new),
             group_id: object.optional_integer("group_id", SystemId::new),
             is_admin: object.truth("is_admin"),
+            expired_at: object.optional_text("expired_at", |text| Timestamp::parse(text).ok_or(Problem::Invalid)),
+            source_type: object.optional_text("source_type", SourceType::parse),
         };
         Self { change, violations: object.violations }
     }

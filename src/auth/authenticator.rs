@@ -10,7 +10,7 @@ use super::{
     caller_cache::{CallerCache, Entry},
     credential::Presented,
     password_cache::PasswordCache,
-    shared_attempts::SharedAttempts,
+    shared_attempts::{CacheKey, SharedAttempts},
 };
 use crate::{
     audit::Audit,
@@ -91,6 +91,7 @@ impl Authenticator {
         }
         let read_guard = self.store.read_guard();
         let (user, authentication, ends) = self.identify(Credential::parse(headers)?, address).await?;
+        let ends = ends.into_iter().chain(user.expired_at).min();
         let user = Arc::new(user);
         if let Some((fingerprint, version)) = fingerprint.zip(read_guard.version(user.id)) {
             let entry =
@@ -100,7 +101,7 @@ impl Authenticator {
         Ok(Identity { user, authentication, address })
     }
 
-    /// The user of the credential, and when it expires.
+    /// The user of the credential, and when the credential expires.
     async fn identify(
         self: &Arc<Self>,
         presented: Credential,
@@ -145,7 +146,7 @@ impl Authenticator {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
         self.check(Action::SignIn, username, address)?;
         let user = self.user_named(username)?;
-        let cache_key = self.password_cache.cache_key(username, user.as_ref(), password, address);
+        let cache_key = self.cache_key(username, user.as_ref(), password, address);
         let attempt = PasswordAttempt::new(Action::SignIn, username, user.as_ref(), password, address);
         let authenticator = Arc::clone(self);
         let verify = async move {
@@ -153,7 +154,7 @@ impl Authenticator {
             authenticator.hasher.verify_and_strengthen(verification).await?.ok_or(REFUSED)
         };
         let right = self.sign_ins.join(cache_key, verify).await?;
-        user.map(|user| (user, right)).ok_or(REFUSED)
+        user.filter(|user| self.is_current(user)).map(|user| (user, right)).ok_or(REFUSED)
     }
 
     async fn by_password(
@@ -166,7 +167,7 @@ impl Authenticator {
         // Before the cache: during a lockout a hit would distinguish a right guess from a wrong one.
         self.check(Action::CheckCredential, username, address)?;
         let user = self.user_named(username)?;
-        let cache_key = self.password_cache.cache_key(username, user.as_ref(), password, address);
+        let cache_key = self.cache_key(username, user.as_ref(), password, address);
         let attempt = PasswordAttempt::new(Action::CheckCredential, username, user.as_ref(), password, address);
         let authenticator = Arc::clone(self);
         let verify = async move {
@@ -174,7 +175,24 @@ impl Authenticator {
             if authenticator.hasher.verify(verification).await? { Ok(()) } else { Err(REFUSED) }
         };
         self.password_cache.check(cache_key, verify).await?;
-        user.ok_or(REFUSED)
+        user.filter(|user| self.is_current(user)).ok_or(REFUSED)
+    }
+
+    /// What equal attempts have in common. An expired account has no password that could be right: its attempts are like
+    /// those at an unknown one, in time too.
+    fn cache_key(
+        &self,
+        username: &str,
+        user: Option<&User>,
+        password: &PresentedPassword,
+        address: IpAddr,
+    ) -> CacheKey {
+        let current = user.filter(|user| self.is_current(user));
+        self.password_cache.cache_key(username, current, password, address)
+    }
+
+    fn is_current(&self, user: &User) -> bool {
+        !user.has_expired(self.clock.now())
     }
 
     /// Refuses an attempt at the account from that address while it is locked out.
@@ -203,7 +221,8 @@ impl Authenticator {
         let actor = Actor { account: Some(account), method: AuthMethod::Password, address: Some(address) };
         let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
         let refused = Box::new(move || audit.refused(clock.now(), actor, action));
-        Ok(Verification { attempt, stored: user.map(|user| user.password), password, refused })
+        let current = user.filter(|user| self.is_current(user));
+        Ok(Verification { attempt, stored: current.map(|user| user.password), password, refused })
     }
 
     fn by_session(&self, token: &str) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
@@ -247,7 +266,8 @@ impl Authenticator {
     }
 
     fn owner(&self, id: Id) -> Result<User, AuthError> {
-        self.store.user(id)?.ok_or(AuthError::Refused(Challenge::Bearer))
+        let owner = self.store.user(id)?.filter(|owner| self.is_current(owner));
+        owner.ok_or(AuthError::Refused(Challenge::Bearer))
     }
 }
 

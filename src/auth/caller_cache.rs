@@ -17,7 +17,10 @@ use std::{
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Authentication, credential::Presented};
+use super::{
+    Authentication,
+    credential::{Presented, parts},
+};
 use crate::{
     clock::Timestamp,
     domain::{User, octets},
@@ -85,15 +88,14 @@ impl CallerCache {
     /// The fingerprint of what is presented from that address.
     pub(super) fn fingerprint(&self, presented: Presented<'_>, address: IpAddr) -> Fingerprint {
         let mut hasher = SipHasher24::new_with_key(&self.key);
-        let credential = match presented {
+        match presented {
             Presented::Basic(credential) => {
                 hasher.write(&octets(address));
                 hasher.write(b"basic");
-                credential
+                parts(credential).for_each(|part| hasher.write(part));
             }
-            Presented::Token(credential) => credential,
-        };
-        hasher.write(credential);
+            Presented::Token(credential) => hasher.write(credential),
+        }
         Fingerprint(hasher.finish128().as_u128())
     }
 

@@ -86,7 +86,9 @@ fn split_scheme(header: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn basic(encoded: &[u8]) -> Option<Credential> {
-    let bytes = Zeroizing::new(BASE64.decode(encoded).ok()?);
+    // A published client folds a long line and sends a blank where it did.
+    let encoded: Zeroizing<Vec<u8>> = Zeroizing::new(parts(encoded).flatten().copied().collect());
+    let bytes = Zeroizing::new(BASE64.decode(&*encoded).ok()?);
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     let username = text(&bytes[..colon]);
     let password = text(&bytes[colon + 1..]);
@@ -94,6 +96,11 @@ fn basic(encoded: &[u8]) -> Option<Credential> {
         return None;
     }
     PresentedPassword::parse(&password).map(|password| Credential::Basic(username.to_string(), password))
+}
+
+/// The parts of a base64 text between its white space, which means nothing there.
+pub(super) fn parts(encoded: &[u8]) -> impl Iterator<Item = &[u8]> {
+    encoded.split(u8::is_ascii_whitespace)
 }
 
 /// The text of bytes that are UTF-8, or Latin-1 where they are not: real clients send either.
@@ -146,6 +153,14 @@ mod tests {
         assert_eq!(basic_of(b"basic   YTpiOmM"), ("a".to_owned(), b"b:c".to_vec()));
         let latin_1 = format!("Basic {}", BASE64.encode(b"a:caf\xe9"));
         assert_eq!(basic_of(latin_1.as_bytes()), ("a".to_owned(), "caf\u{e9}".as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn white_space_inside_the_base64_means_nothing() {
+        let whole = basic_of(b"Basic YW5uOm9wZW4gc2VzYW1l");
+        for folded in ["YW5uOm9w ZW4gc2VzYW1l", "Y W5uOm9w\tZW4gc2VzYW1 l ", "YW5uOm9wZW4gc2VzYW1  l"] {
+            assert_eq!(basic_of(format!("Basic {folded}").as_bytes()), whole, "{folded}");
+        }
     }
 
     #[test]

@@ -77,8 +77,9 @@ pub struct State {
     pub initial_administrator: Option<Id>,
 }
 
-/// The end of a backup.
+/// The end of a backup. Its own hash does not cover it, so that nothing else may be in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Footer {
     records: u64,
     sha256: String,
@@ -203,6 +204,7 @@ pub struct Reader<R: Read> {
     digest: Context,
     number: u64,
     records: u64,
+    has_secret: bool,
     /// What the backup is.
     pub header: Header,
     /// What continues after its records.
@@ -219,7 +221,7 @@ impl<R: Read> Reader<R> {
         decoder.window_log_max(LARGEST_WINDOW_LOG)?;
         let (header, state) = (Header::nothing(), State::default());
         let (lines, digest) = (BufReader::new(decoder), Context::new(&SHA256));
-        let mut reader = Self { lines, digest, number: 0, records: 0, header, state };
+        let mut reader = Self { lines, digest, number: 0, records: 0, has_secret: false, header, state };
         match reader.read_line().map_err(|_| BackupError::Foreign)? {
             Line::Header(header) if header.format != FORMAT => return Err(BackupError::Foreign),
             Line::Header(header) if header.version > VERSION => return Err(BackupError::TooNew(header.version)),
@@ -247,7 +249,11 @@ impl<R: Read> Reader<R> {
             Line::Secret(ref digits) if RootSecret::from_hexadecimal(digits).is_none() => {
                 Err(self.malformed("is not a secret"))
             }
-            Line::Secret(_) => Ok(Some(line)),
+            Line::Secret(_) if self.has_secret => Err(self.malformed("is a second secret")),
+            Line::Secret(_) => {
+                self.has_secret = true;
+                Ok(Some(line))
+            }
             Line::User(_) | Line::Configuration(_) | Line::ApiKey(_) => {
                 self.records += 1;
                 Ok(Some(line))

@@ -1,5 +1,7 @@
 //! Building a store anew from records: of a backup, or of what is left of a damaged store.
 
+use std::array;
+
 use roaring::RoaringBitmap;
 use thiserror::Error;
 
@@ -7,11 +9,12 @@ use super::{Line, State};
 use crate::{
     audit::AuditError,
     auth::is_sound_hash,
+    clock::Timestamp,
     domain::{
         ApiKey, ApiKeyName, Configuration, ConfigurationKey, ConfigurationValue, Email, Id, Scope, Scopes, SystemId,
         User, Username,
     },
-    store::{PutError, Sequence, Store, StoreError, Tables, Txn, table::Record},
+    store::{IdSet, PutError, Sequence, Store, StoreError, Tables, Txn, id_set, table::Record},
 };
 
 /// How many records are written at once.
@@ -29,9 +32,12 @@ pub enum RebuildError {
     /// Its owner is not there.
     #[error("{0} {1} has no owner")]
     Dangling(&'static str, Id),
-    /// No administrator is left.
-    #[error("no administrator is among what can be read")]
+    /// No administrator is left who could go on for good.
+    #[error("no administrator is among what can be read, or none without `expired_at`")]
     NoAdministrator,
+    /// No further record of that kind could be made.
+    #[error("the ids of {0} are used up: no further one could be made")]
+    IdsExhausted(&'static str),
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,17 +108,23 @@ impl<'a> Rebuild<'a> {
     /// Ends with the state, whose sequences go on no lower than the records and `at_least` demand.
     ///
     /// # Errors
-    /// [`RebuildError`] if a record cannot be in a sound store.
+    /// [`RebuildError`] if a record cannot be in a sound store, or if the store would lack an administrator or further ids.
     pub async fn finish(mut self, state: State, at_least: [u64; 3]) -> Result<Rebuilt, RebuildError> {
         self.write().await?;
-        let stored = [state.users, state.configurations, state.api_keys];
-        let last = self.rebuilt.last;
+        let last = self.last_ids(&state, at_least);
+        // A first start would make an administrator of its own, and the loss would go unnoticed.
+        if id_set::count(self.store, IdSet::Administrators)? == 0 {
+            return Err(RebuildError::NoAdministrator);
+        }
+        if !self.is_salvage {
+            refuse_exhausted(last)?;
+        }
         let initial = state.initial_administrator;
         self.store
             .write(move |txn| {
                 let sequences = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
                 for (place, sequence) in sequences.into_iter().enumerate() {
-                    txn.set_sequence(sequence, stored[place].max(at_least[place]).max(last[place]));
+                    txn.set_sequence(sequence, last[place]);
                 }
                 let is_there = initial.map(|id| txn.user(id)).transpose()?.flatten().is_some();
                 txn.set_initial_administrator(initial.filter(|_| is_there));
@@ -120,6 +132,11 @@ impl<'a> Rebuild<'a> {
             })
             .await?;
         Ok(self.rebuilt)
+    }
+
+    fn last_ids(&self, state: &State, at_least: [u64; 3]) -> [u64; 3] {
+        let stored = [state.users, state.configurations, state.api_keys];
+        array::from_fn(|place| stored[place].max(at_least[place]).max(self.rebuilt.last[place]))
     }
 
     /// Ids are unique in their collection, over all owners.
@@ -163,6 +180,11 @@ impl Rebuilt {
         *count += 1;
         *last = (*last).max(u64::from(id.get()));
     }
+}
+
+fn refuse_exhausted(last: [u64; 3]) -> Result<(), RebuildError> {
+    let exhausted = last.iter().position(|last| *last >= u64::from(Id::LAST.get()));
+    exhausted.map_or(Ok(()), |place| Err(RebuildError::IdsExhausted(["users", "configurations", "API keys"][place])))
 }
 
 fn put(txn: &mut Txn<'_>, line: Line) -> Result<(), RebuildError> {
@@ -216,12 +238,13 @@ fn is_sound_user(user: &User) -> bool {
         && Username::parse(user.username.as_str()).is_ok()
         && user.email.as_ref().is_none_or(|email| Email::parse(email.as_str()).is_ok())
         && user.user_id.iter().chain(&user.group_id).all(is_system_id)
+        && user.expired_at.is_none_or(|end| end <= Timestamp::MAX)
         && is_sound_hash(&user.password)
 }
 
 fn is_sound_configuration(configuration: &Configuration) -> bool {
     is_id(configuration.id)
-        && ConfigurationKey::parse(configuration.key.as_str()).is_ok()
+        && ConfigurationKey::parse_stored(configuration.key.as_str()).is_ok()
         && ConfigurationValue::parse(configuration.value.as_str()).is_ok()
 }
 

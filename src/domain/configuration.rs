@@ -63,7 +63,7 @@ impl Submitted<ConfigurationChange> {
     }
 }
 
-/// The name of a setting: 1 to 255 characters, none of them a control character; case matters.
+/// The name of a setting: 1 to 255 characters, none of them a control character, and neither `.` nor `..`; case matters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConfigurationKey(String);
@@ -72,11 +72,19 @@ impl ConfigurationKey {
     /// The maximum number of characters.
     pub const MAX: usize = 255;
 
-    /// Parses the name of a setting.
+    /// Parses the name of a setting. `.` and `..` are invalid, because clients remove such segments from a path.
     ///
     /// # Errors
     /// `blank`, `too_long` or `invalid`.
     pub fn parse(text: &str) -> Parsed<Self> {
+        if [".", ".."].contains(&text) { Err(Problem::Invalid) } else { Self::parse_stored(text) }
+    }
+
+    /// Parses the name of a stored setting: 0.3.0 let it be `.` or `..`.
+    ///
+    /// # Errors
+    /// `blank`, `too_long` or `invalid`.
+    pub fn parse_stored(text: &str) -> Parsed<Self> {
         if text.is_empty() {
             return Err(Problem::Blank);
         }
@@ -125,6 +133,15 @@ mod tests {
         assert_eq!(ConfigurationKey::parse(""), Err(Problem::Blank));
         assert_eq!(ConfigurationKey::parse(&"é".repeat(256)), Err(Problem::TooLong(255)));
         assert_eq!(ConfigurationKey::parse("a\0"), Err(Problem::Invalid));
+    }
+
+    #[test]
+    fn a_new_key_is_no_dot_segment_and_a_stored_one_may_be() {
+        for key in [".", ".."] {
+            assert_eq!(ConfigurationKey::parse(key), Err(Problem::Invalid));
+            assert!(ConfigurationKey::parse_stored(key).is_ok());
+        }
+        assert!(ConfigurationKey::parse("...").is_ok());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use page::Page;
 pub use password::{NewPassword, PresentedPassword};
 pub use scope::{Scope, Scopes};
 pub use session::Session;
-pub use user::{Email, NewUser, PasswordHash, SystemId, User, UserChange, Username};
+pub use user::{Email, NewUser, PasswordHash, SourceType, SystemId, User, UserChange, Username};
 pub use violations::{Problem, Violation, Violations};
 
 /// The result of a parser: the value, or the problem with its input.

@@ -24,6 +24,10 @@ pub struct User {
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
+    /// From when on nothing of it works, if that is so ever.
+    pub expired_at: Option<Timestamp>,
+    /// Where it comes from; `None` if nothing was given, which means the web application.
+    pub source_type: Option<SourceType>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -45,6 +49,10 @@ pub struct NewUser {
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
+    /// From when on nothing of it works.
+    pub expired_at: Option<Timestamp>,
+    /// Where it comes from.
+    pub source_type: Option<SourceType>,
 }
 
 /// A change of an account.
@@ -62,6 +70,24 @@ pub struct UserChange {
     pub group_id: Change<Option<SystemId>>,
     /// Whether it is an administrator.
     pub is_admin: Change<bool>,
+    /// From when on nothing of it works, `None` to clear it.
+    pub expired_at: Change<Option<Timestamp>>,
+    /// Where it comes from, `None` to clear it.
+    pub source_type: Change<Option<SourceType>>,
+}
+
+impl User {
+    /// Whether nothing of the account works any more; it is over on the very millisecond.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expired_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whether it is an administrator for good: the last one of these is neither removed nor demoted, and never expires.
+    #[must_use]
+    pub fn is_lasting_administrator(&self) -> bool {
+        self.is_admin && self.expired_at.is_none()
+    }
 }
 
 impl UserChange {
@@ -75,6 +101,8 @@ impl UserChange {
             user_id: self.user_id.or(current.user_id),
             group_id: self.group_id.or(current.group_id),
             is_admin: self.is_admin.or(current.is_admin),
+            expired_at: self.expired_at.or(current.expired_at),
+            source_type: self.source_type.or(current.source_type),
             ..current.clone()
         }
     }
@@ -98,6 +126,8 @@ impl Submitted<UserChange> {
                 user_id: change.user_id.or(None),
                 group_id: change.group_id.or(None),
                 is_admin: change.is_admin.or(false),
+                expired_at: change.expired_at.or(None),
+                source_type: change.source_type.or(None),
             }),
             _ => Err(violations),
         }
@@ -174,8 +204,43 @@ impl Email {
     }
 }
 
-/// A system uid or gid, 0 to 2^31 - 1.
+/// Where an account comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceType {
+    /// The web application.
+    WebApp,
+    /// The command line, for several users of one system.
+    CliLinuxMultiUser,
+    /// The command line, by LDAP.
+    CliLdap,
+}
+
+impl SourceType {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::WebApp, Self::CliLinuxMultiUser, Self::CliLdap];
+
+    /// Parses a source type as the API writes it.
+    ///
+    /// # Errors
+    /// `invalid`.
+    pub fn parse(text: &str) -> Parsed<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == text).ok_or(Problem::Invalid)
+    }
+
+    /// The name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WebApp => "web_app",
+            Self::CliLinuxMultiUser => "cli_linux_multi_user",
+            Self::CliLdap => "cli_ldap",
+        }
+    }
+}
+
+/// A system uid or gid, 0 to 2^31 - 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SystemId(u32);
 
@@ -184,6 +249,8 @@ impl SystemId {
     pub const MAX: u32 = (1 << 31) - 1;
     /// The uid or gid of the superuser.
     pub const ROOT: Self = Self(0);
+    /// The first one that systems give to people; those below are the system's own (`UID_MIN` and `GID_MIN` of login.defs).
+    pub const FIRST_OF_PEOPLE: Self = Self(1000);
 
     /// Parses a uid or gid.
     ///

@@ -65,7 +65,7 @@ pub struct Violation {
 pub struct Violations(Vec<Violation>);
 
 /// The attributes of all records, in the order in which their violations are reported.
-const ATTRIBUTES: [&str; 11] = [
+const ATTRIBUTES: [&str; 13] = [
     "base",
     "user_id",
     "group_id",
@@ -73,6 +73,8 @@ const ATTRIBUTES: [&str; 11] = [
     "password",
     "email",
     "is_admin",
+    "expired_at",
+    "source_type",
     "key",
     "value",
     "name",

@@ -137,6 +137,8 @@ async fn create(state: &AppState, password: &NewPassword, is_random: bool) -> Re
                 user_id: None,
                 group_id: None,
                 is_admin: true,
+                expired_at: None,
+                source_type: None,
                 created_at: now,
                 updated_at: now,
             };

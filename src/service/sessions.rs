@@ -55,7 +55,7 @@ async fn open_for(
     let account = Some(Account::of(&user));
     let actor = Actor { account, method: AuthMethod::Password, address: Some(anonymous.address) };
     let open = move |txn: &mut Txn<'_>| {
-        let opened = open(txn, &user, stronger, jti, expires_at)?;
+        let opened = open(txn, &user, stronger, Opening { jti, now, expires_at })?;
         let subject = opened.as_ref().map(|(_, session)| AffectedResource::from(session)).unwrap_or_default();
         Ok::<_, ServiceError>((opened, subject))
     };
@@ -130,17 +130,25 @@ pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Stores the session, unless the user's password is neither the hash that was verified nor the stronger one of the same
+/// A session to be opened.
+struct Opening {
+    jti: Uuid,
+    now: Timestamp,
+    expires_at: Timestamp,
+}
+
+/// Stores the session, unless the user has expired or the user's password is neither the hash that was verified nor the stronger one of the same
 /// password, which an equal attempt may have stored before.
 fn open(
     txn: &mut Txn<'_>,
     verified: &User,
     stronger: Option<PasswordHash>,
-    jti: Uuid,
-    expires_at: Timestamp,
+    opening: Opening,
 ) -> Result<Option<(User, Session)>, ServiceError> {
     let is_right = |hash: &PasswordHash| *hash == verified.password || stronger.as_ref() == Some(hash);
-    let current = txn.user(verified.id)?.filter(|user| is_right(&user.password));
+    let Opening { jti, now, expires_at } = opening;
+    let is_current = |user: &User| is_right(&user.password) && !user.has_expired(now);
+    let current = txn.user(verified.id)?.filter(is_current);
     let Some(mut user) = current else { return Ok(None) };
     if let Some(stronger) = stronger.filter(|stronger| *stronger != user.password) {
         user.password = stronger;

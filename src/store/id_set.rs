@@ -19,7 +19,7 @@ use crate::domain::{Id, Page};
 pub enum IdSet {
     /// All users.
     Users,
-    /// The users who are administrators.
+    /// The users who are administrators and never expire.
     Administrators,
     /// One user's configurations.
     Configurations(Id),

@@ -1,5 +1,6 @@
 //! Every tree and record: where each is kept, what points at it, and how it is looked up.
 
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
@@ -8,13 +9,13 @@ use super::{
     id_set::IdSet,
     integrity::DIGEST_KEY_KEY,
     key,
-    record::Versioned,
+    record::{self, RecordError, Versioned},
     table::{self, IndexRow, ReadRows, Record, Slice},
     txn::Txn,
 };
 use crate::{
     clock::Timestamp,
-    domain::{ApiKey, Configuration, Id, KeyDigest, Page, Session, User},
+    domain::{ApiKey, Configuration, Email, Id, KeyDigest, Page, PasswordHash, Session, SystemId, User, Username},
 };
 
 /// The structure of the store; a store of a higher number is refused, one of a lower is brought up to it.
@@ -33,10 +34,51 @@ const FORMAT_KEY: &[u8] = b"format";
 const STORE_ID_KEY: &[u8] = b"store_id";
 const INITIAL_ADMINISTRATOR_KEY: &[u8] = b"initial_administrator";
 
-impl Versioned for User {}
+impl Versioned for User {
+    const VERSION: u8 = 2;
+
+    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        let user: LastingUser = record::decode_shape(tree, bytes)?;
+        Ok(user.into())
+    }
+}
 impl Versioned for Configuration {}
 impl Versioned for ApiKey {}
 impl Versioned for Session {}
+
+/// Version 1 of a user, whose accounts never expired.
+#[derive(Deserialize)]
+struct LastingUser {
+    id: Id,
+    username: Username,
+    password: PasswordHash,
+    email: Option<Email>,
+    user_id: Option<SystemId>,
+    group_id: Option<SystemId>,
+    is_admin: bool,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<LastingUser> for User {
+    fn from(user: LastingUser) -> Self {
+        let LastingUser { id, username, password, email, user_id, group_id, is_admin, created_at, updated_at } = user;
+        let (expired_at, source_type) = (None, None);
+        Self {
+            id,
+            username,
+            password,
+            email,
+            user_id,
+            group_id,
+            is_admin,
+            expired_at,
+            source_type,
+            created_at,
+            updated_at,
+        }
+    }
+}
 
 impl Record for User {
     const TREE: Tree = Tree::Users;
@@ -51,8 +93,8 @@ impl Record for User {
     }
 
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
-        let lists = if self.is_admin { vec![IdSet::Users, IdSet::Administrators] } else { vec![IdSet::Users] };
-        Some((self.id, lists))
+        let administrators = self.is_lasting_administrator().then_some(IdSet::Administrators);
+        Some((self.id, [Some(IdSet::Users), administrators].into_iter().flatten().collect()))
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Txn<'a> {
     /// # Errors
     /// [`StoreError`] if the sequence cannot be read.
     pub fn next_number(&mut self, sequence: Sequence) -> Result<u64, StoreError> {
-        let next = sequence.last(self)? + 1;
+        let next = sequence.last(self)?.saturating_add(1);
         self.set_sequence(sequence, next);
         Ok(next)
     }

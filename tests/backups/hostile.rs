@@ -207,6 +207,44 @@ fn records_that_are_there_twice_or_belong_to_nobody_are_refused() {
 }
 
 #[test]
+fn a_backup_without_an_administrator_who_could_go_on_is_refused() {
+    let target = Target::new();
+    let none = "no administrator is among what can be read, or none without `expired_at`";
+    let change = |member: &'static str, value: Value| {
+        move |lines: &mut Vec<Value>| {
+            for line in lines.iter_mut().filter(|line| line["user"]["is_admin"] == true) {
+                line["user"][member] = value.clone();
+            }
+        }
+    };
+
+    target.refuses_changed(none, change("is_admin", json!(false)));
+    target.refuses_changed(none, change("expired_at", json!(32_503_680_000_000_u64)));
+    target.refuses_changed(none, |lines| lines.retain(|line| line.get("header").or(line.get("state")).is_some()));
+}
+
+#[test]
+fn a_backup_with_a_second_secret_is_refused() {
+    let target = Target::new();
+    let secret = json!({"secret": "00".repeat(32)});
+    target.refuses_changed("line 4 is a second secret", |lines| {
+        lines.splice(2..2, [secret.clone(), secret]);
+    });
+}
+
+#[test]
+fn a_backup_whose_ids_are_used_up_is_refused() {
+    let target = Target::new();
+    for (sequence, records) in [("users", "users"), ("configurations", "configurations"), ("api_keys", "API keys")] {
+        for last in [(1 << 31) - 1, 1 << 31, u64::MAX] {
+            let why = format!("the ids of {records} are used up");
+            target.refuses_changed(&why, |lines| lines[1]["state"][sequence] = json!(last));
+        }
+    }
+    target.refuses_value("the ids of configurations are used up", "configuration", "id", json!((1_u32 << 31) - 1));
+}
+
+#[test]
 fn records_of_the_same_id_and_different_owners_are_refused() {
     let target = Target::new();
     let twice = "is there twice, or shares what must be its own";

@@ -10,8 +10,12 @@ use rustix::process::geteuid;
 use serde_json::json;
 
 use crate::{
-    backups::{back_up, contents, entries_beginning, lodge, restored, run, secret_of, store_of, text, usernames},
-    harness::{Client, Server, ServerBuilder, basic},
+    backups::{
+        back_up,
+        container::{container, lines},
+        contents, entries_beginning, lodge, restored, run, secret_of, store_of, text, usernames,
+    },
+    harness::{Client, Server, ServerBuilder, basic, password_of},
 };
 
 /// Whose the directory is that root restores into: `nobody`.
@@ -52,6 +56,38 @@ fn what_was_there_is_kept_beside_the_restored_store() {
     fs::rename(&kept[0], store_of(&server)).unwrap();
     server.start_again();
     assert_eq!(usernames(&server), ["admin", "ann", "bob"]);
+}
+
+#[test]
+fn an_account_keeps_its_end_and_its_source() {
+    let (server, _) = with_one_of_each();
+    let path = format!("/users/{}", server.id_of("ann"));
+    let newer = json!({"expired_at": "2300-01-01T00:00:00Z", "source_type": "cli_ldap"});
+    let before = server.admin().put(&path, &newer).expect(200).json();
+
+    let restored = restored(&back_up(&server, "backup"), &secret_of(&server));
+
+    assert_eq!(restored.admin().get(&path).expect(200).json(), before);
+}
+
+#[test]
+fn a_configuration_whose_key_is_a_dot_segment_is_restored_and_can_be_read() {
+    let (server, _) = with_one_of_each();
+    let mut lines = lines(&back_up(&server, "backup"));
+    let stored = lines.iter_mut().find(|line| line.get("configuration").is_some()).unwrap();
+    stored["configuration"]["key"] = json!("..");
+    let file = server.directory().join("older.backup");
+    fs::write(&file, container(&lines)).unwrap();
+
+    let restored = restored(&file, &secret_of(&server));
+
+    let ann = restored.with(&basic("ann", &password_of("ann")));
+    let theme = json!({"id": 1, "key": "..", "value": "dark"});
+    assert_eq!(ann.get("/users/me/configurations/%2E%2E").expect(200).json(), theme);
+    assert_eq!(ann.get("/users/me/configurations").expect(200).json()["configurations"], json!([theme]));
+    ann.put("/users/me/configurations/1", &json!({"key": ".."})).expect(422);
+    let renamed = ann.put("/users/me/configurations/%2E%2E", &json!({"key": "theme"})).expect(200).json();
+    assert_eq!(renamed["key"], "theme");
 }
 
 #[test]

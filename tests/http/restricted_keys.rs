@@ -271,7 +271,8 @@ fn a_narrow_key_does_not_touch_an_administrators_account() {
 fn a_narrow_key_does_not_change_who_somebody_is() {
     let server = Server::start();
     let path = path_of(&server, "ann");
-    let given = json!({"user_id": 7, "email": "ann@home"});
+    let end = "2200-01-01T00:00:00Z";
+    let given = json!({"user_id": 7, "email": "ann@home", "expired_at": end, "source_type": "web_app"});
     let before = server.admin().put(&path, &given).expect(200).json();
     let beyond = [
         json!({"password": PASSWORD}),
@@ -283,6 +284,18 @@ fn a_narrow_key_does_not_change_who_somebody_is() {
         json!({"group_id": 0}),
         json!({"group_id": 8}),
         json!({"is_admin": true}),
+        json!({"email": "a@b"}),
+        json!({"email": "ANN@home"}),
+        json!({"email": null}),
+        json!({"email": "nowhere"}),
+        json!({"username": "anna"}),
+        json!({"username": "ANN"}),
+        json!({"username": "admin"}),
+        json!({"username": ""}),
+        json!({"expired_at": "2300-01-01T00:00:00Z"}),
+        json!({"expired_at": null}),
+        json!({"source_type": "cli_ldap"}),
+        json!({"source_type": null}),
         json!({"email": "a@b", "is_admin": true}),
         json!({"email": "nowhere", "password": PASSWORD}),
     ];
@@ -300,16 +313,11 @@ fn a_narrow_key_does_not_change_who_somebody_is() {
 }
 
 #[test]
-fn a_narrow_key_changes_the_rest_of_a_standard_account_and_removes_it() {
+fn a_narrow_key_removes_a_standard_account() {
     let server = Server::start();
     let path = path_of(&server, "ann");
-    let (narrow, own) = (server.key("admin", &["users / *"]), server.key("ann", &["users / update"]));
+    let narrow = server.key("admin", &["users / *"]);
 
-    let by_owner = own.put(&path, &json!({"email": "ann@home"})).expect(200).json();
-    let by_administrator = narrow.put(&path, &json!({"email": "ann@work", "username": "anna"})).expect(200).json();
-
-    assert_eq!(by_owner["email"], "ann@home");
-    assert_eq!((&by_administrator["email"], &by_administrator["username"]), (&json!("ann@work"), &json!("anna")));
     narrow.delete(&path).expect(204);
     server.admin().get(&path).expect(404);
 }
@@ -329,19 +337,36 @@ fn a_narrow_key_makes_standard_accounts_that_are_not_root() {
 
         assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{body}");
     }
-    let body = json!({"username": "eve", "password": PASSWORD, "user_id": 1, "group_id": 1, "is_admin": false});
+    let body = json!({"username": "eve", "password": PASSWORD, "user_id": 1000, "group_id": 1000, "is_admin": false});
 
     let eve = narrow.post("/users", &body).expect(201).json();
 
     let (id, created_at) = (&eve["id"], &eve["created_at"]);
     let expected = json!({
-        "id": id, "user_id": 1, "group_id": 1, "username": "eve", "is_admin": false,
+        "id": id, "user_id": 1000, "group_id": 1000, "username": "eve", "is_admin": false,
         "created_at": created_at, "updated_at": created_at
     });
     assert_eq!(eve, expected);
     assert_eq!(server.with(&basic("eve", PASSWORD)).get("/users/me").expect(200).json(), eve);
     narrow.post("/users", &json!({"username": "sue", "password": PASSWORD, "is_admin": null})).expect(201);
     narrow.post("/users", &json!({"username": "kim", "password": PASSWORD, "is_admin": "no"})).expect(422);
+}
+
+#[test]
+fn a_narrow_key_makes_no_account_with_an_id_of_the_systems_own() {
+    let server = Server::start();
+    let narrow = server.key("admin", &["users / create"]);
+    let problem = json!({"error": "greater_than_or_equal_to", "count": 1000});
+    for (attribute, sentence) in [("user_id", "User"), ("group_id", "Group")] {
+        for id in [1, 27, 999] {
+            let reply = narrow.post("/users", &json!({"username": "eve", "password": PASSWORD, attribute: id}));
+
+            let expected = invalid(attribute, &problem, &format!("{sentence} must be greater than or equal to 1000"));
+            assert_eq!((reply.status, reply.json()), (422, expected), "{attribute} {id}");
+        }
+    }
+    let body = json!({"username": "eve", "password": PASSWORD, "user_id": 1, "group_id": 1});
+    server.key("admin", &["* / *"]).post("/users", &body).expect(201);
 }
 
 #[test]

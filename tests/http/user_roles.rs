@@ -70,6 +70,10 @@ fn a_standard_user_changes_nothing_else_of_itself() {
         json!({"username": "bob"}),
         json!({"username": "ANN"}),
         json!({"username": "admin"}),
+        json!({"expired_at": "2300-01-01T00:00:00Z"}),
+        json!({"expired_at": "never"}),
+        json!({"source_type": "cli_ldap"}),
+        json!({"source_type": 7}),
         json!({"email": "ann@home", "is_admin": true}),
         json!({"password": "she moved to town", "user_id": 9}),
         json!({"email": "nowhere", "group_id": 9}),
@@ -151,6 +155,29 @@ fn a_demotion_of_the_last_administrator_is_told_beside_other_violations() {
         "messages": ["Email is invalid", "Is admin is frozen"],
     });
     assert_eq!(reply.json(), expected);
+}
+
+#[test]
+fn the_last_administrator_who_never_expires_gets_no_end_and_stays() {
+    let server = Server::start();
+    let admin = server.admin();
+    administrator(&server, "ann");
+    let path = format!("/users/{}", server.id_of("ann"));
+    let end = json!({"expired_at": "2300-01-01T00:00:00Z"});
+    admin.put(&path, &end).expect(200);
+    let frozen_end = invalid("expired_at", &json!({"error": "frozen"}), "Expired at is frozen");
+
+    let replies = [admin.put("/users/1", &end), admin.put("/users/1", &json!({"is_admin": false}))];
+    let both = admin.put("/users/1", &json!({"expired_at": "2300-01-01T00:00:00Z", "is_admin": false})).expect(422);
+    let removed = admin.delete("/users/1");
+
+    assert_eq!(replies.map(|reply| (reply.status, reply.json())), [(422, frozen_end), (422, frozen())]);
+    assert_eq!(both.json()["messages"], json!(["Is admin is frozen", "Expired at is frozen"]));
+    assert_eq!((removed.status, removed.json()), (422, frozen()));
+    admin.put(&path, &json!({"expired_at": null})).expect(200);
+    admin.put("/users/1", &end).expect(200);
+    admin.delete("/users/1").expect(204);
+    assert_eq!(server.user("ann").delete(&path).expect(422).json(), frozen());
 }
 
 #[test]

@@ -50,6 +50,9 @@ fn a_user_has_every_attribute_that_it_was_given() {
     let given = [
         json!({"username": "Ann.B-c+d@e", "email": "ann@home", "user_id": 0, "group_id": 0, "is_admin": true}),
         json!({"username": "_", "email": max_email, "user_id": 2_147_483_647, "group_id": 7, "is_admin": false}),
+        json!({"username": "b", "is_admin": true, "expired_at": "2300-01-01T00:00:00.000Z", "source_type": "cli_ldap"}),
+        json!({"username": "c", "is_admin": false, "expired_at": "1970-01-01T00:00:00.001Z", "source_type": "web_app"}),
+        json!({"username": "d", "is_admin": false, "source_type": "cli_linux_multi_user"}),
         json!({"username": "7a", "email": "a@b", "user_id": 7, "group_id": 2_147_483_647, "is_admin": false}),
         json!({"username": "a".repeat(64), "email": "a@b", "user_id": 7, "group_id": 7, "is_admin": true}),
     ];
@@ -112,10 +115,17 @@ fn invalid_texts() -> impl Iterator<Item = (&'static str, Value, Value, &'static
     let usernames = ["12", "-a", ".a", "+a", "@a", "a b", " a", "a:b", "a/b", "a\0", "a\n", "é", "аdmin", "ａdmin"];
     let unseen = ["\u{202e}ann", "ann\u{200b}", "\u{feff}ann"];
     let emails = ["ann", "@", "ann@", "@home", "a@b@c", "a b@c", "a@b ", "a@b\r\n", "a@\u{a0}b"];
+    let times = ["soon", "2300-01-01", "2300-02-29T00:00:00Z", "2300-01-01T00:00:00", "1969-12-31T23:59:59Z", "0"];
+    let sources = ["web", "WEB_APP", "cli_ldap ", "unknown"];
     let problem = |text: &str| json!({"error": "invalid", "value": text});
+    let newer = times.into_iter().map(|text| ("expired_at", text, "Expired at is invalid"));
+    let newer = newer.chain(sources.map(|text| ("source_type", text, "Source type is invalid")));
+    let newer = newer.map(move |(attribute, text, message)| (attribute, json!(text), problem(text), message));
     let usernames = usernames.into_iter().chain(unseen);
     let usernames = usernames.map(move |text| ("username", json!(text), problem(text), "Username is invalid"));
-    usernames.chain(emails.into_iter().map(move |text| ("email", json!(text), problem(text), "Email is invalid")))
+    newer
+        .chain(usernames)
+        .chain(emails.into_iter().map(move |text| ("email", json!(text), problem(text), "Email is invalid")))
 }
 
 fn invalid_types() -> impl Iterator<Item = (&'static str, Value, Value, &'static str)> {
@@ -140,6 +150,10 @@ fn invalid_types() -> impl Iterator<Item = (&'static str, Value, Value, &'static
         ("is_admin", json!(""), "Is admin is invalid"),
         ("is_admin", json!(1), "Is admin is invalid"),
         ("is_admin", json!({}), "Is admin is invalid"),
+        ("expired_at", json!(4_102_444_800_u64), "Expired at is invalid"),
+        ("expired_at", json!(false), "Expired at is invalid"),
+        ("source_type", json!(0), "Source type is invalid"),
+        ("source_type", json!(["web_app"]), "Source type is invalid"),
     ];
     rows.into_iter().map(row)
 }
@@ -256,8 +270,13 @@ fn null_or_an_empty_text_clears_an_optional_attribute() {
     let server = Server::start();
     let admin = server.admin();
     for (number, nothing) in [json!(null), json!("")].into_iter().enumerate() {
-        let cleared = json!({"email": nothing, "user_id": nothing, "group_id": nothing});
-        let given = json!({"email": "a@b", "user_id": 7, "group_id": 8});
+        let cleared = json!({
+            "email": nothing, "user_id": nothing, "group_id": nothing, "expired_at": nothing, "source_type": nothing
+        });
+        let end = "2300-01-01T00:00:00.000Z";
+        let given = json!({
+            "email": "a@b", "user_id": 7, "group_id": 8, "expired_at": end, "source_type": "cli_ldap"
+        });
         let mut whole = cleared.clone();
         whole["username"] = json!(format!("user-{number}"));
         whole["password"] = json!(PASSWORD);
@@ -266,11 +285,23 @@ fn null_or_an_empty_text_clears_an_optional_attribute() {
         let updated = admin.put(&path_of(&created), &given).expect(200).json();
         let again = admin.put(&path_of(&created), &cleared).expect(200).json();
 
-        assert_eq!(updated["email"], "a@b");
+        assert_eq!((&updated["email"], &updated["expired_at"]), (&json!("a@b"), &json!(end)));
         for user in [created, again] {
             let names: Vec<_> = user.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(names, ["id", "username", "is_admin", "created_at", "updated_at"], "{nothing}");
         }
+    }
+}
+
+#[test]
+fn an_end_is_answered_in_utc_with_milliseconds_however_it_was_given() {
+    let server = Server::start();
+    let admin = server.admin();
+    let eve = create_eve(&admin);
+    for given in ["2300-01-01T00:00:00Z", "2300-01-01T01:30:00.0004+01:30", "2299-12-31t16:00:00.000-08:00"] {
+        let updated = admin.put(&path_of(&eve), &json!({"expired_at": given})).expect(200).json();
+
+        assert_eq!(updated["expired_at"], "2300-01-01T00:00:00.000Z", "{given}");
     }
 }
 

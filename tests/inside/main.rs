@@ -1,6 +1,7 @@
 //! The API over a store in memory and without sockets: what cannot be seen from outside, or not often enough.
 
 mod escalation;
+mod expiry;
 mod guessing;
 mod hashes;
 mod memory;

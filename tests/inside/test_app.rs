@@ -76,6 +76,7 @@ pub struct TestApp {
     /// How often it has been written.
     pub writes: Arc<AtomicU64>,
     app: web::Data<App>,
+    now: Arc<AtomicU64>,
 }
 
 /// What the request comes to by itself: it yields to others once before it does anything, and then waits for another thread
@@ -100,7 +101,10 @@ impl TestApp {
         let settings = settings.serve.settings(None).unwrap();
         let secret = RootSecret::from_bytes([7; 32]);
         let hasher = Hasher::start(Cost::LEAST, 1);
-        let state = Arc::new(AppState::new(store.clone(), secret, Clock::new(|| NOW), (&settings).into(), hasher));
+        let now = Arc::new(AtomicU64::new(NOW.as_millis()));
+        let shown = Arc::clone(&now);
+        let clock = Clock::new(move || Timestamp::from_millis(shown.load(Ordering::SeqCst)));
+        let state = Arc::new(AppState::new(store.clone(), secret, clock, (&settings).into(), hasher));
         let memory_budget = MemoryBudget::new(settings.transfer_memory);
         let app = App {
             state: Arc::clone(&state),
@@ -112,7 +116,12 @@ impl TestApp {
             proxies: TrustedProxies::new(settings.trusted_proxy, state.clock.clone()),
             backups: BackupLog::default(),
         };
-        Self { state, store, reads, account_reads, writes, app: web::Data::new(app) }
+        Self { state, store, reads, account_reads, writes, app: web::Data::new(app), now }
+    }
+
+    /// Sets the clock, which shows [`NOW`] at first and stands still.
+    pub fn set_clock(&self, now: Timestamp) {
+        self.now.store(now.as_millis(), Ordering::SeqCst);
     }
 
     /// Makes an administrator.
@@ -126,6 +135,8 @@ impl TestApp {
             user_id: None,
             group_id: None,
             is_admin: true,
+            expired_at: None,
+            source_type: None,
             created_at: NOW,
             updated_at: NOW,
         };

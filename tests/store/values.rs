@@ -4,14 +4,14 @@ use lodge::{
     clock::Timestamp,
     domain::{
         ApiKey, ApiKeyName, Configuration, ConfigurationKey, ConfigurationValue, Email, Id, KeyDigest, PasswordHash,
-        Scope, Scopes, Session, SystemId, User, Username,
+        Scope, Scopes, Session, SourceType, SystemId, User, Username,
     },
     store::{
         Store,
         verify::{Findings, verify},
     },
 };
-use proptest::{array, collection::vec, option, prelude::*};
+use proptest::{array, collection::vec, option, prelude::*, sample::select};
 use uuid::Uuid;
 
 pub fn id(number: u32) -> Id {
@@ -27,6 +27,8 @@ pub fn user(number: u32, username: &str) -> User {
         user_id: None,
         group_id: None,
         is_admin: false,
+        expired_at: None,
+        source_type: None,
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(2),
     }
@@ -92,13 +94,17 @@ pub fn any_user() -> impl Strategy<Value = User> {
     let username = "[a-zA-Z_][a-zA-Z0-9._+@-]{0,63}".prop_map(|text| Username::parse(&text).unwrap());
     let name = (any_id(), username, ".{0,200}".prop_map(PasswordHash::new), option::of(any_email()));
     let rest = (option::of(any_system_id()), option::of(any_system_id()), any::<bool>(), any_moment(), any_moment());
-    (name, rest).prop_map(|((id, username, password, email), (user_id, group_id, is_admin, created_at, updated_at))| {
-        User { id, username, password, email, user_id, group_id, is_admin, created_at, updated_at }
+    let newer = (option::of(any_moment()), option::of(select(&SourceType::ALL)));
+    (name, rest, newer).prop_map(|(name, rest, (expired_at, source_type))| {
+        let (id, username, password, email) = name;
+        let (user_id, group_id, is_admin, created_at, updated_at) = rest;
+        let ids = User { user_id, group_id, ..user(1, "any") };
+        User { id, username, password, email, is_admin, expired_at, source_type, created_at, updated_at, ..ids }
     })
 }
 
 pub fn any_configuration() -> impl Strategy<Value = Configuration> {
-    let key = "\\PC{1,255}".prop_map(|text| ConfigurationKey::parse(&text).unwrap());
+    let key = "\\PC{1,255}".prop_map(|text| ConfigurationKey::parse_stored(&text).unwrap());
     let value = prop_oneof!["(?s).{0,200}", "(?s).{0,20}".prop_map(|text| text.repeat(800))];
     let value = value.prop_map(|text| ConfigurationValue::parse(&text).unwrap());
     (any_id(), any_id(), key, value).prop_map(|(id, owner, key, value)| Configuration { id, owner, key, value })

@@ -21,6 +21,8 @@ fn user() -> Arc<User> {
         user_id: None,
         group_id: None,
         is_admin: false,
+        expired_at: None,
+        source_type: None,
         created_at: NOW,
         updated_at: NOW,
     };
@@ -70,6 +72,16 @@ fn a_token_has_one_entry_however_its_header_spells_it_and_wherever_it_comes_from
         for address in [HERE, THERE] {
             cache.insert(fingerprint(&cache, &header, address).unwrap(), entry(256));
         }
+    }
+
+    assert_eq!(held(&cache).0, 1);
+}
+
+#[test]
+fn a_password_has_one_entry_however_its_base64_is_folded() {
+    let cache = CallerCache::new();
+    for folded in ["YW5uOm9wZW4gc2VzYW1l", "YW5uOm9w ZW4gc2VzYW1l", "Y W5uOm9w\tZW4gc2VzYW1  l"] {
+        cache.insert(fingerprint(&cache, &format!("Basic {folded}"), HERE).unwrap(), entry(0));
     }
 
     assert_eq!(held(&cache).0, 1);

@@ -58,10 +58,10 @@ impl Caller {
         action: Action,
         work: impl FnOnce(&mut Txn<'_>, User) -> Result<(T, AffectedResource), ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let credential = CredentialSnapshot(self.identity.clone());
+        let (credential, now) = (CredentialSnapshot(self.identity.clone()), self.state.clock.now());
         self.state
             .write(self.actor(), action, move |txn| {
-                let user = credential.confirm(txn)?;
+                let user = credential.confirm(txn, now)?;
                 work(txn, user)
             })
             .await

@@ -2,6 +2,7 @@
 
 use crate::{
     auth::{AuthError, Authentication, Identity},
+    clock::Timestamp,
     domain::User,
     service::{Forbidden, ServiceError},
     store::{Tables, Txn},
@@ -16,7 +17,7 @@ impl CredentialSnapshot {
     /// # Errors
     /// [`AuthError::Refused`] for a credential that is no longer good; [`Forbidden::Role`] and [`Forbidden::ScopesReduced`]
     /// for one that is worth less; [`ServiceError::Store`].
-    pub(super) fn confirm(&self, txn: &Txn<'_>) -> Result<User, ServiceError> {
+    pub(super) fn confirm(&self, txn: &Txn<'_>, now: Timestamp) -> Result<User, ServiceError> {
         let Identity { user: admitted, authentication, .. } = &self.0;
         let user = txn.user(admitted.id)?.ok_or_else(|| self.refused())?;
         let is_good = match authentication {
@@ -30,7 +31,7 @@ impl CredentialSnapshot {
                 current.digest == admitted.digest
             }
         };
-        if !is_good {
+        if !is_good || user.has_expired(now) {
             return Err(self.refused());
         }
         if admitted.is_admin && !user.is_admin {

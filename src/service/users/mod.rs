@@ -38,7 +38,10 @@ pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
 pub async fn create(administrator: &Administrator, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
     let caller = &administrator.0;
     refuse_restricted_key(caller, is_privileged(&submitted.change))?;
-    let conflicts = conflicts(caller.store(), None, &submitted.change)?;
+    let mut conflicts = conflicts(caller.store(), None, &submitted.change)?;
+    if caller.restricted_key().is_some() {
+        conflicts = conflicts.and(system_ids(&submitted.change));
+    }
     let new = submitted.into_new_user(conflicts)?;
     let password = hashed(caller, &new.password).await?;
     let now = caller.state.clock.now();
@@ -131,8 +134,21 @@ fn is_privileged(change: &UserChange) -> bool {
     change.is_admin.value() == Some(&true) || is_root(&change.user_id) || is_root(&change.group_id)
 }
 
+/// The ids that a restricted key may give to no account: the system's own, whose groups may be as good as root's.
+fn system_ids(change: &UserChange) -> Violations {
+    let mut violations = Violations::none();
+    for (attribute, id) in [("user_id", &change.user_id), ("group_id", &change.group_id)] {
+        let id = id.value().copied().flatten();
+        if id.is_some_and(|id| id < SystemId::FIRST_OF_PEOPLE) {
+            let problem = Problem::GreaterThanOrEqualTo(i64::from(SystemId::FIRST_OF_PEOPLE.get()));
+            violations.add(attribute, problem, None);
+        }
+    }
+    violations
+}
+
 /// What forbids a change that is valid by itself: a password that is the user name, the user name of another account, the
-/// role of the last administrator. `target` is `None` for a new account.
+/// end of the last administrator's role or account. `target` is `None` for a new account.
 fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> Result<Violations, StoreError> {
     let mut violations = Violations::none();
     let username = change.username.value().or(target.map(|target| &target.username));
@@ -146,11 +162,14 @@ fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> 
     {
         violations.add("username", Problem::Taken, Some(username.as_str().to_owned()));
     }
+    let ends_role = change.is_admin.value() == Some(&false);
+    let expires = change.expired_at.value().is_some_and(Option::is_some);
     if let Some(target) = target
-        && change.is_admin.value() == Some(&false)
+        && (ends_role || expires)
         && is_last_administrator(rows, target)?
     {
-        violations.add("is_admin", Problem::Frozen, None);
+        let frozen = [ends_role.then_some("is_admin"), expires.then_some("expired_at")];
+        frozen.into_iter().flatten().for_each(|attribute| violations.add(attribute, Problem::Frozen, None));
     }
     Ok(violations)
 }
@@ -177,6 +196,8 @@ fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestam
         user_id: new.user_id,
         group_id: new.group_id,
         is_admin: new.is_admin,
+        expired_at: new.expired_at,
+        source_type: new.source_type,
         created_at: now,
         updated_at: now,
     };
@@ -220,12 +241,15 @@ fn diff(old: &User, new: &User) -> AffectedResource {
         (old.user_id != new.user_id).then(|| "user_id".to_owned()),
         (old.group_id != new.group_id).then(|| "group_id".to_owned()),
         (old.is_admin != new.is_admin).then(role),
+        (old.expired_at != new.expired_at).then(|| "expired_at".to_owned()),
+        (old.source_type != new.source_type).then(|| "source_type".to_owned()),
     ];
     AffectedResource::from(old).with(changes.into_iter().flatten().collect())
 }
 
+/// Whether the account is the only administrator that never expires.
 fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreError> {
-    Ok(user.is_admin && id_set::count(rows, IdSet::Administrators)? == 1)
+    Ok(user.is_lasting_administrator() && id_set::count(rows, IdSet::Administrators)? == 1)
 }
 
 /// Notes that this account no longer has the first start's random password, and returns whether it had.

@@ -29,20 +29,40 @@ impl Rights {
         submitted: &Submitted<UserChange>,
     ) -> Result<(), ServiceError> {
         self.touch(target)?;
-        let Submitted { change, violations } = submitted;
-        let concern = |attributes: &[&str]| attributes.iter().any(|attribute| violations.concern(attribute));
-        let changes_ids = change.user_id.differs_from(&target.user_id)
-            || change.group_id.differs_from(&target.group_id)
-            || concern(&["user_id", "group_id"]);
-        let changes_role = change.is_admin.differs_from(&target.is_admin) || concern(&["is_admin"]);
-        let changes_name = change.username.differs_from(&target.username) || concern(&["username"]);
-        if self.is_restricted && (changes_ids || changes_role || changes_password(submitted)) {
+        let changes = Changes::of(submitted, target);
+        if self.is_restricted && (changes.what_administrators_may || changes.email || changes_password(submitted)) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
-        if !by.is_admin && (by.id != target.id || changes_ids || changes_role || changes_name) {
+        if !by.is_admin && (by.id != target.id || changes.what_administrators_may) {
             return Err(Forbidden::Role.into());
         }
         Ok(())
+    }
+}
+
+/// What a request asks to change, beside the password.
+struct Changes {
+    email: bool,
+    /// Name, ids, role, end and source.
+    what_administrators_may: bool,
+}
+
+impl Changes {
+    fn of(submitted: &Submitted<UserChange>, target: &User) -> Self {
+        let Submitted { change, violations } = submitted;
+        let differing = [
+            ("username", change.username.differs_from(&target.username)),
+            ("user_id", change.user_id.differs_from(&target.user_id)),
+            ("group_id", change.group_id.differs_from(&target.group_id)),
+            ("is_admin", change.is_admin.differs_from(&target.is_admin)),
+            ("expired_at", change.expired_at.differs_from(&target.expired_at)),
+            ("source_type", change.source_type.differs_from(&target.source_type)),
+        ];
+        let is_changed = |(attribute, differs): (&str, bool)| differs || violations.concern(attribute);
+        Self {
+            email: is_changed(("email", change.email.differs_from(&target.email))),
+            what_administrators_may: differing.into_iter().any(is_changed),
+        }
     }
 }
 

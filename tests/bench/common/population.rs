@@ -79,6 +79,8 @@ fn user(id: u32, password: &PasswordHash) -> User {
         user_id: None,
         group_id: None,
         is_admin: false,
+        expired_at: None,
+        source_type: None,
         created_at: now,
         updated_at: now,
     }

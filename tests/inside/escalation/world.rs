@@ -178,6 +178,8 @@ fn account(id: Id, username: &str, is_admin: bool) -> User {
         user_id: SystemId::new(1000).ok(),
         group_id: None,
         is_admin,
+        expired_at: None,
+        source_type: None,
         created_at: NOW,
         updated_at: NOW,
     }

@@ -1,0 +1,168 @@
+//! Accounts that expire: from the very moment on nothing of theirs works.
+
+use std::time::Duration;
+
+use actix_web::rt::System;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lodge::{
+    auth::AuthError,
+    clock::Timestamp,
+    domain::Id,
+    service::{
+        Caller, ServiceError,
+        configurations::{self, ConfigurationName},
+    },
+};
+use serde_json::{Value, json};
+
+use crate::test_app::{NOW, TestApp, advance};
+
+const PASSWORD: &str = "a house with a view";
+
+/// Two administrators, and credentials of every kind of the second one's.
+struct Scene {
+    test_app: TestApp,
+    ann: String,
+    ben: [String; 3],
+}
+
+fn basic(username: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{PASSWORD}")))
+}
+
+fn end() -> Timestamp {
+    NOW.after(Duration::from_secs(10))
+}
+
+fn just_before_end() -> Timestamp {
+    Timestamp::from_millis(end().as_millis() - 1)
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let test_app = TestApp::build().await;
+        test_app.take_in(1, "ann", PASSWORD).await;
+        test_app.take_in(2, "ben", PASSWORD).await;
+        let (ann, ben) = (basic("ann"), basic("ben"));
+        let body = json!({"api_key_scopes": [{"controller": "*", "action": "*"}]});
+        let (_, key) = test_app.send(Some(&ben), &("POST", "/users/me/api_keys".to_owned(), body)).await;
+        let session = test_app.answer(&[], &sign_in()).await.header("authorization").unwrap().to_owned();
+        let key = key["key"].as_str().unwrap().to_owned();
+        Self { test_app, ann, ben: [ben, session, key] }
+    }
+
+    async fn set_end(&self, end: Value) {
+        let request = ("PUT", "/users/2".to_owned(), json!({"expired_at": end}));
+        let (status, answer) = self.test_app.send(Some(&self.ann), &request).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// What the second administrator's credentials are answered, and a sign-in.
+    async fn statuses(&self) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for credential in &self.ben {
+            let asked = ("GET", "/users/me".to_owned(), Value::Null);
+            statuses.push(self.test_app.send(Some(credential), &asked).await.0);
+        }
+        statuses.push(self.test_app.answer(&[], &sign_in()).await.status);
+        statuses
+    }
+}
+
+fn sign_in() -> (&'static str, String, Value) {
+    ("POST", "/users/sign_in".to_owned(), json!({"user": {"username": "ben", "password": PASSWORD}}))
+}
+
+fn is_refused<T>(result: &Result<T, ServiceError>) -> bool {
+    matches!(result, Err(ServiceError::Auth(AuthError::Refused(_))))
+}
+
+#[test]
+fn every_credential_is_refused_from_the_moment_on_and_good_again_once_it_is_cleared() {
+    System::new().block_on(async {
+        let scene = Scene::new().await;
+        // The caches know the account with its end.
+        scene.set_end(json!(end().to_string())).await;
+        assert_eq!(scene.statuses().await, [200, 200, 200, 201]);
+
+        scene.test_app.set_clock(just_before_end());
+        assert_eq!(scene.statuses().await, [200, 200, 200, 201]);
+        scene.test_app.set_clock(end());
+        assert_eq!(scene.statuses().await, [401; 4]);
+
+        scene.set_end(Value::Null).await;
+        assert_eq!(scene.statuses().await, [200, 200, 200, 201]);
+    });
+}
+
+#[test]
+fn an_end_that_is_over_already_counts_at_once() {
+    System::new().block_on(async {
+        let scene = Scene::new().await;
+        assert_eq!(scene.statuses().await, [200, 200, 200, 201]);
+
+        scene.set_end(json!(NOW.to_string())).await;
+
+        assert_eq!(scene.statuses().await, [401; 4]);
+    });
+}
+
+#[test]
+fn the_password_of_an_expired_account_costs_one_hash_right_or_wrong() {
+    System::new().block_on(async {
+        let scene = Scene::new().await;
+        assert_eq!(scene.statuses().await, [200, 200, 200, 201]);
+        scene.set_end(json!(NOW.to_string())).await;
+        let hasher = &scene.test_app.state.authenticator.hasher;
+        for password in [PASSWORD, "a house without one"] {
+            let before = hasher.computed();
+            let (method, path, _) = sign_in();
+            let asked = (method, path, json!({"user": {"username": "ben", "password": password}}));
+
+            assert_eq!(scene.test_app.answer(&[], &asked).await.status, 401);
+
+            assert_eq!(hasher.computed() - before, 1, "{password}");
+        }
+        let before = hasher.computed();
+        let me = ("GET", "/users/me".to_owned(), Value::Null);
+        assert_eq!(scene.test_app.send(Some(&scene.ben[0]), &me).await.0, 401);
+        assert_eq!(hasher.computed() - before, 1);
+    });
+}
+
+#[test]
+fn a_request_that_was_admitted_before_the_moment_writes_nothing_after_it() {
+    System::new().block_on(async {
+        let scene = Scene::new().await;
+        scene.set_end(json!(end().to_string())).await;
+        let mut callers: Vec<Caller> = Vec::new();
+        for credential in &scene.ben {
+            let headers = [credential.as_bytes()].into_iter();
+            callers.push(scene.test_app.state.authenticate(headers, [127, 0, 0, 1].into()).await.unwrap());
+        }
+
+        scene.test_app.set_clock(end());
+
+        for caller in callers {
+            let destroyed = configurations::destroy(&caller, ConfigurationName::Id(Id::FIRST)).await;
+            assert!(is_refused(&destroyed), "{destroyed:?}");
+        }
+    });
+}
+
+#[test]
+fn a_password_that_was_queued_before_the_moment_opens_no_session_after_it() {
+    System::new().block_on(async {
+        let scene = Scene::new().await;
+        scene.set_end(json!(end().to_string())).await;
+        let hold = scene.test_app.hold_hashes().await;
+        let asked = sign_in();
+        let mut queued = Box::pin(scene.test_app.answer(&[], &asked));
+        assert!(advance(&mut queued).is_none());
+
+        scene.test_app.set_clock(end());
+        drop(hold);
+
+        assert_eq!(queued.await.status, 401);
+    });
+}
