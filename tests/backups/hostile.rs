@@ -175,6 +175,7 @@ fn lines_in_the_wrong_place_and_a_wrong_footer_are_refused() {
     target.refuses(&footer(&|footer| footer["records"] = json!(1)), differs);
     target.refuses(&footer(&|footer| footer["sha256"] = json!("00".repeat(32))), differs);
     target.refuses(&footer(&|footer| footer["sha256"] = json!("")), differs);
+    target.refuses(&footer(&|footer| footer["id"] = json!(1)), "makes no sense");
     target.refuses(&packed(&text), "it ends too early");
     target.refuses(&packed(with_footer(&text).trim_end()), "it ends too early");
     target.refuses(&packed(&format!("{}{{}}\n", with_footer(&text))), "it goes on after its end");
