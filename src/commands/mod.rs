@@ -91,9 +91,9 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Ok(command_line) => command_line,
         Err(error) => error.exit(),
     };
-    let Some(verb) = command_line.verb else { return exit(serve::serve(command_line.serve)) };
+    let Some(verb) = command_line.verb else { return exit(serve::serve(&command_line.serve)) };
     exit(match verb {
-        Verb::Serve(arguments) => serve::serve(*arguments),
+        Verb::Serve(arguments) => serve::serve(&arguments),
         Verb::Backup(arguments) => quietly(|| backup::backup(&arguments)),
         Verb::Restore(arguments) => quietly(|| restore::restore(&arguments)),
         Verb::Verify(arguments) => quietly(|| verify::verify(&arguments)),

@@ -41,7 +41,7 @@ use crate::{
     tls::{self, Certificate, Renewal},
 };
 
-pub(super) fn serve(arguments: ServeArguments) -> Result<(), Failure> {
+pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(Failure::Signals)?;
     let told = arguments.texts();
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;

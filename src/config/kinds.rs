@@ -30,8 +30,11 @@ pub(super) struct Kind<T> {
     pub(super) value_name: Option<&'static str>,
     pub(super) bounds: Option<[String; 2]>,
     pub(super) sources: Sources,
-    read: Box<dyn Fn(Option<&OsStr>) -> Result<T, String>>,
+    read: Box<Read<T>>,
 }
+
+/// Reads a value from its text, if there is one; else a sentence with what is wrong.
+type Read<T> = dyn Fn(Option<&OsStr>) -> Result<T, String>;
 
 /// The kind itself: lets a declaration name its type.
 pub(super) fn of<T>(kind: Kind<T>) -> Kind<T> {
@@ -136,7 +139,7 @@ pub(super) fn list<T: 'static>(value_name: &'static str, read: fn(&str) -> Resul
 
 pub(super) fn number<N>(least: N, most: N) -> Kind<N>
 where
-    N: FromStr + PartialOrd + Display + 'static,
+    N: FromStr + PartialOrd + Display + Copy + 'static,
 {
     Kind::within("number", [least.to_string(), most.to_string()], "", |text| text.parse().ok())
 }

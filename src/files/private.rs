@@ -89,7 +89,7 @@ impl Reader {
     /// Whether others are kept from the file by a directory above it. Kubernetes gives the group of a pod rights on every file
     /// of its volumes, at each start.
     fn is_enclosed(&self, path: &Path) -> bool {
-        let is_closed = |metadata: Metadata| metadata.uid() == self.uid && metadata.mode() & 0o077 == 0;
+        let is_closed = |metadata: Metadata| metadata.uid() == self.uid && metadata.mode().trailing_zeros() >= 6;
         path.ancestors().skip(1).any(|directory| fs::metadata(directory).is_ok_and(is_closed))
     }
 }

@@ -35,7 +35,7 @@ pub fn without_marks(text: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
 /// Whether the bytes are a text that begins with a byte order mark, and not random bytes that happen to begin like one.
 #[must_use]
 pub fn is_marked_text(bytes: &[u8]) -> bool {
-    let is_ascii_in_utf16 = || bytes.len() % 2 == 0 && bytes[2..].chunks(2).all(|pair| pair.contains(&0));
+    let is_ascii_in_utf16 = || bytes.len().is_multiple_of(2) && bytes[2..].chunks(2).all(|pair| pair.contains(&0));
     match bytes.strip_prefix(MARK) {
         Some(rest) => str::from_utf8(rest).is_ok(),
         None => begins_as_utf16(bytes) && is_ascii_in_utf16(),

@@ -69,14 +69,14 @@ impl Signals {
     /// Waits until the process was asked to stop that many times.
     pub(super) async fn stopped(&self, times: u32) {
         if self.stops.clone().wait_for(|number| *number >= times).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
     /// Waits for the next request to read files again.
     pub(super) async fn reloaded(&mut self) {
         if self.reloads.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

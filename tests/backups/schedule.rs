@@ -120,7 +120,9 @@ fn two_servers_share_a_directory_and_neither_counts_or_removes_what_the_other_or
     fs::create_dir(&directory).unwrap();
     let by_hand =
         ["lodge-before-upgrade.backup", "lodge-2026-01-01T00-00-00-000Z.backup"].map(|name| directory.join(name));
-    by_hand.iter().for_each(|path| fs::write(path, "made by hand").unwrap());
+    for path in &by_hand {
+        fs::write(path, "made by hand").unwrap();
+    }
     let rare = builder.flag("--backup-dir", text(&directory)).start();
     wait_until("the rare backup was made", || last_backup(&rare)["succeeded"] == true);
     let kept: BTreeSet<_> = entries_beginning(&directory, "lodge-").into_iter().collect();

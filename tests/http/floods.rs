@@ -233,8 +233,8 @@ fn heads_beyond_the_limits_are_refused_while_they_arrive() {
     });
 
     for connection in connections {
-        let heard = String::from_utf8_lossy(&connection.heard);
-        assert!(heard.starts_with("HTTP/1.1 431 "), "{heard}");
+        let reply = String::from_utf8_lossy(&connection.heard);
+        assert!(reply.starts_with("HTTP/1.1 431 "), "{reply}");
     }
     server.admin().post("/users/me/configurations", &json!({"key": "a", "value": "x".repeat(64 << 10)})).expect(201);
 }

@@ -91,10 +91,12 @@ fn heads_that_do_not_come_to_their_end_take_their_share_of_the_memory() {
     let head = format!("GET /healthz HTTP/1.1\r\nHost: lodge\r\nX-Large: {}", "x".repeat(15_000));
 
     let mut heads: Vec<_> = (0..1_100).map(|_| connect(server.address, &head)).collect();
-    heads.iter().for_each(|head| head.set_nonblocking(true).unwrap());
+    for head in &heads {
+        head.set_nonblocking(true).unwrap();
+    }
 
-    let mut heard = [0; 12];
-    wait_until("some are refused", || heads.iter_mut().any(|head| head.read_exact(&mut heard).is_ok()));
-    assert_eq!(&heard, b"HTTP/1.1 503");
+    let mut reply = [0; 12];
+    wait_until("some are refused", || heads.iter_mut().any(|head| head.read_exact(&mut reply).is_ok()));
+    assert_eq!(&reply, b"HTTP/1.1 503");
     server.anonymous().send(&Request::whole("GET", "/openapi.json")).expect(200);
 }

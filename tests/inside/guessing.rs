@@ -119,7 +119,7 @@ fn an_unknown_account_waits_as_a_known_one_does() {
 
 /// The answers to requests that arrive together, and how many hashes they take.
 async fn together(test_app: &TestApp, requests: &[Request]) -> (Vec<Answer>, u64) {
-    let (hashes, held) = (test_app.state.authenticator.hasher.computed(), test_app.hold_hashes().await);
+    let (hashes, held) = (test_app.state.authenticator.hasher.computed(), test_app.hold_hashes());
     let mut all = Box::pin(join_all(requests.iter().map(|(headers, asked)| test_app.answer(headers, asked))));
     assert!(advance(&mut all).is_none());
     drop(held);
@@ -184,7 +184,7 @@ fn different_attempts_beyond_the_bound_are_refused_at_once_with_a_503() {
     System::new().block_on(async {
         let test_app = test_app("2").await;
         for username in ["ann", "nobody"] {
-            let held = test_app.hold_hashes().await;
+            let held = test_app.hold_hashes();
             let guesses: Vec<_> = (0..2).map(|number| sign_in(username, &format!("{WRONG} {number}"))).collect();
             let mut running =
                 Box::pin(join_all(guesses.iter().map(|(headers, asked)| test_app.answer(headers, asked))));
@@ -210,7 +210,7 @@ fn a_password_that_changes_while_equal_sign_ins_are_verified_leaves_no_session()
         test_app.take_in(3, "cid", "another house").await;
         let user = |number| test_app.store.user(Id::new(number).unwrap()).unwrap().unwrap();
         let changed = User { password: user(3).password, ..user(1) };
-        let held = test_app.hold_hashes().await;
+        let held = test_app.hold_hashes();
         let (headers, asked) = sign_in("ann", PASSWORD);
         let mut all = Box::pin(join_all((0..3).map(|_| test_app.answer(&headers, &asked))));
         assert!(advance(&mut all).is_none());

@@ -144,7 +144,7 @@ impl TestApp {
     }
 
     /// Lets no hash be computed after the one for this until what it returns is dropped.
-    pub async fn hold_hashes(&self) -> Sender<()> {
+    pub fn hold_hashes(&self) -> Sender<()> {
         let (begun, begins) = channel();
         let (end, ends) = channel();
         // Of a throttle of its own, so that it counts for nothing.

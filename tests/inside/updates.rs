@@ -102,7 +102,7 @@ fn an_update_is_checked_again_after_what_was_written_while_the_password_was_hash
             test_app.take_in(2, "ben", PASSWORD).await;
             let token = sign_in(&test_app, PASSWORD).await;
             let headers = [("Authorization", token)];
-            let held = test_app.hold_hashes().await;
+            let held = test_app.hold_hashes();
             let asked = ("PUT", "/users/1".to_owned(), change);
             let mut answer = Box::pin(test_app.answer(&headers, &asked));
             assert!(advance(&mut answer).is_none());

@@ -222,7 +222,7 @@ fn a_session_is_over_at_the_end_of_its_token_or_of_its_row_whichever_comes_first
             let token = test_app.token_that_ends_after(ends).await;
             assert!(test_app.caller(&token).await.is_some());
 
-            test_app.forward(ends.min(HOUR) - Duration::from_secs(1));
+            test_app.forward(ends.min(HOUR).saturating_sub(Duration::from_secs(1)));
             assert!(test_app.caller(&token).await.is_some(), "{ends:?}");
             test_app.forward(Duration::from_secs(1));
             assert!(test_app.caller(&token).await.is_none(), "{ends:?}");

@@ -52,7 +52,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`ServiceError::Auth`] or [`ServiceError::Forbidden`] if the credential is no longer as good; those of
-    /// [`AppState::write`].
+    /// `AppState::write`.
     pub async fn write<T: Send + 'static>(
         &self,
         action: Action,

@@ -4,7 +4,6 @@
 
 use std::sync::LazyLock;
 
-use ring::hmac;
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
@@ -16,6 +15,7 @@ use lodge::{
     domain::Username,
     secret::{Purpose, RootSecret},
 };
+use ring::hmac;
 use serde_json::Value;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

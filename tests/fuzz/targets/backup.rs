@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use ring::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use libfuzzer_sys::fuzz_target;
 use lodge::{
     backup::{BackupError, Line, Reader, Rebuild},
     store::{Store, memory::Memory, verify::verify},
 };
+use ring::digest::{SHA256, digest};
 use serde_json::json;
 
 const COMPRESSED: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];

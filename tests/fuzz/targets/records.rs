@@ -11,7 +11,7 @@ use lodge::{
         engine::{KeyRange, Tree, Visit},
         id_set,
         record::{decode, encode},
-        table::{Record, ReadRows},
+        table::{ReadRows, Record},
     },
 };
 
