@@ -155,7 +155,7 @@ fn a_password_that_was_queued_before_the_moment_opens_no_session_after_it() {
     System::new().block_on(async {
         let scene = Scene::new().await;
         scene.set_end(json!(end().to_string())).await;
-        let hold = scene.test_app.hold_hashes().await;
+        let hold = scene.test_app.hold_hashes();
         let asked = sign_in();
         let mut queued = Box::pin(scene.test_app.answer(&[], &asked));
         assert!(advance(&mut queued).is_none());
