@@ -33,7 +33,7 @@ const ORDER: [&str; 22] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 35] = [
+const API: [&str; 36] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -45,6 +45,7 @@ const API: [&str; 35] = [
     "sessions",
     "users",
     "configurations",
+    "scopes",
     "api_keys",
     "audit",
     "locks",

@@ -55,8 +55,9 @@ impl JsonSchema for ApiKeyFullView {
     }
 }
 
-/// The schema of a [`Scope`].
-struct ScopeView;
+/// A [`Scope`].
+#[derive(Serialize)]
+pub(super) struct ScopeView(pub(super) Scope);
 
 impl JsonSchema for ScopeView {
     fn schema_name() -> Cow<'static, str> {

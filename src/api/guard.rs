@@ -27,6 +27,9 @@ pub(super) trait Guard: Sized {
     }
 }
 
+/// A [`Caller`] whose credential is valid, whatever its scopes.
+pub(super) struct Authenticated(pub(super) Caller);
+
 /// A [`Caller`] who is the user in the path, or an administrator.
 pub(super) struct SelfOrAdministrator(pub(super) Caller);
 
@@ -44,7 +47,7 @@ impl Guard for Anonymous {
     }
 }
 
-impl Guard for Caller {
+impl Guard for Authenticated {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
         let headers = context.headers(header::AUTHORIZATION);
         if let Some(header) = headers.clone().next() {
@@ -52,6 +55,19 @@ impl Guard for Caller {
         }
         let caller = context.app.state.authenticate(headers, context.address()).await?;
         context.identity = RequestIdentity { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
+        Ok(Self(caller))
+    }
+
+    fn describe(description: &mut Description) {
+        description.error(401, "The credential is missing, wrong or no longer valid.");
+        description.throttled();
+        description.error(403, "The server accepts credentials over TLS only.");
+    }
+}
+
+impl Guard for Caller {
+    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let Authenticated(caller) = Authenticated::admit(context).await?;
         let RequiredScope { controller, action } = context.scope;
         if caller.permits(controller, action) {
             Ok(caller)

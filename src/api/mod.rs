@@ -33,6 +33,7 @@ mod rate_limited_log;
 mod reply;
 mod routes;
 mod schema;
+mod scopes;
 mod sessions;
 mod systems;
 mod tls_policy;

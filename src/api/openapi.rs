@@ -47,7 +47,7 @@ fn document() -> Value {
 fn described(operation: &Operation, components: &mut Components) -> Value {
     let mut description = Description::new(components, parameter_name(operation.path));
     (operation.mounted.describe)(&mut description);
-    let scope = format!("**API Key Scope**: {} / {}", operation.controller, operation.action);
+    let scope = needed_scope(operation);
     let mut value =
         json!({"summary": operation.summary, "operationId": operation.id, "description": scope, "tags": ["users"]});
     if operation.admits == Admits::Anonymous {
@@ -55,6 +55,15 @@ fn described(operation: &Operation, components: &mut Components) -> Value {
     }
     description.complete(&mut value);
     value
+}
+
+fn needed_scope(operation: &Operation) -> String {
+    match operation.admits {
+        Admits::Authenticated => "An API key needs no scope.".to_owned(),
+        Admits::Anonymous | Admits::Caller | Admits::SelfOrAdministrator | Admits::Administrator => {
+            format!("**API Key Scope**: {} / {}", operation.controller, operation.action)
+        }
+    }
 }
 
 /// The credentials, in the words of the reference.

@@ -6,10 +6,10 @@ use actix_web::http::Method;
 
 use super::{
     api_keys, audit, configurations,
-    guard::SelfOrAdministrator,
+    guard::{Authenticated, SelfOrAdministrator},
     locks,
     mount::{Mounted, mount},
-    sessions, systems, users,
+    scopes, sessions, systems, users,
 };
 use crate::service::{Administrator, Anonymous, Caller};
 
@@ -21,6 +21,8 @@ pub const PREFIX: &str = "/api/v2";
 pub enum Admits {
     /// Every caller, without a credential.
     Anonymous,
+    /// Every valid credential, whatever its scopes.
+    Authenticated,
     /// Every user.
     Caller,
     /// The user in the path, and administrators.
@@ -119,4 +121,6 @@ operations! {
     index_locks GET "/locks" locks / index Administrator locks::index;
     /// Clears the locks of an account, of an address, of an account from one address, or all of them.
     destroy_locks DELETE "/locks" locks / destroy Administrator locks::destroy;
+    /// Lists the scopes of the credential that the request came with.
+    index_scopes GET "/users/me/scopes" scopes / index Authenticated scopes::index;
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 
 use super::Challenge;
-use crate::domain::{Account, Actor, ApiKey, AuthMethod, User};
+use crate::domain::{Account, Actor, ApiKey, AuthMethod, Scope, User};
 
 /// A good credential, and what it proves.
 #[derive(Clone, Debug)]
@@ -36,6 +36,15 @@ impl Identity {
         match &self.authentication {
             Authentication::Password | Authentication::Session(_) => true,
             Authentication::ApiKey(key) => key.scopes.permit(controller, action),
+        }
+    }
+
+    /// The scopes of the credential; the user's role is another question.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        match &self.authentication {
+            Authentication::Password | Authentication::Session(_) => vec![Scope::everything()],
+            Authentication::ApiKey(key) => key.scopes.iter().cloned().collect(),
         }
     }
 

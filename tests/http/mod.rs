@@ -23,6 +23,7 @@ mod privacy;
 mod protocol;
 mod restricted_keys;
 mod revocation;
+mod scopes;
 mod secrecy;
 mod sessions;
 mod systems;
