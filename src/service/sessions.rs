@@ -131,14 +131,15 @@ pub fn restore_known_addresses(state: &AppState) -> Result<(), StoreError> {
 }
 
 /// A session to be opened.
+#[derive(Clone, Copy)]
 struct Opening {
     jti: Uuid,
     now: Timestamp,
     expires_at: Timestamp,
 }
 
-/// Stores the session, unless the user has expired or the user's password is neither the hash that was verified nor the stronger one of the same
-/// password, which an equal attempt may have stored before.
+/// Stores the session, unless the user has expired or the user's password is neither the hash that was verified nor the
+/// stronger one of the same password, which an equal attempt may have stored before.
 fn open(
     txn: &mut Txn<'_>,
     verified: &User,
