@@ -1,4 +1,4 @@
-//! The README's tour does what it says.
+//! The README's tour does what it promises.
 
 use std::{
     fs,
@@ -20,10 +20,10 @@ fn the_tour_answers_as_the_readme_shows() {
 
     let answers = run(&directory, &steps, &address);
 
-    let told: Vec<_> = steps.iter().map(|(command, answer)| (command, normalized(answer))).collect();
+    let documented: Vec<_> = steps.iter().map(|(command, answer)| (command, normalized(answer))).collect();
     let given: Vec<_> =
         steps.iter().map(|(command, _)| command).zip(answers.iter().map(|answer| normalized(answer))).collect();
-    assert_eq!(given, told);
+    assert_eq!(given, documented);
 }
 
 /// Between these the README has the table of settings.

@@ -65,7 +65,7 @@ fn the_random_password_is_not_to_be_seen_in_the_list_of_processes() {
 }
 
 #[test]
-fn it_listens_on_loopback_unless_told_otherwise() {
+fn it_listens_on_loopback_unless_set_otherwise() {
     let help = ServerBuilder::new().command(&["serve", "--help"]).env_remove("LODGE_LISTEN").output().unwrap();
 
     let help = String::from_utf8(help.stdout).unwrap();
@@ -110,7 +110,7 @@ fn the_password_file_goes_with_the_administrator_who_has_that_password() {
 }
 
 #[test]
-fn a_password_file_that_a_crash_left_behind_goes_at_the_next_start() {
+fn a_password_file_that_a_crash_left_is_removed_at_the_next_start() {
     let mut server = server_with_random_password();
     let file = server.data_dir().join("initial-admin-password");
     let password = initial_password(&server);
@@ -141,11 +141,11 @@ fn a_first_password_that_no_account_may_have_stops_the_start() {
     for password in ["sh0rt!", "password1", "a\u{1}house with a view", &"x".repeat(1025)] {
         let builder = ServerBuilder::new().variable("LODGE_ADMIN_PASSWORD", password);
 
-        let (code, said) = refused(&builder, &[]);
+        let (code, stderr) = refused(&builder, &[]);
 
-        assert_eq!(code, Some(2), "{password}: {said}");
-        assert!(said.contains("the administrator's password is refused"), "{said}");
-        assert!(!said.contains(password), "{said}");
+        assert_eq!(code, Some(2), "{password}: {stderr}");
+        assert!(stderr.contains("the administrator's password is refused"), "{stderr}");
+        assert!(!stderr.contains(password), "{stderr}");
     }
 }
 
@@ -177,16 +177,16 @@ fn wrong_settings_are_named_all_at_once_and_nothing_is_opened() {
 
     let flags =
         ["--session-lifetime", "never", "--body-limit", "7", "--log", "loud=please", "--admin-password-file", "/-"];
-    let (code, said) = refused(&builder.without_variable("LODGE_ADMIN_PASSWORD"), &flags);
+    let (code, stderr) = refused(&builder.without_variable("LODGE_ADMIN_PASSWORD"), &flags);
 
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, Some(2), "{stderr}");
     for flag in ["--session-lifetime", "--body-limit", "--log", "--max-api-keys", "--admin-password-file"] {
-        assert!(said.contains(flag), "{flag}: {said}");
+        assert!(stderr.contains(flag), "{flag}: {stderr}");
     }
 }
 
 #[test]
-fn wrong_settings_leave_no_data_directory_behind() {
+fn wrong_settings_leave_no_data_directory() {
     let builder = ServerBuilder::new();
     refused(&builder, &["--scrypt-cost", "99"]);
     assert!(!builder.data_dir().exists());
@@ -237,7 +237,7 @@ fn empty_variables_count_as_unset() {
 }
 
 #[test]
-fn a_second_server_on_the_same_directory_says_so() {
+fn a_second_server_on_the_same_directory_is_refused_and_named() {
     let server = Server::start();
 
     let second = run_to_its_end(&mut server.command(&["serve"]));
@@ -252,10 +252,10 @@ fn a_directory_that_cannot_be_used_is_refused_by_name() {
     let builder = ServerBuilder::new();
     fs::write(builder.data_dir(), "a file").unwrap();
 
-    let (code, said) = refused(&builder, &[]);
+    let (code, stderr) = refused(&builder, &[]);
 
-    assert_eq!(code, Some(10), "{said}");
-    assert!(said.contains("is not a directory") && said.contains("data"), "{said}");
+    assert_eq!(code, Some(10), "{stderr}");
+    assert!(stderr.contains("is not a directory") && stderr.contains("data"), "{stderr}");
 }
 
 #[test]
@@ -268,10 +268,10 @@ fn a_directory_of_another_user_is_refused() {
         return;
     }
 
-    let (code, said) = refused(&builder, &[]);
+    let (code, stderr) = refused(&builder, &[]);
 
-    assert_eq!(code, Some(16), "{said}");
-    assert!(said.contains("belongs to another user"), "{said}");
+    assert_eq!(code, Some(16), "{stderr}");
+    assert!(stderr.contains("belongs to another user"), "{stderr}");
 }
 
 #[test]
@@ -294,10 +294,10 @@ fn a_directory_of_root_is_refused_with_what_can_be_done() {
     command.env_clear().current_dir("/").uid(65_532).gid(65_532).arg("--data-dir").arg(&data);
     let refused = run_to_its_end(&mut command);
 
-    let (said, data) = (String::from_utf8(refused.stderr).unwrap(), data.display());
-    assert_eq!(refused.status.code(), Some(16), "{said}");
+    let (stderr, data) = (String::from_utf8(refused.stderr).unwrap(), data.display());
+    assert_eq!(refused.status.code(), Some(16), "{stderr}");
     for advice in [format!("--data-dir {data}/lodge"), "fsGroup".to_owned(), format!("chown 65532 {data}")] {
-        assert!(said.contains(&advice), "{said}");
+        assert!(stderr.contains(&advice), "{stderr}");
     }
 }
 
@@ -306,10 +306,10 @@ fn an_address_in_use_is_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
 
-    let (code, said) = refused(&ServerBuilder::new(), &["--listen", &address]);
+    let (code, stderr) = refused(&ServerBuilder::new(), &["--listen", &address]);
 
-    assert_eq!(code, Some(14), "{said}");
-    assert!(said.contains(&address), "{said}");
+    assert_eq!(code, Some(14), "{stderr}");
+    assert!(stderr.contains(&address), "{stderr}");
 }
 
 #[test]
@@ -328,9 +328,9 @@ fn a_store_without_its_secret_does_not_start_and_is_not_changed() {
             fs::remove_file(&secret).unwrap();
         }
         let output = run_to_its_end(&mut server.command(&["serve"]));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(13), "{said}");
-        assert!(said.contains(word), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(13), "{stderr}");
+        assert!(stderr.contains(word), "{stderr}");
     }
 
     fs::write(&secret, kept).unwrap();
@@ -379,7 +379,7 @@ fn a_signal_lets_a_running_request_end_and_the_server_exits_with_0() {
 }
 
 #[test]
-fn health_tells_a_ready_server_from_none() {
+fn health_distinguishes_a_ready_server_from_none() {
     let mut server = Server::start();
     let address = server.address.to_string();
     let health = |server: &Server| server.command(&["health", "--listen", &address]).output().unwrap().status.code();
@@ -426,7 +426,7 @@ fn a_store_of_a_newer_lodge_is_refused_with_both_numbers() {
 
     let output = run_to_its_end(&mut server.command(&["serve"]));
 
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(12), "{said}");
-    assert!(said.contains("has format 9; this server reads up to 4"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(12), "{stderr}");
+    assert!(stderr.contains("has format 9; this server reads up to 4"), "{stderr}");
 }

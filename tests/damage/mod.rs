@@ -23,7 +23,7 @@ use self::{
     start::{Ended, Started},
 };
 
-/// How many damages are done, unless `LODGE_TEST_DAMAGES` says otherwise.
+/// How many damages are done, unless `LODGE_TEST_DAMAGES` is set.
 const DAMAGES: u64 = 20;
 /// How many servers run at once.
 const AT_ONCE: usize = 4;
@@ -97,7 +97,7 @@ fn summary(taken: &[Taken], faults: usize) -> String {
     )
 }
 
-/// Damages a copy of a store and runs a server on it; a wrong outcome keeps the copy and is told with its seed.
+/// Damages a copy of a store and runs a server on it; a wrong outcome keeps the copy and is reported with its seed.
 fn take(lives: &Lives, seed: u64) -> Result<Taken, String> {
     let mut random = Random::new(seed);
     let (age, older) = lives.any_with_an_older(&mut random);
@@ -128,7 +128,7 @@ fn serve(lives: &Lives, age: &Age, data: &Path, seed: u64) -> Result<Taken, Stri
     }
 }
 
-/// A refusal says so in a sentence of its own, with the exit code of a damaged or unreadable store.
+/// A refusal prints a sentence of its own, with the exit code of a damaged or unreadable store.
 fn refused(ended: &Ended) -> Result<(), String> {
     let says_so = ended.log.lines().any(|line| line.starts_with("lodge: "));
     if matches!(ended.code, Some(10 | 12)) && says_so { Ok(()) } else { Err(format!("it is refused so: {ended:?}")) }
@@ -142,7 +142,7 @@ fn salvage(lives: &Lives, data: &Path) -> Result<Taken, String> {
             lives.holdings(serving.address);
             let log = serving.stop()?;
             if !log.contains(" saved ") {
-                return Err(format!("what was saved is not told: {log}"));
+                return Err(format!("what was saved is not logged: {log}"));
             }
             if kept_stores(data) != 1 {
                 return Err("the damaged store is not kept".to_owned());

@@ -97,7 +97,7 @@ impl Drop for Disk {
     }
 }
 
-/// Whether a test that needs root, mounts and these tools can be done here; tells what is left out.
+/// Whether a test that needs root, mounts and these tools can be done here; prints what is left out.
 ///
 /// # Panics
 /// If it cannot and `LODGE_TEST_EVERYTHING` is set.

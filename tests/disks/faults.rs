@@ -189,8 +189,8 @@ fn write_all(admin: &Client, sample: Sample, writers: &mut [Writer]) -> (bool, u
                             acknowledged.fetch_add(1, Ordering::SeqCst);
                         }
                         Fate::Refused(reply) => {
-                            let said = (reply.status, reply.json()["error"].as_str().map(str::to_owned));
-                            assert_eq!(said, (503, Some(FAILED.to_owned())), "{sample}");
+                            let outcome = (reply.status, reply.json()["error"].as_str().map(str::to_owned));
+                            assert_eq!(outcome, (503, Some(FAILED.to_owned())), "{sample}");
                             has_failed.store(true, Ordering::SeqCst);
                         }
                         // The server ends by itself only because its storage has failed.

@@ -167,8 +167,9 @@ fn write_until_accepted(server: &Server, writer: &mut Writer) {
 
 #[track_caller]
 fn assert_is_full(reply: &Reply) {
-    let said = (reply.status, reply.header("retry-after").is_some(), reply.json()["error"].as_str().map(str::to_owned));
-    assert_eq!(said, (503, true, Some(FULL.to_owned())));
+    let refusal =
+        (reply.status, reply.header("retry-after").is_some(), reply.json()["error"].as_str().map(str::to_owned));
+    assert_eq!(refusal, (503, true, Some(FULL.to_owned())));
 }
 
 #[track_caller]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
-/// How often the power is cut on each file system, unless `LODGE_TEST_CUTS` says otherwise.
+/// How often the power is cut on each file system, unless `LODGE_TEST_CUTS` is set.
 const CUTS: usize = 5;
 /// Every so many cuts begin with a new store.
 const CUTS_OF_A_STORE: usize = 5;
@@ -65,7 +65,7 @@ fn cuts() -> usize {
     env::var("LODGE_TEST_CUTS").map_or(CUTS, |cuts| cuts.parse().expect("LODGE_TEST_CUTS is a number"))
 }
 
-/// All write at once until so many writes are acknowledged and the power is cut; tells how many were in the end.
+/// All write at once until so many writes are acknowledged and the power is cut; returns how many were in the end.
 fn write_until_cut(server: &mut Server, disk: &Disk, writers: &mut [Writer]) -> usize {
     let moment = 1 + random_below(MAX_WRITES);
     let acknowledged = AtomicUsize::new(0);

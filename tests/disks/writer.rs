@@ -102,12 +102,12 @@ impl Writer {
     }
 }
 
-/// All configurations of a user, whose number is what the server says it is.
+/// All configurations of a user, whose number is what the server reports.
 pub fn stored(client: &Client) -> BTreeMap<String, String> {
     let list = client.try_send(&Request::new("GET", &format!("{CONFIGURATIONS}?limit=1000"))).unwrap();
     let list = list.expect(200).json();
     let items = list["configurations"].as_array().unwrap();
-    assert_eq!(list["count"], items.len(), "a list is as long as its count says");
+    assert_eq!(list["count"], items.len(), "a list is as long as its count");
     items.iter().map(|item| (text(&item["key"]), text(&item["value"]))).collect()
 }
 
@@ -127,7 +127,7 @@ fn number(text: &str) -> Option<usize> {
     (value(number) == text).then_some(number)
 }
 
-/// Whether the reply has come as far as its head says.
+/// Whether the reply has come as far as its head declares.
 fn is_whole(reply: &Reply) -> bool {
     let length = reply.header("content-length").map_or(Ok(0), str::parse);
     length == Ok(reply.body.len())

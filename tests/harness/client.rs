@@ -204,7 +204,7 @@ pub fn exchange_raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
     record_traffic(address, bytes);
-    // A server that refuses early may close before it has read everything; what it said counts.
+    // A server that refuses early may close before it has read everything; what it sent counts.
     let sent = connection.write_all(bytes);
     let mut reply = Vec::new();
     let read = connection.read_to_end(&mut reply);

@@ -16,27 +16,27 @@ impl Document {
     /// Fails unless the reply is one that the document describes for that operation.
     #[track_caller]
     pub fn check(&self, request: &Request, reply: &Reply) {
-        let told = format!("{} {} {}: {}", request.method, request.path, reply.status, reply.text());
+        let exchange = format!("{} {} {}: {}", request.method, request.path, reply.status, reply.text());
         if request.path.starts_with("/api") {
-            assert_eq!(reply.header("cache-control"), Some("no-store"), "{told}");
-            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{told}");
-            assert!(reply.header("x-request-id").is_some(), "{told}");
+            assert_eq!(reply.header("cache-control"), Some("no-store"), "{exchange}");
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{exchange}");
+            assert!(reply.header("x-request-id").is_some(), "{exchange}");
         }
-        assert_eq!(reply.header("server"), None, "{told}");
+        assert_eq!(reply.header("server"), None, "{exchange}");
         if reply.body.is_empty() {
-            assert!(reply.status == 204 || request.method == "HEAD", "an empty body: {told}");
+            assert!(reply.status == 204 || request.method == "HEAD", "an empty body: {exchange}");
             return;
         }
-        assert_eq!(reply.header("content-type"), Some("application/json"), "{told}");
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{exchange}");
         if request.path.ends_with("/openapi.json") {
             return;
         }
         let body = reply.json();
-        assert_no_password(&body, &told);
+        assert_no_password(&body, &exchange);
         if let Some(operation) = self.operation(&request.method, &request.path) {
             let response = &operation["responses"][reply.status.to_string()];
-            assert!(response.is_object(), "the document has no such status: {told}");
-            self.validate(&response["content"]["application/json"]["schema"], &body, &told);
+            assert!(response.is_object(), "the document has no such status: {exchange}");
+            self.validate(&response["content"]["application/json"]["schema"], &body, &exchange);
         }
     }
 
@@ -50,13 +50,13 @@ impl Document {
     }
 
     #[track_caller]
-    fn validate(&self, schema: &Value, body: &Value, told: &str) {
-        assert!(schema.is_object(), "the document has no schema: {told}");
+    fn validate(&self, schema: &Value, body: &Value, exchange: &str) {
+        assert!(schema.is_object(), "the document has no schema: {exchange}");
         let mut schema = schema.clone();
         schema["components"] = self.0["components"].clone();
         let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
         let faults: Vec<_> = validator.iter_errors(body).map(|fault| fault.to_string()).collect();
-        assert!(faults.is_empty(), "{faults:?}: {told}");
+        assert!(faults.is_empty(), "{faults:?}: {exchange}");
     }
 }
 
@@ -93,16 +93,16 @@ fn close(value: &mut Value) {
 }
 
 #[track_caller]
-fn assert_no_password(value: &Value, told: &str) {
+fn assert_no_password(value: &Value, exchange: &str) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
                 // `details` of a violation names the attribute, with a list of problems in it.
-                assert!(!name.starts_with("password") || member.is_array(), "{told}");
-                assert_no_password(member, told);
+                assert!(!name.starts_with("password") || member.is_array(), "{exchange}");
+                assert_no_password(member, exchange);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| assert_no_password(item, told)),
+        Value::Array(items) => items.iter().for_each(|item| assert_no_password(item, exchange)),
         _ => {}
     }
 }

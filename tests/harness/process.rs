@@ -26,7 +26,7 @@ use super::{
     secrets::{Witnessed, files_below},
 };
 
-/// How long the log may take to say something before the test fails.
+/// How long the log may take to contain a text before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a server may take to end in order when its test is over; some tests leave requests behind that never end.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -172,7 +172,7 @@ impl Server {
         fs::read_to_string(self.builder.log_path()).unwrap()
     }
 
-    /// What a running server has said up to now: its lines come a moment later, but in their order.
+    /// What a running server has logged up to now: its lines come a moment later, but in their order.
     pub fn whole_log(&self) -> String {
         let reply = self.anonymous().try_send(&Request::whole("GET", "/healthz")).unwrap();
         self.wait_for_log(reply.header("x-request-id").unwrap());
@@ -183,7 +183,7 @@ impl Server {
     pub fn wait_for_log(&self, text: &str) {
         let deadline = Instant::now() + TIMEOUT;
         while !self.log().contains(text) {
-            assert!(Instant::now() < deadline, "the log never says {text:?}: {}", self.log());
+            assert!(Instant::now() < deadline, "the log never contains {text:?}: {}", self.log());
             thread::yield_now();
         }
     }
@@ -312,7 +312,7 @@ impl Server {
 }
 
 impl Server {
-    /// Ends the server in order, so that all it has to tell is in its logs; kills it if that takes long.
+    /// Ends the server in order, so that its logs are complete; kills it if that takes long.
     fn end_in_order(&mut self) {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return;

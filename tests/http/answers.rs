@@ -49,9 +49,9 @@ fn answers(server: &Server) -> Vec<(String, Reply)> {
         let has_own = request.headers.iter().any(|(name, _)| name == "Authorization");
         let client = if has_own { server.anonymous() } else { server.admin() };
         let reply = client.try_send(&request).unwrap();
-        let told = format!("{} {:.40}: {} {}", request.method, request.path, reply.status, reply.text());
-        assert_eq!(reply.status, status, "{told}");
-        (told, reply)
+        let exchange = format!("{} {:.40}: {} {}", request.method, request.path, reply.status, reply.text());
+        assert_eq!(reply.status, status, "{exchange}");
+        (exchange, reply)
     };
     outcomes().into_iter().map(answer).collect()
 }
@@ -60,27 +60,27 @@ fn answers(server: &Server) -> Vec<(String, Reply)> {
 fn every_answer_forbids_to_keep_guess_or_embed_it() {
     let server = Server::start();
 
-    for (told, reply) in answers(&server) {
+    for (exchange, reply) in answers(&server) {
         for (name, value) in [
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
             ("referrer-policy", "no-referrer"),
         ] {
-            assert_eq!(reply.all_headers(name), [value], "{told}");
+            assert_eq!(reply.all_headers(name), [value], "{exchange}");
         }
     }
 }
 
 #[test]
-fn no_answer_tells_what_serves_it_or_opens_it_to_other_origins() {
+fn no_response_names_its_server_or_opens_it_to_other_origins() {
     let server = Server::start();
     let forbidden = ["server", "x-powered-by", "via", "strict-transport-security", "set-cookie"];
 
-    for (told, reply) in answers(&server) {
+    for (exchange, reply) in answers(&server) {
         for (name, _) in &reply.headers {
             let name = name.to_ascii_lowercase();
-            assert!(!forbidden.contains(&name.as_str()) && !name.starts_with("access-control-"), "{name}: {told}");
+            assert!(!forbidden.contains(&name.as_str()) && !name.starts_with("access-control-"), "{name}: {exchange}");
         }
     }
 }
@@ -95,8 +95,8 @@ fn no_origin_is_let_in_neither_by_a_request_nor_by_one_that_asks_first() {
         for request in [asked.clone(), Request::new("GET", "/users/me"), Request::new("GET", "/users")] {
             let reply = server.admin().send(&request.header("Origin", origin));
 
-            let told = format!("{reply:?}").to_ascii_lowercase();
-            assert!(!told.contains("access-control") && !told.contains("evil"), "{origin}: {told}");
+            let exchange = format!("{reply:?}").to_ascii_lowercase();
+            assert!(!exchange.contains("access-control") && !exchange.contains("evil"), "{origin}: {exchange}");
         }
     }
 }
@@ -105,20 +105,20 @@ fn no_origin_is_let_in_neither_by_a_request_nor_by_one_that_asks_first() {
 fn every_answer_with_a_body_is_json_and_every_error_one_sentence() {
     let server = Server::start();
 
-    for (told, reply) in answers(&server).into_iter().filter(|(_, reply)| !reply.body.is_empty()) {
-        assert_eq!(reply.all_headers("content-type"), ["application/json"], "{told}");
+    for (exchange, reply) in answers(&server).into_iter().filter(|(_, reply)| !reply.body.is_empty()) {
+        assert_eq!(reply.all_headers("content-type"), ["application/json"], "{exchange}");
         let body = reply.json();
         if reply.status >= 400 && reply.status != 422 {
             let members: Vec<_> = body.as_object().unwrap().keys().collect();
-            assert_eq!(members, ["error"], "{told}");
+            assert_eq!(members, ["error"], "{exchange}");
             let sentence = body["error"].as_str().unwrap();
-            assert!(sentence.ends_with('.') && sentence.starts_with(|first: char| first.is_uppercase()), "{told}");
+            assert!(sentence.ends_with('.') && sentence.starts_with(|first: char| first.is_uppercase()), "{exchange}");
         }
     }
 }
 
 #[test]
-fn no_error_tells_how_the_server_is_made_or_where_it_keeps_things() {
+fn no_error_discloses_the_implementation_or_a_path() {
     let server = Server::start();
     let directory = server.directory().to_str().unwrap().to_owned();
     let inner = [
@@ -150,9 +150,9 @@ fn no_error_tells_how_the_server_is_made_or_where_it_keeps_things() {
         "utf8",
     ];
 
-    for (told, reply) in answers(&server).into_iter().filter(|(_, reply)| reply.status >= 400) {
+    for (exchange, reply) in answers(&server).into_iter().filter(|(_, reply)| reply.status >= 400) {
         for word in inner {
-            assert!(!reply.text().contains(word), "{word}: {told}");
+            assert!(!reply.text().contains(word), "{word}: {exchange}");
         }
     }
 }
@@ -166,13 +166,13 @@ fn every_answer_has_an_id_of_its_own_that_its_log_line_has_too() {
     let log = server.whole_log();
     let ids: BTreeSet<_> = answers.iter().map(|(_, reply)| reply.header("x-request-id").unwrap()).collect();
     assert_eq!(ids.len(), answers.len());
-    for (told, reply) in &answers {
-        assert_eq!(reply.all_headers("x-request-id").len(), 1, "{told}");
+    for (exchange, reply) in &answers {
+        assert_eq!(reply.all_headers("x-request-id").len(), 1, "{exchange}");
         let id = reply.header("x-request-id").unwrap();
-        assert!(uuid::Uuid::try_parse(id).is_ok(), "{told}");
+        assert!(uuid::Uuid::try_parse(id).is_ok(), "{exchange}");
         let lines: Vec<_> = log.lines().filter(|line| line.contains(id)).collect();
-        let [line] = lines[..] else { panic!("{told}: {lines:?}") };
-        assert!(line.contains(&format!(" status={} ", reply.status)), "{told}: {line}");
+        let [line] = lines[..] else { panic!("{exchange}: {lines:?}") };
+        assert!(line.contains(&format!(" status={} ", reply.status)), "{exchange}: {line}");
     }
 }
 
@@ -188,7 +188,7 @@ fn the_id_of_a_request_is_not_the_clients_to_choose() {
 }
 
 #[test]
-fn a_log_line_tells_who_asked_for_what_by_ids_and_route() {
+fn a_log_line_names_the_caller_and_the_request_by_ids_and_route() {
     let server = Server::start();
     let ann = server.id_of("ann");
     let key = server.key("ann", &["configurations / show"]);

@@ -15,9 +15,9 @@ use crate::{
 
 pub const ALL: &str = "/users/me/api_keys";
 
-/// A key, as it was told when it was made.
+/// A key as its creation returned it.
 pub struct Key {
-    pub told: Value,
+    pub created: Value,
     /// Somebody who comes in by the key.
     pub client: Client,
 }
@@ -31,36 +31,36 @@ impl Key {
 
     #[track_caller]
     fn from_body(owner: &Client, body: &Value) -> Self {
-        let told = owner.post(ALL, body).expect(201).json();
-        let client = owner.with(told["key"].as_str().unwrap());
-        Self { told, client }
+        let created = owner.post(ALL, body).expect(201).json();
+        let client = owner.with(created["key"].as_str().unwrap());
+        Self { created, client }
     }
 
     pub fn path(&self) -> String {
-        format!("{ALL}/{}", self.told["id"])
+        format!("{ALL}/{}", self.created["id"])
     }
 
     pub fn text(&self) -> &str {
-        self.told["key"].as_str().unwrap()
+        self.created["key"].as_str().unwrap()
     }
 
-    /// What is told of the key to who must not see it.
+    /// The key as it is shown to a caller who must not see it.
     pub fn masked(&self) -> Value {
-        let mut masked = self.told.clone();
+        let mut masked = self.created.clone();
         masked["key"] = json!(format!("lodge_********{}", &self.text()[self.text().len() - 4..]));
         masked
     }
 }
 
-/// Scopes as the API tells them, each given as `controller / action`.
+/// Scopes as the API shows them, each given as `controller / action`.
 pub fn scopes(allowed: &[&str]) -> Value {
     let halves = allowed.iter().map(|scope| scope.split_once(" / ").unwrap());
     halves.map(|(controller, action)| json!({"controller": controller, "action": action})).collect()
 }
 
 /// The key as it is in the list: without its scopes.
-pub fn listed(told: &Value) -> Value {
-    let mut listed = told.clone();
+pub fn listed(created: &Value) -> Value {
+    let mut listed = created.clone();
     listed.as_object_mut().unwrap().remove("api_key_scopes");
     listed
 }
@@ -77,7 +77,7 @@ fn a_key_is_made_shown_listed_changed_and_removed() {
     let text = key.text();
     let expected =
         json!({"id": 1, "key": text, "name": "backup", "api_key_scopes": scopes(&["users / show", "files / *"])});
-    assert_eq!(key.told, expected);
+    assert_eq!(key.created, expected);
     let expected = json!({"id": 1, "key": text, "name": "copy", "api_key_scopes": scopes(&["users / *"])});
     assert_eq!(changed.json(), expected);
     assert_eq!(ann.get(&key.path()).expect(200).json(), expected);
@@ -114,14 +114,17 @@ fn a_name_is_optional_and_of_any_characters() {
     for name in ["a", " ", "😀", "\u{202e}abc", "<b>", "日本語", "a", longest.as_str()] {
         let key = Key::from_body(&ann, &json!({"name": name}));
 
-        assert_eq!(key.told, json!({"id": key.told["id"], "key": key.text(), "name": name, "api_key_scopes": []}));
-        assert_eq!(ann.get(&key.path()).expect(200).json(), key.told);
+        assert_eq!(
+            key.created,
+            json!({"id": key.created["id"], "key": key.text(), "name": name, "api_key_scopes": []})
+        );
+        assert_eq!(ann.get(&key.path()).expect(200).json(), key.created);
     }
     for body in [json!({}), json!({"name": null}), json!({"name": ""})] {
         let key = Key::from_body(&ann, &body);
 
-        let nameless = json!({"id": key.told["id"], "key": key.text(), "api_key_scopes": []});
-        assert_eq!(key.told, nameless, "{body}");
+        let nameless = json!({"id": key.created["id"], "key": key.text(), "api_key_scopes": []});
+        assert_eq!(key.created, nameless, "{body}");
         ann.put(&key.path(), &json!({"name": "soon gone"})).expect(200);
         let expected = if body == json!({}) { json!("soon gone") } else { json!(null) };
         assert_eq!(ann.put(&key.path(), &body).expect(200).json()["name"], expected, "{body}");
@@ -129,7 +132,7 @@ fn a_name_is_optional_and_of_any_characters() {
 }
 
 #[test]
-fn a_wrong_attribute_is_told_and_nothing_is_made_or_changed() {
+fn an_invalid_attribute_is_reported_and_nothing_is_created_or_changed() {
     let server = Server::start();
     let ann = server.user("ann");
     let key = Key::from_body(&ann, &json!({"name": "backup", "api_key_scopes": scopes(&["users / show"])}));
@@ -166,7 +169,7 @@ fn a_wrong_attribute_is_told_and_nothing_is_made_or_changed() {
         assert_eq!((created.status, created.json()), (422, expected.clone()), "{attribute} {value}");
         assert_eq!((updated.status, updated.json()), (422, expected), "{attribute} {value}");
     }
-    assert_eq!(ann.get(&key.path()).json(), key.told);
+    assert_eq!(ann.get(&key.path()).json(), key.created);
     assert_eq!(ann.get(ALL).json()["count"], 1);
     Key::create(&ann, &distinct[..256]);
 }
@@ -207,7 +210,7 @@ fn a_malformed_scope_is_refused() {
             assert_eq!((reply.status, reply.json()), (422, expected), "{body}");
         }
     }
-    assert_eq!(ann.get(&key.path()).json(), key.told);
+    assert_eq!(ann.get(&key.path()).json(), key.created);
     assert_eq!(ann.get(ALL).json()["count"], 1);
 }
 
@@ -224,8 +227,8 @@ fn scopes_known_here_or_not_are_kept_and_duplicates_merged() {
     let updated = ann.put(&key.path(), &json!({"api_key_scopes": scopes(&twice)})).expect(200).json();
     let with_unknown_members = ann.post(ALL, &json!({"api_key_scopes": with_more})).expect(201).json();
 
-    assert_eq!(key.told["api_key_scopes"], scopes(&given));
-    assert_eq!(updated, key.told);
+    assert_eq!(key.created["api_key_scopes"], scopes(&given));
+    assert_eq!(updated, key.created);
     assert_eq!(with_unknown_members["api_key_scopes"], scopes(&["files / index"]));
 }
 
@@ -275,11 +278,11 @@ fn unknown_and_read_only_members_are_ignored() {
 
     let key = Key::from_body(&ann, &ignored);
     let updated = ann.put(&key.path(), &ignored).expect(200).json();
-    let sent_back = ann.put(&key.path(), &key.told).expect(200).json();
+    let sent_back = ann.put(&key.path(), &key.created).expect(200).json();
 
-    assert_eq!(key.told, json!({"id": 1, "key": key.text(), "api_key_scopes": []}));
+    assert_eq!(key.created, json!({"id": 1, "key": key.text(), "api_key_scopes": []}));
     assert_ne!(key.text(), "lodge_mine");
-    assert_eq!((&updated, &sent_back), (&key.told, &key.told));
+    assert_eq!((&updated, &sent_back), (&key.created, &key.created));
 }
 
 #[test]
@@ -300,7 +303,7 @@ fn a_user_has_at_most_so_many_keys() {
 }
 
 #[test]
-fn somebody_elses_key_is_told_like_one_that_never_was() {
+fn the_key_of_another_user_is_reported_like_an_unknown_one() {
     let server = Server::start();
     let (ann, bob) = (server.user("ann"), server.user("bob"));
     let key = Key::create(&bob, &["users / show"]);
@@ -317,7 +320,7 @@ fn somebody_elses_key_is_told_like_one_that_never_was() {
             }
         }
     }
-    assert_eq!(bob.get(&key.path()).expect(200).json(), key.told);
+    assert_eq!(bob.get(&key.path()).expect(200).json(), key.created);
 }
 
 #[test]
@@ -383,9 +386,9 @@ fn keys_survive_a_restart_and_their_ids_are_never_used_again() {
     server.restart();
 
     let ann = server.user("ann");
-    assert_eq!(ann.get(&key.path()).expect(200).json(), key.told);
+    assert_eq!(ann.get(&key.path()).expect(200).json(), key.created);
     server.with(key.text()).get("/users/me").expect(200);
-    assert_eq!(Key::create(&ann, &[]).told["id"], 3);
+    assert_eq!(Key::create(&ann, &[]).created["id"], 3);
 }
 
 #[test]

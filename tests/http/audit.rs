@@ -186,7 +186,7 @@ fn every_operation_that_changes_something_leaves_one_entry_and_no_other_does() {
 }
 
 #[test]
-fn an_entry_tells_by_which_credential_it_came() {
+fn an_entry_names_the_kind_of_credential() {
     let (server, id) = with_ann();
     let key = server.with(&basic("ann", &password_of("ann"))).get("/users/me/api_keys/1").json()["key"].clone();
     let session = session_of_ann(&server);
@@ -409,14 +409,14 @@ fn a_file_that_was_changed_is_noticed_by_the_command_of_a_running_and_of_a_stopp
     for _ in 0..2 {
         let output = lodge(&server, &["audit", "--verify"]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("entry 4 in audit-000000000001.jsonl is not what was written"), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains("entry 4 in audit-000000000001.jsonl is not what was written"), "{stderr}");
         server.kill();
     }
 }
 
 #[test]
-fn commands_leave_entries_by_whoever_ran_them_and_the_log_stays_whole() {
+fn commands_leave_entries_by_the_system_user_and_the_log_stays_whole() {
     let (mut server, _) = with_ann();
     let file = server.directory().join("backup").to_str().unwrap().to_owned();
     let run = |server: &Server, arguments: &[&str]| assert!(lodge(server, arguments).status.success(), "{arguments:?}");

@@ -474,8 +474,8 @@ fn rights_that_shrink_before_the_body_has_come_write_nothing() {
     ben.put("/users/me/api_keys/1", &json!({"api_key_scopes": []})).expect(200);
     let replies = begun.map(Begun::complete);
 
-    let narrowed = json!({"error": "The scopes of this API key have just changed."});
-    assert_eq!(replies.map(|reply| (reply.status, reply.json())), [(403, lacks_role()), (403, narrowed)]);
+    let shrunk = json!({"error": "The scopes of this API key have just changed."});
+    assert_eq!(replies.map(|reply| (reply.status, reply.json())), [(403, lacks_role()), (403, shrunk)]);
     assert_eq!(admin.get("/users").json()["count"], 3);
     assert_eq!(ben.get(CONFIGURATIONS).json()["count"], 0);
 }

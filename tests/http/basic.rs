@@ -145,7 +145,7 @@ fn two_keyboards_write_the_same_password() {
 }
 
 #[test]
-fn a_wrong_password_is_refused_also_right_behind_the_right_one() {
+fn a_wrong_password_is_refused_also_right_after_the_right_one() {
     let server = ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start();
     let right = password_of("ann");
     server.id_of("ann");

@@ -275,7 +275,7 @@ fn an_encoded_body_is_refused_whatever_the_encoding() {
 }
 
 #[test]
-fn a_body_that_says_it_is_too_long_is_refused_before_it_is_read() {
+fn a_body_declared_too_long_is_refused_before_it_is_read() {
     let server = furnished();
 
     for operation in operations_with_body() {
@@ -438,7 +438,7 @@ fn many_requests_on_one_connection_are_answered_in_their_order() {
 }
 
 #[test]
-fn whoever_asks_first_whether_to_send_the_body_is_told_to_go_on() {
+fn a_client_that_expects_100_continue_receives_it() {
     let server = Server::start();
     let mut conversation = Conversation::with(server.address);
     let body = json!({"key": "theme", "value": "dark"}).to_string();

@@ -162,7 +162,7 @@ fn a_name_of_digits_only_is_an_id() {
 }
 
 #[test]
-fn somebody_elses_configuration_is_told_like_one_that_never_was() {
+fn the_configuration_of_another_user_is_reported_like_an_unknown_one() {
     let server = Server::start();
     let (ann, bob) = (server.user("ann"), server.user("bob"));
     let theme = create(&bob, "theme", "dark");
@@ -182,7 +182,7 @@ fn somebody_elses_configuration_is_told_like_one_that_never_was() {
 }
 
 #[test]
-fn a_wrong_attribute_is_told_and_nothing_is_made_or_changed() {
+fn an_invalid_attribute_is_reported_and_nothing_is_created_or_changed() {
     let server = Server::start();
     let ann = server.user("ann");
     let theme = create(&ann, "theme", "dark");
@@ -221,7 +221,7 @@ fn a_wrong_attribute_is_told_and_nothing_is_made_or_changed() {
 }
 
 #[test]
-fn all_violations_are_told_at_once_in_the_order_of_the_attributes() {
+fn all_violations_are_reported_at_once_in_the_order_of_the_attributes() {
     let server = Server::start();
     let ann = server.user("ann");
     create(&ann, "theme", "dark");

@@ -22,7 +22,7 @@ use self::{holdings::Holdings, writer::Writer};
 use crate::harness::{Server, ServerBuilder, random_below};
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
-/// How often the server is killed, unless `LODGE_TEST_KILLS` says otherwise.
+/// How often the server is killed, unless `LODGE_TEST_KILLS` is set.
 const KILLS: usize = 15;
 /// How many writes are acknowledged at most before the server is killed.
 const MAX_WRITES: usize = 300;
@@ -45,7 +45,8 @@ fn after_every_kill_what_was_acknowledged_is_there_and_the_rest_is_whole_or_not_
     assert!(server.stop().success());
     let records = records(&writers);
     for (controller, tree) in [("users", Tree::Users), ("api_keys", Tree::ApiKeys)] {
-        let [made, destroyed] = ["create", "destroy"].map(|action| told(&server, &format!("{controller} / {action}")));
+        let [made, destroyed] =
+            ["create", "destroy"].map(|action| recorded(&server, &format!("{controller} / {action}")));
         assert_eq!(made - destroyed, records[&tree], "{made} {controller} were made and {destroyed} destroyed");
     }
     let verified = server.command(&["audit", "--verify"]).output().unwrap();
@@ -79,7 +80,7 @@ fn write_until_killed(server: &Server, writers: &mut [Writer]) {
 }
 
 /// How many entries of that action are in the audit log: one for each change that is there, and none for any other.
-fn told(server: &Server, action: &str) -> u64 {
+fn recorded(server: &Server, action: &str) -> u64 {
     let output = server.command(&["audit", "--action", action]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output.stdout.split(|byte| *byte == b'\n').count() as u64 - 1
@@ -93,7 +94,7 @@ fn settle(server: &Server, writers: &mut [Writer]) {
     });
 }
 
-/// What the store says of itself; sessions are not counted, since a sign-in that was not answered may have made one.
+/// What the store reports of itself; sessions are not counted, since a sign-in that was not answered may have made one.
 fn findings(server: &Server) -> Findings {
     let store = Store::open(&server.data_dir().join("store"), 1 << 20, DiskReserve::NONE).unwrap();
     let mut findings = verify(&store, &mut |_| {}).unwrap();

@@ -9,7 +9,7 @@ pub fn invalid(attribute: &str, problem: &Value, message: &str) -> Value {
     json!({"details": {attribute: [problem]}, "messages": [message]})
 }
 
-/// What so many calls are told when all of them begin together.
+/// The responses to so many calls when all of them begin together.
 pub fn at_once<T: Send>(times: usize, call: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let begin = Barrier::new(times);
     let call = |number| {

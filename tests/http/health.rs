@@ -4,7 +4,7 @@ use std::{net::TcpListener, process::Output};
 
 use crate::harness::{Request, Server, ServerBuilder};
 
-/// What `lodge health` says of the server at that address.
+/// The output of `lodge health` for the server at that address.
 fn health(server: &Server, address: &str) -> Output {
     server.command(&["health"]).env("LODGE_LISTEN", address).output().unwrap()
 }

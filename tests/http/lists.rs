@@ -1,4 +1,4 @@
-//! The paged lists: users, configurations and API keys are told in the same way.
+//! The paged lists: users, configurations and API keys are listed in the same way.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -157,7 +157,7 @@ fn pages_one_after_another_are_the_whole_list_without_duplicates_or_holes() {
             let (items, counts): (Vec<_>, Vec<_>) = pages.unzip();
 
             assert_eq!(items.concat(), all, "{} by {limit}", list.path);
-            assert!(counts.iter().all(|told| *told == count));
+            assert!(counts.iter().all(|outcomes| *outcomes == count));
         }
         assert!(ids(&all).ends_with(&[made[1], made[2], made[5], made[6], made[7]]));
     }
@@ -237,11 +237,11 @@ fn a_page_has_100_items_unless_told_otherwise_and_1000_at_most() {
 }
 
 #[test]
-fn the_list_of_users_tells_of_a_change_as_soon_as_it_is_answered() {
+fn the_list_of_users_has_a_change_as_soon_as_it_is_answered() {
     let server = Server::start();
     let (admin, ann) = (server.admin(), server.id_of("ann"));
     let is_over = AtomicBool::new(false);
-    let told = thread::scope(|scope| {
+    let outcomes = thread::scope(|scope| {
         // Whatever is kept of the list is kept anew all the time.
         let ask = || {
             while !is_over.load(Ordering::SeqCst) {
@@ -254,14 +254,14 @@ fn the_list_of_users_tells_of_a_change_as_soon_as_it_is_answered() {
             let status = admin.put(&format!("/users/{ann}"), &json!({"email": email})).status;
             (status, admin.get("/users").json()["users"][1]["email"] == email)
         });
-        let told: Vec<_> = changes.collect();
+        let outcomes: Vec<_> = changes.collect();
         is_over.store(true, Ordering::SeqCst);
         for requester in askers {
             requester.join().unwrap();
         }
-        told
+        outcomes
     });
-    assert_eq!(told, [(200, true); CHANGES]);
+    assert_eq!(outcomes, [(200, true); CHANGES]);
 
     admin.delete(&format!("/users/{ann}")).expect(204);
     assert_eq!(admin.get("/users").json()["count"], 1);

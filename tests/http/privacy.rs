@@ -55,8 +55,9 @@ fn a_password_from_another_machine_is_warned_of_once_and_taken() {
     let Some(output) = asked_from_both_sides(&[]) else { return };
 
     let log = String::from_utf8_lossy(&output.stderr);
-    let each =
-        |host: &str| ["password 200", "token 401", "nothing 401", "sign_in 201"].map(|told| format!("{host} {told}"));
+    let each = |host: &str| {
+        ["password 200", "token 401", "nothing 401", "sign_in 201"].map(|outcome| format!("{host} {outcome}"))
+    };
     let expected = ["127.0.0.1", "192.0.2.1", "127.0.0.1", "192.0.2.1"].map(each).concat();
     assert_eq!(statuses(&output), expected, "{log}");
     assert_eq!(log.matches("a password came over plain HTTP from 192.0.2.1").count(), 1, "{log}");
@@ -68,8 +69,9 @@ fn credentials_from_another_machine_are_refused_where_tls_is_required() {
     let Some(output) = asked_from_both_sides(&["--require-tls"]) else { return };
 
     let log = String::from_utf8_lossy(&output.stderr);
-    let near = ["password 200", "token 401", "nothing 401", "sign_in 201"].map(|told| format!("127.0.0.1 {told}"));
-    let far = ["password 403", "token 403", "nothing 401", "sign_in 403"].map(|told| format!("192.0.2.1 {told}"));
+    let near =
+        ["password 200", "token 401", "nothing 401", "sign_in 201"].map(|outcome| format!("127.0.0.1 {outcome}"));
+    let far = ["password 403", "token 403", "nothing 401", "sign_in 403"].map(|outcome| format!("192.0.2.1 {outcome}"));
     assert_eq!(statuses(&output), [&near[..], &far, &near, &far].concat(), "{log}");
     assert!(!log.contains("over plain HTTP"), "{log}");
 }

@@ -89,7 +89,7 @@ fn head_is_an_unknown_method_where_get_is_none() {
 }
 
 #[test]
-fn options_tells_the_methods_of_a_path_and_nothing_else() {
+fn options_lists_the_methods_of_a_path_and_nothing_else() {
     let server = Server::start();
     let admin = furnished(&server);
 
@@ -127,7 +127,7 @@ fn a_method_that_a_path_does_not_have_is_refused_with_those_that_it_has() {
 }
 
 #[test]
-fn methods_are_told_apart_by_case() {
+fn methods_are_case_sensitive() {
     let server = Server::start();
 
     for method in ["get", "Get", "hEAD", "options"] {
@@ -318,7 +318,7 @@ fn a_request_that_is_not_http_is_refused() {
 }
 
 #[test]
-fn whatever_the_client_says_it_accepts_the_answer_is_json() {
+fn whatever_the_client_accepts_the_response_is_json() {
     let server = Server::start();
     let me = server.admin().get("/users/me").json();
 

@@ -116,22 +116,22 @@ fn sign_out_by_a_key_ends_no_session() {
 }
 
 #[test]
-fn a_narrow_key_sees_every_key_masked() {
+fn a_restricted_key_sees_every_key_masked() {
     let server = Server::start();
     let ann = server.user("ann");
     let sibling = Key::create(&ann, &["users / show"]);
     for held in [&["api_keys / *", "users / show"][..], &["* / index", "* / show", "* / update", "users / *"]] {
-        let narrow = Key::create(&ann, held);
+        let restricted = Key::create(&ann, held);
 
-        let index = all_keys(&narrow.client);
-        let shown = [&sibling, &narrow].map(|key| narrow.client.get(&key.path()).expect(200).json());
-        let updated = narrow.client.put(&sibling.path(), &json!({})).expect(200).json();
+        let index = all_keys(&restricted.client);
+        let shown = [&sibling, &restricted].map(|key| restricted.client.get(&key.path()).expect(200).json());
+        let updated = restricted.client.put(&sibling.path(), &json!({})).expect(200).json();
 
-        let masked = [&sibling, &narrow].map(Key::masked);
+        let masked = [&sibling, &restricted].map(Key::masked);
         assert_eq!(index, json!({"api_keys": masked.each_ref().map(listed), "count": 2}));
         assert_eq!(shown, masked);
         assert_eq!(updated, masked[0]);
-        ann.delete(&narrow.path()).expect(204);
+        ann.delete(&restricted.path()).expect(204);
     }
 }
 
@@ -146,16 +146,16 @@ fn a_password_a_session_and_full_access_see_whole_keys() {
         let shown = client.get(&sibling.path()).expect(200).json();
         let updated = client.put(&sibling.path(), &json!({})).expect(200).json();
 
-        assert_eq!(index, json!({"api_keys": [listed(&sibling.told), listed(&full.told)], "count": 2}));
-        assert_eq!((shown, updated), (sibling.told.clone(), sibling.told.clone()));
+        assert_eq!(index, json!({"api_keys": [listed(&sibling.created), listed(&full.created)], "count": 2}));
+        assert_eq!((shown, updated), (sibling.created.clone(), sibling.created.clone()));
     }
 }
 
 #[test]
-fn a_narrow_key_makes_keys_within_its_scopes_and_sees_a_new_one_whole() {
+fn a_restricted_key_creates_keys_within_its_scopes_and_sees_a_new_one_whole() {
     let server = Server::start();
     let ann = server.user("ann");
-    let narrow = Key::create(&ann, &["api_keys / *", "users / show", "* / index"]);
+    let restricted = Key::create(&ann, &["api_keys / *", "users / show", "* / index"]);
     let within: [&[&str]; 5] = [
         &[],
         &["users / show"],
@@ -164,20 +164,20 @@ fn a_narrow_key_makes_keys_within_its_scopes_and_sees_a_new_one_whole() {
         &["api_keys / x"],
     ];
     for wanted in within {
-        let child = Key::create(&narrow.client, wanted);
+        let child = Key::create(&restricted.client, wanted);
 
-        assert_eq!(ann.get(&child.path()).expect(200).json(), child.told, "{wanted:?}");
-        assert_eq!(narrow.client.get(&child.path()).expect(200).json(), child.masked(), "{wanted:?}");
-        assert_eq!(child.told["api_key_scopes"], scopes(wanted));
+        assert_eq!(ann.get(&child.path()).expect(200).json(), child.created, "{wanted:?}");
+        assert_eq!(restricted.client.get(&child.path()).expect(200).json(), child.masked(), "{wanted:?}");
+        assert_eq!(child.created["api_key_scopes"], scopes(wanted));
     }
-    Key::create(&narrow.client, &["users / show"]).client.get("/users/me").expect(200);
+    Key::create(&restricted.client, &["users / show"]).client.get("/users/me").expect(200);
 }
 
 #[test]
-fn a_narrow_key_gives_no_key_more_than_it_has() {
+fn a_restricted_key_gives_no_key_more_than_it_has() {
     let server = Server::start();
     let ann = server.user("ann");
-    let narrow = Key::create(&ann, &["api_keys / *", "users / show", "* / index"]);
+    let restricted = Key::create(&ann, &["api_keys / *", "users / show", "* / index"]);
     let sibling = Key::create(&ann, &["users / show"]);
     let before = all_keys(&ann);
     for beyond in ["* / *", "users / *", "users / update", "* / show", "api_keys_ / index_", "configurations / create"]
@@ -185,9 +185,9 @@ fn a_narrow_key_gives_no_key_more_than_it_has() {
         let body = json!({"name": "wide", "api_key_scopes": scopes(&["users / show", beyond])});
 
         let replies = [
-            narrow.client.post(ALL, &body),
-            narrow.client.put(&sibling.path(), &body),
-            narrow.client.put(&narrow.path(), &body),
+            restricted.client.post(ALL, &body),
+            restricted.client.put(&sibling.path(), &body),
+            restricted.client.put(&restricted.path(), &body),
         ];
 
         for reply in replies {
@@ -197,78 +197,78 @@ fn a_narrow_key_gives_no_key_more_than_it_has() {
         }
     }
     assert_eq!(all_keys(&ann), before);
-    assert_eq!(ann.get(&narrow.path()).json(), narrow.told);
-    assert_eq!(ann.get(&sibling.path()).json(), sibling.told);
+    assert_eq!(ann.get(&restricted.path()).json(), restricted.created);
+    assert_eq!(ann.get(&sibling.path()).json(), sibling.created);
 }
 
 #[test]
-fn a_narrow_key_leaves_a_broader_key_alone() {
+fn a_restricted_key_leaves_a_broader_key_alone() {
     let server = Server::start();
     let ann = server.user("ann");
-    let narrow = Key::create(&ann, &["api_keys / *", "users / show"]);
+    let restricted = Key::create(&ann, &["api_keys / *", "users / show"]);
     for held in [&["* / *"][..], &["users / *"], &["users / show", "users / index"], &["* / show"], &["files / x"]] {
         let broader = Key::create(&ann, held);
 
         let replies = [
-            narrow.client.put(&broader.path(), &json!({"name": "mine"})),
-            narrow.client.put(&broader.path(), &json!({"api_key_scopes": []})),
-            narrow.client.put(&broader.path(), &json!({"api_key_scopes": "wrong"})),
-            narrow.client.put(&broader.path(), &json!({})),
-            narrow.client.delete(&broader.path()),
+            restricted.client.put(&broader.path(), &json!({"name": "mine"})),
+            restricted.client.put(&broader.path(), &json!({"api_key_scopes": []})),
+            restricted.client.put(&broader.path(), &json!({"api_key_scopes": "wrong"})),
+            restricted.client.put(&broader.path(), &json!({})),
+            restricted.client.delete(&broader.path()),
         ];
 
         assert_eq!(replies.map(|reply| reply.status), [403; 5], "{held:?}");
-        assert_eq!(ann.get(&broader.path()).expect(200).json(), broader.told);
+        assert_eq!(ann.get(&broader.path()).expect(200).json(), broader.created);
     }
 }
 
 #[test]
-fn a_narrow_key_changes_and_removes_what_it_covers_itself_included() {
+fn a_restricted_key_changes_and_removes_what_it_covers_itself_included() {
     let server = Server::start();
     let ann = server.user("ann");
-    let narrow = Key::create(&ann, &["api_keys / *", "users / show"]);
+    let restricted = Key::create(&ann, &["api_keys / *", "users / show"]);
     let covered = Key::create(&ann, &["users / show"]);
     let scopeless = Key::create(&ann, &[]);
 
-    let renamed = narrow.client.put(&covered.path(), &json!({"name": "n"})).expect(200).json();
-    let sent_back = narrow.client.put(&narrow.path(), &narrow.masked()).expect(200).json();
-    let widened = narrow.client.put(&scopeless.path(), &json!({"api_key_scopes": scopes(&["users / show"])}));
-    let narrowed = narrow.client.put(&narrow.path(), &json!({"api_key_scopes": scopes(&["api_keys / *"])}));
+    let renamed = restricted.client.put(&covered.path(), &json!({"name": "n"})).expect(200).json();
+    let sent_back = restricted.client.put(&restricted.path(), &restricted.masked()).expect(200).json();
+    let widened = restricted.client.put(&scopeless.path(), &json!({"api_key_scopes": scopes(&["users / show"])}));
+    let shrunk = restricted.client.put(&restricted.path(), &json!({"api_key_scopes": scopes(&["api_keys / *"])}));
 
     assert_eq!(renamed["name"], "n");
-    assert_eq!(sent_back, narrow.masked());
+    assert_eq!(sent_back, restricted.masked());
     assert_eq!(widened.expect(200).json()["api_key_scopes"], scopes(&["users / show"]));
-    assert_eq!(narrowed.expect(200).json()["api_key_scopes"], scopes(&["api_keys / *"]));
-    narrow.client.get("/users/me").expect(403);
-    narrow.client.delete(&covered.path()).expect(403);
-    narrow.client.delete(&narrow.path()).expect(204);
-    narrow.client.get(ALL).expect(401);
+    assert_eq!(shrunk.expect(200).json()["api_key_scopes"], scopes(&["api_keys / *"]));
+    restricted.client.get("/users/me").expect(403);
+    restricted.client.delete(&covered.path()).expect(403);
+    restricted.client.delete(&restricted.path()).expect(204);
+    restricted.client.get(ALL).expect(401);
     let covering = Key::create(&ann, &["api_keys / destroy", "users / show"]);
     covering.client.delete(&covered.path()).expect(204);
     covering.client.delete(&scopeless.path()).expect(204);
 }
 
 #[test]
-fn a_narrow_key_does_not_touch_an_administrators_account() {
+fn a_restricted_key_does_not_touch_an_administrators_account() {
     let server = Server::start();
     let path = path_of(&server, "bob");
     server.admin().put(&path, &json!({"is_admin": true})).expect(200);
     let before = server.admin().get("/users").json();
-    let narrow = server.key("admin", &["users / *", "* / update", "* / destroy"]);
+    let restricted = server.key("admin", &["users / *", "* / update", "* / destroy"]);
     for account in ["/users/1", path.as_str()] {
         for body in [json!({}), json!({"email": "a@b"}), json!({"is_admin": false}), json!({"email": 7})] {
-            let reply = narrow.put(account, &body);
+            let reply = restricted.put(account, &body);
 
             assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{account} {body}");
         }
-        let removed = narrow.delete(account);
+        let removed = restricted.delete(account);
         assert_eq!((removed.status, removed.json()), (403, lacks("* / *")));
     }
     assert_eq!(server.admin().get("/users").json(), before);
 }
 
 #[test]
-fn a_narrow_key_does_not_change_who_somebody_is() {
+fn a_restricted_key_does_not_change_an_identity() {
     let server = Server::start();
     let path = path_of(&server, "ann");
     let end = "2200-01-01T00:00:00Z";
@@ -299,33 +299,33 @@ fn a_narrow_key_does_not_change_who_somebody_is() {
         json!({"email": "a@b", "is_admin": true}),
         json!({"email": "nowhere", "password": PASSWORD}),
     ];
-    for narrow in [server.key("admin", &["users / *"]), server.key("ann", &["users / update", "users / show"])] {
+    for restricted in [server.key("admin", &["users / *"]), server.key("ann", &["users / update", "users / show"])] {
         for body in &beyond {
-            let reply = narrow.put(&path, body);
+            let reply = restricted.put(&path, body);
 
             assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{body}");
-            assert_eq!(narrow.get(&path).expect(200).json(), before, "{body}");
+            assert_eq!(restricted.get(&path).expect(200).json(), before, "{body}");
         }
-        assert_eq!(narrow.put(&path, &before).expect(200).json(), before);
-        assert_eq!(narrow.put(&path, &json!({"password": null, "group_id": null})).expect(200).json(), before);
+        assert_eq!(restricted.put(&path, &before).expect(200).json(), before);
+        assert_eq!(restricted.put(&path, &json!({"password": null, "group_id": null})).expect(200).json(), before);
     }
     server.user("ann").get("/users/me").expect(200);
 }
 
 #[test]
-fn a_narrow_key_removes_a_standard_account() {
+fn a_restricted_key_removes_a_standard_account() {
     let server = Server::start();
     let path = path_of(&server, "ann");
-    let narrow = server.key("admin", &["users / *"]);
+    let restricted = server.key("admin", &["users / *"]);
 
-    narrow.delete(&path).expect(204);
+    restricted.delete(&path).expect(204);
     server.admin().get(&path).expect(404);
 }
 
 #[test]
-fn a_narrow_key_makes_standard_accounts_that_are_not_root() {
+fn a_restricted_key_creates_standard_accounts_that_are_not_root() {
     let server = Server::start();
-    let narrow = server.key("admin", &["users / create"]);
+    let restricted = server.key("admin", &["users / create"]);
     let beyond = [
         json!({"username": "eve", "password": PASSWORD, "is_admin": true}),
         json!({"username": "eve", "password": PASSWORD, "user_id": 0}),
@@ -333,13 +333,13 @@ fn a_narrow_key_makes_standard_accounts_that_are_not_root() {
         json!({"username": "", "password": "short", "user_id": 0}),
     ];
     for body in beyond {
-        let reply = narrow.post("/users", &body);
+        let reply = restricted.post("/users", &body);
 
         assert_eq!((reply.status, reply.json()), (403, lacks("* / *")), "{body}");
     }
     let body = json!({"username": "eve", "password": PASSWORD, "user_id": 1000, "group_id": 1000, "is_admin": false});
 
-    let eve = narrow.post("/users", &body).expect(201).json();
+    let eve = restricted.post("/users", &body).expect(201).json();
 
     let (id, created_at) = (&eve["id"], &eve["created_at"]);
     let expected = json!({
@@ -348,18 +348,18 @@ fn a_narrow_key_makes_standard_accounts_that_are_not_root() {
     });
     assert_eq!(eve, expected);
     assert_eq!(server.with(&basic("eve", PASSWORD)).get("/users/me").expect(200).json(), eve);
-    narrow.post("/users", &json!({"username": "sue", "password": PASSWORD, "is_admin": null})).expect(201);
-    narrow.post("/users", &json!({"username": "kim", "password": PASSWORD, "is_admin": "no"})).expect(422);
+    restricted.post("/users", &json!({"username": "sue", "password": PASSWORD, "is_admin": null})).expect(201);
+    restricted.post("/users", &json!({"username": "kim", "password": PASSWORD, "is_admin": "no"})).expect(422);
 }
 
 #[test]
-fn a_narrow_key_makes_no_account_with_an_id_of_the_systems_own() {
+fn a_restricted_key_creates_no_account_with_an_id_of_the_system() {
     let server = Server::start();
-    let narrow = server.key("admin", &["users / create"]);
+    let restricted = server.key("admin", &["users / create"]);
     let problem = json!({"error": "greater_than_or_equal_to", "count": 1000});
     for (attribute, sentence) in [("user_id", "User"), ("group_id", "Group")] {
         for id in [1, 27, 999] {
-            let reply = narrow.post("/users", &json!({"username": "eve", "password": PASSWORD, attribute: id}));
+            let reply = restricted.post("/users", &json!({"username": "eve", "password": PASSWORD, attribute: id}));
 
             let expected = invalid(attribute, &problem, &format!("{sentence} must be greater than or equal to 1000"));
             assert_eq!((reply.status, reply.json()), (422, expected), "{attribute} {id}");

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::harness::{Client, Request, Server, ServerBuilder, basic, password_of};
 
-/// How often each right is taken away, unless `LODGE_TEST_RACES` says otherwise.
+/// How often each right is taken away, unless `LODGE_TEST_RACES` is set.
 const RACES: usize = 10;
 /// How many ask at once.
 const ASKERS: usize = 2;
@@ -31,12 +31,12 @@ fn races() -> usize {
     env::var("LODGE_TEST_RACES").map_or(RACES, |races| races.parse().expect("LODGE_TEST_RACES is a number"))
 }
 
-/// A server that refuses whoever comes with what was good, and never makes them wait.
+/// A server that refuses a revoked credential and never locks its holder out.
 fn start() -> Server {
     ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start()
 }
 
-/// Uses the right all the time while `revoke` takes it away; tells how many late requests were not refused.
+/// Uses the right all the time while `revoke` takes it away; returns how many late requests were not refused.
 fn race(right: &Right, revoke: impl FnOnce()) -> usize {
     let is_gone = AtomicBool::new(false);
     let asked = Request::new("GET", right.path);

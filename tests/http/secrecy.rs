@@ -1,4 +1,4 @@
-//! What the log and the data directory tell to those who should not know.
+//! What the log and the data directory disclose to unauthorized readers.
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, panic::catch_unwind, path::Path};
 
@@ -38,7 +38,7 @@ fn misplace(server: &Server, secret: &str) {
     admin.try_send(&new("POST", "/users").json(&json!({"username": secret, "email": secret}))).unwrap();
     admin.try_send(&new("POST", "/users").json_bytes(format!("{{\"password\": \"{secret}\""))).unwrap();
     admin.try_send(&new("POST", "/users").body(secret).header("Content-Type", secret)).unwrap();
-    // Not as its key, which the audit log tells.
+    // Not as its key, which the audit log has.
     let configuration = json!({"key": format!("of {} bytes", secret.len()), "value": secret});
     admin.try_send(&new("POST", "/users/me/configurations").json(&configuration)).unwrap();
     ask_raw(server.address, format!("GET /{escaped} HTTP/7.7\r\nX: {secret}\r\n\r\n"));
@@ -97,8 +97,8 @@ fn a_server_that_writes_a_secret_down_fails_its_test() {
                     .unwrap();
             });
             let panic = ended.expect_err("the end of the server is the test's failure");
-            let told = panic.downcast_ref::<String>().unwrap();
-            assert!(told.contains(file) && told.contains(" has the secret "), "{told}");
+            let message = panic.downcast_ref::<String>().unwrap();
+            assert!(message.contains(file) && message.contains(" has the secret "), "{message}");
         }
     }
 }
@@ -177,7 +177,7 @@ fn a_data_directory_that_others_can_read_is_closed_to_them() {
 }
 
 #[test]
-fn a_data_directory_that_is_somebody_elses_is_refused() {
+fn a_data_directory_of_another_user_is_refused() {
     let builder = ServerBuilder::new();
     fs::create_dir(builder.data_dir()).unwrap();
     // Only the superuser can give a directory away; anybody else has the system's to try.

@@ -54,7 +54,7 @@ fn signing_in_answers_with_the_user_and_a_token_that_is_admitted() {
 }
 
 #[test]
-fn an_unknown_user_is_told_the_same_as_a_wrong_password() {
+fn an_unknown_user_is_answered_like_a_wrong_password() {
     let server = Server::start();
 
     let wrong = sign_in(&server, "admin", "not the keys to the house");
@@ -67,7 +67,7 @@ fn an_unknown_user_is_told_the_same_as_a_wrong_password() {
 }
 
 #[test]
-fn members_that_are_missing_or_of_another_type_are_told_the_same_as_a_wrong_password() {
+fn members_that_are_missing_or_of_another_type_are_answered_like_a_wrong_password() {
     let server = Server::start();
     let user = |username: Value, password: Value| json!({"user": {"username": username, "password": password}});
     let right = json!(ADMIN_PASSWORD);
@@ -236,7 +236,7 @@ fn each_sign_in_opens_a_session_of_its_own() {
 }
 
 #[test]
-fn a_session_lasts_as_long_as_the_setting_says_and_is_never_extended() {
+fn a_session_lasts_as_long_as_its_setting_and_is_never_extended() {
     let server = ServerBuilder::new().flag("--session-lifetime", "90s").start();
 
     let first = server.sign_in("ann");
@@ -288,7 +288,7 @@ fn a_closed_session_stays_closed_when_the_server_starts_again() {
 }
 
 #[test]
-fn a_closed_session_stays_closed_when_the_server_is_killed_right_behind_the_answer() {
+fn a_closed_session_stays_closed_when_the_server_is_killed_right_after_the_response() {
     let mut server = Server::start();
     let (closed, other) = (server.sign_in("ann"), server.sign_in("ann"));
 

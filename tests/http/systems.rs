@@ -1,4 +1,4 @@
-//! System users and groups, with a name service that tells what the test wants.
+//! System users and groups, with a name service that the test controls.
 
 use std::{
     fs::{self, File},
@@ -20,7 +20,7 @@ const GROUPS: &str = "/groups/-/systems";
 /// How long the server may take to ask the name service before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A server whose name service tells what the files `passwd` and `group` beside it say.
+/// A server whose name service reads the files `passwd` and `group` beside it.
 fn server_with_names() -> Server {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().parent().unwrap().to_owned();
@@ -37,8 +37,8 @@ fn compile_name_service(directory: &Path) -> PathBuf {
     library
 }
 
-/// Lets the name service tell these lines from now on; `list` is `passwd` or `group`.
-fn tell(server: &Server, list: &str, lines: impl AsRef<[u8]>) {
+/// Lets the name service return these lines from now on; `list` is `passwd` or `group`.
+fn set_lines(server: &Server, list: &str, lines: impl AsRef<[u8]>) {
     fs::write(server.directory().join(list), lines).unwrap();
 }
 
@@ -59,13 +59,13 @@ fn assert_unavailable(reply: &Reply) {
 }
 
 #[test]
-fn system_users_are_sorted_by_id_then_name_and_nothing_but_the_four_members_is_told() {
+fn system_users_are_sorted_by_id_then_name_and_have_the_four_members_alone() {
     let server = server_with_names();
     let lines = "zoe:secret:1000:100:Zoe,Room 1,,:/home/zoe:/bin/sh\n\
                  toor:x:0:0::/root:/bin/sh\n\
                  root:x:0:0:root:/root:/bin/sh\n\
                  ann:x:1000:100:\u{c4}nn:/home/ann:/bin/sh\n";
-    tell(&server, "passwd", lines);
+    set_lines(&server, "passwd", lines);
 
     let reply = server.admin().get(USERS).expect(200);
 
@@ -81,8 +81,8 @@ fn system_users_are_sorted_by_id_then_name_and_nothing_but_the_four_members_is_t
 #[test]
 fn system_groups_are_sorted_by_id_then_name_and_have_the_members_that_they_list_themselves() {
     let server = server_with_names();
-    tell(&server, "passwd", "ann:x:1000:100:Ann:/home/ann:/bin/sh\n");
-    tell(&server, "group", "users:x:100:\nwheel:secret:10:root,zoe,ann\nadm:x:10:root\n");
+    set_lines(&server, "passwd", "ann:x:1000:100:Ann:/home/ann:/bin/sh\n");
+    set_lines(&server, "group", "users:x:100:\nwheel:secret:10:root,zoe,ann\nadm:x:10:root\n");
 
     let reply = server.admin().get(GROUPS).expect(200);
 
@@ -107,7 +107,7 @@ fn users_that_clients_cannot_hold_are_left_out_and_logged_once() {
                   -nis:x:5:5::/:/\n\
                   +:x:0:0::/:/\n\
                   a+b-c:x:6:6::/:/\n";
-    tell(&server, "passwd", lines);
+    set_lines(&server, "passwd", lines);
 
     let replies = [USERS, USERS].map(|path| server.admin().get(path).expect(200));
 
@@ -131,7 +131,7 @@ fn groups_and_members_that_clients_cannot_hold_are_left_out() {
                   +nis:x:4:ann\n\
                   -nis:x:5:ann\n\
                   mixed:x:6:ann,b\xe9b\xe9,zoe\n";
-    tell(&server, "group", lines);
+    set_lines(&server, "group", lines);
 
     let reply = server.admin().get(GROUPS).expect(200);
 
@@ -146,8 +146,8 @@ fn groups_and_members_that_clients_cannot_hold_are_left_out() {
 #[test]
 fn an_entry_of_nis_that_is_nothing_but_a_name_is_left_out() {
     let server = server_with_names();
-    tell(&server, "passwd", "root:x:0:0:root:/root:/bin/sh\n+\n-nis\n");
-    tell(&server, "group", "root:x:0:\n+\n");
+    set_lines(&server, "passwd", "root:x:0:0:root:/root:/bin/sh\n+\n-nis\n");
+    set_lines(&server, "group", "root:x:0:\n+\n");
 
     let (groups, users) = (server.admin().get(GROUPS), server.admin().get(USERS));
 
@@ -159,7 +159,7 @@ fn an_entry_of_nis_that_is_nothing_but_a_name_is_left_out() {
 #[test]
 fn the_info_is_shown_lossily_and_its_control_characters_are_escaped() {
     let server = server_with_names();
-    tell(&server, "passwd", b"ann:x:1:1:Ren\xe9 \x1b[31m\t\"\\\r:/:/\n");
+    set_lines(&server, "passwd", b"ann:x:1:1:Ren\xe9 \x1b[31m\t\"\\\r:/:/\n");
 
     let reply = server.admin().get(USERS).expect(200);
 
@@ -171,20 +171,20 @@ fn the_info_is_shown_lossily_and_its_control_characters_are_escaped() {
 fn the_name_service_is_asked_afresh_at_each_request() {
     let server = server_with_names();
     let admin = server.admin();
-    tell(&server, "passwd", "ann:x:1:1::/:/\n");
-    tell(&server, "group", "red:x:1:\n");
+    set_lines(&server, "passwd", "ann:x:1:1::/:/\n");
+    set_lines(&server, "group", "red:x:1:\n");
     let earlier = (admin.get(USERS).json(), admin.get(GROUPS).json());
 
-    tell(&server, "passwd", "zoe:x:2:2::/:/\n");
-    tell(&server, "group", "blue:x:2:zoe\n");
+    set_lines(&server, "passwd", "zoe:x:2:2::/:/\n");
+    set_lines(&server, "group", "blue:x:2:zoe\n");
     let later = (admin.get(USERS).json(), admin.get(GROUPS).json());
 
     let user = |name: &str, id: u32| json!({"name": name, "uid": id, "gid": id, "info": ""});
     let group = |name: &str, id: u32, users: Value| json!({"name": name, "gid": id, "users": users});
-    let told =
+    let expected =
         |user: Value, group: Value| (json!({"users": [user], "count": 1}), json!({"groups": [group], "count": 1}));
-    assert_eq!(earlier, told(user("ann", 1), group("red", 1, json!([]))));
-    assert_eq!(later, told(user("zoe", 2), group("blue", 2, json!(["zoe"]))));
+    assert_eq!(earlier, expected(user("ann", 1), group("red", 1, json!([]))));
+    assert_eq!(later, expected(user("zoe", 2), group("blue", 2, json!(["zoe"]))));
 }
 
 #[test]
@@ -201,15 +201,15 @@ fn a_name_service_that_fails_is_a_503_also_after_some_entries_and_only_as_long_a
         (format!("{user}{EIO}"), format!("{group}{EIO}")),
         (format!("{user}{EIO}{user}"), format!("{group}{EIO}{group}")),
     ] {
-        tell(&server, "passwd", users);
-        tell(&server, "group", groups);
+        set_lines(&server, "passwd", users);
+        set_lines(&server, "group", groups);
 
         assert_unavailable(&admin.get(USERS));
         assert_unavailable(&admin.get(GROUPS));
     }
 
-    tell(&server, "passwd", user);
-    tell(&server, "group", group);
+    set_lines(&server, "passwd", user);
+    set_lines(&server, "group", group);
     assert_eq!(admin.get(USERS).expect(200).json()["count"], 1);
     assert_eq!(admin.get(GROUPS).expect(200).json()["count"], 1);
 }
@@ -217,9 +217,9 @@ fn a_name_service_that_fails_is_a_503_also_after_some_entries_and_only_as_long_a
 #[test]
 fn a_name_service_that_fails_at_the_beginning_of_a_list_is_a_503() {
     let server = server_with_names();
-    tell(&server, "passwd", "ann:x:1:1::/:/\n");
-    tell(&server, "group", "red:x:1:\n");
-    tell(&server, "begin", "13");
+    set_lines(&server, "passwd", "ann:x:1:1::/:/\n");
+    set_lines(&server, "group", "red:x:1:\n");
+    set_lines(&server, "begin", "13");
 
     let replies = [USERS, GROUPS].map(|path| server.admin().get(path));
 
@@ -231,8 +231,8 @@ fn a_list_that_is_absent_or_has_no_entry_to_show_is_a_503() {
     let server = server_with_names();
     for lines in [None, Some(""), Some(":x:1:1::/:/\n"), Some("+\n")] {
         if let Some(lines) = lines {
-            tell(&server, "passwd", lines);
-            tell(&server, "group", lines);
+            set_lines(&server, "passwd", lines);
+            set_lines(&server, "group", lines);
         }
 
         let replies = [USERS, GROUPS].map(|path| server.admin().get(path));
@@ -244,8 +244,8 @@ fn a_list_that_is_absent_or_has_no_entry_to_show_is_a_503() {
 #[test]
 fn an_entry_that_two_services_list_appears_once_and_one_without_a_name_never() {
     let server = server_with_names();
-    tell(&server, "passwd", "ann:x:7:1:first:/:/\n:x:8:1::/:/\nzoe:x:7:1::/:/\nann:x:7:2:second:/:/\n");
-    tell(&server, "group", "red:x:7:ann\n:x:8:\nred:x:7:zoe\nblue:x:7:\n");
+    set_lines(&server, "passwd", "ann:x:7:1:first:/:/\n:x:8:1::/:/\nzoe:x:7:1::/:/\nann:x:7:2:second:/:/\n");
+    set_lines(&server, "group", "red:x:7:ann\n:x:8:\nred:x:7:zoe\nblue:x:7:\n");
 
     let (users, groups) = (server.admin().get(USERS).json(), server.admin().get(GROUPS).json());
 
@@ -258,12 +258,12 @@ fn an_entry_that_two_services_list_appears_once_and_one_without_a_name_never() {
 }
 
 #[test]
-fn however_many_there_are_all_are_told_on_one_page_whatever_the_query_says() {
+fn however_many_there_are_all_are_on_one_page_whatever_the_query() {
     let server = server_with_names();
     let users = (0..50_000).map(|id| format!("user{id}:x:{id}:{id}::/:/\n")).collect::<Vec<_>>().concat();
     let members: Vec<_> = (0..100_000).map(|id| format!("user{id}")).collect();
-    tell(&server, "passwd", users);
-    tell(&server, "group", format!("all:x:1:{}\n", members.join(",")));
+    set_lines(&server, "passwd", users);
+    set_lines(&server, "group", format!("all:x:1:{}\n", members.join(",")));
 
     let users = server.admin().get("/users/-/systems?limit=1&offset=7").expect(200).json();
     let groups = server.admin().get("/groups/-/systems?limit=x").expect(200).json();
@@ -277,7 +277,7 @@ fn however_many_there_are_all_are_told_on_one_page_whatever_the_query_says() {
 #[test]
 fn nothing_in_a_request_chooses_what_is_read() {
     let server = server_with_names();
-    tell(&server, "passwd", "ann:x:1:1::/:/\n");
+    set_lines(&server, "passwd", "ann:x:1:1::/:/\n");
     let users = server.admin().get(USERS).expect(200).json();
 
     for path in ["?file=/etc/shadow", "?path=..%2f..%2fetc%2fpasswd", "?name=root&uid=0", "?service=sss"] {
@@ -289,10 +289,10 @@ fn nothing_in_a_request_chooses_what_is_read() {
 }
 
 #[test]
-fn a_standard_user_is_told_nothing_of_the_system() {
+fn a_standard_user_learns_nothing_of_the_system() {
     let server = server_with_names();
-    tell(&server, "passwd", "ann:x:1:1::/:/\n");
-    tell(&server, "group", "red:x:1:\n");
+    set_lines(&server, "passwd", "ann:x:1:1::/:/\n");
+    set_lines(&server, "group", "red:x:1:\n");
     let keys = [server.key("ann", &["* / *"]), server.key("ann", &["users / systems", "groups / systems"])];
     let standard: [Client; 4] = [server.user("ann"), server.session("ann"), keys[0].clone(), keys[1].clone()];
 
@@ -308,8 +308,8 @@ fn a_standard_user_is_told_nothing_of_the_system() {
 #[test]
 fn while_the_name_service_hangs_its_lists_are_a_503_and_everything_else_goes_on() {
     let server = server_with_names();
-    tell(&server, "passwd", "ann:x:1:1::/:/\n!wait\n");
-    tell(&server, "group", "red:x:1:\n");
+    set_lines(&server, "passwd", "ann:x:1:1::/:/\n!wait\n");
+    set_lines(&server, "group", "red:x:1:\n");
     let ann = server.user("ann");
     let ask = |path: &'static str| {
         let admin = server.admin();
@@ -324,7 +324,7 @@ fn while_the_name_service_hangs_its_lists_are_a_503_and_everything_else_goes_on(
     let created = ann.post("/users/me/configurations", &json!({"key": "theme", "value": "dark"}));
     let refused = [users, groups].map(|asked| asked.join().unwrap());
     drop(held);
-    tell(&server, "passwd", "ann:x:1:1::/:/\n");
+    set_lines(&server, "passwd", "ann:x:1:1::/:/\n");
     let later = [USERS, GROUPS].map(|path| server.admin().get(path));
 
     assert_eq!((me.status, created.status), (200, 201));

@@ -1,4 +1,4 @@
-//! How long a refusal takes tells nothing of the user; measured only on demand, because other work on the machine disturbs.
+//! How long a refusal takes discloses nothing of the user; measured only on demand, because other work on the machine disturbs.
 
 use std::{
     env,

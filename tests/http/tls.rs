@@ -1,4 +1,4 @@
-//! TLS: certificates given and made, and what is said over it.
+//! TLS: certificates given and self-signed, and requests over it.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     http::conversation::Conversation,
 };
 
-/// What curl says of a path, its status and its version of HTTP first, if it takes the server's certificate for good.
+/// The output of curl for a path, its status and its version of HTTP first, if it takes the server's certificate for good.
 fn curl(server: &Server, authority: &Path, path: &str, flags: &[&str]) -> Result<String, i32> {
     let port = server.address.port();
     let mut command = Command::new("curl");
@@ -77,7 +77,7 @@ fn a_certificate_that_is_made_here_is_served_and_kept_while_its_names_are_the_sa
 }
 
 #[test]
-fn a_certificate_that_is_made_here_is_told_by_its_fingerprint() {
+fn a_self_signed_certificate_is_logged_with_its_fingerprint() {
     let builder = ServerBuilder::new();
     let mut child = builder
         .command(&["serve", "--tls-self-signed", "127.0.0.1"])
@@ -87,7 +87,7 @@ fn a_certificate_that_is_made_here_is_told_by_its_fingerprint() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
 
-    let (told, ready) = (lines.next().unwrap(), lines.next().unwrap());
+    let (announced, ready) = (lines.next().unwrap(), lines.next().unwrap());
 
     child.kill().unwrap();
     child.wait().unwrap();
@@ -95,7 +95,7 @@ fn a_certificate_that_is_made_here_is_told_by_its_fingerprint() {
     let known =
         Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(certificate).output();
     let known = String::from_utf8(known.unwrap().stdout).unwrap();
-    let fingerprint = told.strip_prefix("the certificate for 127.0.0.1 has the SHA-256 fingerprint ").unwrap();
+    let fingerprint = announced.strip_prefix("the certificate for 127.0.0.1 has the SHA-256 fingerprint ").unwrap();
     assert_eq!(known.trim().rsplit_once('=').unwrap().1, fingerprint);
     assert!(ready.starts_with("lodge is listening on https://127.0.0.1:"), "{ready}");
 }
@@ -218,7 +218,7 @@ fn settings_of_tls_that_cannot_be_served_are_named_before_anything_is_opened() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let (nowhere, foreign, empty, open) = (beside("nowhere"), beside("foreign"), beside("empty"), beside("open"));
 
-    for (flags, said) in [
+    for (flags, expected) in [
         (vec!["--tls-cert", &cert], vec!["--tls-cert: its key is needed"]),
         (vec!["--tls-key", &key], vec!["--tls-key: its certificate is needed"]),
         (vec!["--tls-cert", &nowhere, "--tls-key", &nowhere], vec!["--tls-cert:", "--tls-key:", "cannot be read"]),
@@ -235,9 +235,9 @@ fn settings_of_tls_that_cannot_be_served_are_named_before_anything_is_opened() {
         let output =
             command.args(&flags).env("LODGE_LISTEN", taken.local_addr().unwrap().to_string()).output().unwrap();
 
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
-        assert!(said.iter().all(|words| told.contains(words)), "{flags:?}: {told}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {stderr}");
+        assert!(expected.iter().all(|words| stderr.contains(words)), "{flags:?}: {stderr}");
         assert!(!builder.data_dir().exists(), "{flags:?}");
     }
 }

@@ -49,7 +49,7 @@ impl Mint {
     }
 }
 
-/// What the token in an `Authorization` header says.
+/// The claims of the token in an `Authorization` header.
 pub fn claims_of(authorization: &str) -> Value {
     part_of(authorization, 1)
 }
@@ -127,7 +127,7 @@ impl Session {
 }
 
 #[test]
-fn a_token_says_whose_session_it_is_and_how_long_and_nothing_else() {
+fn a_token_names_its_session_its_user_and_its_end_and_nothing_else() {
     let server = Server::start();
 
     let authorization = server.sign_in("ann");
@@ -220,7 +220,7 @@ fn a_key_that_the_token_brings_along_is_never_used() {
 }
 
 #[test]
-fn where_the_token_says_that_its_key_is_nobody_looks() {
+fn where_the_token_claims_its_key_to_be_is_never_read() {
     let session = Session::open();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.set_nonblocking(true).expect("a listener need not block");
@@ -278,7 +278,7 @@ fn a_token_is_over_on_the_very_second_of_its_end() {
 }
 
 #[test]
-fn a_session_that_is_over_is_refused_whatever_its_token_says() {
+fn a_session_that_is_over_is_refused_whatever_its_token_claims() {
     let server = ServerBuilder::new().flag("--session-lifetime", "1s").start();
     let authorization = server.sign_in("ann");
     let mut longer = claims_of(&authorization);

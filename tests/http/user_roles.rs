@@ -7,7 +7,7 @@ use crate::{
     http::expectations::{at_once, invalid},
 };
 
-/// Paths of users that cannot be, whoever asks.
+/// Paths of users that cannot exist, for any caller.
 const NOBODY: [&str; 17] = [
     "/users/999",
     "/users/0",
@@ -115,7 +115,7 @@ fn a_standard_user_neither_lists_nor_makes_nor_removes_accounts() {
 }
 
 #[test]
-fn an_id_that_is_none_is_told_like_one_that_never_was() {
+fn an_invalid_id_is_reported_like_an_unknown_one() {
     let server = Server::start();
     let admin = server.admin();
     let missing = admin.get("/users/999").expect(404).json();
@@ -145,7 +145,7 @@ fn the_last_administrator_is_neither_removed_nor_demoted() {
 }
 
 #[test]
-fn a_demotion_of_the_last_administrator_is_told_beside_other_violations() {
+fn a_demotion_of_the_last_administrator_is_reported_with_other_violations() {
     let server = Server::start();
 
     let reply = server.admin().put("/users/1", &json!({"is_admin": false, "email": "nowhere"})).expect(422);

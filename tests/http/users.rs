@@ -27,7 +27,7 @@ fn assert_is_time(value: &Value) {
 }
 
 #[test]
-fn a_user_is_told_with_the_attributes_that_it_has_and_nothing_else() {
+fn a_user_is_shown_with_the_attributes_that_it_has_and_nothing_else() {
     let server = Server::start();
     let admin = server.admin();
 
@@ -130,8 +130,8 @@ fn invalid_texts() -> impl Iterator<Item = (&'static str, Value, Value, &'static
 
 fn invalid_types() -> impl Iterator<Item = (&'static str, Value, Value, &'static str)> {
     let row = |(attribute, value, message): (_, Value, _)| {
-        let told = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (attribute, value, json!({"error": "invalid", "value": told}), message)
+        let listed = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (attribute, value, json!({"error": "invalid", "value": listed}), message)
     };
     let rows = [
         ("username", json!(7), "Username is invalid"),
@@ -159,7 +159,7 @@ fn invalid_types() -> impl Iterator<Item = (&'static str, Value, Value, &'static
 }
 
 #[test]
-fn a_wrong_attribute_is_told_and_nothing_is_made_or_changed() {
+fn an_invalid_attribute_is_reported_and_nothing_is_created_or_changed() {
     let server = Server::start();
     let admin = server.admin();
     let eve = create_eve(&admin);
@@ -190,15 +190,15 @@ fn a_uid_is_a_plain_integer_and_never_wraps() {
             let reply = admin.send(&Request::new("PUT", &path_of(&eve)).json_bytes(body)).expect(422);
 
             let details = reply.json()["details"].clone();
-            let told: Vec<_> = details.as_object().unwrap().keys().map(String::as_str).collect();
-            assert_eq!(told, [attribute], "{wrong}");
+            let listed: Vec<_> = details.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(listed, [attribute], "{wrong}");
         }
     }
     assert_eq!(admin.get(&path_of(&eve)).json(), eve);
 }
 
 #[test]
-fn all_violations_are_told_at_once_in_the_order_of_the_attributes() {
+fn all_violations_are_reported_at_once_in_the_order_of_the_attributes() {
     let server = Server::start();
     let everything_wrong = json!({
         "is_admin": "yes", "email": "nowhere", "password": "short", "username": "ADMIN",
@@ -314,8 +314,8 @@ fn null_for_is_admin_is_false() {
 
     let demoted = server.admin().put(&path_of(&eve), &json!({"is_admin": null})).expect(200).json();
 
-    let told = [&eve, &promoted, &demoted].map(|user| user["is_admin"].clone());
-    assert_eq!(told, [json!(false), json!(true), json!(false)]);
+    let listed = [&eve, &promoted, &demoted].map(|user| user["is_admin"].clone());
+    assert_eq!(listed, [json!(false), json!(true), json!(false)]);
 }
 
 #[test]

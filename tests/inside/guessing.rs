@@ -97,7 +97,7 @@ fn after_five_failures_in_sign_in_or_basic_the_right_password_waits_too() {
 fn an_unknown_account_waits_as_a_known_one_does() {
     System::new().block_on(async {
         let test_app = test_app("5").await;
-        let told = |answer: Answer| {
+        let observable = |answer: Answer| {
             let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
             let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
             let mut headers: BTreeMap<_, _> = headers.collect();
@@ -106,12 +106,15 @@ fn an_unknown_account_waits_as_a_known_one_does() {
         };
         let mut seen = Vec::new();
         for (username, address) in [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")] {
-            let tries = (0..6).flat_map(|_| [sign_in(username, WRONG), by_basic(username, WRONG)]);
-            let answers = answers(&test_app, tries.map(|request| from(address, request))).await;
-            seen.push(answers.into_iter().map(told).collect::<Vec<_>>());
+            let attempts = (0..6).flat_map(|_| [sign_in(username, WRONG), by_basic(username, WRONG)]);
+            let answers = answers(&test_app, attempts.map(|request| from(address, request))).await;
+            seen.push(answers.into_iter().map(observable).collect::<Vec<_>>());
         }
 
-        assert_eq!(seen[0].iter().map(|told| told.0).collect::<Vec<_>>(), [&[401; 5][..], &[429; 7]].concat());
+        assert_eq!(
+            seen[0].iter().map(|observable| observable.0).collect::<Vec<_>>(),
+            [&[401; 5][..], &[429; 7]].concat()
+        );
         assert_eq!(seen[1], seen[0]);
         assert_eq!(seen[2], seen[0]);
     });
@@ -129,7 +132,7 @@ async fn together(test_app: &TestApp, requests: &[Request]) -> (Vec<Answer>, u64
 }
 
 #[test]
-fn equal_attempts_that_arrive_together_are_one_attempt_whoever_they_are_for() {
+fn simultaneous_equal_attempts_are_one_attempt_for_known_and_unknown_users() {
     System::new().block_on(async {
         let test_app = test_app("5").await;
         let names = [("ann", "192.0.2.1"), ("nobody", "192.0.2.2"), ("no name \u{1f511}", "192.0.2.3")];
@@ -307,12 +310,12 @@ fn the_audit_log_records_a_cached_password_that_had_to_wait() {
         test_app
     });
 
-    let told = test_app.audit_entries().into_iter().map(|event| (event.outcome, event.actor, event.count));
+    let observable = test_app.audit_entries().into_iter().map(|event| (event.outcome, event.actor, event.count));
 
     let account = Some(Account::Known(Id::new(1).unwrap(), "ann".to_owned()));
     let ann = Actor { account, method: AuthMethod::Password, address: Some([127, 0, 0, 1].into()) };
     let expected = HashSet::from([(Outcome::Refused, ann.clone(), 1), (Outcome::HadToWait, ann, 2)]);
-    assert_eq!(told.collect::<HashSet<_>>(), expected);
+    assert_eq!(observable.collect::<HashSet<_>>(), expected);
 }
 
 #[test]

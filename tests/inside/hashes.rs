@@ -1,4 +1,4 @@
-//! How many password hashes a request costs: exactly one where a password is checked that somebody might have, else none.
+//! How many password hashes a request costs: exactly one where the password of a possible user is checked, else none.
 
 use std::sync::atomic::Ordering;
 
@@ -48,7 +48,7 @@ fn basic(text: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn signing_in_costs_one_hash_whoever_it_is_and_none_where_nobody_can_be_meant() {
+fn signing_in_costs_one_hash_for_known_and_unknown_users_and_none_for_an_impossible_name() {
     System::new().block_on(async {
         let home = Home::build().await;
         let possible =

@@ -162,7 +162,7 @@ impl TestApp {
         end
     }
 
-    /// What the audit log says, what has been refused so far included.
+    /// The entries of the audit log, those of refusals so far included.
     pub fn audit_entries(&self) -> Vec<Event> {
         let directory = TempDir::new().unwrap();
         let policy = RetentionPolicy { size_bytes: 1 << 20, age: Duration::MAX, keep: 2 };

@@ -143,7 +143,7 @@ fn ask(connection: &mut TcpStream) {
     }
 }
 
-/// How many lines this line says were dropped.
+/// How many dropped lines this line reports.
 fn dropped(line: &str) -> Option<usize> {
     line.split_once(" dropped ")?.1.split(' ').next()?.parse().ok()
 }

@@ -62,9 +62,9 @@ async fn add(store: &Store, number: u32) -> Result<u32, Undone> {
 
 /// Holds up the store until the other writes are waiting too, so that they are one group.
 async fn together<T>(store: &Store, others: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let (all_wait, told) = mpsc::channel();
+    let (all_wait, all_waiting) = mpsc::channel();
     let first = store.write(move |_| {
-        told.recv().unwrap();
+        all_waiting.recv().unwrap();
         Ok::<_, StoreError>(())
     });
     let others = join_all(others.into_iter().map(Box::pin));
@@ -85,7 +85,7 @@ async fn next_user(store: &Store, number: u32) -> Result<u32, Undone> {
             txn.put(&user(id, &format!("user-{number}"))).unwrap();
             match number {
                 13 => Err(Undone::Asked),
-                // A panic that says nothing, where `panic!` would tell it among the results of the tests.
+                // A panic without a message, where `panic!` would print it among the results of the tests.
                 31 => resume_unwind(Box::new("a bug in this write")),
                 _ => Ok(id),
             }
@@ -210,10 +210,10 @@ fn a_write_is_kept_when_nobody_waits_for_it_any_more() {
 fn one_write_too_many_is_refused_at_once_and_the_waiting_ones_are_kept() {
     let store = Store::over(Arc::new(Memory::default()));
     let (runs, is_run) = mpsc::channel();
-    let (all_wait, told) = mpsc::channel();
+    let (all_wait, all_waiting) = mpsc::channel();
     let running = store.write(move |_| {
         runs.send(()).unwrap();
-        told.recv().unwrap();
+        all_waiting.recv().unwrap();
         Ok::<_, StoreError>(())
     });
     let refused = async {

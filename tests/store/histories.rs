@@ -173,7 +173,7 @@ proptest! {
 }
 
 #[test]
-fn behind_the_last_id_there_is_none() {
+fn no_id_follows_the_last_one() {
     let memory = Arc::new(Memory::default());
     let before_the_last = u64::from(Id::LAST.get() - 1).to_be_bytes().to_vec();
     memory.commit(&[((Tree::Meta, b"sequence/users".to_vec()), Some(before_the_last))].into()).unwrap();

@@ -40,7 +40,7 @@ fn stored(rows: &dyn ReadRows) -> Integrity {
     Integrity::stored(rows).unwrap().expect("the store was initialised")
 }
 
-/// What the rows themselves say, under the number of the last commit.
+/// What the rows themselves add up to, under the number of the last commit.
 fn surveyed(rows: &dyn ReadRows) -> Integrity {
     let hasher = RowHasher::of(rows).unwrap().expect("the store was initialised");
     Integrity { commit: stored(rows).commit, ..Integrity::scan_all(rows, &hasher, &mut |_| {}).unwrap() }
@@ -121,7 +121,7 @@ fn instead(store: &Store, tree: Tree, position: usize, value: Option<&[u8]>) -> 
 }
 
 #[test]
-fn rows_that_went_or_came_behind_the_stores_back_are_counted_tree_by_tree() {
+fn rows_added_or_removed_without_the_store_are_counted_tree_by_tree() {
     let (memory, store) = in_memory();
     let mut changes = instead(&store, Tree::Users, 2, None);
     changes.extend(instead(&store, Tree::Configurations, 0, None));
@@ -139,7 +139,7 @@ fn rows_that_went_or_came_behind_the_stores_back_are_counted_tree_by_tree() {
 }
 
 #[test]
-fn a_value_that_changed_behind_the_stores_back_is_noticed() {
+fn a_value_changed_without_the_store_is_noticed() {
     let (memory, store) = in_memory();
 
     memory.commit(&instead(&store, Tree::Users, 0, Some(b"something else"))).unwrap();
@@ -179,7 +179,7 @@ fn on_disk() -> TempDir {
     directory
 }
 
-/// What a store that is not opened is said to have lost.
+/// What a store that is not opened is reported to have lost.
 fn lost(directory: &TempDir) -> String {
     match Store::open(directory.path(), CACHE_BYTES, DiskReserve::NONE) {
         Err(OpenError::Lost { what, .. }) => what,
@@ -200,7 +200,7 @@ fn a_store_that_was_closed_in_order_is_opened() {
 }
 
 #[test]
-fn a_store_behind_its_witness_is_refused_with_both_numbers() {
+fn a_store_older_than_its_checkpoint_is_refused_with_both_numbers() {
     let (directory, older) = (on_disk(), TempDir::new().unwrap());
     copy_files(directory.path(), older.path());
     let store = open(directory.path());

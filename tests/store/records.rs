@@ -71,7 +71,7 @@ fn is_refused_under_another_version<R: Record + Debug + PartialEq>(
     Ok(())
 }
 
-fn is_corrupt_with_more_behind_it<R: Record + Debug + PartialEq>(record: &R, more: &[u8]) -> Result<(), TestCaseError> {
+fn is_corrupt_with_more_after_it<R: Record + Debug + PartialEq>(record: &R, more: &[u8]) -> Result<(), TestCaseError> {
     let bytes = [encode(record).as_slice(), more].concat();
     prop_assert_eq!(decoded::<R>(&bytes), Err(corrupt::<R>()));
     Ok(())
@@ -141,17 +141,17 @@ proptest! {
     }
 
     #[test]
-    fn a_record_with_something_behind_it_is_corrupt(
+    fn a_record_with_trailing_bytes_is_corrupt(
         user in any_user(),
         configuration in any_configuration(),
         api_key in any_api_key(),
         session in any_session(),
         more in vec(any::<u8>(), 1..9),
     ) {
-        is_corrupt_with_more_behind_it(&user, &more)?;
-        is_corrupt_with_more_behind_it(&configuration, &more)?;
-        is_corrupt_with_more_behind_it(&api_key, &more)?;
-        is_corrupt_with_more_behind_it(&session, &more)?;
+        is_corrupt_with_more_after_it(&user, &more)?;
+        is_corrupt_with_more_after_it(&configuration, &more)?;
+        is_corrupt_with_more_after_it(&api_key, &more)?;
+        is_corrupt_with_more_after_it(&session, &more)?;
     }
 
     #[test]
@@ -180,7 +180,7 @@ proptest! {
     }
 }
 
-/// A body that begins well and then tells of 2^40 bytes or items to come, as bincode writes such a number.
+/// A body that begins well and then announces 2^40 bytes or items to come, as bincode writes such a number.
 fn hostile(begin: &[u8]) -> Vec<u8> {
     [&[1], begin, &[253], (1_u64 << 40).to_le_bytes().as_slice(), b"a few bytes"].concat()
 }
@@ -202,8 +202,8 @@ fn a_hostile_length_takes_no_memory() {
 
     let output = Command::new("sh").arg("-c").arg(limited).arg(env::current_exe().unwrap()).output().unwrap();
 
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }
 
 fn user_with_every_attribute() -> User {

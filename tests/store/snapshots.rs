@@ -185,7 +185,7 @@ fn on_disk_several_snapshots_are_their_moments_beside_a_writer() {
 }
 
 #[test]
-fn a_range_of_a_snapshot_ends_where_it_is_told_to() {
+fn a_range_of_a_snapshot_ends_at_its_bound() {
     let store = in_memory();
     fill(&store);
     let users: Vec<_> = copy(&store).into_keys().filter(|(tree, _)| *tree == Tree::Users).map(|(_, key)| key).collect();

@@ -85,7 +85,7 @@ impl Damaged {
         record.index_rows().into_iter().fold(self, |damaged, row| damaged.with(row.tree, row.key, row.value))
     }
 
-    /// With the id in or out of the list, whatever the records say.
+    /// With the id in or out of the list, whatever the records contain.
     fn with_member(self, id_set: IdSet, number: u32, is_member: bool) -> Self {
         let key = id_set.chunk_key(id(number));
         let chunk = self.memory.get(Tree::Lists, &key).unwrap();
@@ -256,7 +256,7 @@ fn children_without_their_user_are_noticed() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_noticed_and_says_why() {
+fn a_record_that_cannot_be_read_is_noticed_with_its_cause() {
     let bob = user(BOB, "bob");
     let whole = encode(&bob);
     let faults = |bytes: Vec<u8>| Damaged::new().with_bytes_of(&bob, bytes).faults();
@@ -283,7 +283,7 @@ fn a_record_under_the_key_of_another_is_noticed() {
 }
 
 #[test]
-fn a_record_that_was_changed_behind_its_indexes_is_noticed() {
+fn a_record_changed_without_its_indexes_is_noticed() {
     let damaged = Damaged::new().with_record(&administrator(BOB, "bob"));
     assert_eq!(damaged.faults(), [LISTS_ARE_WRONG]);
 
@@ -292,7 +292,7 @@ fn a_record_that_was_changed_behind_its_indexes_is_noticed() {
 }
 
 #[test]
-fn a_sequence_behind_an_id_that_is_in_use_is_noticed() {
+fn a_sequence_below_an_id_in_use_is_noticed() {
     let behind = Damaged::new().with(Tree::Meta, b"sequence/users".to_vec(), 1_u64.to_be_bytes());
     let gone = Damaged::new().without(Tree::Meta, b"sequence/api_keys".to_vec());
 

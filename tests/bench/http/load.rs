@@ -25,7 +25,7 @@ pub struct Outcome {
     pub microseconds: f64,
     /// Requests that were not answered.
     pub errors: u64,
-    /// Answers that tell of no success.
+    /// Responses other than a success.
     pub refusals: u64,
     pub p50: f64,
     pub p90: f64,
@@ -107,10 +107,10 @@ pub fn press(directory: &Path, server: SocketAddr, requests: &Requests, connecti
     };
     let output = wrk.arg("--script").arg(&script).arg(url).output();
     let output = output.expect("wrk is installed (Debian's package wrk)");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let outcome = said.lines().rev().find_map(|line| serde_json::from_str::<Outcome>(line).ok());
-    let outcome = outcome.unwrap_or_else(|| panic!("wrk: {said}{}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!(outcome.errors, 0, "requests failed: {said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let outcome = stdout.lines().rev().find_map(|line| serde_json::from_str::<Outcome>(line).ok());
+    let outcome = outcome.unwrap_or_else(|| panic!("wrk: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(outcome.errors, 0, "requests failed: {stdout}");
     outcome
 }
 

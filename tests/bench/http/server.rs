@@ -50,7 +50,7 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let start = begun.elapsed();
         let address = line.trim().rsplit_once("//").and_then(|(_, address)| address.parse().ok());
-        Self { child, address: address.expect("the server says where it listens"), start }
+        Self { child, address: address.expect("the server logs where it listens"), start }
     }
 
     /// The status and the answer to a GET.

@@ -29,7 +29,7 @@ const ASKED_AT_ONCE: u32 = 100;
 /// A hash of the usual length; nobody signs in here.
 const PASSWORD: &str = "$scrypt$ln=17,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";
 
-/// Fills a new store with that many users; tells where it is.
+/// Fills a new store with that many users; returns its path.
 pub fn fill(directory: &Path, users: u32) -> PathBuf {
     let path = directory.join(format!("users-{users}"));
     let store = Store::open(&path, 256 << 20, DiskReserve::NONE).unwrap();

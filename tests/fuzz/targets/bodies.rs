@@ -7,13 +7,13 @@ use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     let reads = read_bodies(bytes);
-    let told = serde_json::from_slice::<Value>(bytes);
+    let parsed = serde_json::from_slice::<Value>(bytes);
     for read in reads {
         match read {
             Read::Malformed => {}
             Read::Invalid(response) => assert_eq!(response.status().as_u16(), 422),
             // What is stricter than the usual reader accepts nothing that the usual one does not.
-            Read::Sound => assert!(told.as_ref().is_ok_and(Value::is_object)),
+            Read::Sound => assert!(parsed.as_ref().is_ok_and(Value::is_object)),
         }
     }
 });

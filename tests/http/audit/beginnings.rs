@@ -7,9 +7,9 @@ use super::*;
 #[track_caller]
 fn is_not_whole(server: &Server, fault: &str) {
     let output = lodge(server, &["audit", "--verify"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(fault), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(fault), "{stderr}");
 }
 
 #[track_caller]
@@ -126,11 +126,11 @@ fn a_restore_without_the_secret_leaves_the_log_to_the_one_that_is_put_back() {
             fs::remove_dir_all(server.data_dir()).unwrap();
         }
 
-        let said = lodge(&server, &["restore", &file]);
+        let output = lodge(&server, &["restore", &file]);
 
-        assert!(said.status.success(), "{said:?}");
-        let said = String::from_utf8_lossy(&said.stderr).into_owned();
-        assert!(said.contains("the audit log cannot record this"), "{said}");
+        assert!(output.status.success(), "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains("the audit log cannot record this"), "{stderr}");
         fs::rename(&aside, &secret).unwrap();
         server.start_again();
         is_whole(&server);

@@ -60,7 +60,7 @@ impl Value {
 }
 
 impl Holdings {
-    /// What is there once the action is done, but for a token, which only its answer tells.
+    /// What is there once the action is done, but for a token, which only its response has.
     pub fn after(&self, action: &Action) -> Self {
         let mut after = self.clone();
         match action.clone() {
@@ -93,6 +93,6 @@ impl Holdings {
     }
 
     pub fn person(&mut self, name: &str) -> &mut Person {
-        self.people.get_mut(name).expect("an action names somebody who is there")
+        self.people.get_mut(name).expect("an action names an existing user")
     }
 }

@@ -196,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// What the server has of this writer's, as far as the credentials that are held can tell.
+    /// What the server has of this writer's, as far as the held credentials can read it.
     fn seen(&mut self, server: &Server) -> Holdings {
         let client = self.client(server);
         let mut seen = Holdings { configurations: configurations_of(&client), ..Holdings::default() };
@@ -260,7 +260,7 @@ fn scopes(controller: &str) -> Json {
     json!([{"controller": controller, "action": "index"}])
 }
 
-/// Whether the reply has come as far as its head says: a kill may cut it.
+/// Whether the reply has come as far as its head declares: a kill may cut it.
 fn is_whole(reply: &Reply) -> bool {
     let length = reply.header("content-length").map_or(Ok(0), str::parse);
     length == Ok(reply.body.len())

@@ -26,9 +26,9 @@ type Rights = BTreeMap<(Id, &'static str, &'static str), Timestamp>;
 
 const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
-/// Everything that the attacker may come to, told from the start alone.
+/// Everything that the attacker may come to, computed from the start alone.
 pub struct Bounds {
-    /// What the keys that are held permit together. Narrow keys make only keys within their own scopes, so this is also
+    /// What the keys that are held permit together. Restricted keys make only keys within their own scopes, so this is also
     /// what they can come to; full access includes the password, and so has no end.
     rights: Rights,
     users: Vec<User>,
@@ -119,7 +119,7 @@ impl Bounds {
         (!keeps_rules).then(|| format!("{was:?} has become {is:?}"))
     }
 
-    /// Fresh accounts are standard ones that stand for no superuser, made by whoever may make any.
+    /// Fresh accounts are standard ones that stand for no superuser, made by a caller who may make any.
     fn newcomer_beyond(&self, user: &User) -> Option<String> {
         let may_be_made = || {
             let mut administrators = self.users.iter().filter(|user| user.is_admin);
@@ -140,7 +140,7 @@ impl Bounds {
         (is != Some(was) && !is_covered()).then(|| format!("{was:?} has become {is:?}"))
     }
 
-    /// No key, whoever knows it, permits more than it did, or else more than the keys that are held.
+    /// No key, known to the attacker or not, permits more than it did, or else more than the keys that are held.
     fn reach_beyond(&self, key: &ApiKey) -> Option<String> {
         let was = find(&self.api_keys, |was| was.id, key.id);
         let had = was.map(|was| rights_of(was.owner, &was.scopes, was.expires_at)).unwrap_or_default();

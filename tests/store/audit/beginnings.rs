@@ -11,7 +11,7 @@ use super::*;
 const OTHER_SECRET: [u8; 32] = [8; 32];
 
 impl Log {
-    /// The files of this one with the store of another, as whoever replaces the directory `store` has them.
+    /// The files of this one with the store of another, as replacing the directory `store` leaves them.
     fn with_store_of(self, other: Self) -> Self {
         let (Self { directory, audit, .. }, Self { memory, store, .. }) = (self, other);
         Self { memory, store, audit, directory }
@@ -150,7 +150,7 @@ fn the_log_continues_in_another_store_and_where_it_cannot_it_begins_after_what_i
     let whole = |first, last, key_since| Report { first, last, key_since, fault: None };
 
     assert_eq!(goes_on(Some(SECRET), true), whole(1, 41, 1));
-    // Without the old store the ten entries that were in no file yet are lost, and the log says that it begins anew.
+    // Without the old store the ten entries that were in no file yet are lost, and the log records that it begins anew.
     assert_eq!(goes_on(Some(SECRET), false), whole(1, 32, 31));
     assert_eq!(goes_on(Some(OTHER_SECRET), false), whole(31, 32, 31));
     log.put(35, None);
