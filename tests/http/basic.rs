@@ -44,7 +44,7 @@ fn white_space_inside_the_base64_is_ignored() {
     let right = basic(username, password);
     let (line, rest) = right.split_at("Basic ".len() + 76);
 
-    for folded in [format!("{line} {rest}"), format!("{line}\t {rest}"), right.replace("=", " =")] {
+    for folded in [format!("{line} {rest}"), format!("{line}\t {rest}"), right.replace('=', " =")] {
         assert_eq!(status(&server, &folded), 200, "{folded}");
     }
     assert_eq!(status(&server, &format!("{line} x{rest}")), 401);
