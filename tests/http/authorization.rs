@@ -82,9 +82,8 @@ impl Begun {
 /// The verdict that the row demands.
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
-        (Admits::Anonymous, _) => Verdict::Admitted,
+        (Admits::Anonymous, _) | (Admits::Authenticated, Standing::Unscoped) => Verdict::Admitted,
         (_, Standing::Stranger) => Verdict::Unauthorized,
-        (Admits::Authenticated, Standing::Unscoped) => Verdict::Admitted,
         (_, Standing::Unscoped) => Verdict::LacksScope,
         (Admits::Administrator, Standing::Standard) => Verdict::LacksRole,
         (
