@@ -248,6 +248,22 @@ impl Clock {
     }
 }
 
+/// A sentence about a machine whose clock shows a moment before 1970, which [`Clock::system`] reads as 1970.
+#[must_use]
+pub fn complaint() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "what the clock shows before it is read as 1970")]
+    complaint_about(SystemTime::now())
+}
+
+fn complaint_about(now: SystemTime) -> Option<String> {
+    let before = SystemTime::UNIX_EPOCH.duration_since(now).ok().filter(|before| !before.is_zero())?;
+    Some(format!(
+        "the clock of this machine is {} s before 1970 and counts as 1970: times are wrong until it is set, and sessions \
+         that were opened by then end",
+        before.as_secs().max(1)
+    ))
+}
+
 fn wall_millis() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -272,6 +288,17 @@ mod tests {
     fn a_moment_reads_as_rfc_3339_with_milliseconds() {
         assert_eq!(Timestamp::from_millis(1_763_918_520_007).to_string(), "2025-11-23T17:22:00.007Z");
         assert_eq!(Timestamp::from_millis(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_clock_before_1970_is_complained_about_and_no_other() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+
+        let complaint = complaint_about(before).unwrap();
+
+        assert!(complaint.starts_with("the clock of this machine is 86400 s before 1970"), "{complaint}");
+        assert_eq!(complaint_about(SystemTime::UNIX_EPOCH), None);
+        assert_eq!(complaint_about(SystemTime::UNIX_EPOCH + Duration::from_millis(1)), None);
     }
 
     #[test]

@@ -20,11 +20,12 @@ use crate::{
         engine::KeyRange,
         integrity::Integrity,
         table::{ReadRows, Record, decode},
+        used_identifiers::{self, IdentifierHash, IdentifierKey},
     },
 };
 
 const FORMAT: &str = "lodge backup";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Longer than the line of any legal record: 64 KiB of control characters are 393 kB of JSON.
 const MAX_LINE: u64 = 1 << 20;
 /// The window that a reader grants the compression, as a power of two: 8 MiB.
@@ -41,6 +42,10 @@ pub enum Line {
     State(State),
     /// The server's secret, in hexadecimal digits.
     Secret(#[serde(with = "exposed")] Secret<String>),
+    /// The key of the hashes of used identifiers.
+    IdentifierKey(IdentifierKey),
+    /// The hash of an identifier that an account has or had.
+    UsedIdentifier(IdentifierHash),
     /// An account.
     User(User),
     /// A setting.
@@ -153,6 +158,10 @@ pub fn write(
     if let Some(secret) = secret {
         writer.line(&Line::Secret(secret))?;
     }
+    if let Some(key) = used_identifiers::key(snapshot)? {
+        writer.line(&Line::IdentifierKey(key))?;
+        writer.used_identifiers(snapshot)?;
+    }
     writer.records(snapshot, Line::User)?;
     writer.records(snapshot, Line::Configuration)?;
     writer.records(snapshot, Line::ApiKey)?;
@@ -188,6 +197,15 @@ impl<W: Write> Writer<W> {
         written
     }
 
+    fn used_identifiers(&mut self, snapshot: &Snapshot) -> Result<(), BackupError> {
+        let mut written = Ok(());
+        used_identifiers::visit(snapshot, &mut |hash| {
+            written = self.line(&Line::UsedIdentifier(hash));
+            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(written?)
+    }
+
     fn end(mut self) -> io::Result<u64> {
         let sha256 = HEXLOWER.encode(self.digest.finish().as_ref());
         let mut text = serde_json::to_vec(&Line::Footer(Footer { records: self.records, sha256 }))?;
@@ -205,6 +223,7 @@ pub struct Reader<R: Read> {
     number: u64,
     records: u64,
     has_secret: bool,
+    has_identifier_key: bool,
     /// What the backup is.
     pub header: Header,
     /// What continues after its records.
@@ -221,7 +240,8 @@ impl<R: Read> Reader<R> {
         decoder.window_log_max(LARGEST_WINDOW_LOG)?;
         let (header, state) = (Header::nothing(), State::default());
         let (lines, digest) = (BufReader::new(decoder), Context::new(&SHA256));
-        let mut reader = Self { lines, digest, number: 0, records: 0, has_secret: false, header, state };
+        let mut reader =
+            Self { lines, digest, number: 0, records: 0, has_secret: false, has_identifier_key: false, header, state };
         match reader.read_line().map_err(|_| BackupError::Foreign)? {
             Line::Header(header) if header.format != FORMAT => return Err(BackupError::Foreign),
             Line::Header(header) if header.version > VERSION => return Err(BackupError::TooNew(header.version)),
@@ -254,6 +274,15 @@ impl<R: Read> Reader<R> {
                 self.has_secret = true;
                 Ok(Some(line))
             }
+            Line::IdentifierKey(_) if self.has_identifier_key || self.records > 0 => {
+                Err(self.malformed("does not belong there"))
+            }
+            Line::IdentifierKey(_) => {
+                self.has_identifier_key = true;
+                Ok(Some(line))
+            }
+            Line::UsedIdentifier(_) if !self.has_identifier_key => Err(self.malformed("does not belong there")),
+            Line::UsedIdentifier(_) => Ok(Some(line)),
             Line::User(_) | Line::Configuration(_) | Line::ApiKey(_) => {
                 self.records += 1;
                 Ok(Some(line))

@@ -7,6 +7,7 @@
 //! | `header` | first: `format` ("lodge backup"), `version`, `created_at`, the store's id and commit number |
 //! | `state` | second: the last number of every sequence, and whose password is the first start's |
 //! | `secret` | the server's secret in hexadecimal digits, only if it was asked for |
+//! | `identifier_key`, `used_identifier` | the key of the hashes of used identifiers, and each hash |
 //! | `user`, `configuration`, `api_key` | a record; owners come before what is theirs |
 //! | `footer` | last: how many records there are, and the SHA-256 of all lines before it |
 //!

@@ -145,7 +145,12 @@ impl<'a> Rebuild<'a> {
             Line::User(user) => (&mut self.ids[0], "user", user.id),
             Line::Configuration(configuration) => (&mut self.ids[1], "configuration", configuration.id),
             Line::ApiKey(api_key) => (&mut self.ids[2], "API key", api_key.id),
-            Line::Header(_) | Line::State(_) | Line::Secret(_) | Line::Footer(_) => return Ok(()),
+            Line::Header(_)
+            | Line::State(_)
+            | Line::Secret(_)
+            | Line::IdentifierKey(_)
+            | Line::UsedIdentifier(_)
+            | Line::Footer(_) => return Ok(()),
         };
         if ids.insert(id.get()) { Ok(()) } else { Err(RebuildError::Twice(kind, id)) }
     }
@@ -175,7 +180,12 @@ impl Rebuilt {
             Line::User(user) => (&mut self.users, &mut self.last[0], user.id),
             Line::Configuration(configuration) => (&mut self.configurations, &mut self.last[1], configuration.id),
             Line::ApiKey(api_key) => (&mut self.api_keys, &mut self.last[2], api_key.id),
-            Line::Header(_) | Line::State(_) | Line::Secret(_) | Line::Footer(_) => return,
+            Line::Header(_)
+            | Line::State(_)
+            | Line::Secret(_)
+            | Line::IdentifierKey(_)
+            | Line::UsedIdentifier(_)
+            | Line::Footer(_) => return,
         };
         *count += 1;
         *last = (*last).max(u64::from(id.get()));
@@ -198,6 +208,11 @@ fn put(txn: &mut Txn<'_>, line: Line) -> Result<(), RebuildError> {
             owned(txn, "API key", api_key.id, api_key.owner)?;
             put_new(txn, "API key", api_key.id, &api_key)
         }
+        Line::IdentifierKey(key) => {
+            txn.set_identifier_key(&key);
+            Ok(())
+        }
+        Line::UsedIdentifier(hash) => Ok(txn.remember_hash(hash)?),
         Line::Header(_) | Line::State(_) | Line::Secret(_) | Line::Footer(_) => Ok(()),
     }
 }

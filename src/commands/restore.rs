@@ -20,6 +20,7 @@ use crate::{
     store::{
         Store, StoreError, Tables, sequences,
         sled::{OpenError, checkpoint},
+        used_identifiers,
     },
 };
 
@@ -165,6 +166,12 @@ async fn rebuild(
         }
     }
     restored.rebuilt = rebuild.finish(state, replaced.sequences).await?;
+    if let Some(replaced) = &replaced.store {
+        // What it cannot give any more is lost with it.
+        if let Err(error) = used_identifiers::carry_over(replaced, store).await {
+            log::warn!("the names that accounts of the replaced store had are forgotten: {}", chain(&error));
+        }
+    }
     let of = format!("a backup of {}, commit {}", reader.header.created_at, reader.header.commit);
     log.carry_over(replaced.store.as_ref(), store, &restored, of).await?;
     Ok(restored)

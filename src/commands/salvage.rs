@@ -18,6 +18,7 @@ use crate::{
         engine::KeyRange,
         sled::{OpenError, checkpoint},
         table::{ReadRows, Record, decode},
+        used_identifiers,
     },
 };
 
@@ -52,6 +53,9 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: 
 async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Result<Rebuilt, RebuildError> {
     let mut salvaging = Rebuild::salvaging(store);
     let mut unreadable = 0;
+    for line in used_identifiers(damaged) {
+        salvaging.add(line).await?;
+    }
     for line in readable::<User>(damaged, Line::User, &mut unreadable) {
         salvaging.add(line).await?;
     }
@@ -71,6 +75,20 @@ async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Resu
     let mut rebuilt = salvaging.finish(state, checkpointed).await?;
     rebuilt.left_out += unreadable;
     Ok(rebuilt)
+}
+
+/// The identifiers that accounts have had, as far as the storage can read them; without their key they are worth nothing.
+fn used_identifiers(damaged: &Store) -> Vec<Line> {
+    let Ok(Some(key)) = used_identifiers::key(damaged) else { return Vec::new() };
+    let mut lines = vec![Line::IdentifierKey(key)];
+    let read = used_identifiers::visit(damaged, &mut |hash| {
+        lines.push(Line::UsedIdentifier(hash));
+        std::ops::ControlFlow::Continue(())
+    });
+    if let Err(error) = read {
+        log::error!("the rest of the identifiers that accounts have had cannot be read: {error}");
+    }
+    lines
 }
 
 /// The records of one kind, as far as the storage can read them.

@@ -22,7 +22,7 @@ use crate::{
         self,
         schedule::{self, BackupLog},
     },
-    clock::Clock,
+    clock::{self, Clock},
     config::{ADMIN_PASSWORD, ServeArguments, Settings, TlsSettings},
     directory::{DataDirectory, store_in},
     domain::{Action, Actor, AffectedResource},
@@ -46,6 +46,9 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let told = arguments.texts();
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
+    if let Some(complaint) = clock::complaint() {
+        log::warn!("{complaint}");
+    }
     harden_process();
     let settings = Settings { max_connections: within_descriptors(settings.max_connections), ..settings };
     let plan = memory_plan(&settings)?;

@@ -31,11 +31,13 @@ pub enum Tree {
     Meta,
     /// id → entry of the audit log.
     Audit,
+    /// Keyed hash of an identifier that an account has or had → nothing.
+    UsedIdentifiers,
 }
 
 impl Tree {
     /// Every tree, in a fixed order; a new one comes last.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Users,
         Self::UsersByUsername,
         Self::Configurations,
@@ -47,6 +49,7 @@ impl Tree {
         Self::Lists,
         Self::Meta,
         Self::Audit,
+        Self::UsedIdentifiers,
     ];
 
     /// The tree's name on disk and in messages.
@@ -64,6 +67,7 @@ impl Tree {
             Self::Lists => "lists",
             Self::Meta => "meta",
             Self::Audit => "audit",
+            Self::UsedIdentifiers => "used_identifiers",
         }
     }
 }

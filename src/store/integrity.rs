@@ -33,22 +33,30 @@ pub struct Integrity {
 }
 
 impl Versioned for Integrity {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
-        let older: BeforeAudit = record::decode_shape(tree, bytes)?;
-        let mut rows = [0; Tree::ALL.len()];
-        rows[..older.rows.len()].copy_from_slice(&older.rows);
-        Ok(Self { commit: older.commit, rows, digest: older.digest })
+    fn from_older(tree: &'static str, version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        match version {
+            1 => record::decode_shape::<Older<[u64; 10]>>(tree, bytes).map(|older| older.brought_up()),
+            _ => record::decode_shape::<Older<[u64; 11]>>(tree, bytes).map(|older| older.brought_up()),
+        }
     }
 }
 
-/// Version 1, which knew no audit log.
+/// Version 1, which knew no audit log, or version 2, which knew no used identifiers: there were fewer trees.
 #[derive(Deserialize)]
-struct BeforeAudit {
+struct Older<R> {
     commit: u64,
-    rows: [u64; 10],
+    rows: R,
     digest: u128,
+}
+
+impl<const N: usize> Older<[u64; N]> {
+    fn brought_up(&self) -> Integrity {
+        let mut rows = [0; Tree::ALL.len()];
+        rows[..N].copy_from_slice(&self.rows);
+        Integrity { commit: self.commit, rows, digest: self.digest }
+    }
 }
 
 /// The values that rows had before a group of changes, in the order of the changes.

@@ -18,6 +18,7 @@ pub mod schema;
 pub mod sled;
 pub mod table;
 pub mod txn;
+pub mod used_identifiers;
 pub mod verify;
 mod versions;
 

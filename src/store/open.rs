@@ -8,7 +8,7 @@ use super::{
     engine::{Engine, EngineError, Tree},
     id_set::{self, IdSet},
     integrity::{Integrity, RowHasher},
-    schema::{FORMAT, FORMAT_WITH_DIGEST},
+    schema::{FORMAT, FORMAT_WITH_DIGEST, StoreIdentity},
     sled::{
         OpenError, Sled,
         checkpoint::{Checkpoint, CheckpointError, Checkpointer, stored_checkpoint},
@@ -16,6 +16,7 @@ use super::{
         set_aside_derived,
     },
     table::ReadRows,
+    used_identifiers,
 };
 use crate::random::{random_bytes, random_uuid};
 
@@ -77,8 +78,18 @@ impl Store {
     /// [`StoreError`] if it cannot be written.
     pub async fn initialise(&self) -> Result<(), StoreError> {
         let store_id = self.checkpoint.as_ref().map_or_else(random_uuid, |checkpoint| checkpoint.store());
-        let digest_key = random_bytes();
-        self.write(move |txn| txn.initialise(store_id, digest_key)).await
+        let new = StoreIdentity { store_id, digest_key: random_bytes(), identifier_key: random_bytes() };
+        if self.is_initialised()? {
+            // The format comes last: killed in between, it is done again.
+            let new = new.clone();
+            self.write(move |txn| txn.identify(&new)).await?;
+            used_identifiers::remember_given(self).await?;
+        }
+        self.write(move |txn| {
+            txn.set_format();
+            txn.identify(&new)
+        })
+        .await
     }
 
     /// Reads every row and compares it all with the digest; tells what is lost. Takes seconds for a million rows.

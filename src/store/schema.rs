@@ -12,6 +12,7 @@ use super::{
     record::{self, RecordError, Versioned},
     table::{self, IndexRow, ReadRows, Record, Slice},
     txn::Txn,
+    used_identifiers::AccountIdentifier,
 };
 use crate::{
     clock::Timestamp,
@@ -25,7 +26,7 @@ use crate::{
 /// | 1 | 0.1.0 | |
 /// | 2 | 0.2.0 | the store's identity, the digest and its key |
 /// | 3 | 0.3.0 | the audit log |
-/// | 4 | 0.4.0 | entries of the audit log that are chained by their HMACs alone; older ones stay as they are |
+/// | 4 | 0.4.0 | entries of the audit log that are chained by their HMACs alone; older ones stay as they are; what identifiers accounts have had |
 pub const FORMAT: u32 = 4;
 /// Since which format a store has a digest of its rows and a witness beside it.
 pub(super) const FORMAT_WITH_DIGEST: u32 = 2;
@@ -95,6 +96,15 @@ impl Record for User {
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         let administrators = self.is_lasting_administrator().then_some(IdSet::Administrators);
         Some((self.id, [Some(IdSet::Users), administrators].into_iter().flatten().collect()))
+    }
+
+    fn held(&self) -> Vec<AccountIdentifier> {
+        vec![AccountIdentifier::of_name(&self.username)]
+    }
+
+    fn given(&self) -> Vec<AccountIdentifier> {
+        // Several accounts may have one, and no index finds them by it.
+        self.user_id.map(AccountIdentifier::SystemUser).into_iter().collect()
     }
 }
 
@@ -247,16 +257,30 @@ pub trait Tables: ReadRows {
 
 impl<T: ReadRows + ?Sized> Tables for T {}
 
+/// What a store is made with.
+#[derive(Clone)]
+pub(super) struct StoreIdentity {
+    pub(super) store_id: Uuid,
+    pub(super) digest_key: [u8; 16],
+    pub(super) identifier_key: [u8; 32],
+}
+
 impl Txn<'_> {
     /// Remembers which administrator has the random password of the first start, or that none has it any more.
     pub fn set_initial_administrator(&mut self, id: Option<Id>) {
         self.set(Tree::Meta, INITIAL_ADMINISTRATOR_KEY.to_vec(), id.map(key::of_id));
     }
 
-    /// Makes the store one of the present format, with an identity and a key for its digest unless it has them.
-    pub(super) fn initialise(&mut self, store_id: Uuid, digest_key: [u8; 16]) -> Result<(), StoreError> {
+    /// Makes the store one of the present format.
+    pub(super) fn set_format(&mut self) {
         self.set(Tree::Meta, FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()));
-        for (key, value) in [(STORE_ID_KEY, store_id.as_bytes()), (DIGEST_KEY_KEY, &digest_key)] {
+    }
+
+    /// Gives the store an identity and keys for its digest and for what it remembers, unless it has them.
+    pub(super) fn identify(&mut self, new: &StoreIdentity) -> Result<(), StoreError> {
+        let StoreIdentity { store_id, digest_key, identifier_key } = new;
+        self.ensure_identifier_key(*identifier_key)?;
+        for (key, value) in [(STORE_ID_KEY, store_id.as_bytes()), (DIGEST_KEY_KEY, digest_key)] {
             if self.get(Tree::Meta, key)?.is_none() {
                 self.set(Tree::Meta, key.to_vec(), Some(value.to_vec()));
             }

@@ -8,6 +8,7 @@ use super::{
     engine::{KeyRange, Tree},
     id_set::{self, IdSet},
     record::{self, Versioned},
+    used_identifiers::AccountIdentifier,
 };
 use crate::domain::{Id, Page};
 
@@ -35,6 +36,16 @@ pub trait Record: Versioned {
 
     /// Its id and the lists that it is in.
     fn listed(&self) -> Option<(Id, Vec<IdSet>)>;
+
+    /// What it is known by as long as it is there, and what is remembered once it is so no longer.
+    fn held(&self) -> Vec<AccountIdentifier> {
+        Vec::new()
+    }
+
+    /// What it is known by, and what is remembered from the beginning.
+    fn given(&self) -> Vec<AccountIdentifier> {
+        Vec::new()
+    }
 }
 
 /// A part of a list.

@@ -91,7 +91,7 @@ impl<'a> Txn<'a> {
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), PutError> {
         let key = record.key();
         let before = table::find::<R>(self, &key)?;
-        let (rows_before, lists_before) = before.map_or_else(Default::default, |before| surroundings(&before));
+        let (rows_before, lists_before) = before.as_ref().map_or_else(Default::default, surroundings);
         let (rows, lists) = surroundings(record);
         for row in rows_before.iter().filter(|row| !rows.contains(row)) {
             self.set(row.tree, row.key.clone(), None);
@@ -101,7 +101,7 @@ impl<'a> Txn<'a> {
         }
         self.move_between(&lists_before, &lists)?;
         self.set(R::TREE, key, Some(record::encode(record)));
-        Ok(())
+        Ok(self.remember_change(before.as_ref(), record)?)
     }
 
     /// Removes the record with its index rows and its places in lists.
@@ -115,7 +115,17 @@ impl<'a> Txn<'a> {
         }
         self.move_between(&lists, &[])?;
         self.set(R::TREE, record.key(), None);
-        Ok(())
+        record.held().iter().try_for_each(|identifier| self.remember(identifier))
+    }
+
+    /// Remembers what the record was known by and is no longer, and what it is given.
+    fn remember_change<R: Record>(&mut self, before: Option<&R>, record: &R) -> Result<(), StoreError> {
+        let (held, given) = (record.held(), record.given());
+        let (held_before, given_before) =
+            before.map_or_else(Default::default, |before| (before.held(), before.given()));
+        let left = held_before.iter().filter(|identifier| !held.contains(identifier));
+        let new = given.iter().filter(|identifier| !given_before.contains(identifier));
+        left.chain(new).try_for_each(|identifier| self.remember(identifier))
     }
 
     /// The next id of a collection.

@@ -16,8 +16,10 @@ use super::{
     key,
     open::loss,
     record,
+    schema::{FORMAT, Tables},
     table::{self, IndexRow, ReadRows, Record},
     txn::Sequence,
+    used_identifiers::{self, AccountIdentifier},
 };
 use crate::domain::{ApiKey, AuditEntry, Configuration, Id, Session, User};
 
@@ -41,7 +43,8 @@ const INDEXES: [Tree; 4] =
 /// [`StoreError`] if the storage cannot be read at all.
 pub fn verify(rows: &impl ReadRows, progress: &mut dyn FnMut(u64)) -> Result<Findings, StoreError> {
     let faults = loss(rows, progress)?;
-    let mut scan_all = FullScan::of(rows, faults);
+    let remembers = rows.format()? == Some(FORMAT);
+    let mut scan_all = FullScan::of(rows, faults, remembers);
     scan_all.records::<User>()?;
     scan_all.records::<Configuration>()?;
     scan_all.records::<ApiKey>()?;
@@ -50,6 +53,7 @@ pub fn verify(rows: &impl ReadRows, progress: &mut dyn FnMut(u64)) -> Result<Fin
     scan_all.lists()?;
     scan_all.sequences()?;
     scan_all.audit()?;
+    scan_all.used_identifiers()?;
     Ok(scan_all.findings)
 }
 
@@ -71,10 +75,11 @@ struct FullScan<'a, R> {
     expected_indexes: Sum,
     expected_lists: Sum,
     highest_ids: BTreeMap<Tree, u64>,
+    remembers: bool,
 }
 
 impl<'a, R: ReadRows> FullScan<'a, R> {
-    fn of(rows: &'a R, faults: Vec<String>) -> Self {
+    fn of(rows: &'a R, faults: Vec<String>, remembers: bool) -> Self {
         Self {
             rows,
             hasher: RowHasher::random(),
@@ -83,6 +88,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
             expected_indexes: 0,
             expected_lists: 0,
             highest_ids: BTreeMap::new(),
+            remembers,
         }
     }
 
@@ -113,6 +119,9 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         for IndexRow { tree, key, value } in record.index_rows() {
             self.expected_indexes = self.expected_indexes.wrapping_add(self.hasher.hash(tree, &key, &value));
         }
+        if self.remembers {
+            record.given().iter().for_each(|identifier| self.expect_remembered(identifier));
+        }
         if let Some((id, lists)) = record.listed() {
             let highest = self.highest_ids.entry(T::TREE).or_default();
             *highest = (*highest).max(u64::from(id.get()));
@@ -120,6 +129,23 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
                 self.expected_lists = self.expected_lists.wrapping_add(self.hash_of_member(id_set, id));
             }
         }
+    }
+
+    fn expect_remembered(&mut self, identifier: &AccountIdentifier) {
+        match used_identifiers::is_used(self.rows, identifier) {
+            Ok(true) => {}
+            Ok(false) => self.fault(format!("a `user_id` is missing in `{}`", Tree::UsedIdentifiers)),
+            Err(error) => self.fault(error.to_string()),
+        }
+    }
+
+    fn used_identifiers(&mut self) -> Result<(), StoreError> {
+        let mut faults = used_identifiers::faults(self.rows)?;
+        if self.remembers && used_identifiers::key(self.rows).is_ok_and(|key| key.is_none()) {
+            faults.push(format!("the key of `{}` is missing", Tree::UsedIdentifiers));
+        }
+        self.findings.faults.append(&mut faults);
+        Ok(())
     }
 
     fn hash_of_member(&self, id_set: IdSet, id: Id) -> u128 {

@@ -144,7 +144,7 @@ fn a_file_that_is_something_else_is_refused() {
     target.refuses(&packed(""), not_one);
     target.refuses(&packed("{}\n"), not_one);
     target.refuses(&foreign(&|header| header["format"] = json!("hut backup")), not_one);
-    target.refuses(&foreign(&|header| header["version"] = json!(2)), "version 2; this lodge reads up to 1");
+    target.refuses(&foreign(&|header| header["version"] = json!(3)), "version 3; this lodge reads up to 2");
     target.refuses(&container(&target.lines[1..]), not_one);
     target.refuses(&container(&[header]), "line 2");
 }
@@ -231,6 +231,27 @@ fn a_backup_with_a_second_secret_is_refused() {
     target.refuses_changed("line 4 is a second secret", |lines| {
         lines.splice(2..2, [secret.clone(), secret]);
     });
+}
+
+#[test]
+fn used_identifiers_without_their_one_key_before_the_records_are_refused() {
+    let target = Target::new();
+    let misplaced = "does not belong there";
+    let (key, hash) = (json!({"identifier_key": "00".repeat(32)}), json!({"used_identifier": "00".repeat(16)}));
+    let without_key = |lines: &mut Vec<Value>| lines.retain(|line| line.get("identifier_key").is_none());
+
+    target.refuses_changed(misplaced, |lines| {
+        without_key(lines);
+        lines.insert(2, hash.clone());
+    });
+    target.refuses_changed(misplaced, |lines| lines.insert(2, key.clone()));
+    target.refuses_changed(misplaced, |lines| {
+        without_key(lines);
+        lines.push(key.clone());
+    });
+    for wrong in [json!("00"), json!("0g".repeat(16)), json!(7), json!("00".repeat(17))] {
+        target.refuses_changed("makes no sense", |lines| lines.push(json!({"used_identifier": wrong})));
+    }
 }
 
 #[test]

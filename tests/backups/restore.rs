@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     backups::{
         back_up,
-        container::{container, lines},
+        container::{container, lines, text as unpacked},
         contents, entries_beginning, lodge, restored, run, secret_of, store_of, text, usernames,
     },
     harness::{Client, Server, ServerBuilder, basic, password_of},
@@ -56,6 +56,48 @@ fn what_was_there_is_kept_beside_the_restored_store() {
     fs::rename(&kept[0], store_of(&server)).unwrap();
     server.start_again();
     assert_eq!(usernames(&server), ["admin", "ann", "bob"]);
+}
+
+/// The status of an account that a restricted key of the administrator's makes.
+fn made_by_restricted_key(server: &Server, username: &str, user_id: u32) -> u16 {
+    let body = json!({"username": username, "password": "a long and fine one", "user_id": user_id});
+    server.key("admin", &["users / create"]).post("/users", &body).status
+}
+
+/// Makes an account, and removes it.
+fn make_and_remove(server: &Server, username: &str, user_id: u32) {
+    let body = json!({"username": username, "password": "a long and fine one", "user_id": user_id});
+    let id = server.admin().post("/users", &body).expect(201).id();
+    server.admin().delete(&format!("/users/{id}")).expect(204);
+}
+
+#[test]
+fn names_and_ids_that_accounts_had_are_in_the_backup() {
+    let (server, _) = with_one_of_each();
+    make_and_remove(&server, "eve", 1001);
+
+    let file = back_up(&server, "backup");
+    let restored = restored(&file, &secret_of(&server));
+
+    assert!(!unpacked(&file).contains("eve"));
+    let statuses = [("eve", 1009), ("zoe", 1001), ("ann", 1009), ("zoe", 1009)];
+    assert_eq!(statuses.map(|(name, id)| made_by_restricted_key(&restored, name, id)), [422, 422, 422, 201]);
+}
+
+#[test]
+fn names_and_ids_that_accounts_of_the_replaced_store_have_or_had_are_not_forgotten() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    make_and_remove(&server, "eve", 1001);
+    let kim = json!({"username": "kim", "password": "a long and fine one", "user_id": 1002});
+    server.admin().post("/users", &kim).expect(201);
+
+    restore_and_start(&mut server, &file);
+
+    let statuses = [("eve", 1009), ("zoe", 1001), ("kim", 1009), ("zoe", 1002), ("zoe", 1009)];
+    assert_eq!(statuses.map(|(name, id)| made_by_restricted_key(&server, name, id)), [422, 422, 422, 422, 201]);
+    assert!(server.stop().success());
+    lodge(&server, &["verify"]).expect(0);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use ring::{
     digest::{SHA256, digest},
     hmac,
 };
+use serde_json::json;
 
 use crate::{
     backups::{
@@ -67,14 +68,17 @@ fn age_to_format_2(server: &Server) {
 fn age_to_format_3(server: &Server) {
     let secret = RootSecret::open(&secret_of(server), false).unwrap();
     let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
-    let mut changes = Changes::from([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
+    let mut changes = without_used_identifiers(&store);
+    changes.extend([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
     let text = link_entries(&Stored(&store), &secret, &mut changes);
     store.commit(&changes).unwrap();
     let stored = Stored(&store);
     let hasher = RowHasher::of(&stored).unwrap().unwrap();
     let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
-    let integrity = Integrity { commit, ..Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap() };
-    store.commit(&Changes::from([row("integrity", Some(encode(&integrity)))])).unwrap();
+    let Integrity { rows, digest, .. } = Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap();
+    let older: [u64; 11] = rows[..11].try_into().unwrap();
+    let bytes = bincode::serde::encode_to_vec((commit, older, digest), bincode::config::standard()).unwrap();
+    store.commit(&Changes::from([row("integrity", Some([vec![2], bytes].concat()))])).unwrap();
     drop(store);
     fs::write(server.data_dir().join("audit/audit-000000000001.jsonl"), text).unwrap();
 }
@@ -121,8 +125,21 @@ fn row(key: &str, value: Option<Vec<u8>>) -> ((Tree, Vec<u8>), Option<Vec<u8>>) 
     ((Tree::Meta, key.as_bytes().to_vec()), value)
 }
 
+/// The rows of the identifiers that accounts have had, to be removed: no older format has them.
+fn without_used_identifiers(store: &Sled) -> Changes {
+    let mut changes = Changes::from([row("identifier_key", None)]);
+    store
+        .scan(Tree::UsedIdentifiers, &KeyRange::all(), &mut |key, _| {
+            changes.insert((Tree::UsedIdentifiers, key.to_vec()), None);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    changes
+}
+
 fn without_audit_log(store: &Sled) -> Changes {
-    let mut changes = Changes::from([row("audit", None)]);
+    let mut changes = without_used_identifiers(store);
+    changes.extend([row("audit", None)]);
     store
         .scan(Tree::Audit, &KeyRange::all(), &mut |key, _| {
             changes.insert((Tree::Audit, key.to_vec()), None);
@@ -218,6 +235,24 @@ fn a_store_of_the_third_format_is_brought_up_with_its_audit_log() {
     fs::write(&file, fs::read_to_string(&file).unwrap().replacen("theme", "thyme", 1)).unwrap();
     let changed = lodge(&server, &["audit", "--verify"]).expect(1).err;
     assert!(changed.contains("in audit-000000000001.jsonl is not what was written"), "{changed}");
+}
+
+#[test]
+fn what_accounts_of_an_older_format_are_known_by_is_remembered_from_then_on() {
+    for age in [age, age_to_format_2, age_to_format_3] {
+        let (mut server, _) = with_one_of_each();
+        let path = format!("/users/{}", server.id_of("ann"));
+        server.admin().put(&path, &json!({"user_id": 1001})).expect(200);
+        assert!(server.stop().success());
+        age(&server);
+
+        server.start_again();
+
+        let body = json!({"username": "zoe", "password": "a long and fine one", "user_id": 1001});
+        server.key("admin", &["users / create"]).post("/users", &body).expect(422);
+        assert!(server.stop().success());
+        lodge(&server, &["verify"]).expect(0);
+    }
 }
 
 #[test]

@@ -38,15 +38,16 @@ pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
 pub async fn create(administrator: &Administrator, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
     let caller = &administrator.0;
     refuse_restricted_key(caller, is_privileged(&submitted.change))?;
-    let mut conflicts = conflicts(caller.store(), None, &submitted.change)?;
-    if caller.restricted_key().is_some() {
-        conflicts = conflicts.and(system_ids(&submitted.change));
-    }
+    let rights = Rights::of(caller);
+    let conflicts = conflicts(caller.store(), None, &submitted.change)?;
+    let conflicts = conflicts.and(rights.conflicts_of_new(caller.store(), &submitted.change)?);
     let new = submitted.into_new_user(conflicts)?;
     let password = hashed(caller, &new.password).await?;
     let now = caller.state.clock.now();
     caller
         .write(Action::CreateUser, move |txn, _| {
+            // Other writes may have come in between.
+            refuse_invalid(rights.used(txn, Some(&new.username), new.user_id)?)?;
             let user = insert(txn, new, password, now)?;
             let role = user.is_admin.then(|| "is_admin = true".to_owned());
             let subject = AffectedResource::from(&user).with(role.into_iter().collect());
@@ -132,19 +133,6 @@ fn refuse_early(
 fn is_privileged(change: &UserChange) -> bool {
     let is_root = |id: &Change<Option<SystemId>>| id.value() == Some(&Some(SystemId::ROOT));
     change.is_admin.value() == Some(&true) || is_root(&change.user_id) || is_root(&change.group_id)
-}
-
-/// The ids that a restricted key may give to no account: the system's own, whose groups may be as good as root's.
-fn system_ids(change: &UserChange) -> Violations {
-    let mut violations = Violations::none();
-    for (attribute, id) in [("user_id", &change.user_id), ("group_id", &change.group_id)] {
-        let id = id.value().copied().flatten();
-        if id.is_some_and(|id| id < SystemId::FIRST_OF_PEOPLE) {
-            let problem = Problem::GreaterThanOrEqualTo(i64::from(SystemId::FIRST_OF_PEOPLE.get()));
-            violations.add(attribute, problem, None);
-        }
-    }
-    violations
 }
 
 /// What forbids a change that is valid by itself: a password that is the user name, the user name of another account, the

@@ -1,8 +1,12 @@
 //! What a caller may change of which account, whether or not the change would be valid.
 
 use crate::{
-    domain::{Submitted, User, UserChange},
+    domain::{Problem, Submitted, SystemId, User, UserChange, Username, Violations},
     service::{Caller, Forbidden, ServiceError},
+    store::{
+        StoreError, Tables,
+        used_identifiers::{AccountIdentifier, is_used},
+    },
 };
 
 /// What the credential permits; the role is the account's, and is given with each question.
@@ -19,6 +23,47 @@ impl Rights {
     /// Refuses a restricted key on an administrator's account.
     pub(super) fn touch(&self, target: &User) -> Result<(), ServiceError> {
         if self.is_restricted && target.is_admin { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
+    }
+
+    /// What forbids a new account to a restricted key: ids of the system's own, and what another account is or was known
+    /// by, whose place it would take.
+    pub(super) fn conflicts_of_new(&self, rows: &impl Tables, change: &UserChange) -> Result<Violations, StoreError> {
+        if !self.is_restricted {
+            return Ok(Violations::none());
+        }
+        // A name that an account has now is found taken for every caller.
+        let mut username = change.username.value();
+        if let Some(name) = username
+            && rows.user_by_username(&name.folded())?.is_some()
+        {
+            username = None;
+        }
+        let user_id = change.user_id.value().copied().flatten().filter(|id| *id >= SystemId::FIRST_OF_PEOPLE);
+        Ok(system_ids(change).and(self.used(rows, username, user_id)?))
+    }
+
+    /// The violations of a restricted key that gives a new account what another one is or was known by.
+    pub(super) fn used(
+        &self,
+        rows: &impl Tables,
+        username: Option<&Username>,
+        user_id: Option<SystemId>,
+    ) -> Result<Violations, StoreError> {
+        let mut violations = Violations::none();
+        if !self.is_restricted {
+            return Ok(violations);
+        }
+        if let Some(name) = username
+            && is_used(rows, &AccountIdentifier::of_name(name))?
+        {
+            violations.add("username", Problem::Taken, Some(name.as_str().to_owned()));
+        }
+        if let Some(id) = user_id
+            && is_used(rows, &AccountIdentifier::SystemUser(id))?
+        {
+            violations.add("user_id", Problem::Taken, Some(id.get().to_string()));
+        }
+        Ok(violations)
     }
 
     /// Refuses a change that `by` may not make to the target. An attribute with a violation counts as changed.
@@ -38,6 +83,19 @@ impl Rights {
         }
         Ok(())
     }
+}
+
+/// The ids that a restricted key may give to no account: the system's own, whose groups may be as good as root's.
+fn system_ids(change: &UserChange) -> Violations {
+    let mut violations = Violations::none();
+    for (attribute, id) in [("user_id", &change.user_id), ("group_id", &change.group_id)] {
+        let id = id.value().copied().flatten();
+        if id.is_some_and(|id| id < SystemId::FIRST_OF_PEOPLE) {
+            let problem = Problem::GreaterThanOrEqualTo(i64::from(SystemId::FIRST_OF_PEOPLE.get()));
+            violations.add(attribute, problem, None);
+        }
+    }
+    violations
 }
 
 /// What a request asks to change, beside the password.

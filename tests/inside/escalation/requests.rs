@@ -89,10 +89,11 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
 
 /// One or two members of an account: most rules are about a single one.
 fn any_members() -> impl Strategy<Value = Map<String, Value>> {
-    let id = || prop_oneof![Just(json!(0)), Just(json!(1)), Just(Value::Null)];
+    let id = || prop_oneof![Just(json!(0)), Just(json!(999)), Just(json!(1000)), Just(json!(1001)), Just(Value::Null)];
     let member = prop_oneof![
         Just(("email", json!("a@b"))),
         Just(("username", json!("eve"))),
+        Just(("username", json!("Dan"))),
         Just(("password", json!(PASSWORD))),
         Just(("is_admin", json!(true))),
         Just(("is_admin", json!(false))),
@@ -155,7 +156,7 @@ fn scoped(wanted: &Wanted, by: &Caller) -> Value {
 
 fn newcomer(members: &Map<String, Value>, number: usize) -> Value {
     let mut newcomer = members.clone();
-    newcomer.insert("username".to_owned(), json!(format!("fresh{number}")));
+    newcomer.entry("username").or_insert_with(|| json!(format!("fresh{number}")));
     newcomer.insert("password".to_owned(), json!(PASSWORD));
     Value::Object(newcomer)
 }

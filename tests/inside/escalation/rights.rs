@@ -9,7 +9,7 @@ use lodge::{
     api::operations::OPERATIONS,
     auth::Authentication,
     clock::Timestamp,
-    domain::{ApiKey, Configuration, Id, Scopes, SystemId, User},
+    domain::{ApiKey, Configuration, Id, Scopes, User},
 };
 
 use super::world::{ACCOUNTS, World, everything};
@@ -111,22 +111,25 @@ impl Bounds {
             return (!administers("destroy")).then(|| format!("{} is gone", was.username.as_str()));
         };
         let owns = self.has(was.id, "other", "other");
-        let may_be_mailed = administers("update") || owns || (!was.is_admin && self.has(was.id, "users", "update"));
         let keeps_rules = (is.is_admin, is.user_id, is.group_id) == (was.is_admin, was.user_id, was.group_id)
             && (is.password == was.password || owns)
-            && (is.username == was.username || administers("update"))
-            && (is.email == was.email || may_be_mailed);
+            && is.username == was.username
+            && (is.email == was.email || owns);
         (!keeps_rules).then(|| format!("{was:?} has become {is:?}"))
     }
 
-    /// Fresh accounts are standard ones that stand for no superuser, made by a caller who may make any.
+    /// Fresh accounts are standard ones that stand for nobody of the system's own and take no place of an account of the
+    /// start, made by a caller who may make any.
     fn newcomer_beyond(&self, user: &User) -> Option<String> {
         let may_be_made = || {
             let mut administrators = self.users.iter().filter(|user| user.is_admin);
             administrators.any(|administrator| self.has(administrator.id, "users", "create"))
         };
-        let is_root = [user.user_id, user.group_id].contains(&Some(SystemId::ROOT));
-        let keeps_rules = is_old(user.id) || (!user.is_admin && !is_root && may_be_made());
+        let is_of_system = [user.user_id, user.group_id].iter().flatten().any(|id| id.get() < 1000);
+        let takes_place = self.users.iter().any(|was| {
+            was.username.folded() == user.username.folded() || (user.user_id.is_some() && was.user_id == user.user_id)
+        });
+        let keeps_rules = is_old(user.id) || (!user.is_admin && !is_of_system && !takes_place && may_be_made());
         (!keeps_rules).then(|| format!("{user:?} has come"))
     }
 

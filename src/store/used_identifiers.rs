@@ -1,0 +1,387 @@
+//! Names and system users that accounts have had, so that no restricted key makes an account that takes their place.
+//!
+//! A row is a keyed hash: of every user name that an account has left, renamed or removed, and of every `user_id` that an
+//! account was given. It comes with the very change, and nothing takes it away again. The key lies in the store and in its
+//! backups: it keeps a name from being read, and not from being guessed by someone who has the store.
+
+use std::{fmt, ops::ControlFlow};
+
+use data_encoding::HEXLOWER;
+use ring::hmac;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use super::{
+    Store, StoreError, Tables,
+    engine::{KeyRange, Tree},
+    integrity::Integrity,
+    table::{self, ReadRows, Record},
+    txn::Txn,
+};
+use crate::domain::{Page, SystemId, User, Username};
+
+/// How many identifiers are remembered, each in 16 bytes and what the storage adds, 200 MB in all. Those that were
+/// remembered first stay; once there are so many, every name and `user_id` counts as used.
+pub const MAX_REMEMBERED: u64 = 1 << 22;
+
+const KEY_KEY: &[u8] = b"identifier_key";
+/// How many are copied in one write.
+const BATCH: usize = 10_000;
+
+/// What others know an account by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountIdentifier {
+    /// The user name, without its case.
+    Username(String),
+    /// The system user that it stands for.
+    SystemUser(SystemId),
+}
+
+/// The key of the hashes of one store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IdentifierKey([u8; 32]);
+
+/// The keyed hash of an identifier: HMAC-SHA-256, the first 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentifierHash([u8; 16]);
+
+impl AccountIdentifier {
+    /// The identifier of that name.
+    #[must_use]
+    pub fn of_name(username: &Username) -> Self {
+        Self::Username(username.folded())
+    }
+
+    fn hash(&self, key: &IdentifierKey) -> IdentifierHash {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
+        match self {
+            Self::Username(folded) => {
+                context.update(b"username:");
+                context.update(folded.as_bytes());
+            }
+            Self::SystemUser(id) => {
+                context.update(b"user_id:");
+                context.update(&id.get().to_be_bytes());
+            }
+        }
+        let tag = context.sign();
+        IdentifierHash(*tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
+    }
+}
+
+/// Whether an account had that name, or has or had that `user_id`.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub fn is_used(rows: &(impl ReadRows + ?Sized), identifier: &AccountIdentifier) -> Result<bool, StoreError> {
+    let Some(key) = key(rows)? else { return Ok(true) };
+    let is_remembered = rows.get(Tree::UsedIdentifiers, &identifier.hash(&key).0)?.is_some();
+    Ok(is_remembered || is_full(rows)?)
+}
+
+/// The key of the store's hashes, `None` before it is initialised.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be read.
+pub fn key(rows: &(impl ReadRows + ?Sized)) -> Result<Option<IdentifierKey>, StoreError> {
+    let Some(bytes) = rows.get(Tree::Meta, KEY_KEY)? else { return Ok(None) };
+    bytes.try_into().map(|bytes| Some(IdentifierKey(bytes))).map_err(|_| table::corrupt(Tree::Meta))
+}
+
+/// Visits every hash, as long as `visit` continues.
+///
+/// # Errors
+/// [`StoreError`] if a row cannot be read.
+pub fn visit(
+    rows: &(impl ReadRows + ?Sized),
+    visit: &mut dyn FnMut(IdentifierHash) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    visit_from(rows, Vec::new(), visit)
+}
+
+/// What is wrong with the hashes, a sentence each.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub(super) fn faults(rows: &(impl ReadRows + ?Sized)) -> Result<Vec<String>, StoreError> {
+    let mut faults = Vec::new();
+    rows.scan(Tree::UsedIdentifiers, &KeyRange::all(), &mut |key, value| {
+        if key.len() != 16 || !value.is_empty() {
+            faults.push(format!("a row of `{}` makes no sense", Tree::UsedIdentifiers));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(faults)
+}
+
+/// Remembers in one store what another knows: its hashes, if both have the same key, and what its accounts are known by.
+///
+/// # Errors
+/// [`StoreError`] if the one cannot be read or the other not be written.
+pub async fn carry_over(from: &Store, to: &Store) -> Result<(), StoreError> {
+    if key(from)? == key(to)? {
+        carry_hashes_over(from, to).await?;
+    }
+    for_each_page(from, async |users| {
+        let remember = move |txn: &mut Txn<'_>| users.iter().try_for_each(|user| txn.remember_unless_there(user));
+        to.write(remember).await
+    })
+    .await
+}
+
+async fn carry_hashes_over(from: &Store, to: &Store) -> Result<(), StoreError> {
+    let mut begin = Vec::new();
+    loop {
+        let mut hashes = Vec::with_capacity(BATCH);
+        visit_from(from, begin, &mut |hash| {
+            hashes.push(hash);
+            if hashes.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let Some(last) = hashes.last() else { return Ok(()) };
+        begin = [&last.0[..], &[0]].concat();
+        to.write(move |txn| hashes.into_iter().try_for_each(|hash| txn.remember_hash(hash))).await?;
+    }
+}
+
+/// Remembers what the accounts of a store are given that was made before it remembered anything.
+pub(super) async fn remember_given(store: &Store) -> Result<(), StoreError> {
+    for_each_page(store, async |users| {
+        let remember = move |txn: &mut Txn<'_>| {
+            let mut given = users.iter().flat_map(Record::given);
+            given.try_for_each(|identifier| txn.remember(&identifier))
+        };
+        store.write(remember).await
+    })
+    .await
+}
+
+async fn for_each_page(
+    store: &Store,
+    mut work: impl AsyncFnMut(Vec<User>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut offset = 0;
+    loop {
+        let users = store.users(Page::new(Some(u64::MAX), Some(offset)))?.records;
+        if users.is_empty() {
+            return Ok(());
+        }
+        offset += users.len() as u64;
+        work(users).await?;
+    }
+}
+
+fn visit_from(
+    rows: &(impl ReadRows + ?Sized),
+    from: Vec<u8>,
+    visit: &mut dyn FnMut(IdentifierHash) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let mut is_sound = true;
+    rows.scan(Tree::UsedIdentifiers, &KeyRange { from, to: None }, &mut |key, _| {
+        let hash = key.try_into().map(IdentifierHash);
+        is_sound &= hash.is_ok();
+        hash.map_or(ControlFlow::Break(()), &mut *visit)
+    })?;
+    if is_sound { Ok(()) } else { Err(table::corrupt(Tree::UsedIdentifiers)) }
+}
+
+/// Whether no more are remembered, as of the last commit.
+fn is_full(rows: &(impl ReadRows + ?Sized)) -> Result<bool, StoreError> {
+    let integrity = Integrity::stored(rows)?;
+    Ok(integrity.is_some_and(|integrity| integrity.rows[Tree::UsedIdentifiers as usize] >= MAX_REMEMBERED))
+}
+
+impl Txn<'_> {
+    /// Sets the key of the hashes; those under another one are worth nothing from then on.
+    pub fn set_identifier_key(&mut self, key: &IdentifierKey) {
+        self.set(Tree::Meta, KEY_KEY.to_vec(), Some(key.0.to_vec()));
+    }
+
+    /// Gives the store a key for its hashes unless it has one.
+    pub(super) fn ensure_identifier_key(&mut self, random: [u8; 32]) -> Result<(), StoreError> {
+        if key(self)?.is_none() {
+            self.set_identifier_key(&IdentifierKey(random));
+        }
+        Ok(())
+    }
+
+    /// Remembers that an identifier is used, unless the store is not initialised or remembers as many as it may.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    pub fn remember(&mut self, identifier: &AccountIdentifier) -> Result<(), StoreError> {
+        let Some(key) = key(self)? else { return Ok(()) };
+        self.remember_hash(identifier.hash(&key))
+    }
+
+    /// Remembers an identifier by its hash under the store's key.
+    ///
+    /// # Errors
+    /// As [`Txn::remember`].
+    pub fn remember_hash(&mut self, IdentifierHash(hash): IdentifierHash) -> Result<(), StoreError> {
+        if self.get(Tree::UsedIdentifiers, &hash)?.is_none() && !is_full(self)? {
+            self.set(Tree::UsedIdentifiers, hash.to_vec(), Some(Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// Remembers what an account of another store is known by, except for the name of one that is there.
+    fn remember_unless_there(&mut self, user: &User) -> Result<(), StoreError> {
+        user.given().iter().try_for_each(|identifier| self.remember(identifier))?;
+        if self.user_by_username(&user.username.folded())?.is_some() {
+            return Ok(());
+        }
+        self.remember(&AccountIdentifier::of_name(&user.username))
+    }
+}
+
+impl fmt::Debug for IdentifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for IdentifierKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for IdentifierKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        hexadecimal(deserializer).map(Self)
+    }
+}
+
+impl Serialize for IdentifierHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for IdentifierHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        hexadecimal(deserializer).map(Self)
+    }
+}
+
+fn hexadecimal<'de, const N: usize, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; N], D::Error> {
+    let digits = String::deserialize(deserializer)?;
+    let bytes = HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| D::Error::custom("not as many hexadecimal digits as it takes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        domain::{Id, PasswordHash},
+        store::{
+            engine::{Changes, Engine},
+            memory::Memory,
+            verify::verify,
+        },
+    };
+
+    fn identifier(number: i128) -> AccountIdentifier {
+        AccountIdentifier::SystemUser(SystemId::new(number).unwrap())
+    }
+
+    fn ann() -> User {
+        User {
+            id: Id::FIRST,
+            username: Username::parse("Ann").unwrap(),
+            password: PasswordHash::new(String::new()),
+            email: None,
+            user_id: SystemId::new(1000).ok(),
+            group_id: None,
+            is_admin: true,
+            expired_at: None,
+            source_type: None,
+            created_at: Timestamp::from_secs(0),
+            updated_at: Timestamp::from_secs(0),
+        }
+    }
+
+    fn remembered(engine: &Memory, identifiers: &[AccountIdentifier]) -> Changes {
+        let mut changes = Changes::new();
+        let mut txn = Txn::new(engine, &mut changes);
+        txn.set_identifier_key(&IdentifierKey([7; 32]));
+        identifiers.iter().try_for_each(|identifier| txn.remember(identifier)).unwrap();
+        txn.apply();
+        changes
+    }
+
+    async fn put(store: &Store, user: User) {
+        let put = move |txn: &mut Txn<'_>| {
+            txn.set_sequence(crate::store::Sequence::Users, 1);
+            txn.put(&user)
+        };
+        store.write(put).await.unwrap();
+    }
+
+    #[test]
+    fn once_there_are_as_many_as_may_be_no_more_are_kept_and_every_one_counts_as_used() {
+        let engine = Memory::default();
+        engine.commit(&remembered(&engine, &[identifier(1)])).unwrap();
+        let used = |number| {
+            let mut changes = Changes::new();
+            is_used(&Txn::new(&engine, &mut changes), &identifier(number)).unwrap()
+        };
+        let mut integrity = Integrity::default();
+        integrity.rows[Tree::UsedIdentifiers as usize] = MAX_REMEMBERED - 1;
+        engine.commit(&Changes::from([integrity.row()])).unwrap();
+        assert_eq!([used(1), used(2)], [true, false]);
+        assert!(remembered(&engine, &[identifier(2)]).keys().any(|(tree, _)| *tree == Tree::UsedIdentifiers));
+
+        integrity.rows[Tree::UsedIdentifiers as usize] = MAX_REMEMBERED;
+        engine.commit(&Changes::from([integrity.row()])).unwrap();
+
+        assert_eq!([used(1), used(2)], [true, true]);
+        assert!(!remembered(&engine, &[identifier(2)]).keys().any(|(tree, _)| *tree == Tree::UsedIdentifiers));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_remembered_once_it_is_left_and_a_user_id_once_it_is_given() {
+        let store = Store::over(Arc::new(Memory::default()));
+        store.initialise().await.unwrap();
+        let used = |username: &str| {
+            let name = AccountIdentifier::of_name(&Username::parse(username).unwrap());
+            is_used(&store, &name).unwrap()
+        };
+        put(&store, ann()).await;
+        let at_first = [used("ann"), used("bob"), is_used(&store, &identifier(1000)).unwrap()];
+
+        put(&store, User { username: Username::parse("bob").unwrap(), user_id: None, ..ann() }).await;
+        let renamed = [used("ANN"), used("bob"), is_used(&store, &identifier(1000)).unwrap()];
+        put(&store, User { username: Username::parse("BOB").unwrap(), user_id: None, ..ann() }).await;
+        let in_another_case = used("bob");
+
+        assert_eq!(at_first, [false, false, true]);
+        assert_eq!(renamed, [true, false, true]);
+        assert!(!in_another_case);
+        assert_eq!(verify(&store, &mut |_| {}).unwrap().faults, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn verify_misses_what_is_not_remembered_and_finds_what_makes_no_sense() {
+        let engine = Arc::new(Memory::default());
+        let store = Store::over(Arc::<Memory>::clone(&engine));
+        store.initialise().await.unwrap();
+        put(&store, ann()).await;
+        let hash = identifier(1000).hash(&key(&store).unwrap().unwrap());
+        let faults = |changes: Changes| {
+            engine.commit(&changes).unwrap();
+            verify(&store, &mut |_| {}).unwrap().faults.join("; ")
+        };
+
+        let missing = faults(Changes::from([((Tree::UsedIdentifiers, hash.0.to_vec()), None)]));
+        let senseless = faults(Changes::from([((Tree::UsedIdentifiers, vec![7]), Some(Vec::new()))]));
+        let without_key = faults(Changes::from([((Tree::Meta, KEY_KEY.to_vec()), None)]));
+
+        assert!(missing.contains("a `user_id` is missing in `used_identifiers`"), "{missing}");
+        assert!(senseless.contains("a row of `used_identifiers` makes no sense"), "{senseless}");
+        assert!(without_key.contains("the key of `used_identifiers` is missing"), "{without_key}");
+    }
+}
