@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_clock_before_1970_is_complained_about_and_no_other() {
-        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+        let before = SystemTime::UNIX_EPOCH - Duration::from_hours(24);
 
         let complaint = complaint_about(before).unwrap();
 
