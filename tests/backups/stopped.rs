@@ -116,7 +116,7 @@ fn a_backup_without_the_secret_says_so_and_leaves_the_audit_log_as_it_is() {
     let (file, secret) = (server.directory().join("backup"), secret_of(&server));
     let back_up = || lodge(&server, &["backup", text(&file)]).expect(0).err;
 
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
     let exposed = back_up();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(&secret, server.directory().join("aside")).unwrap();
@@ -124,7 +124,7 @@ fn a_backup_without_the_secret_says_so_and_leaves_the_audit_log_as_it_is() {
     fs::rename(server.directory().join("aside"), &secret).unwrap();
 
     let why = [
-        format!("the secret {} can be read by others (mode 640)", secret.display()),
+        format!("the secret {} can be read by others (mode 644)", secret.display()),
         format!("the secret {} is missing", secret.display()),
     ];
     for (said, why) in [exposed, missing].iter().zip(why) {
