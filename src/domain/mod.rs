@@ -1,5 +1,6 @@
 //! Values that cannot be wrong: parsed once at the edge, trusted everywhere else. No I/O.
 
+mod account_identifier;
 mod api_key;
 mod audit;
 mod change;
@@ -13,6 +14,7 @@ mod session;
 mod user;
 mod violations;
 
+pub use account_identifier::AccountIdentifier;
 pub use api_key::{ApiKey, ApiKeyChange, ApiKeyName, KeyDigest, NewApiKey};
 pub use audit::{Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Event, Outcome, Target};
 pub use change::{Change, Submitted};

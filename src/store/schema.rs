@@ -12,11 +12,13 @@ use super::{
     record::{self, RecordError, Versioned},
     table::{self, IndexRow, ReadRows, Record, Slice},
     txn::Txn,
-    used_identifiers::AccountIdentifier,
 };
 use crate::{
     clock::Timestamp,
-    domain::{ApiKey, Configuration, Email, Id, KeyDigest, Page, PasswordHash, Session, SystemId, User, Username},
+    domain::{
+        AccountIdentifier, ApiKey, Configuration, Email, Id, KeyDigest, Page, PasswordHash, Session, SystemId, User,
+        Username,
+    },
 };
 
 /// The structure of the store; a store of a higher number is refused, one of a lower is brought up to it.

@@ -8,9 +8,8 @@ use super::{
     engine::{KeyRange, Tree},
     id_set::{self, IdSet},
     record::{self, Versioned},
-    used_identifiers::AccountIdentifier,
 };
-use crate::domain::{Id, Page};
+use crate::domain::{AccountIdentifier, Id, Page};
 
 /// A row of an index that points at a record.
 #[derive(Clone, Debug, PartialEq, Eq)]

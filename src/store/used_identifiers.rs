@@ -17,7 +17,7 @@ use super::{
     table::{self, ReadRows, Record},
     txn::Txn,
 };
-use crate::domain::{Page, SystemId, User, Username};
+use crate::domain::{AccountIdentifier, Page, User};
 
 /// How many identifiers are remembered, each in 16 bytes and what the storage adds, 200 MB in all. Those that were
 /// remembered first stay; once there are so many, every name and `user_id` counts as used.
@@ -27,15 +27,6 @@ const KEY_KEY: &[u8] = b"identifier_key";
 /// How many are copied in one write.
 const BATCH: usize = 10_000;
 
-/// What others know an account by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountIdentifier {
-    /// The user name, without its case.
-    Username(String),
-    /// The system user that it stands for.
-    SystemUser(SystemId),
-}
-
 /// The key of the hashes of one store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdentifierKey([u8; 32]);
@@ -44,28 +35,20 @@ pub struct IdentifierKey([u8; 32]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentifierHash([u8; 16]);
 
-impl AccountIdentifier {
-    /// The identifier of that name.
-    #[must_use]
-    pub fn of_name(username: &Username) -> Self {
-        Self::Username(username.folded())
-    }
-
-    fn hash(&self, key: &IdentifierKey) -> IdentifierHash {
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
-        match self {
-            Self::Username(folded) => {
-                context.update(b"username:");
-                context.update(folded.as_bytes());
-            }
-            Self::SystemUser(id) => {
-                context.update(b"user_id:");
-                context.update(&id.get().to_be_bytes());
-            }
+fn hash_of(identifier: &AccountIdentifier, key: &IdentifierKey) -> IdentifierHash {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
+    match identifier {
+        AccountIdentifier::Username(folded) => {
+            context.update(b"username:");
+            context.update(folded.as_bytes());
         }
-        let tag = context.sign();
-        IdentifierHash(*tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
+        AccountIdentifier::SystemUser(id) => {
+            context.update(b"user_id:");
+            context.update(&id.get().to_be_bytes());
+        }
     }
+    let tag = context.sign();
+    IdentifierHash(*tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
 }
 
 /// Whether an account had that name, or has or had that `user_id`.
@@ -74,7 +57,7 @@ impl AccountIdentifier {
 /// [`StoreError`] if the store cannot be read.
 pub fn is_used(rows: &(impl ReadRows + ?Sized), identifier: &AccountIdentifier) -> Result<bool, StoreError> {
     let Some(key) = key(rows)? else { return Ok(true) };
-    let is_remembered = rows.get(Tree::UsedIdentifiers, &identifier.hash(&key).0)?.is_some();
+    let is_remembered = rows.get(Tree::UsedIdentifiers, &hash_of(identifier, &key).0)?.is_some();
     Ok(is_remembered || is_full(rows)?)
 }
 
@@ -209,7 +192,7 @@ impl Txn<'_> {
     /// [`StoreError`] if the store cannot be read.
     pub fn remember(&mut self, identifier: &AccountIdentifier) -> Result<(), StoreError> {
         let Some(key) = key(self)? else { return Ok(()) };
-        self.remember_hash(identifier.hash(&key))
+        self.remember_hash(hash_of(identifier, &key))
     }
 
     /// Remembers an identifier by its hash under the store's key.
@@ -276,7 +259,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        domain::{Id, PasswordHash},
+        domain::{Id, PasswordHash, SystemId, Username},
         store::{
             engine::{Changes, Engine},
             memory::Memory,
@@ -370,7 +353,7 @@ mod tests {
         let store = Store::over(Arc::<Memory>::clone(&engine));
         store.initialise().await.unwrap();
         put(&store, ann()).await;
-        let hash = identifier(1000).hash(&key(&store).unwrap().unwrap());
+        let hash = hash_of(&identifier(1000), &key(&store).unwrap().unwrap());
         let faults = |changes: Changes| {
             engine.commit(&changes).unwrap();
             verify(&store, &mut |_| {}).unwrap().faults.join("; ")

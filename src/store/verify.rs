@@ -19,9 +19,9 @@ use super::{
     schema::{FORMAT, Tables},
     table::{self, IndexRow, ReadRows, Record},
     txn::Sequence,
-    used_identifiers::{self, AccountIdentifier},
+    used_identifiers,
 };
-use crate::domain::{ApiKey, AuditEntry, Configuration, Id, Session, User};
+use crate::domain::{AccountIdentifier, ApiKey, AuditEntry, Configuration, Id, Session, User};
 
 /// What a sound store holds, or everything that is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

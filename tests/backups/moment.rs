@@ -17,9 +17,10 @@ use crate::{
     harness::{Server, basic, password_of},
 };
 
-const WRITERS: u64 = 16;
+/// Fewer than one address may have queued for hashing, on one core too.
+const WRITERS: u64 = 4;
 /// How many writes each does at least before the backup, and after it.
-const WRITES: u64 = 6;
+const WRITES: u64 = 24;
 
 /// What there is of a writer: the names of the users it made, and of those with a configuration.
 type Holdings = (BTreeSet<String>, BTreeSet<String>);

@@ -49,7 +49,7 @@ fn a_backup_of_a_stopped_server_is_that_of_the_running_one_and_says_what_it_is()
     assert_eq!(running[1..], of_stopped[1..]);
     let header = &of_stopped[0]["header"];
     assert_eq!(header["format"], "lodge backup");
-    assert_eq!(header["version"], 1);
+    assert_eq!(header["version"], 2);
     assert_eq!(header["store"], running[0]["header"]["store"]);
     let commit = |header: &serde_json::Value| header["commit"].as_u64().unwrap();
     assert!(commit(header) > commit(&running[0]["header"]), "the audit log has gone on");
@@ -57,7 +57,7 @@ fn a_backup_of_a_stopped_server_is_that_of_the_running_one_and_says_what_it_is()
     assert_eq!([&state["users"], &state["configurations"], &state["api_keys"]], [2, 1, 1]);
     let kinds = ["user", "configuration", "api_key"].map(|kind| of_kind(&of_stopped, kind).len());
     assert_eq!(kinds, [2, 1, 1]);
-    assert_eq!(of_stopped.len(), 6, "a header, a state and the records");
+    assert_eq!(of_stopped.len(), 7, "a header, a state, the key of used identifiers and the records");
     assert_eq!(fs::metadata(&stopped).unwrap().permissions().mode() & 0o777, 0o600);
     let footer: serde_json::Value = serde_json::from_str(unpacked(&stopped).lines().last().unwrap()).unwrap();
     assert_eq!(footer["footer"]["records"], 4);

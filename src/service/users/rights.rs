@@ -1,12 +1,9 @@
 //! What a caller may change of which account, whether or not the change would be valid.
 
 use crate::{
-    domain::{Problem, Submitted, SystemId, User, UserChange, Username, Violations},
+    domain::{AccountIdentifier, Problem, Submitted, SystemId, User, UserChange, Username, Violations},
     service::{Caller, Forbidden, ServiceError},
-    store::{
-        StoreError, Tables,
-        used_identifiers::{AccountIdentifier, is_used},
-    },
+    store::{StoreError, Tables, used_identifiers::is_used},
 };
 
 /// What the credential permits; the role is the account's, and is given with each question.
