@@ -3,21 +3,21 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use libc::O_NOFOLLOW;
+use libc::{O_NOFOLLOW, O_NONBLOCK};
 use rustix::{
     fs::{FlockOperation, flock},
     process::geteuid,
 };
 use thiserror::Error;
 
+use crate::privileges;
+
 /// What may be in a data directory before a server has used it, besides hidden files and what a new file system has.
 const PREPARED: [&str; 4] = ["secret", "tls", "backups", "lost+found"];
-/// What commands open in a data directory, with all that is in it.
-const OPENED: [&str; 6] = ["lock", "store", "audit", "backups", "door", "secret"];
 
 /// The data directory, which nobody else uses while this lives.
 #[derive(Debug)]
@@ -48,16 +48,17 @@ pub enum DirectoryError {
         /// The process's user.
         uid: u32,
     },
-    /// Its owner may have put there what leads root elsewhere.
+    /// Its owner, with whose rights root's commands work in it, cannot enter a directory above it.
     #[error(
-        "{} is {what}, and the data directory belongs to another user of this system; run lodge as that user",
+        "the data directory {} cannot be reached by its owner (uid {owner}), with whose rights root works in it; let that \
+         user enter the directories above it",
         path.display()
     )]
-    UnsafeEntry {
-        /// What is not opened.
+    Unreachable {
+        /// The directory.
         path: PathBuf,
-        /// What it is.
-        what: &'static str,
+        /// Whose it is.
+        owner: u32,
     },
     /// It is something else's.
     #[error(
@@ -103,6 +104,23 @@ pub fn door_in(path: &Path) -> PathBuf {
     path.join("door")
 }
 
+/// Makes a command of root's work with the rights of the user whose directory it is, from here on; see [`privileges`]. No
+/// other thread may have been started. Any other process keeps its rights.
+///
+/// Whose it is, is looked up by `path`, which root follows through the directories above it.
+///
+/// # Errors
+/// [`DirectoryError`] if root may not, or the owner cannot enter the directory.
+pub fn work_as_owner(path: &Path) -> Result<(), DirectoryError> {
+    // Where nothing is, there is no owner; who needs the directory reports that.
+    let Ok(owner) = fs::metadata(path).map(|metadata| metadata.uid()) else { return Ok(()) };
+    if owner == 0 || !geteuid().is_root() {
+        return Ok(());
+    }
+    privileges::lower(owner).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })?;
+    fs::metadata(path).map(|_| ()).map_err(|_| DirectoryError::Unreachable { path: path.to_owned(), owner })
+}
+
 impl DataDirectory {
     /// Takes the directory for this process; makes it if it does not exist, and closes it to others.
     ///
@@ -123,47 +141,13 @@ impl DataDirectory {
         Self::lock(path)
     }
 
-    /// Takes a directory that exists, whoever's it is: for commands that root runs on a server's directory.
-    ///
-    /// In another user's directory root opens nothing that leads out of it: symbolic links, files with a second name and
-    /// what is a third user's are refused by name. That is looked at once, at the beginning. What a process of that user
-    /// puts there afterwards may still be followed, and neither `path` itself nor the directories above it are looked at.
+    /// Takes a directory that exists.
     ///
     /// # Errors
     /// [`DirectoryError`]; then nothing in it is changed.
     pub fn take_existing(path: &Path) -> Result<Self, DirectoryError> {
-        let metadata = fs::metadata(path).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })?;
-        if !metadata.is_dir() {
-            return Err(DirectoryError::NotADirectory(path.to_owned()));
-        }
-        if metadata.uid() != geteuid().as_raw() {
-            if !geteuid().is_root() {
-                return Err(foreign(path, &metadata));
-            }
-            refuse_planted(path, metadata.uid())?;
-        }
-        Self::lock(path)
-    }
-
-    /// Takes a directory for a restore: whoever's it is, or a new one.
-    ///
-    /// # Errors
-    /// [`DirectoryError`]; then nothing in it is changed.
-    pub fn for_restore(path: &Path) -> Result<Self, DirectoryError> {
-        if path.exists() { Self::take_existing(path) } else { Self::take(path) }
-    }
-
-    /// Gives what root has made in the directory to whom the directory belongs, with everything that is in it. Links are
-    /// given, and what they lead to is not.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    pub fn give_to_owner(&self, path: &Path) -> io::Result<()> {
-        if !geteuid().is_root() {
-            return Ok(());
-        }
-        let owner = fs::metadata(&self.path)?;
-        tree(path)?.iter().try_for_each(|(path, _)| lchown(path, Some(owner.uid()), Some(owner.gid())))
+        fs::metadata(path).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })?;
+        Self::take(path)
     }
 
     /// Its path.
@@ -181,14 +165,10 @@ impl DataDirectory {
         }
         let lock = path.join("lock");
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW);
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK);
         let file = options.open(&lock).map_err(read_only)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                let directory = Self { path: path.to_owned(), _lock: file };
-                directory.give_to_owner(&lock).map_err(read_only)?;
-                Ok(directory)
-            }
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoryError::InUse(path.to_owned())),
             Err(error) => Err(DirectoryError::Io { path: path.to_owned(), source: error.into() }),
         }
@@ -215,64 +195,11 @@ fn refuse_strange(path: &Path) -> Result<(), DirectoryError> {
     Ok(())
 }
 
-/// Refuses another user's directory if anything that is opened there may lead root out of it.
-fn refuse_planted(directory: &Path, owner: u32) -> Result<(), DirectoryError> {
-    for name in OPENED {
-        let found = tree(&directory.join(name));
-        for (path, metadata) in found.map_err(|source| DirectoryError::Io { path: directory.to_owned(), source })? {
-            if let Some(what) = suspicion(&metadata, owner) {
-                return Err(DirectoryError::UnsafeEntry { path, what });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What it is, if not a thing that the owner's server or root has made.
-fn suspicion(metadata: &Metadata, owner: u32) -> Option<&'static str> {
-    let kind = metadata.file_type();
-    if kind.is_symlink() {
-        Some("a symbolic link")
-    } else if metadata.uid() != 0 && metadata.uid() != owner {
-        Some("a third user's")
-    } else if kind.is_file() && metadata.nlink() > 1 {
-        Some("a file with a second name")
-    } else if !kind.is_file() && !kind.is_dir() && !kind.is_socket() {
-        Some("neither a file nor a directory")
-    } else {
-        None
-    }
-}
-
-/// What is at that path and below it; nothing behind a link, and nothing at all where nothing is.
-fn tree(path: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
-    let mut found = Vec::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(path) = waiting.pop() {
-        let metadata = match fs::symlink_metadata(&path) {
-            // A running server removes some of its files.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            metadata => metadata?,
-        };
-        if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                waiting.push(entry?.path());
-            }
-        }
-        found.push((path, metadata));
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{chown, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::files::tests::is_root;
-
-    /// Whose the directory is; that somebody has the id is not needed.
-    const OWNER: u32 = 65_532;
 
     #[test]
     fn the_lock_is_not_taken_behind_a_link() {
@@ -293,7 +220,7 @@ mod tests {
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let letter = place.path().join("letter");
         fs::write(&letter, "to whom it may concern").unwrap();
-        for take in [DataDirectory::take, DataDirectory::take_existing, DataDirectory::for_restore] {
+        for take in [DataDirectory::take, DataDirectory::take_existing] {
             let refused = take(place.path()).unwrap_err().to_string();
             assert!(refused.contains("has nothing of lodge's in it, but `letter`"), "{refused}");
         }
@@ -307,27 +234,5 @@ mod tests {
         drop(DataDirectory::take(place.path()).unwrap());
         fs::write(&letter, "to the administrator").unwrap();
         DataDirectory::take(place.path()).unwrap();
-    }
-
-    #[test]
-    fn what_a_link_leads_to_is_not_given_to_the_owner() {
-        if !is_root("a directory of another user") {
-            return;
-        }
-        let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let inside = elsewhere.path().join("inside");
-        fs::write(&inside, "root's").unwrap();
-        chown(place.path(), Some(OWNER), Some(OWNER)).unwrap();
-        let directory = DataDirectory::take_existing(place.path()).unwrap();
-        let made = place.path().join("made");
-        fs::create_dir(&made).unwrap();
-        symlink(elsewhere.path(), made.join("to-a-directory")).unwrap();
-        symlink(&inside, made.join("to-a-file")).unwrap();
-
-        directory.give_to_owner(&made).unwrap();
-
-        let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
-        assert_eq!([&made, &made.join("to-a-file")].map(|path| owner(path)), [OWNER, OWNER]);
-        assert_eq!([elsewhere.path(), &inside].map(owner), [0, 0]);
     }
 }

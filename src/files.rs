@@ -14,11 +14,16 @@ use std::{
 };
 
 use libc::O_NONBLOCK;
+use rustix::{
+    fs::fchown,
+    process::{Uid, geteuid},
+};
 
 pub use self::{
     private::{NotPrivate, read_private},
     text::{is_marked_text, read_text, without_marks},
 };
+use crate::privileges::as_operator;
 
 /// The paths of what is in that directory under names that begin and end so, in the order of their names.
 ///
@@ -110,11 +115,8 @@ impl Prepared {
     /// # Errors
     /// Whatever the file system says, and if a directory is in its place.
     pub fn write(path: &Path, bytes: &[u8]) -> io::Result<Self> {
-        if path.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let temporary = with_suffix(path, ".new");
-        let mut file = create_private(&temporary)?;
+        let (temporary, owner) = (with_suffix(path, ".new"), geteuid());
+        let mut file = as_operator(path, || create_beside(path, &temporary, owner))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         Ok(Self { temporary, path: path.to_owned() })
@@ -125,9 +127,23 @@ impl Prepared {
     /// # Errors
     /// Whatever the file system says.
     pub fn put_in_place(self) -> io::Result<()> {
-        fs::rename(&self.temporary, &self.path)?;
-        sync_directory(directory_of(&self.path))
+        as_operator(&self.path, || {
+            fs::rename(&self.temporary, &self.path)?;
+            sync_directory(directory_of(&self.path))
+        })
     }
+}
+
+/// Makes the file that is to take the place of `path`; root makes it for the owner, who has to read it.
+fn create_beside(path: &Path, temporary: &Path, owner: Uid) -> io::Result<File> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let file = create_private(temporary)?;
+    if owner != geteuid() {
+        fchown(&file, Some(owner), None)?;
+    }
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -137,19 +153,7 @@ pub(crate) mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
-
-    /// Whether a test that only root can do is done; it fails instead if `LODGE_TEST_EVERYTHING` is set.
-    pub(crate) fn is_root(what: &str) -> bool {
-        let is_root = rustix::process::geteuid().is_root();
-        if !is_root {
-            assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can try this: {what}");
-            #[expect(clippy::print_stderr, reason = "the test runner captures it")]
-            {
-                eprintln!("left out: {what}: this is not root");
-            }
-        }
-        is_root
-    }
+    pub(crate) use crate::privileges::tests::is_root;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

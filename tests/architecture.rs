@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each may use those after it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "commands",
     "server",
     "admin_socket",
@@ -23,6 +23,7 @@ const ORDER: [&str; 22] = [
     "directory",
     "secret",
     "files",
+    "privileges",
     "logging",
     "output",
     "system",

@@ -1,20 +1,28 @@
 //! The commands' side of the door.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, BufReader, Write},
     os::{
         fd::AsRawFd,
-        unix::{fs::FileTypeExt, net::UnixStream},
+        unix::{
+            fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+            net::UnixStream,
+        },
     },
     path::{Path, PathBuf},
 };
 
+use libc::{O_NOFOLLOW, O_PATH};
+use rustix::process::geteuid;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::{Question, frame::Frame};
-use crate::directory::door_in;
+use crate::{
+    directory::door_in,
+    privileges::{are_lowered, as_root},
+};
 
 /// The way to a running server.
 pub struct AdminSocket(UnixStream);
@@ -41,10 +49,7 @@ impl AdminSocket {
         if fs::symlink_metadata(&path).is_ok_and(|found| !found.file_type().is_socket()) {
             return Ok(None);
         }
-        let stream = UnixStream::connect(&path).or_else(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => UnixStream::connect(short_name(&File::open(directory)?)),
-            _ => Err(error),
-        });
+        let stream = if are_lowered() { connect_as_root(&path) } else { connect(directory, &path) };
         match stream {
             Ok(stream) => Ok(Some(Self(stream))),
             Err(error) if is_without_a_server(error.kind()) => Ok(None),
@@ -75,6 +80,23 @@ impl AdminSocket {
             }
         }
     }
+}
+
+fn connect(directory: &Path, path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).or_else(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => UnixStream::connect(short_name(&File::open(directory)?)),
+        _ => Err(error),
+    })
+}
+
+/// Connects with root's rights, for the audit log of the server to name root, to what is found with those of the owner.
+fn connect_as_root(path: &Path) -> io::Result<UnixStream> {
+    let found = OpenOptions::new().read(true).custom_flags(O_PATH | O_NOFOLLOW).open(path)?;
+    let metadata = found.metadata()?;
+    if !metadata.file_type().is_socket() || metadata.uid() != geteuid().as_raw() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    as_root(|| UnixStream::connect(format!("/proc/self/fd/{}", found.as_raw_fd())))
 }
 
 /// Whether it says that nobody is behind the door; or that the directory is not to be entered, which those say who enter it.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -15,6 +15,7 @@ use super::{BackupError, Reader, Summary};
 use crate::{
     clock::Timestamp,
     files::{create_private, directory_of, named_in, sync_directory, with_suffix},
+    privileges::as_operator,
 };
 
 /// What the names of all backups that are made by a schedule end with.
@@ -36,16 +37,27 @@ pub struct BackupFileError {
 /// # Errors
 /// [`BackupFileError`] if it is not sound.
 pub fn check(path: &Path) -> Result<Summary, BackupFileError> {
-    let checked = || -> Result<Summary, BackupError> {
-        let mut reader = Reader::open(BufReader::new(File::open(path)?))?;
+    open(path).map(|(_, summary)| summary)
+}
+
+/// Opens a backup, reads it to its end, and goes back to its beginning.
+///
+/// # Errors
+/// [`BackupFileError`] if it is not sound.
+pub fn open(path: &Path) -> Result<(File, Summary), BackupFileError> {
+    let checked = || -> Result<(File, Summary), BackupError> {
+        let mut file = as_operator(path, || File::open(path))?;
+        let mut reader = Reader::open(&file)?;
         while reader.next_line()?.is_some() {}
-        Ok(reader.summary())
+        let summary = reader.summary();
+        file.rewind()?;
+        Ok((file, summary))
     };
     checked().map_err(|source| BackupFileError { path: path.to_owned(), source })
 }
 
 /// Has a backup written, makes it durable under its name, and reads it back. An older one of that name is replaced only by a
-/// whole one, and what is no backup never.
+/// whole one, and what is no backup never. `write` has no more rights than its caller, the file those of [`as_operator`].
 ///
 /// # Errors
 /// [`BackupFileError`]; then there is no new file.
@@ -54,14 +66,15 @@ pub fn save(
     write: impl FnOnce(&mut dyn Write) -> Result<(), BackupError>,
 ) -> Result<Summary, BackupFileError> {
     let failed = |source| BackupFileError { path: path.to_owned(), source };
-    refuse_to_replace(path).map_err(failed)?;
+    as_operator(path, || refuse_to_replace(path)).map_err(failed)?;
     let temporary = with_suffix(path, UNFINISHED);
     let saved = write_durably(&temporary, write).and_then(|()| check(&temporary).map_err(|error| error.source));
     let saved = saved.and_then(|summary| {
-        Ok(fs::rename(&temporary, path).and_then(|()| sync_directory(directory_of(path))).map(|()| summary)?)
+        let replace = || fs::rename(&temporary, path).and_then(|()| sync_directory(directory_of(path)));
+        Ok(as_operator(path, replace).map(|()| summary)?)
     });
     saved.map_err(|source| {
-        let _ = fs::remove_file(&temporary);
+        let _ = as_operator(path, || fs::remove_file(&temporary));
         failed(source)
     })
 }
@@ -157,7 +170,7 @@ fn write_durably(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), BackupError>,
 ) -> Result<(), BackupError> {
-    let file = create_private(path)?;
+    let file = as_operator(path, || create_private(path))?;
     let mut out = BufWriter::new(&file);
     write(&mut out)?;
     out.flush()?;

@@ -22,7 +22,7 @@ use std::io::Write;
 
 pub use self::{
     container::{BackupError, Header, Line, Reader, State, Summary, write},
-    file::{BackupFileError, check, save},
+    file::{BackupFileError, check, open, save},
     rebuild::{Rebuild, RebuildError, Rebuilt},
 };
 use crate::{

@@ -26,7 +26,7 @@ pub(super) struct BackupArguments {
 
     /// The server's data directory
     #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
 
     /// The file with the server's secret [default: `secret` in the data directory]
     #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]

@@ -99,7 +99,7 @@ impl Failure {
             Self::Directory(
                 DirectoryError::NotADirectory(_)
                 | DirectoryError::NotADataDirectory { .. }
-                | DirectoryError::UnsafeEntry { .. }
+                | DirectoryError::Unreachable { .. }
                 | DirectoryError::Io { .. },
             )
             | Self::Interrupted(_)

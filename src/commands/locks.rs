@@ -20,7 +20,7 @@ pub(super) struct LocksArguments {
 
     /// The server's data directory
     #[arg(long, global = true, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -37,15 +37,15 @@ enum LocksVerb {
     },
 }
 
-pub(super) fn locks(arguments: LocksArguments) -> Result<(), Failure> {
+pub(super) fn locks(arguments: &LocksArguments) -> Result<(), Failure> {
     let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     let nobody =
         || format!("no server is running on {}, and locks live no longer than it", arguments.data_dir.display());
     let admin_socket = admin_socket.ok_or_else(|| Failure::Refused(nobody()))?;
-    match arguments.verb {
+    match &arguments.verb {
         None => list(admin_socket).map_err(Failure::Asked),
         Some(LocksVerb::Clear { user, address }) => {
-            let question = Question::ClearLocks(LockFilter { username: user, address });
+            let question = Question::ClearLocks(LockFilter { username: user.clone(), address: *address });
             admin_socket.ask::<()>(&question, &mut io::sink(), &mut |_| {}).map_err(Failure::Asked)
         }
     }

@@ -20,7 +20,7 @@ use rustix::process::getuid;
 use self::failure::Failure;
 use crate::{
     config::{self, ServeArguments},
-    directory::{DataDirectory, store_in},
+    directory::{DataDirectory, store_in, work_as_owner},
     domain::Actor,
     logging,
     service::replace::CACHE_BYTES,
@@ -94,24 +94,27 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let Some(verb) = command_line.verb else { return exit(serve::serve(&command_line.serve)) };
     exit(match verb {
         Verb::Serve(arguments) => serve::serve(&arguments),
-        Verb::Backup(arguments) => quietly(|| backup::backup(&arguments)),
-        Verb::Restore(arguments) => quietly(|| restore::restore(&arguments)),
-        Verb::Verify(arguments) => quietly(|| verify::verify(&arguments)),
-        Verb::Audit(arguments) => quietly(|| audit::audit(&arguments)),
-        Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(|| rotate::rotate(&arguments)),
-        Verb::Locks(arguments) => quietly(|| locks::locks(arguments)),
+        Verb::Backup(arguments) => quietly(&arguments.data_dir, || backup::backup(&arguments)),
+        Verb::Restore(arguments) => quietly(&arguments.data_dir, || restore::restore(&arguments)),
+        Verb::Verify(arguments) => quietly(&arguments.data_dir, || verify::verify(&arguments)),
+        Verb::Audit(arguments) => quietly(&arguments.data_dir, || audit::audit(&arguments)),
+        Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(&arguments.data_dir, || rotate::rotate(&arguments)),
+        Verb::Locks(arguments) => quietly(&arguments.data_dir, || locks::locks(&arguments)),
         Verb::Health(arguments) => health::health(&arguments),
     })
 }
 
-/// Runs a command whose result is what it prints, with warnings on standard error.
-fn quietly(command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+/// Runs a command whose result is what it prints, with warnings on standard error; root's with the rights of the user whose
+/// data directory it is.
+fn quietly(data_dir: &Path, command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    // No thread has been started that would keep root's rights.
+    work_as_owner(data_dir)?;
     logging::start("warn");
     serve::harden_process();
     command()
 }
 
-/// Runs a command on the store of a server that does not run. What root makes there is left to the directory's owner.
+/// Runs a command on the store of a server that does not run.
 fn on_stopped_store<T>(
     data_dir: &Path,
     work: impl FnOnce(&DataDirectory, &Store) -> Result<T, Failure>,
@@ -121,12 +124,9 @@ fn on_stopped_store<T>(
     if !path.exists() {
         return Err(Failure::Refused(format!("there is no store in {}", data_dir.display())));
     }
-    let done = Store::open(&path, CACHE_BYTES, DiskReserve::NONE).map_err(Failure::from).and_then(|store| {
-        let done = work(&directory, &store);
-        store.finish();
-        done
-    });
-    directory.give_to_owner(&path).map_err(Failure::File)?;
+    let store = Store::open(&path, CACHE_BYTES, DiskReserve::NONE)?;
+    let done = work(&directory, &store);
+    store.finish();
     done
 }
 

@@ -1,6 +1,9 @@
 //! `lodge restore`: a backup in place of the store.
 
-use std::{fs::File, io::BufReader, path::PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use actix_web::rt::System;
 use clap::Args;
@@ -15,6 +18,7 @@ use crate::{
     domain::{Action, AffectedResource, ApiKey},
     error_chain::chain,
     output,
+    privileges::as_operator,
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
@@ -31,7 +35,7 @@ pub(super) struct RestoreArguments {
 
     /// The server's data directory
     #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
 
     /// The file with the server's secret [default: `secret` in the data directory]
     #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
@@ -69,24 +73,20 @@ struct Restored {
 }
 
 pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
-    backup::check(&arguments.file)?;
-    let directory = DataDirectory::for_restore(&arguments.data_dir)?;
+    let (file, _) = backup::open(&arguments.file)?;
+    let directory = DataDirectory::take(&arguments.data_dir)?;
     let replaced = Replaced::in_directory(&directory)?;
-    if store_in(directory.path()).exists() {
-        directory.give_to_owner(&store_in(directory.path())).map_err(Failure::File)?;
-    }
     let could_be_read = replaced.store.is_some() || !store_in(directory.path()).exists();
-    let file = arguments.file.clone();
     let now = Clock::system().now();
     let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
     let log = Log { files: LogReader::of(&directory_in(directory.path()))?, secret_file: secret_file.clone(), now };
-    let build = |store: Store| async move { rebuild(&file, &store, replaced, log).await };
+    let build = |store: Store| async move { rebuild(file, &store, replaced, log).await };
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
     print(&restored, could_be_read);
     if let Some(kept) = kept {
         output::line(format_args!("what was there is kept in {}", kept.display()));
     }
-    keep_secret(&directory, restored.secret, &secret_file)
+    keep_secret(restored.secret, &secret_file)
 }
 
 impl Replaced {
@@ -136,7 +136,7 @@ impl Log {
     /// would break the log of the one that is put back.
     fn chain(&self, of_backup: Option<&RootSecret>) -> Option<Chain> {
         // The secret of the backup is taken only where there is none.
-        if let Some(secret) = of_backup.filter(|_| !self.secret_file.exists()) {
+        if let Some(secret) = of_backup.filter(|_| !is_there(&self.secret_file)) {
             return Some(Chain::new(secret));
         }
         let secret = RootSecret::open(&self.secret_file, false);
@@ -145,13 +145,8 @@ impl Log {
     }
 }
 
-async fn rebuild(
-    file: &std::path::Path,
-    store: &Store,
-    replaced: Replaced,
-    log: Log,
-) -> Result<Restored, RestoreError> {
-    let mut reader = Reader::open(BufReader::new(File::open(file)?))?;
+async fn rebuild(file: File, store: &Store, replaced: Replaced, log: Log) -> Result<Restored, RestoreError> {
+    let mut reader = Reader::open(file)?;
     let state: State = reader.state.clone();
     let mut rebuild = Rebuild::of(store);
     let mut restored = Restored::default();
@@ -197,19 +192,22 @@ fn print(restored: &Restored, could_be_read: bool) {
 }
 
 /// The backup's secret is taken only where there is none.
-fn keep_secret(directory: &DataDirectory, secret: Option<RootSecret>, path: &std::path::Path) -> Result<(), Failure> {
+fn keep_secret(secret: Option<RootSecret>, path: &Path) -> Result<(), Failure> {
     match secret {
-        Some(secret) if !path.exists() => {
+        Some(secret) if !is_there(path) => {
             secret.save(path)?;
-            directory.give_to_owner(path).map_err(Failure::File)?;
             output::line(format_args!("the secret of the backup was put into {}", path.display()));
         }
         Some(_) => output::line(format_args!("the secret of the backup was left aside: {} is there", path.display())),
-        None if !path.exists() => output::line(format_args!(
+        None if !is_there(path) => output::line(format_args!(
             "there is no secret in {}: put it back, or make a new one with `lodge secret rotate`",
             path.display()
         )),
         None => {}
     }
     Ok(())
+}
+
+fn is_there(secret_file: &Path) -> bool {
+    as_operator(secret_file, || secret_file.exists())
 }

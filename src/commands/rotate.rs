@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct RotateArguments {
     /// The server's data directory
     #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
 
     /// The file with the server's secret [default: `secret` in the data directory]
     #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
@@ -46,8 +46,7 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
         let secret = RootSecret::random();
         let (old, new) = (Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret)), Chain::new(&secret));
-        let audit = directory_in(directory.path());
-        let files = LogReader::of(&audit)?;
+        let files = LogReader::of(&directory_in(directory.path()))?;
         // Before anything ends: a place where the secret or the seal cannot be written must cost nothing.
         let prepared = secret.prepare(&path)?;
         drop(files.prepare_seal(&new, store)?);
@@ -59,9 +58,6 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
         prepared.put_in_place().map_err(Failure::File)?;
         seal.put_in_place()?;
         begin(store, new, arguments.keep_keys)?;
-        for made in [&path, &audit] {
-            directory.give_to_owner(made).map_err(Failure::File)?;
-        }
         output::line(format_args!("the new secret is in {}", path.display()));
         Ok(())
     })

@@ -133,7 +133,6 @@ pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option
     let file = backups.join(name);
     let snapshot = store.snapshot()?;
     backup::save(&file, |out| backup::write(&snapshot, None, now, out).map(|_| ()))?;
-    directory.give_to_owner(&backups).map_err(Failure::File)?;
     log::warn!("bringing the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
     System::new().block_on(store.initialise())?;
     Ok(Some(vec![format!("from format {format} to {FORMAT}")]))

@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct VerifyArguments {
     /// The server's data directory
     #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
 }
 
 pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {

@@ -14,6 +14,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::{directory_of, open_file};
+use crate::privileges::as_operator;
 
 /// Why a file is not one that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -39,6 +40,10 @@ pub enum NotPrivate {
 /// # Errors
 /// If it cannot be read.
 pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
+    as_operator(path, || read_with_these_rights(path))
+}
+
+fn read_with_these_rights(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
     let mut file = open_file(path)?;
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes)?;

@@ -56,9 +56,7 @@ where
 {
     let beside = directory.path().join("store.new");
     ignore_not_found(fs::remove_dir_all(&beside))?;
-    let outcome = build_beside(&beside, build).await;
-    let outcome = outcome.and_then(|outcome| Ok(directory.give_to_owner(&beside).map(|()| outcome)?));
-    match outcome {
+    match build_beside(&beside, build).await {
         Ok(outcome) => Ok((outcome, switch(directory.path(), &beside, now)?)),
         Err(error) => {
             ignore_not_found(fs::remove_dir_all(&beside))?;

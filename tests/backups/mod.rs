@@ -8,6 +8,7 @@ mod kills;
 mod locks;
 mod moment;
 mod planted;
+mod privileges;
 mod restore;
 mod rotate;
 mod schedule;

@@ -260,6 +260,7 @@ fn what_root_does_in_a_directory_leaves_it_to_the_one_who_owns_it() {
     lodge(&server, &["backup", text(&file), "--with-secret"]).expect(0);
     server.stop();
     fs::remove_file(secret_of(&server)).unwrap();
+    fs::set_permissions(server.directory(), fs::Permissions::from_mode(0o755)).unwrap();
     let give = || contents(&server.data_dir()).keys().for_each(|path| chown(path, Some(OWNER), Some(OWNER)).unwrap());
     let commands: [&[&str]; 5] = [
         &["verify"],

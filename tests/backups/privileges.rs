@@ -1,0 +1,144 @@
+//! Root in another user's data directory: whose rights which file is opened with, and whose what is made is.
+
+use std::{
+    env, fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, symlink},
+        net::UnixListener,
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    sync::mpsc::{self, TryRecvError},
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::{
+    backups::{
+        contents, lodge,
+        planted::{OWNER, stopped_server_of_owner},
+        text, wait_until,
+    },
+    harness::Server,
+};
+
+/// A directory beside the server's that only root can enter.
+fn of_root(server: &Server) -> PathBuf {
+    let directory = server.directory().join("root");
+    fs::create_dir(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    directory
+}
+
+fn owner_and_mode(path: &Path) -> (u32, u32) {
+    let metadata = fs::symlink_metadata(path).unwrap();
+    (metadata.uid(), metadata.mode() & 0o777)
+}
+
+/// The users whom the audit log names for what commands have done.
+fn named_users(server: &Server) -> Vec<Value> {
+    let printed = lodge(server, &["audit"]).expect(0).out;
+    let entries = printed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    entries.filter(|entry| entry["credential"] == "local").map(|entry| entry["system_uid"].clone()).collect()
+}
+
+#[test]
+fn root_reads_and_writes_where_the_operator_says_and_only_there() {
+    let Some((server, _)) = stopped_server_of_owner() else { return };
+    let roots = of_root(&server);
+    let [backup, secret] = ["backup", "secret"].map(|name| roots.join(name));
+    let (backup, secret) = (text(&backup), text(&secret));
+
+    lodge(&server, &["backup", backup, "--with-secret"]).expect(0);
+    lodge(&server, &["restore", backup]).expect(0);
+    lodge(&server, &["secret", "rotate", "--yes", "--secret-file", secret]).expect(0);
+    lodge(&server, &["backup", backup, "--with-secret", "--secret-file", secret]).expect(0);
+    lodge(&server, &["audit", "--verify", "--secret-file", secret]).expect(0);
+    let left = lodge(&server, &["restore", backup, "--secret-file", secret]).expect(0).out;
+    lodge(&server, &["verify"]).expect(0);
+
+    assert!(left.contains("was left aside"), "{left}");
+    assert_eq!(owner_and_mode(Path::new(backup)), (0, 0o600));
+    assert_eq!(owner_and_mode(Path::new(secret)), (OWNER, 0o600), "the server has to read it");
+    let paths = contents(&server.data_dir());
+    let foreign: Vec<_> = paths.keys().filter(|path| owner_and_mode(path).0 != OWNER).collect();
+    assert_eq!(foreign, [] as [&PathBuf; 0]);
+    let users = named_users(&server);
+    assert!(!users.is_empty() && users.iter().all(|user| user == 0), "{users:?}");
+}
+
+#[test]
+fn what_the_operator_names_in_a_directory_of_the_owner_is_opened_with_the_owners_rights() {
+    let Some((server, _)) = stopped_server_of_owner() else { return };
+    let roots = of_root(&server);
+    let [backup, secret, link] = ["backup", "secret", "link"].map(|name| roots.join(name));
+    lodge(&server, &["backup", text(&backup)]).expect(0);
+    fs::copy(server.data_dir().join("secret"), &secret).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let [planted_backup, planted_secret, inside] = ["b", "s", "i"].map(|name| server.data_dir().join(name));
+    symlink(&backup, &planted_backup).unwrap();
+    symlink(&secret, &planted_secret).unwrap();
+    symlink(&planted_secret, &link).unwrap();
+
+    lodge(&server, &["backup", text(&inside)]).expect(0);
+    lodge(&server, &["restore", text(&planted_backup)]).expect(18);
+    for leads_through_data in [&planted_secret, &link] {
+        lodge(&server, &["audit", "--verify", "--secret-file", text(leads_through_data)]).expect(13);
+    }
+
+    assert_eq!(owner_and_mode(&inside), (OWNER, 0o600));
+    lodge(&server, &["audit", "--verify", "--secret-file", text(&secret)]).expect(0);
+}
+
+#[test]
+fn root_knocks_at_no_socket_that_is_not_the_owners() {
+    let Some((server, _)) = stopped_server_of_owner() else { return };
+    let socket = server.directory().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let (knocked, knocks) = mpsc::channel();
+    thread::spawn(move || listener.accept().map(|_| knocked.send(())));
+    let door = server.data_dir().join("door");
+    let plants: [fn(&Path, &Path); 2] =
+        [|socket, door| symlink(socket, door).unwrap(), |socket, door| fs::hard_link(socket, door).unwrap()];
+
+    for plant in plants {
+        let _ = fs::remove_file(&door);
+        plant(&socket, &door);
+        lodge(&server, &["verify"]).expect(0);
+    }
+
+    assert_eq!(knocks.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn a_running_servers_log_names_root() {
+    let Some((server, _)) = stopped_server_of_owner() else { return };
+    let roots = of_root(&server);
+    let program = server.directory().join("lodge");
+    fs::copy(env!("CARGO_BIN_EXE_lodge"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.env_clear().envs(server.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut running = command.current_dir("/").uid(OWNER).gid(OWNER).spawn().unwrap();
+    wait_until("the server runs", || lodge(&server, &["locks"]).code == Some(0));
+
+    let backup = roots.join("backup");
+    lodge(&server, &["backup", text(&backup)]).expect(0);
+    let users = named_users(&server);
+    running.kill().unwrap();
+    running.wait().unwrap();
+
+    assert_eq!(users.last(), Some(&0.into()), "{users:?}");
+    assert_eq!(owner_and_mode(&backup), (0, 0o600));
+}
+
+#[test]
+fn a_directory_that_its_owner_cannot_reach_is_refused_with_what_can_be_done() {
+    let Some((server, _)) = stopped_server_of_owner() else { return };
+    fs::set_permissions(server.directory(), fs::Permissions::from_mode(0o700)).unwrap();
+
+    let said = lodge(&server, &["verify"]).expect(10).err;
+
+    assert!(said.contains("let that user enter the directories above it"), "{said}");
+}
