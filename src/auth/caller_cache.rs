@@ -90,11 +90,14 @@ impl CallerCache {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         match presented {
             Presented::Basic(credential) => {
+                hasher.write(&[0]);
                 hasher.write(&octets(address));
-                hasher.write(b"basic");
                 parts(credential).for_each(|part| hasher.write(part));
             }
-            Presented::Token(credential) => hasher.write(credential),
+            Presented::Token(credential) => {
+                hasher.write(&[1]);
+                hasher.write(credential);
+            }
         }
         Fingerprint(hasher.finish128().as_u128())
     }

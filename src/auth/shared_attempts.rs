@@ -24,14 +24,20 @@ type Outcome<T> = Result<T, AuthError>;
 type Running<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 
 /// The attempts that are running. One goes on as long as a client waits for it.
-pub(super) struct SharedAttempts<T: Clone>(Mutex<HashMap<CacheKey, WeakShared<Running<T>>>>);
+pub(super) struct SharedAttempts<T: Clone>(Mutex<Attempts<T>>);
+
+/// The attempts, each with a number of its own: one that has ended must not remove the one that took its place.
+struct Attempts<T: Clone> {
+    running: HashMap<CacheKey, (u64, WeakShared<Running<T>>)>,
+    last_number: u64,
+}
 
 /// Removes a running attempt when it is dropped.
-struct Entry<T: Clone>(Arc<SharedAttempts<T>>, CacheKey);
+struct Entry<T: Clone>(Arc<SharedAttempts<T>>, CacheKey, u64);
 
 impl<T: Clone + Send + Sync + 'static> SharedAttempts<T> {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::default()))
+        Arc::new(Self(Mutex::new(Attempts { running: HashMap::new(), last_number: 0 })))
     }
 
     /// The outcome of the equal attempt that is running, or of this one.
@@ -49,28 +55,33 @@ impl<T: Clone + Send + Sync + 'static> SharedAttempts<T> {
         verify: impl Future<Output = Outcome<T>> + Send + 'static,
     ) -> Shared<Running<T>> {
         let mut all = self.lock();
-        if let Some(running) = all.get(&cache_key).and_then(WeakShared::upgrade) {
+        if let Some(running) = all.running.get(&cache_key).and_then(|(_, running)| running.upgrade()) {
             return running;
         }
-        let entry = Entry(Arc::clone(self), cache_key);
+        all.last_number += 1;
+        let number = all.last_number;
+        let entry = Entry(Arc::clone(self), cache_key, number);
         let running: Running<T> = Box::pin(async move {
             let _entry = entry;
             verify.await
         });
         let shared = running.shared();
-        all.extend(shared.downgrade().map(|weak| (cache_key, weak)));
+        all.running.extend(shared.downgrade().map(|weak| (cache_key, (number, weak))));
         shared
     }
 }
 
 impl<T: Clone> SharedAttempts<T> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<CacheKey, WeakShared<Running<T>>>> {
+    fn lock(&self) -> MutexGuard<'_, Attempts<T>> {
         self.0.lock().expect("no holder of the lock panics")
     }
 }
 
 impl<T: Clone> Drop for Entry<T> {
     fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
+        let mut all = self.0.lock();
+        if all.running.get(&self.1).is_some_and(|(number, _)| *number == self.2) {
+            all.running.remove(&self.1);
+        }
     }
 }

@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PART: usize = 64;
 
 /// What bounds the connections.
+/// How long those that were asked to make room are waited for before others are asked.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableBounds {
     /// How many connections are served at once.
@@ -50,6 +53,8 @@ struct Table {
     next: u64,
     /// How many have been asked to make room and are still there.
     leaving: usize,
+    /// When they were asked.
+    asked: Option<Instant>,
 }
 
 /// What the table has to know of a connection.
@@ -92,7 +97,11 @@ impl ConnectionTable {
         loop {
             match self.try_enter(network) {
                 Ok(slot) => return Some(slot),
-                Err(Full::Share) => return None,
+                Err(Full::Share) => {
+                    // It may have been woken in place of another.
+                    self.0.has_room.notify_one();
+                    return None;
+                }
                 Err(Full::Table) => {
                     self.make_room(Instant::now());
                     // In vain if nothing has left: some may have been idle long enough meanwhile.
@@ -104,15 +113,17 @@ impl ConnectionTable {
 
     fn try_enter(&self, network: Option<Network>) -> Result<Slot, Full> {
         let mut table = self.0.table();
+        // The share first: who has it must not wait among those that find the table full.
+        if network
+            .is_some_and(|network| table.by_network.get(&network).is_some_and(|count| *count >= self.0.bounds.share))
+        {
+            return Err(Full::Share);
+        }
         if table.slots.len() >= self.0.bounds.connections {
             return Err(Full::Table);
         }
         if let Some(network) = network {
-            let count = table.by_network.entry(network).or_default();
-            if *count >= self.0.bounds.share {
-                return Err(Full::Share);
-            }
-            *count += 1;
+            *table.by_network.entry(network).or_default() += 1;
         }
         let id = table.next;
         table.next += 1;
@@ -133,14 +144,21 @@ impl ConnectionTable {
         let mut table = self.0.table();
         let latest = now.checked_sub(self.0.bounds.idle).filter(|latest| *latest >= self.0.began);
         let Some(latest) = latest.map(|latest| self.0.millis(latest)) else { return };
-        if table.leaving > 0 {
+        let is_waited_for = table.asked.is_some_and(|asked| now.saturating_duration_since(asked) < LEAVE_TIMEOUT);
+        if table.leaving > 0 && is_waited_for {
             return;
         }
         let since = |state: &Arc<State>| state.idle_since.load(Ordering::Relaxed);
-        let mut idle: Vec<_> = table.slots.values().filter(|state| since(state) <= latest).cloned().collect();
+        let mut idle: Vec<_> = table
+            .slots
+            .values()
+            .filter(|state| since(state) <= latest && !state.must_leave.load(Ordering::Relaxed))
+            .cloned()
+            .collect();
         idle.sort_unstable_by_key(since);
         idle.truncate(self.0.bounds.connections / PART + 1);
         table.leaving = idle.len();
+        table.asked = Some(now);
         drop(table);
         for state in idle {
             state.must_leave.store(true, Ordering::Release);

@@ -72,6 +72,11 @@ impl Framing {
         matches!(&self.phase, Phase::Body { body, .. } | Phase::Unwanted { body, .. } if body.is_broken())
     }
 
+    /// Whether the present request is the last one, whatever the framework makes of its head.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(&self.phase, Phase::Body { is_last: true, .. } | Phase::Unwanted { is_last: true, .. })
+    }
+
     /// Whether nothing of a next request has been received: empty lines before it are none of it (RFC 9112, section 2.2).
     pub(super) fn is_idle(&self) -> bool {
         self.phase == Phase::Head && self.received.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
@@ -98,6 +103,7 @@ impl Framing {
         } else {
             self.phase = Phase::Closing;
             self.received = BytesMut::new();
+            self.granted = 0;
         }
         true
     }

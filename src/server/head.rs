@@ -12,6 +12,8 @@ use crate::api::Refusal;
 
 /// How many headers a request has at most.
 const MAX_HEADERS: usize = 96;
+/// The framework holds no longer names of headers.
+const MAX_HEADER_NAME: usize = 65_535;
 /// How long a target is at most, as the framework counts.
 const MAX_TARGET: usize = 65_534;
 
@@ -107,6 +109,9 @@ impl<'a> Facts<'a> {
     fn of(headers: &[Header<'a>]) -> Result<Self, Refusal> {
         let mut facts = Self::default();
         for header in headers {
+            if header.name.len() > MAX_HEADER_NAME {
+                return Err(Refusal::HeadersTooLarge);
+            }
             // Few names have these lengths: the others are not compared.
             match header.name.len() {
                 4 if is("host", header) => facts.host(header.value)?,

@@ -121,7 +121,7 @@ impl TimedStream {
 
     /// Records what is handed on, and puts a refusal in the place of what cannot be read.
     fn settle(&mut self, granted: Result<Grant, Refusal>) {
-        if self.framing.is_broken() {
+        if self.framing.is_broken() || self.framing.is_last() {
             self.connection.close();
         }
         match granted {
@@ -185,8 +185,13 @@ impl TimedStream {
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
         self.is_ended = buf.filled().len() == before;
-        if self.is_ended || *self.framing.phase() == Phase::Closing {
-            return Poll::Ready(Ok(!self.is_ended));
+        if self.is_ended {
+            return Poll::Ready(Ok(false));
+        }
+        if *self.framing.phase() == Phase::Closing {
+            // What comes after the last request is nobody's; the framework must not decode it.
+            buf.set_filled(before);
+            return Poll::Ready(Ok(false));
         }
         let was_idle = self.framing.is_idle();
         let granted = self.framing.receive(buf, before, self.allowance());
@@ -215,12 +220,13 @@ impl TimedStream {
             Phase::Head | Phase::Body { .. } | Phase::Unwanted { .. } => self.bounds.head_deadline,
         };
         self.slot.wake(cx.waker());
-        let must_leave = self.slot.must_leave() && self.framing.is_idle();
+        // Part of a head does not keep the place.
+        let must_leave = self.slot.must_leave() && *self.framing.phase() == Phase::Head;
         if !must_leave && !self.timer.is_over(cx, self.since + deadline) {
             return Poll::Pending;
         }
         match self.framing.phase() {
-            Phase::Head if self.framing.is_idle() => self.is_ended = true,
+            Phase::Head if must_leave || self.framing.is_idle() => self.is_ended = true,
             Phase::Head => self.refuse(Refusal::HeadTooSlow),
             Phase::Body { .. } | Phase::Unwanted { .. } | Phase::Closing => {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -273,6 +279,9 @@ impl AsyncWrite for TimedStream {
             // framework does not look for before something is received.
             this.connection.wake();
             this.slot.wake(cx.waker());
+            if this.slot.must_leave() {
+                cx.waker().wake_by_ref();
+            }
             let _ = this.timer.is_over(cx, this.since + this.bounds.idle_deadline);
         }
         Poll::Ready(Ok(()))

@@ -379,3 +379,23 @@ fn connections_that_have_been_idle_for_long_make_room_for_others() {
     idle[15].say(HEALTH);
     idle[15].hear().expect(200);
 }
+
+#[test]
+fn a_request_that_is_the_last_for_the_socket_is_the_last_for_the_framework_too() {
+    let server = Server::start();
+    for last in [
+        b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close, \xff\r\n\r\n".as_slice(),
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(&[last, HEALTH.as_bytes()].concat()).unwrap();
+
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+
+        let heard = String::from_utf8_lossy(&heard).into_owned();
+        assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "{heard}");
+        assert!(heard.to_ascii_lowercase().contains("connection: close"), "{heard}");
+    }
+}
