@@ -277,7 +277,9 @@ mod tests {
         assert_eq!(leaving(), [0; 0], "none has been idle long enough, and the first is busy");
         table.make_room(began + IDLE + Duration::from_secs(50));
         assert_eq!(leaving(), [1, 2, 3]);
-        table.make_room(began + IDLE + Duration::from_secs(59));
+        table.make_room(began + IDLE + Duration::from_secs(51));
         assert_eq!(leaving(), [1, 2, 3], "those have not left yet");
+        table.make_room(began + IDLE + Duration::from_secs(52));
+        assert_eq!(leaving(), [1, 2, 3, 4, 5, 6], "those that do not leave are not waited for");
     }
 }
