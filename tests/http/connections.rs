@@ -389,6 +389,7 @@ fn a_request_that_is_the_last_for_the_socket_is_the_last_for_the_framework_too()
         b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ] {
         let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(&[last, HEALTH.as_bytes()].concat()).unwrap();
 
         let mut heard = Vec::new();
