@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     any_certificate::client,
-    self_signed::{Names, SelfSignedError, fingerprint, in_data_dir, keep},
+    self_signed::{Names, SelfSignedError, fingerprint, keep},
     served::{Certificate, Renewal},
 };
 use crate::{

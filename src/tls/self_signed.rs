@@ -71,8 +71,7 @@ pub enum SelfSignedError {
 }
 
 /// Where the certificate is in a data directory.
-#[must_use]
-pub fn in_data_dir(data_dir: &Path) -> Files {
+fn in_data_dir(data_dir: &Path) -> Files {
     let directory = data_dir.join("tls");
     Files { certificate: directory.join("cert.pem"), key: directory.join("key.pem") }
 }
