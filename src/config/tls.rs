@@ -40,6 +40,7 @@ fn checked_files(certificate: &Path, key: &Path, checks: &mut Checks) -> Option<
     let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
     let chain = checks.note("tls_cert", files.read_certificates().map_err(|error| error.told()));
     let private = checks.note("tls_key", files.read_key().map_err(|error| error.told()));
-    checks.note("tls_key", files.pair(chain?, private?).map_err(|error| error.told()))?;
+    chain.and(private)?;
+    checks.note("tls_key", files.load_in_time().map_err(|error| error.told()))?;
     Some(TlsSettings::Files(files))
 }

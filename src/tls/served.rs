@@ -41,6 +41,22 @@ pub struct Renewal {
     pub names: Names,
 }
 
+impl Files {
+    /// The certificate with its key; where they do not belong together, the second half of a renewal is waited for.
+    ///
+    /// # Errors
+    /// [`TlsError`] if they cannot be served with, or not in time.
+    pub fn load_in_time(&self) -> Result<CertifiedKey, TlsError> {
+        let until = Instant::now() + PAIR_TIMEOUT;
+        loop {
+            match self.load() {
+                Err(TlsError::Unusable { .. }) if Instant::now() < until => thread::sleep(PAIR_LOOK_EVERY),
+                loaded => return loaded,
+            }
+        }
+    }
+}
+
 /// The certificate that is served now.
 #[derive(Debug)]
 pub struct Certificate {
@@ -58,18 +74,9 @@ impl Certificate {
     /// # Errors
     /// [`TlsError`] if it cannot be served.
     pub fn open(files: Files, renewal: Option<Renewal>) -> Result<Arc<Self>, TlsError> {
-        let until = Instant::now() + PAIR_TIMEOUT;
-        loop {
-            let first = files.stamps();
-            match files.load() {
-                Ok(loaded) => {
-                    let current = RwLock::new(Arc::new(loaded));
-                    return Ok(Arc::new(Self { files, renewal, first, current }));
-                }
-                Err(TlsError::Unusable { .. }) if Instant::now() < until => thread::sleep(PAIR_LOOK_EVERY),
-                Err(error) => return Err(error),
-            }
-        }
+        let first = files.stamps();
+        let current = RwLock::new(Arc::new(files.load_in_time()?));
+        Ok(Arc::new(Self { files, renewal, first, current }))
     }
 
     /// What a server needs to speak TLS 1.2 and 1.3 with it; HTTP/1.1 is all that is spoken inside.
