@@ -1,6 +1,6 @@
-//! The rows of the audit log: its newest entries, and what is known of the whole.
+//! The rows of the audit log: its newest entries, and the state of the log as a whole.
 //!
-//! Older entries are in files alone. What is in the entries and how they are chained is the business of `audit`.
+//! Older entries are only in files. The module `audit` defines what an entry contains and how entries are chained.
 
 use std::ops::ControlFlow;
 
@@ -35,7 +35,7 @@ impl LogPosition {
     }
 }
 
-/// What is known of the log as a whole. All in it is sealed under the key of the log.
+/// The state of the log as a whole, sealed under the key of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditState {
     /// The last entry.
@@ -44,7 +44,7 @@ pub struct AuditState {
     pub exported: LogPosition,
     /// The last entry that is no longer in the store.
     pub pruned: LogPosition,
-    /// The last entry that is no longer kept anywhere.
+    /// The last entry that is neither in the store nor in a file.
     pub dropped: LogPosition,
     /// Identifies the key of the last entry.
     pub key_id: [u8; 16],
@@ -90,7 +90,7 @@ impl Record for AuditEntry {
     }
 }
 
-/// What is known of the log, `None` if there has never been an entry.
+/// The state of the log, `None` if there has never been an entry.
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be read.
@@ -138,7 +138,7 @@ pub fn after(rows: &(impl ReadRows + ?Sized), id: u64, max: usize) -> Result<Vec
     Ok(entries)
 }
 
-/// A page of the entries in the store, and how many there are. Their ids have no gaps, so nothing before it is read.
+/// A page of the entries in the store, and their count. Ids have no gaps, so no entry before the page is read.
 ///
 /// # Errors
 /// [`StoreError`] if they cannot be read.
@@ -149,7 +149,7 @@ pub fn page(rows: &(impl ReadRows + ?Sized), page: Page) -> Result<table::Slice<
 }
 
 impl Txn<'_> {
-    /// Sets what is known of the log.
+    /// Sets the state of the log.
     pub fn set_audit_state(&mut self, state: &AuditState) {
         self.set(Tree::Meta, STATE_KEY.to_vec(), Some(record::encode(state)));
     }

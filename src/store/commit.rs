@@ -1,4 +1,4 @@
-//! The committer: one thread that runs every write, and makes a group of them durable at once.
+//! The committer: one thread that runs every write and makes a group of writes durable with one sync.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -34,7 +34,7 @@ pub(super) struct Committer {
     failed: watch::Sender<Option<EngineError>>,
 }
 
-/// What the committer is asked for.
+/// A message to the committer.
 enum Command {
     Write(Box<dyn Job>),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -42,10 +42,10 @@ enum Command {
 
 /// One write that waits for its turn.
 trait Job: Send {
-    /// Runs the write; `false` if its changes are not wanted.
+    /// Runs the write; `false` if it failed and its changes are to be discarded.
     fn run(&mut self, txn: &mut Txn<'_>) -> bool;
 
-    /// Tells the caller, once the group's fate is known.
+    /// Sends the caller the write's result, once the outcome of the group is known.
     fn answer(self: Box<Self>, outcome: &Result<(), StoreError>);
 }
 
@@ -74,7 +74,7 @@ where
             Ok(()) => self.outcome.unwrap_or_else(|| Err(StoreError::Closed.into())),
             Err(error) => Err(error.clone().into()),
         };
-        // Whoever asked may have gone; what was committed stays.
+        // The caller may no longer wait; what was committed stays.
         let _ = self.reply.send(outcome);
     }
 }
@@ -89,7 +89,7 @@ impl Committer {
         Self { commands: Some(commands), thread: Some(thread.expect("a thread can be started")), failed }
     }
 
-    /// Queues a write; its outcome comes once it is durable, or refused.
+    /// Queues a write; the receiver gets its result once it is durable or has failed.
     pub(super) fn write<W, T, E>(&self, work: W) -> Result<oneshot::Receiver<Result<T, E>>, StoreError>
     where
         W: FnOnce(&mut Txn<'_>) -> Result<T, E> + Send + 'static,
@@ -150,14 +150,14 @@ impl CommitLoop {
         let mut next = None;
         while let Some(send) = next.take().or_else(|| self.waiting.recv().ok()) {
             match send {
-                // Whoever asked may have gone.
+                // The caller may no longer wait.
                 Command::Snapshot(reply) => drop(reply.send(self.commit_hooks.snapshot(&self.engine))),
                 Command::Write(first) => next = self.write_group(first),
             }
         }
     }
 
-    /// Runs and commits the waiting writes; gives back an order that is not one.
+    /// Runs and commits the queued writes; returns the command that ended the group, if one did.
     fn write_group(&mut self, first: Box<dyn Job>) -> Option<Command> {
         let (group, changes, next) = self.gather(first);
         let outcome = self.commit(changes);
@@ -167,7 +167,7 @@ impl CommitLoop {
         next
     }
 
-    /// Runs the waiting writes one after another, each over the changes of those before it.
+    /// Runs the queued writes one after another; each sees the changes of those before it.
     fn gather(&self, first: Box<dyn Job>) -> (Vec<Box<dyn Job>>, Changes, Option<Command>) {
         let mut changes = Changes::new();
         let mut group = Vec::new();
@@ -186,7 +186,7 @@ impl CommitLoop {
         (group, changes, next)
     }
 
-    /// Commits a group, unless the storage has failed before: after a failed write nothing it says can be believed.
+    /// Commits a group, unless the storage has failed before: after a failed write its answers are not reliable.
     fn commit(&mut self, changes: Changes) -> Result<(), StoreError> {
         if let Some(error) = self.failed.borrow().clone() {
             return Err(StoreError::Failed(error));
@@ -196,7 +196,7 @@ impl CommitLoop {
         }
         let advanced = Advanced::by(&changes);
         let committed = self.commit_hooks.commit(&*self.engine, changes);
-        // Whatever became of it: a commit that failed may be visible.
+        // Also after a failure: readers may see a commit that failed.
         self.versions.advance(&advanced);
         if let Err(StoreError::Failed(error)) = &committed {
             fail(&self.failed, error);
@@ -205,7 +205,7 @@ impl CommitLoop {
     }
 }
 
-/// The first failure is the one that counts.
+/// Records a failure, unless an earlier one is recorded.
 fn fail(failed: &watch::Sender<Option<EngineError>>, error: &EngineError) {
     failed.send_if_modified(|failure| {
         let is_first = failure.is_none();

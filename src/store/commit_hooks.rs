@@ -1,4 +1,4 @@
-//! What every commit brings with it: the digest, the witness, the snapshots, and a look at the room that is left.
+//! What every commit includes: the digest, the checkpoint, the snapshots, and a check of the free disk space.
 
 use std::sync::{Arc, Weak};
 
@@ -15,7 +15,7 @@ use super::{
     txn::Sequence,
 };
 
-/// Keeps the store's own books while it commits.
+/// Updates what is derived from the rows with each commit.
 #[derive(Default)]
 pub(super) struct CommitHooks {
     integrity: Option<(RowHasher, Integrity)>,
@@ -25,11 +25,11 @@ pub(super) struct CommitHooks {
     snapshots: Vec<Weak<Preimages>>,
 }
 
-/// The sequences that the witness remembers.
+/// The sequences that a checkpoint records.
 pub(super) const CHECKPOINTED: [Sequence; 3] = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
 
 impl CommitHooks {
-    /// A keeper that goes on from what the store says of itself.
+    /// Hooks that continue from the digest and the sequences in the store.
     pub(super) fn of(
         rows: &impl ReadRows,
         checkpoint: Option<Arc<Checkpointer>>,
@@ -39,7 +39,7 @@ impl CommitHooks {
         Ok(Self { integrity, sequences: sequences(rows)?, checkpoint, disk, snapshots: Vec::new() })
     }
 
-    /// Commits the changes with the books that belong to them.
+    /// Commits the changes together with the new digest.
     pub(super) fn commit(&mut self, engine: &dyn Engine, mut changes: Changes) -> Result<(), StoreError> {
         if let Some(disk) = &mut self.disk {
             disk.check()?;
@@ -78,7 +78,7 @@ impl CommitHooks {
     ) -> Result<(RowHasher, Integrity), StoreError> {
         let integrity = match &self.integrity {
             Some((_, integrity)) => integrity.clone(),
-            // The store gets its books with this commit: they cover what is there already.
+            // This commit gives the store its digest, which covers the existing rows too.
             None => Integrity::scan_all(&Committed(engine), &hasher, &mut |_| {})?,
         };
         let next = integrity.after(&hasher, changes, before);
@@ -104,7 +104,7 @@ impl CommitHooks {
     }
 }
 
-/// The last numbers of the sequences that the witness remembers: users, configurations, API keys.
+/// The last numbers of the sequences that a checkpoint records: users, configurations, API keys.
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.

@@ -1,4 +1,4 @@
-//! The seam between typed tables and whatever keeps the bytes.
+//! The interface between the typed tables and the storage engine.
 
 use std::{collections::BTreeMap, fmt, io, ops::ControlFlow, sync::Arc};
 
@@ -27,7 +27,7 @@ pub enum Tree {
     SessionsByExpiry,
     /// (list, owner, chunk) → which ids are in it.
     Lists,
-    /// What the store knows of itself: format, sequences.
+    /// The store's metadata: format, sequences, digest.
     Meta,
     /// id → entry of the audit log.
     Audit,
@@ -83,7 +83,7 @@ impl fmt::Display for Tree {
 pub struct KeyRange {
     /// The first key.
     pub from: Vec<u8>,
-    /// The first key beyond.
+    /// The first key after the range.
     pub to: Option<Vec<u8>>,
 }
 
@@ -115,10 +115,10 @@ impl KeyRange {
 /// Rows to put (`Some`) and to remove (`None`), all at once.
 pub type Changes = BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>;
 
-/// What a scan does with each row it meets.
+/// What a scan calls with each row's key and value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
-/// Keeps the bytes of all trees.
+/// Stores the rows of all trees as bytes.
 pub trait Engine: Send + Sync {
     /// The value of a key.
     ///
@@ -126,33 +126,33 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`] if the storage cannot be read.
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
 
-    /// Visits the rows of a range in the order of their keys, until told to stop.
+    /// Visits the rows of a range in the order of their keys, until `visit` breaks.
     ///
     /// # Errors
     /// [`EngineError`] if the storage cannot be read.
     fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError>;
 
-    /// Applies all changes or none; they survive a power cut once this has returned.
+    /// Applies all changes or none; they are durable once this has returned.
     ///
     /// # Errors
-    /// [`EngineError`] if that cannot be promised; then nothing may be committed any more.
+    /// [`EngineError`] if they may not be durable; then nothing may be committed any more.
     fn commit(&self, changes: &Changes) -> Result<(), EngineError>;
 }
 
 /// A failure of the storage itself.
 #[derive(Clone, Debug, Error)]
 pub enum EngineError {
-    /// The storage library says so.
+    /// The storage library returned an error.
     #[error("the storage library failed")]
     Library(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// The file system says so.
+    /// The file system returned an error.
     #[error("the file system failed")]
     Io(#[source] Arc<io::Error>),
-    /// The storage library gave up.
+    /// The storage library panicked, with this message.
     #[error("the storage library panicked: {0}")]
     Panicked(String),
     /// Rows are missing or changed.
-    #[error("the store has lost what it had: {0}")]
+    #[error("the store has lost data: {0}")]
     Lost(String),
 }
 
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_range_ends_behind_the_last_key_with_the_prefix() {
+    fn a_prefix_range_ends_after_the_last_key_with_the_prefix() {
         assert_eq!(KeyRange::prefix(&[1, 2]), KeyRange { from: vec![1, 2], to: Some(vec![1, 3]) });
         assert_eq!(KeyRange::prefix(&[1, 255]), KeyRange { from: vec![1, 255], to: Some(vec![2]) });
         assert_eq!(KeyRange::prefix(&[255]), KeyRange { from: vec![255], to: None });

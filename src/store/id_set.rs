@@ -1,7 +1,7 @@
-//! Which ids a list has, so that counts and offsets never scan the records.
+//! Sets of ids, so that the count and the pages of a list are found without scanning its records.
 //!
-//! A list is kept in chunks of 65,536 ids: a row a chunk, each with the number of its ids and their roaring bitmap,
-//! at most 8 KiB. A million users are 16 rows.
+//! A set is stored in chunks of 65,536 possible ids. Each chunk is a row with the number of its ids and their roaring
+//! bitmap, at most 8 KiB; a million users take 16 rows.
 
 use std::ops::ControlFlow;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{Id, Page};
 
-/// A list of ids.
+/// The set of ids that a list of records has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IdSet {
     /// All users.
@@ -84,10 +84,10 @@ pub fn page(rows: &(impl ReadRows + ?Sized), id_set: IdSet, page: Page) -> Resul
     failure.map_or(Ok((ids, count)), Err)
 }
 
-/// The chunk with that id put in or taken out; `None` if nothing is left in it.
+/// The chunk with that id added or removed; `None` if the chunk is then empty.
 ///
 /// # Errors
-/// [`StoreError`] if the chunk makes no sense.
+/// [`StoreError`] if the chunk cannot be decoded.
 pub fn with_member(chunk: Option<&[u8]>, id: Id, is_member: bool) -> Result<Option<Vec<u8>>, StoreError> {
     let mut ids = match chunk {
         Some(bytes) => decode(bytes).ok_or_else(|| corrupt(Tree::Lists))?,
@@ -102,10 +102,10 @@ pub fn with_member(chunk: Option<&[u8]>, id: Id, is_member: bool) -> Result<Opti
     Ok((!ids.is_empty()).then(|| encode(&mut ids)))
 }
 
-/// Calls `visit` with every id of every list, read from the rows of the tree: for checking them against the records.
+/// Calls `visit` with every id of every list, as the tree has them, to compare them with the records.
 ///
 /// # Errors
-/// [`StoreError`] if a row makes no sense.
+/// [`StoreError`] if a row cannot be decoded.
 pub fn for_each_member(rows: &(impl ReadRows + ?Sized), visit: &mut dyn FnMut(IdSet, Id)) -> Result<(), StoreError> {
     let mut is_sound = true;
     rows.scan(Tree::Lists, &KeyRange::all(), &mut |key, bytes| {
@@ -121,7 +121,7 @@ pub fn for_each_member(rows: &(impl ReadRows + ?Sized), visit: &mut dyn FnMut(Id
     if is_sound { Ok(()) } else { Err(corrupt(Tree::Lists)) }
 }
 
-/// Adds to `ids` what the page has of one chunk, `before` ids lying in earlier ones; tells how many the chunk has.
+/// Adds the page's ids of one chunk to `ids`, where earlier chunks have `before` ids; returns the number of ids in the chunk.
 fn add_chunk(ids: &mut Vec<Id>, page: Page, before: u64, key: &[u8], bytes: &[u8]) -> Option<u64> {
     let members = u64::from(u32::from_be_bytes(*bytes.first_chunk()?));
     let wanted = page.limit - ids.len();

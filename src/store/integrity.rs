@@ -1,7 +1,7 @@
-//! What the store knows of itself, so that a loss is noticed: a commit number, row counts and a digest of all rows.
+//! The integrity record, by which a loss of data is detected: a commit number, row counts and a digest of all rows.
 //!
-//! The digest is the sum of a keyed 128-bit hash of every row, so that it does not depend on their order and a commit
-//! updates it by what it changes alone. It notices damage, not an adversary: its key lies in the store.
+//! The digest is the sum of a keyed 128-bit hash of every row: it does not depend on their order, and a commit updates
+//! it from the changed rows alone. It detects damage, not manipulation: its key is in the store.
 
 use std::{collections::BTreeMap, hash::Hasher, ops::ControlFlow};
 
@@ -16,12 +16,12 @@ use super::{
 };
 use crate::random::random_bytes;
 
-/// The row that this is kept in; it is not part of its own digest.
+/// The key of the integrity record's row, which is not part of the digest.
 pub(super) const INTEGRITY_KEY: &[u8] = b"integrity";
-/// The row with the key of the digest.
+/// The key of the row with the hash key of the digest.
 pub(super) const DIGEST_KEY_KEY: &[u8] = b"digest_key";
 
-/// What the store knows of all its rows as of one commit.
+/// The integrity record as of one commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integrity {
     /// The number of the commit; the first is 1.
@@ -37,13 +37,13 @@ impl Versioned for Integrity {
 
     fn from_older(tree: &'static str, version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
         match version {
-            1 => record::decode_shape::<Older<[u64; 10]>>(tree, bytes).map(|older| older.brought_up()),
-            _ => record::decode_shape::<Older<[u64; 11]>>(tree, bytes).map(|older| older.brought_up()),
+            1 => record::decode_shape::<Older<[u64; 10]>>(tree, bytes).map(|older| older.upgraded()),
+            _ => record::decode_shape::<Older<[u64; 11]>>(tree, bytes).map(|older| older.upgraded()),
         }
     }
 }
 
-/// Version 1, which knew no audit log, or version 2, which knew no used identifiers: there were fewer trees.
+/// Version 1, before the audit log, or version 2, before used identifiers: there were fewer trees.
 #[derive(Deserialize)]
 struct Older<R> {
     commit: u64,
@@ -52,7 +52,7 @@ struct Older<R> {
 }
 
 impl<const N: usize> Older<[u64; N]> {
-    fn brought_up(&self) -> Integrity {
+    fn upgraded(&self) -> Integrity {
         let mut rows = [0; Tree::ALL.len()];
         rows[..N].copy_from_slice(&self.rows);
         Integrity { commit: self.commit, rows, digest: self.digest }
@@ -76,13 +76,13 @@ impl RowHasher {
         Ok(Some(Self(bytes.try_into().map_err(|_| corrupt(Tree::Meta))?)))
     }
 
-    /// The hasher that these changes give the store, if they do.
+    /// The hasher whose key these changes write, if they write one.
     pub(super) fn given_by(changes: &Changes) -> Option<Self> {
         let key = changes.get(&(Tree::Meta, DIGEST_KEY_KEY.to_vec()))?.as_deref()?;
         key.try_into().ok().map(Self)
     }
 
-    /// The hasher of a comparison that is over with the process.
+    /// A hasher with a random key, for sums that are not stored.
     pub(super) fn random() -> Self {
         Self(random_bytes())
     }
@@ -98,17 +98,17 @@ impl RowHasher {
 }
 
 impl Integrity {
-    /// What the store says of itself, `None` if it is too new to say anything.
+    /// The stored record, `None` if nothing has been committed yet.
     ///
     /// # Errors
-    /// [`StoreError`] if that cannot be read.
+    /// [`StoreError`] if it cannot be read.
     pub fn stored(rows: &(impl ReadRows + ?Sized)) -> Result<Option<Self>, StoreError> {
         let bytes = rows.get(Tree::Meta, INTEGRITY_KEY)?;
         let decode = |bytes: Vec<u8>| record::decode(Tree::Meta.name(), &bytes).map_err(StoreError::Record);
         bytes.map(decode).transpose()
     }
 
-    /// Reads every row and finds out what there is; `progress` is told how many rows have been read.
+    /// Computes the record from every row; `progress` is called with the number of rows read so far.
     ///
     /// # Errors
     /// [`StoreError`] if a row cannot be read.
@@ -132,7 +132,7 @@ impl Integrity {
         Ok(found)
     }
 
-    /// What there is once the changes are made.
+    /// The record of the next commit, which makes these changes.
     pub(super) fn after(&self, hasher: &RowHasher, changes: &Changes, before: &Before) -> Self {
         let mut next = self.clone();
         next.commit += 1;
@@ -148,19 +148,19 @@ impl Integrity {
         next
     }
 
-    /// The row that holds this.
+    /// The row that stores the record.
     pub(super) fn row(&self) -> ((Tree, Vec<u8>), Option<Vec<u8>>) {
         ((Tree::Meta, INTEGRITY_KEY.to_vec()), Some(record::encode(self)))
     }
 
-    /// In which trees the counts differ from what was found, each with what there should be and what there is.
+    /// The trees whose row counts differ, each with the recorded and the found count.
     #[must_use]
     pub fn differing_counts(&self, found: &Self) -> BTreeMap<Tree, (u64, u64)> {
         let counts = Tree::ALL.iter().map(|tree| (*tree, (self.rows[*tree as usize], found.rows[*tree as usize])));
         counts.filter(|(_, (expected, found))| expected != found).collect()
     }
 
-    /// How many rows there are in all.
+    /// The number of rows in all trees.
     #[must_use]
     pub fn rows_in_all(&self) -> u64 {
         self.rows.iter().sum()

@@ -1,22 +1,22 @@
-//! Keys whose bytes sort as their parts do.
+//! Keys of rows; their bytes sort as their parts do.
 
 use uuid::Uuid;
 
 use crate::domain::Id;
 
-/// The key of a record that stands by itself.
+/// The key of a record that belongs to no user.
 #[must_use]
 pub fn of_id(id: Id) -> Vec<u8> {
     id.get().to_be_bytes().to_vec()
 }
 
-/// The key of a record that belongs to a user: the owner's records lie side by side, in the order of their ids.
+/// The key of a record that belongs to a user: the owner's records are adjacent, in the order of their ids.
 #[must_use]
 pub fn owned(owner: Id, id: Id) -> Vec<u8> {
     [owner.get().to_be_bytes(), id.get().to_be_bytes()].concat()
 }
 
-/// The key of something of a user's that is found by a text.
+/// The key of a user's record that is found by a text.
 #[must_use]
 pub fn owned_text(owner: Id, text: &str) -> Vec<u8> {
     [&owner.get().to_be_bytes(), text.as_bytes()].concat()
@@ -34,7 +34,7 @@ pub fn id(bytes: &[u8]) -> Option<Id> {
     bytes.try_into().ok().map(u32::from_be_bytes).and_then(Id::new)
 }
 
-/// The owner and id in these bytes, if they are that.
+/// The owner and id in these bytes, if they are an owner and an id.
 #[must_use]
 pub fn owner_and_id(bytes: &[u8]) -> Option<(Id, Id)> {
     let (owner, rest) = bytes.split_at_checked(4)?;

@@ -1,4 +1,4 @@
-//! An engine in memory: what the engine on disk is compared with.
+//! An engine in memory, with which tests compare the engine on disk.
 
 use std::{
     collections::BTreeMap,
@@ -7,14 +7,14 @@ use std::{
 
 use super::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit};
 
-type ReadRows = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
+type Rows = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
 
-/// Keeps everything in memory, and nothing longer than it lives.
+/// Stores all rows in memory until it is dropped.
 #[derive(Debug, Default)]
-pub struct Memory(RwLock<ReadRows>);
+pub struct Memory(RwLock<Rows>);
 
 impl Memory {
-    fn rows(&self) -> RwLockReadGuard<'_, ReadRows> {
+    fn rows(&self) -> RwLockReadGuard<'_, Rows> {
         self.0.read().expect("no holder of the lock panics")
     }
 }

@@ -1,8 +1,8 @@
 //! The store: typed tables and indexes over trees, with one writer.
 //!
-//! Reads go straight to the engine on the thread that asks. Every write is a closure that goes through
-//! [`Store::write`] to the committer, which runs the waiting ones one after another and makes them durable together.
-//! A group is visible to readers as soon as the engine has it, a moment before it is durable and acknowledged.
+//! Reads go straight to the engine on the caller's thread. Every write is a closure that goes through [`Store::write`]
+//! to the committer, which runs the queued writes one after another and makes them durable together.
+//! Readers see a group as soon as the engine has it, shortly before it is durable and acknowledged.
 
 pub mod audit;
 mod commit;
@@ -60,16 +60,16 @@ pub struct Store {
     checkpoint: Option<Arc<Checkpointer>>,
 }
 
-/// A read or write that the store cannot do.
+/// Why the store could not read or write.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
-    /// The storage failed; nothing is written any more.
+    /// The storage failed; no write is accepted any more.
     #[error("the store has failed and accepts no more writes")]
     Failed(#[source] EngineError),
     /// The storage could not be read.
     #[error("the store cannot be read")]
     Unreadable(#[from] EngineError),
-    /// A row makes no sense.
+    /// A row cannot be decoded.
     #[error("the store is damaged")]
     Record(#[source] RecordError),
     /// All ids of a collection have been used.
@@ -81,7 +81,7 @@ pub enum StoreError {
     /// The store is being closed.
     #[error("the store is being closed")]
     Closed,
-    /// The write itself panicked; nothing of it was kept.
+    /// The write itself panicked and changed nothing.
     #[error("the write panicked")]
     Panicked,
     /// The disk is almost full.
@@ -90,24 +90,24 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// A store over any engine, without a witness and however little room there is.
+    /// A store over any engine, without a checkpoint and without checks of the free disk space.
     ///
     /// # Panics
-    /// If the engine cannot even tell what it knows of itself.
+    /// If the engine's metadata cannot be read.
     #[must_use]
     pub fn over(engine: Arc<dyn Engine>) -> Self {
         let commit_hooks =
-            CommitHooks::of(&commit_hooks::Committed(&*engine), None, None).expect("the engine tells what it has");
-        Self::kept_by(commit_hooks, engine, None)
+            CommitHooks::of(&commit_hooks::Committed(&*engine), None, None).expect("the metadata can be read");
+        Self::with_hooks(commit_hooks, engine, None)
     }
 
-    fn kept_by(commit_hooks: CommitHooks, engine: Arc<dyn Engine>, checkpoint: Option<Arc<Checkpointer>>) -> Self {
+    fn with_hooks(commit_hooks: CommitHooks, engine: Arc<dyn Engine>, checkpoint: Option<Arc<Checkpointer>>) -> Self {
         let versions = Arc::new(Versions::new());
         let committer = Arc::new(Committer::start(Arc::clone(&engine), commit_hooks, Arc::clone(&versions)));
         Self { engine, committer, versions, checkpoint }
     }
 
-    /// Whether the store has been used before; one that has not been is empty.
+    /// Whether the store has been initialised; one that has not been is empty.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.
@@ -115,7 +115,7 @@ impl Store {
         Ok(self.format()?.is_some())
     }
 
-    /// The store at one moment, to be read while writes go on. It must not be asked for where asynchronous work runs.
+    /// A snapshot of the store, to be read while writes go on. Blocks, so it must not be called on an asynchronous thread.
     ///
     /// # Errors
     /// [`StoreError::Busy`] or [`StoreError::Closed`].
@@ -123,44 +123,44 @@ impl Store {
         self.committer.snapshot()
     }
 
-    /// The mark of who that user is and what admits them: it moves when the account, a key or a session of theirs changes,
-    /// before that write is answered.
+    /// The version of a user's account, API keys and sessions: it changes with each of them, before that write is answered.
     #[must_use]
     pub fn owner_version(&self, owner: Id) -> Version {
         self.versions.of_owner(owner)
     }
 
-    /// The mark of all accounts: it moves when one is made, changed or removed, before that write is answered.
+    /// The version of all accounts: it changes when one is created, updated or removed, before that write is answered.
     #[must_use]
     pub fn users_version(&self) -> Version {
         self.versions.of_users()
     }
 
-    /// Begins to look out for changes of owners' marks.
+    /// Begins to detect changes of owners' versions.
     #[must_use]
     pub fn read_guard(&self) -> ReadGuard<'_> {
         self.versions.read_guard()
     }
 
-    /// Accepts no more writes, because of damage that was found while reading.
+    /// Refuses all further writes, because of damage that was found while reading.
     pub fn mark_failed(&self, error: &EngineError) {
         self.committer.fail(error);
     }
 
-    /// Waits until the witness has seen every write that was answered.
+    /// Waits until the checkpoint covers every write that was answered.
     pub fn finish(&self) {
         if let Some(checkpoint) = &self.checkpoint {
             checkpoint.finish();
         }
     }
 
-    /// Runs a write and waits until it is durable. An `Err` of the closure changes nothing.
+    /// Runs a write and waits until it is durable. If the closure returns `Err`, nothing changes.
     ///
-    /// The closure runs on the committer's thread and holds up every other write: it must not wait, hash or ask the time.
+    /// The closure runs on the committer's thread, where it delays every other write: it must not wait, hash passwords or
+    /// read the clock.
     ///
     /// # Errors
-    /// Those of the closure, or [`StoreError`] if the write cannot be made durable. After [`StoreError::Failed`] it may
-    /// still be there when the store is opened again.
+    /// Those of the closure, or [`StoreError`] if the write cannot be made durable. After [`StoreError::Failed`] the change
+    /// may nevertheless be in the store when it is opened again.
     pub async fn write<T, E>(&self, work: impl FnOnce(&mut Txn<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
@@ -169,7 +169,7 @@ impl Store {
         self.committer.write(work)?.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
 
-    /// As [`Store::write`], where no asynchronous work runs.
+    /// As [`Store::write`], for threads without asynchronous work.
     ///
     /// # Errors
     /// As [`Store::write`].

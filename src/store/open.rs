@@ -1,4 +1,4 @@
-//! Opening a store on disk: nothing is served that has less in it than was acknowledged.
+//! Opens a store on disk, and refuses one that has lost acknowledged writes.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,17 +20,17 @@ use super::{
 };
 use crate::random::{random_bytes, random_uuid};
 
-/// Up to this many rows all are read before the store is served; larger stores are read beside serving.
+/// A store of up to this many rows is checked whole before it is served; a larger one is checked while it is served.
 const MAX_READ_FIRST: u64 = 100_000;
 
-/// What a store that was opened has lost, a sentence each.
+/// What a store has lost, one sentence for each loss.
 pub type Loss = Vec<String>;
 
 impl Store {
-    /// Opens the store on disk in that directory, or makes an empty one; `cache_bytes` bounds what is kept in memory.
+    /// Opens the store in a directory, or creates an empty one; `cache_bytes` bounds the storage library's cache.
     ///
-    /// A store of up to 100,000 rows is read whole and compared with its digest. Of a larger one the commit number and
-    /// the number of users are compared; [`Store::loss`] does the rest and may run beside serving.
+    /// A store of up to 100,000 rows is read whole and compared with its digest. Of a larger one only the commit number and
+    /// the number of users are compared; [`Store::loss`] checks the rest and may run while the store is served.
     ///
     /// # Errors
     /// [`OpenError`] if the directory cannot be used, or the store is damaged, from a newer server, or has lost anything.
@@ -45,7 +45,7 @@ impl Store {
             disk.make_room_to_open().map_err(io)?;
         }
         let engine: Arc<dyn Engine> = Arc::new(Sled::open(path, cache_bytes)?);
-        // A full disk has no room for it; that shows at the first write.
+        // A full disk has no room for it; the first write reports that.
         let _ = disk.take_ballast();
         let rows = Committed(&*engine);
         let damaged = |error| OpenError::Damaged { path: path.to_owned(), source: cause(error) };
@@ -53,10 +53,10 @@ impl Store {
         let first = first_checkpoint(&rows, seen).map_err(damaged)?;
         let checkpoint = Arc::new(Checkpointer::start(path, first).map_err(io)?);
         let commit_hooks = CommitHooks::of(&rows, Some(Arc::clone(&checkpoint)), Some(disk)).map_err(damaged)?;
-        Ok(Self::kept_by(commit_hooks, engine, Some(checkpoint)))
+        Ok(Self::with_hooks(commit_hooks, engine, Some(checkpoint)))
     }
 
-    /// Opens the store however damaged it is, as far as the storage library can, to save what can be read.
+    /// Opens a damaged store as far as the storage library can, to salvage what can be read.
     ///
     /// # Errors
     /// [`OpenError`] if the library cannot open it at all.
@@ -69,10 +69,10 @@ impl Store {
             }
             opened => opened,
         };
-        opened.map(|sled| Self::kept_by(CommitHooks::default(), Arc::new(sled), None))
+        opened.map(|sled| Self::with_hooks(CommitHooks::default(), Arc::new(sled), None))
     }
 
-    /// Brings a new store, or one of an older format, to the present one.
+    /// Initialises a new store, or upgrades one of an older format.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -80,7 +80,7 @@ impl Store {
         let store_id = self.checkpoint.as_ref().map_or_else(random_uuid, |checkpoint| checkpoint.store());
         let new = StoreIdentity { store_id, digest_key: random_bytes(), identifier_key: random_bytes() };
         if self.is_initialised()? {
-            // The format comes last: killed in between, it is done again.
+            // The format is written last, so that an interrupted upgrade is repeated.
             let new = new.clone();
             self.write(move |txn| txn.identify(&new)).await?;
             used_identifiers::remember_given(self).await?;
@@ -92,7 +92,7 @@ impl Store {
         .await
     }
 
-    /// Reads every row and compares it all with the digest; tells what is lost. Takes seconds for a million rows.
+    /// Compares every row with the digest and returns what is lost. Takes seconds for a million rows.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read to its end.
@@ -109,14 +109,14 @@ impl Store {
     }
 }
 
-/// What the rows lack or have too much, compared with what the store says of itself.
+/// The differences between the rows and the integrity record; `progress` is called with the number of rows read so far.
 ///
 /// # Errors
 /// [`StoreError`] if a row cannot be read.
 pub fn loss(rows: &(impl ReadRows + ?Sized), progress: &mut dyn FnMut(u64)) -> Result<Loss, StoreError> {
     let Some((hasher, stored)) = RowHasher::of(rows)?.zip(Integrity::stored(rows)?) else {
         let is_older = rows.format()?.is_none_or(|format| format < FORMAT_WITH_DIGEST);
-        return Ok(if is_older { Vec::new() } else { vec!["the store has lost what it knows of itself".to_owned()] });
+        return Ok(if is_older { Vec::new() } else { vec!["the integrity record is missing".to_owned()] });
     };
     let found = Integrity::scan_all(rows, &hasher, progress)?;
     let mut loss: Loss = stored
@@ -125,12 +125,12 @@ pub fn loss(rows: &(impl ReadRows + ?Sized), progress: &mut dyn FnMut(u64)) -> R
         .map(|(tree, (expected, found))| format!("`{tree}` has {found} rows instead of {expected}"))
         .collect();
     if loss.is_empty() && stored.digest != found.digest {
-        loss.push("rows have changed that were not written".to_owned());
+        loss.push("rows were changed outside of a commit".to_owned());
     }
     Ok(loss)
 }
 
-/// The library would make a new store in place of a missing one.
+/// Refuses a directory without the store's file, in whose place the library would create an empty store.
 fn refuse_missing_file(path: &Path) -> Result<(), OpenError> {
     if path.join("db").exists() {
         return Ok(());
@@ -158,7 +158,7 @@ fn refuse_loss(rows: &Committed<'_>, seen: Option<Checkpoint>, path: &Path) -> R
     if found.is_empty() { Ok(()) } else { lost(found.join(", ")) }
 }
 
-/// What the witness knows better than the store.
+/// How the checkpoint contradicts the store, if it does.
 fn contradiction(
     rows: &Committed<'_>,
     format: Option<u32>,
@@ -173,7 +173,7 @@ fn contradiction(
         return Ok(None);
     }
     if rows.store_id()? != Some(seen.store) {
-        return Ok(Some("it is not the store that the file `witness` beside it has seen".to_owned()));
+        return Ok(Some("the file `witness` beside it belongs to another store".to_owned()));
     }
     let is_behind = commit < seen.commit;
     Ok(is_behind.then(|| format!("its last commit is number {commit}, and number {} was acknowledged", seen.commit)))
@@ -194,7 +194,7 @@ fn without_checkpoint(path: &Path, error: CheckpointError) -> OpenError {
     }
 }
 
-/// What of an error is the storage's.
+/// The storage's part of an error.
 fn cause(error: StoreError) -> EngineError {
     match error {
         StoreError::Failed(error) | StoreError::Unreadable(error) => error,

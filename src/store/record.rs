@@ -1,4 +1,4 @@
-//! How a record becomes bytes and back: one byte version, then bincode.
+//! The encoding of records: one byte with the version, then bincode.
 
 use bincode::{
     config::{self, Configuration, Limit, LittleEndian, Varint},
@@ -32,7 +32,7 @@ pub enum RecordError {
         /// Where it is.
         tree: &'static str,
     },
-    /// It makes no sense.
+    /// It cannot be decoded.
     #[error("a record in `{tree}` is corrupt")]
     Corrupt {
         /// Where it is.
@@ -40,21 +40,21 @@ pub enum RecordError {
     },
 }
 
-/// A record's shapes over time: the present one is version [`Versioned::VERSION`], the first is 1.
+/// A record whose encoding has versions: the current one is [`Versioned::VERSION`], the first is 1.
 pub trait Versioned: Serialize + DeserializeOwned {
-    /// The version of the present shape.
+    /// The version of the current encoding.
     const VERSION: u8 = 1;
 
-    /// Reads an older shape and brings it up to date.
+    /// Decodes an older version of the record.
     ///
     /// # Errors
-    /// [`RecordError`] if there was no such shape, as is so for a record that has had only one.
+    /// [`RecordError`] if there was no such version, which is the default.
     fn from_older(tree: &'static str, _version: u8, _bytes: &[u8]) -> Result<Self, RecordError> {
         Err(RecordError::Corrupt { tree })
     }
 }
 
-/// The record's bytes, in its present shape.
+/// Encodes the record in its current version.
 ///
 /// # Panics
 /// Never: every record is made of values that bincode can write.
@@ -65,7 +65,7 @@ pub fn encode<R: Versioned>(record: &R) -> Vec<u8> {
     bytes
 }
 
-/// The record of these bytes, whatever version wrote them.
+/// Decodes a record of any version up to the current one.
 ///
 /// # Errors
 /// [`RecordError`]; arbitrary bytes never make it panic or use more than 1 MiB of memory.
@@ -79,7 +79,7 @@ pub fn decode<R: Versioned>(tree: &'static str, bytes: &[u8]) -> Result<R, Recor
     }
 }
 
-/// Reads one shape of a record, which must fill the bytes.
+/// Decodes one version of a record, which must fill the bytes.
 ///
 /// # Errors
 /// [`RecordError::TooShort`] or [`RecordError::Corrupt`].
@@ -103,7 +103,7 @@ mod tests {
     impl Versioned for Plain {}
 
     #[test]
-    fn too_new_too_short_and_corrupt_are_told_apart() {
+    fn too_new_too_short_and_corrupt_records_are_distinguished() {
         let bytes = encode(&Plain(7, "seven".to_owned()));
         let newer = [&[2], &bytes[1..]].concat();
         let longer = [bytes.as_slice(), &[0]].concat();

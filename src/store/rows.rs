@@ -1,4 +1,4 @@
-//! Rows of trees, without a type.
+//! Reads the untyped rows of trees.
 
 use super::{
     StoreError,
@@ -6,7 +6,7 @@ use super::{
     record::RecordError,
 };
 
-/// Rows as they are committed, or as a write has changed them so far.
+/// The committed rows, or the rows as a transaction has changed them so far.
 pub trait ReadRows {
     /// The value of a key.
     ///

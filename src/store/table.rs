@@ -1,4 +1,4 @@
-//! Typed records over trees: each record knows its key, its indexes and the lists it is in.
+//! Typed records over trees: each record type defines its key, its indexes and the lists that it is in.
 
 use std::ops::ControlFlow;
 
@@ -16,15 +16,15 @@ use crate::domain::{AccountIdentifier, Id, Page};
 pub struct IndexRow {
     /// The index.
     pub tree: Tree,
-    /// Its key; two records with the same one cannot both be.
+    /// Its key, which no two records share.
     pub key: Vec<u8>,
-    /// Where the record is.
+    /// The record's key.
     pub value: Vec<u8>,
 }
 
 /// A record of one tree.
 pub trait Record: Versioned {
-    /// Where records of this kind are.
+    /// The tree of these records.
     const TREE: Tree;
 
     /// The record's key in its tree.
@@ -36,12 +36,12 @@ pub trait Record: Versioned {
     /// Its id and the lists that it is in.
     fn listed(&self) -> Option<(Id, Vec<IdSet>)>;
 
-    /// What it is known by as long as it is there, and what is remembered once it is so no longer.
+    /// Identifiers that are in use while the record has them, and are remembered as used when it no longer has them.
     fn held(&self) -> Vec<AccountIdentifier> {
         Vec::new()
     }
 
-    /// What it is known by, and what is remembered from the beginning.
+    /// Identifiers that are remembered as used from the moment the record has them.
     fn given(&self) -> Vec<AccountIdentifier> {
         Vec::new()
     }
@@ -72,7 +72,7 @@ pub fn all<R: Record>(rows: &(impl ReadRows + ?Sized), prefix: &[u8]) -> Result<
     within(rows, &KeyRange::prefix(prefix))
 }
 
-/// A page of a list, whose records have the keys that `key` tells.
+/// A page of a list; `key` maps the id of a record to its key.
 ///
 /// # Errors
 /// [`StoreError`] if a record cannot be read.
@@ -108,10 +108,10 @@ fn within<R: Record>(rows: &(impl ReadRows + ?Sized), range: &KeyRange) -> Resul
     failure.map_or(Ok(records), Err)
 }
 
-/// The record of these bytes.
+/// Decodes a record.
 ///
 /// # Errors
-/// [`StoreError::Record`] if they make no sense.
+/// [`StoreError::Record`] if the bytes are no such record.
 pub fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     record::decode(R::TREE.name(), bytes).map_err(StoreError::Record)
 }

@@ -1,4 +1,4 @@
-//! A transaction: changes over what is committed, seen by itself and by nobody else yet.
+//! A transaction: changes to the committed rows that only the transaction sees until it is applied.
 
 use std::{iter::Peekable, ops::ControlFlow};
 
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::domain::Id;
 
-/// Changes over what is committed. Dropping it without [`Txn::apply`] takes back what it changed.
+/// Changes to the committed rows. Dropping it without [`Txn::apply`] undoes them.
 pub struct Txn<'a> {
     engine: &'a dyn Engine,
     changes: &'a mut Changes,
     undo: Vec<Undo>,
 }
 
-/// A row, and what the changes said of it before: nothing, that it is removed, or a value.
+/// A row, and its earlier entry in the changes: none, a removal, or a value.
 type Undo = ((Tree, Vec<u8>), Option<Option<Vec<u8>>>);
 
-/// A record that cannot be put.
+/// Why a record cannot be written.
 #[derive(Debug, Error)]
 pub enum PutError {
     /// Another record has the same key in that unique index.
@@ -34,7 +34,7 @@ pub enum PutError {
     Store(#[from] StoreError),
 }
 
-/// Counts up, and never gives the same number twice.
+/// A counter that never returns the same number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequence {
     /// Ids of users.
@@ -48,7 +48,7 @@ pub enum Sequence {
 }
 
 impl Sequence {
-    /// The last number that was given, 0 if none was.
+    /// The last number that was returned, 0 if none was.
     ///
     /// # Errors
     /// [`StoreError`] if the sequence cannot be read.
@@ -68,26 +68,26 @@ impl Sequence {
 }
 
 impl<'a> Txn<'a> {
-    /// A transaction over the engine and the changes that come before it.
+    /// A transaction over the engine and over the earlier changes of the same group.
     pub fn new(engine: &'a dyn Engine, changes: &'a mut Changes) -> Self {
         Self { engine, changes, undo: Vec::new() }
     }
 
-    /// Makes the changes part of those that it was begun over.
+    /// Adds the transaction's changes to those of the group.
     pub fn apply(mut self) {
         self.undo.clear();
     }
 
-    /// Whether anything has been changed by it.
+    /// Whether the transaction has changed anything.
     #[must_use]
     pub fn has_changes(&self) -> bool {
         !self.undo.is_empty()
     }
 
-    /// Writes the record with its index rows and its places in lists, in place of what its key had before.
+    /// Writes the record with its index rows and its memberships in lists, replacing an earlier record of the same key.
     ///
     /// # Errors
-    /// [`PutError::Taken`] if another record has one of its index keys; then nothing is changed that is kept.
+    /// [`PutError::Taken`] if another record has one of its index keys; the transaction must then be dropped.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), PutError> {
         let key = record.key();
         let before = table::find::<R>(self, &key)?;
@@ -104,7 +104,7 @@ impl<'a> Txn<'a> {
         Ok(self.remember_change(before.as_ref(), record)?)
     }
 
-    /// Removes the record with its index rows and its places in lists.
+    /// Removes the record with its index rows and its memberships in lists.
     ///
     /// # Errors
     /// [`StoreError`] if a list cannot be read.
@@ -118,7 +118,7 @@ impl<'a> Txn<'a> {
         record.held().iter().try_for_each(|identifier| self.remember(identifier))
     }
 
-    /// Remembers what the record was known by and is no longer, and what it is given.
+    /// Remembers the identifiers that the record no longer has, and those that it is given.
     fn remember_change<R: Record>(&mut self, before: Option<&R>, record: &R) -> Result<(), StoreError> {
         let (held, given) = (record.held(), record.given());
         let (held_before, given_before) =
@@ -131,7 +131,7 @@ impl<'a> Txn<'a> {
     /// The next id of a collection.
     ///
     /// # Errors
-    /// [`StoreError::IdsExhausted`] behind the last one.
+    /// [`StoreError::IdsExhausted`] after the last one.
     pub fn next_id(&mut self, sequence: Sequence) -> Result<Id, StoreError> {
         let number = self.next_number(sequence)?;
         u32::try_from(number).ok().and_then(Id::new).ok_or(StoreError::IdsExhausted)
@@ -147,12 +147,12 @@ impl<'a> Txn<'a> {
         Ok(next)
     }
 
-    /// Lets a sequence go on behind that number.
+    /// Lets a sequence continue after that number.
     pub fn set_sequence(&mut self, sequence: Sequence, last: u64) {
         self.set(Tree::Meta, sequence.key().to_vec(), Some(last.to_be_bytes().to_vec()));
     }
 
-    /// Puts a row as it is.
+    /// Writes or removes a raw row.
     pub(super) fn set(&mut self, tree: Tree, key: Vec<u8>, value: Option<Vec<u8>>) {
         let row = (tree, key);
         let before = self.changes.insert(row.clone(), value);
@@ -224,7 +224,7 @@ impl ReadRows for Txn<'_> {
     }
 }
 
-/// Visits the changed rows that come before a committed one, and then that one or what it was changed to.
+/// Visits the changed rows that precede a committed row, then that row or its changed value.
 fn merge<'a>(
     changed: &mut Peekable<impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>>,
     key: &[u8],

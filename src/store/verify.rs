@@ -1,7 +1,7 @@
-//! Whether the store agrees with itself: every record readable, every index and list right, in both directions.
+//! Verifies that the store is consistent: every record is readable, and every index and list matches the records.
 //!
-//! What should point at the records and what does point at them are compared by the sums of their hashes, so that a store
-//! of any size is read from end to end in little memory. Only where the sums differ is it looked up what is wrong.
+//! The expected and the stored index rows are compared by the sums of their hashes, so that a store of any size is read
+//! once and in little memory. Only where the sums differ are the rows compared one by one.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
@@ -23,12 +23,12 @@ use super::{
 };
 use crate::domain::{AccountIdentifier, ApiKey, AuditEntry, Configuration, Id, Session, User};
 
-/// What a sound store holds, or everything that is wrong with it.
+/// The contents of a consistent store, or everything that is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
     /// How many records each tree of records has.
     pub records: BTreeMap<Tree, u64>,
-    /// What is wrong, a sentence each.
+    /// One sentence for each fault.
     pub faults: Vec<String>,
 }
 
@@ -36,8 +36,8 @@ pub struct Findings {
 const INDEXES: [Tree; 4] =
     [Tree::UsersByUsername, Tree::ConfigurationsByKey, Tree::ApiKeysByDigest, Tree::SessionsByExpiry];
 
-/// Reads the whole store and checks that records, indexes, lists and owners agree, and all rows with the digest;
-/// `progress` is told how many rows have been compared with the digest.
+/// Reads the whole store and checks that records, indexes, lists and owners are consistent and that all rows match the
+/// digest; `progress` is called with the number of rows compared with the digest so far.
 ///
 /// # Errors
 /// [`StoreError`] if the storage cannot be read at all.
@@ -57,14 +57,14 @@ pub fn verify(rows: &impl ReadRows, progress: &mut dyn FnMut(u64)) -> Result<Fin
     Ok(scan_all.findings)
 }
 
-/// The collections with ids, and where those come from.
+/// The collections with ids, and the sequences of their ids.
 const SEQUENCES: [(Tree, Sequence); 3] = [
     (Tree::Users, Sequence::Users),
     (Tree::Configurations, Sequence::Configurations),
     (Tree::ApiKeys, Sequence::ApiKeys),
 ];
 
-/// The sum of the hashes of some rows, in whatever order they come.
+/// The sum of the hashes of rows, in any order.
 type Sum = u128;
 
 struct FullScan<'a, R> {
@@ -114,7 +114,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         if T::TREE == Tree::Users {
             self.owners.insert(owner);
         } else if !self.owners.contains(owner) {
-            self.fault(format!("a record in `{}` belongs to nobody", T::TREE));
+            self.fault(format!("a record in `{}` belongs to an unknown user", T::TREE));
         }
         for IndexRow { tree, key, value } in record.index_rows() {
             self.expected_indexes = self.expected_indexes.wrapping_add(self.hasher.hash(tree, &key, &value));
@@ -175,25 +175,25 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         });
         match read {
             Ok(()) if found == self.expected_lists => {}
-            Ok(()) => self.fault(format!("`{}` does not list the records that are there", Tree::Lists)),
+            Ok(()) => self.fault(format!("`{}` does not match the records", Tree::Lists)),
             Err(StoreError::Record(error)) => self.fault(error.to_string()),
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// A sequence behind an id that is in use would give that id again.
+    /// Checks the sequences: one below an id in use would return that id again.
     fn sequences(&mut self) -> Result<(), StoreError> {
         for (tree, sequence) in SEQUENCES {
             let highest = self.highest_ids.get(&tree).copied().unwrap_or(0);
             if sequence.last(self.rows)? < highest {
-                self.fault(format!("the sequence of `{tree}` is behind the id {highest}"));
+                self.fault(format!("the sequence of `{tree}` is below the id {highest}"));
             }
         }
         Ok(())
     }
 
-    /// Whether the entries are there without a gap. What they say is verified by whoever has the key of the log.
+    /// Checks that the entries have no gap. Their contents are verified by `audit`, which has the key of the log.
     fn audit(&mut self) -> Result<(), StoreError> {
         let state = match audit::state(self.rows) {
             Ok(state) => state.unwrap_or_default(),
@@ -206,7 +206,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         self.rows.scan(Tree::Audit, &KeyRange::all(), &mut |key, bytes| {
             match record::decode::<AuditEntry>(Tree::Audit.name(), bytes) {
                 Ok(entry) if entry.key() == key && Some(entry.id) == last.checked_add(1) => {}
-                Ok(entry) => self.fault(format!("entry {} of `{}` is out of its place", entry.id, Tree::Audit)),
+                Ok(entry) => self.fault(format!("entry {} of `{}` is out of place", entry.id, Tree::Audit)),
                 Err(error) => self.fault(error.to_string()),
             }
             last = last.saturating_add(1);
@@ -223,7 +223,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
     }
 }
 
-/// What is wrong with the indexes of the records that can be read, a sentence each.
+/// The faults in the indexes of the records that can be read, one sentence each.
 fn index_faults(rows: &impl ReadRows) -> Result<Vec<String>, StoreError> {
     let mut faults = Vec::new();
     for index in INDEXES {
@@ -251,7 +251,7 @@ fn missing_entries<T: Record>(rows: &impl ReadRows, faults: &mut Vec<String>) ->
                 Some(value) if is_entry_of_a_record(rows, tree, &row.key, &value)? => {
                     faults.push(format!("two records have the same entry in `{tree}`"));
                 }
-                // An entry that points elsewhere has been told as one.
+                // An entry that points elsewhere has been reported already.
                 Some(_) => {}
                 None => faults.push(format!("a record is missing in `{tree}`")),
             }
@@ -260,7 +260,7 @@ fn missing_entries<T: Record>(rows: &impl ReadRows, faults: &mut Vec<String>) ->
     })
 }
 
-/// Whether the record that the entry of an index points at has that entry.
+/// Whether an index entry points at a record that has that entry.
 fn is_entry_of_a_record(rows: &impl ReadRows, index: Tree, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
     let entry = IndexRow { tree: index, key: key.to_vec(), value: value.to_vec() };
     match index {

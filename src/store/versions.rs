@@ -1,7 +1,7 @@
-//! Marks by which whoever has read something knows whether it may have changed since.
+//! Version counters for cache invalidation.
 //!
-//! Read the mark first and the rows afterwards. As long as the mark is the same, so are the rows, as far as any write that
-//! has been answered is concerned: the committer moves the marks before it answers.
+//! A reader reads the version first and the rows afterwards. As long as the version is the same, no answered write has
+//! changed the rows: the committer advances the versions before it answers.
 
 use std::{
     array,
@@ -12,30 +12,30 @@ use std::{
 use super::engine::{Changes, Tree};
 use crate::domain::Id;
 
-/// How many users share a mark at most, as a part of all: a change of one moves the mark of those that share it.
+/// The number of counters for owners. Users whose ids are equal modulo this number share one.
 const SLOTS: usize = 4096;
 
-/// A value that changes with what it marks.
+/// A value that changes with the rows that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u64);
 
-/// The marks of a store.
+/// The version counters of a store.
 pub(super) struct Versions {
-    /// Of who users are and what admits them: account, keys and sessions.
+    /// Of each user's account, API keys and sessions.
     owners: Box<[AtomicU64; SLOTS]>,
     /// Of all accounts.
     users: AtomicU64,
-    /// Of all that is marked by owner; it moves before any of these does.
+    /// Of all owners together; it advances before any of `owners` does.
     any_owner: AtomicU64,
 }
 
-/// Looks out for changes while rows are read whose owner is not known yet.
+/// Detects changes while rows are read whose owner is not known yet.
 pub struct ReadGuard<'a> {
     versions: &'a Versions,
     before: u64,
 }
 
-/// Which marks some changes move.
+/// The counters that some changes advance.
 pub(super) struct Advanced {
     owners: BTreeSet<usize>,
     users: bool,
@@ -83,11 +83,11 @@ impl Version {
 }
 
 impl ReadGuard<'_> {
-    /// The mark that the owner's rows had when they were read since this watch began; `None` if that is not certain.
+    /// The version of the owner's rows that were read since this guard was created; `None` if any owner's have changed since.
     #[must_use]
     pub fn version(&self, owner: Id) -> Option<Version> {
         let version = self.versions.of_owner(owner);
-        // Had it moved meanwhile, then this one before it.
+        // `any_owner` advances first, so it shows every change of the version that was just read.
         (self.versions.any_owner.load(Ordering::SeqCst) == self.before).then_some(version)
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_moves_with_the_account_the_keys_and_the_sessions_of_its_owner_alone() {
+    fn a_version_changes_with_the_account_the_keys_and_the_sessions_of_its_owner_alone() {
         let (versions, ann, bob) = (Versions::new(), Id::new(1).unwrap(), Id::new(2).unwrap());
         for tree in Tree::ALL {
             let before = [ann, bob].map(|owner| versions.of_owner(owner));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_is_certain_of_no_mark_once_any_has_moved() {
+    fn a_read_guard_returns_no_version_once_any_has_changed() {
         let (versions, ann) = (Versions::new(), Id::new(1).unwrap());
         assert_eq!(versions.read_guard().version(ann), Some(versions.of_owner(ann)));
 

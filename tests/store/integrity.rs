@@ -144,7 +144,7 @@ fn a_value_changed_without_the_store_is_noticed() {
 
     memory.commit(&instead(&store, Tree::Users, 0, Some(b"something else"))).unwrap();
 
-    assert_eq!(store.loss().unwrap(), ["rows have changed that were not written"]);
+    assert_eq!(store.loss().unwrap(), ["rows were changed outside of a commit"]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn values_that_changed_places_are_noticed() {
 
     memory.commit(&changes).unwrap();
 
-    assert_eq!(store.loss().unwrap(), ["rows have changed that were not written"]);
+    assert_eq!(store.loss().unwrap(), ["rows were changed outside of a commit"]);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_store_that_knows_nothing_of_itself_any_more_has_lost_it() {
 
         memory.commit(&Changes::from([((Tree::Meta, row.into()), None)])).unwrap();
 
-        assert_eq!(store.loss().unwrap(), ["the store has lost what it knows of itself"]);
+        assert_eq!(store.loss().unwrap(), ["the integrity record is missing"]);
     }
 }
 
@@ -219,7 +219,7 @@ fn a_store_beside_the_witness_of_another_is_refused() {
 
     fs::copy(other.path().join("witness"), directory.path().join("witness")).unwrap();
 
-    assert_eq!(lost(&directory), "it is not the store that the file `witness` beside it has seen");
+    assert_eq!(lost(&directory), "the file `witness` beside it belongs to another store");
 }
 
 #[test]

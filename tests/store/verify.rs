@@ -102,7 +102,7 @@ impl Damaged {
     }
 }
 
-const LISTS_ARE_WRONG: &str = "`lists` does not list the records that are there";
+const LISTS_ARE_WRONG: &str = "`lists` does not match the records";
 
 fn is_missing(index: &str) -> String {
     format!("a record is missing in `{index}`")
@@ -243,16 +243,16 @@ fn children_without_their_user_are_noticed() {
     let orphan = configuration(NOBODY, 9, "theme", "dark");
     let id_set = IdSet::Configurations(id(NOBODY));
     let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan).with_member(id_set, 9, true);
-    assert_eq!(damaged.faults(), ["a record in `configurations` belongs to nobody"]);
+    assert_eq!(damaged.faults(), ["a record in `configurations` belongs to an unknown user"]);
 
     let orphan = api_key(NOBODY, 9, 9);
     let id_set = IdSet::ApiKeys(id(NOBODY));
     let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan).with_member(id_set, 9, true);
-    assert_eq!(damaged.faults(), ["a record in `api_keys` belongs to nobody"]);
+    assert_eq!(damaged.faults(), ["a record in `api_keys` belongs to an unknown user"]);
 
     let orphan = session(NOBODY, 9, 100);
     let damaged = Damaged::new().with_record(&orphan).with_index_rows_of(&orphan);
-    assert_eq!(damaged.faults(), ["a record in `sessions` belongs to nobody"]);
+    assert_eq!(damaged.faults(), ["a record in `sessions` belongs to an unknown user"]);
 }
 
 #[test]
@@ -296,6 +296,6 @@ fn a_sequence_below_an_id_in_use_is_noticed() {
     let behind = Damaged::new().with(Tree::Meta, b"sequence/users".to_vec(), 1_u64.to_be_bytes());
     let gone = Damaged::new().without(Tree::Meta, b"sequence/api_keys".to_vec());
 
-    assert_eq!(behind.faults(), ["the sequence of `users` is behind the id 2"]);
-    assert_eq!(gone.faults(), ["the sequence of `api_keys` is behind the id 1"]);
+    assert_eq!(behind.faults(), ["the sequence of `users` is below the id 2"]);
+    assert_eq!(gone.faults(), ["the sequence of `api_keys` is below the id 1"]);
 }

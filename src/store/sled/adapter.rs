@@ -1,4 +1,4 @@
-//! The engine on disk: sled 0.34.7, made durable.
+//! The engine on disk: sled 0.34.7, with the syncs that it leaves out.
 
 use std::{
     fs::{self, File},
@@ -25,8 +25,8 @@ use crate::{
     store::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
 };
 
-/// The size of sled's segments. Larger nodes would spill into files that sled never syncs, so it exceeds the largest
-/// legal row by far; it cannot be changed once a store exists.
+/// The size of sled's segments. sled writes larger nodes to files that it never syncs, so a segment is much larger than
+/// the largest legal row. It cannot be changed once a store exists.
 const SEGMENT_BYTES: usize = 8 << 20;
 
 /// sled in a directory of its own.
@@ -40,10 +40,10 @@ pub struct Sled {
 /// The store and its trees, in the order of [`Tree::ALL`].
 type OpenTrees = (sled::Db, Vec<sled::Tree>);
 
-/// A store that cannot be opened.
+/// Why a store cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Another process has it open.
+    /// Another process has opened it.
     #[error("another lodge is using the store {}", .0.display())]
     InUse(PathBuf),
     /// The files are not what sled wrote.
@@ -51,11 +51,11 @@ pub enum OpenError {
     Damaged {
         /// Its directory.
         path: PathBuf,
-        /// What sled says.
+        /// sled's error.
         source: EngineError,
     },
-    /// It has less than was acknowledged, or something else.
-    #[error("the store {} has lost what it had: {what}", path.display())]
+    /// It lacks acknowledged data, or has other data.
+    #[error("the store {} has lost data: {what}", path.display())]
     Lost {
         /// Its directory.
         path: PathBuf,
@@ -83,10 +83,10 @@ pub enum OpenError {
 }
 
 impl Sled {
-    /// Opens the store in that directory, or makes an empty one; `cache_bytes` bounds what sled keeps in memory.
+    /// Opens the store in a directory, or creates an empty one; `cache_bytes` bounds sled's cache.
     ///
     /// # Errors
-    /// [`OpenError`], also where sled itself would panic.
+    /// [`OpenError`], also where sled panics.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(io)?;
@@ -95,13 +95,13 @@ impl Sled {
             .path(path)
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES)
-            // The committer flushes; a second flusher's failures would go unseen.
+            // The committer flushes; the failures of a second flusher would not be noticed.
             .flush_every_ms(None);
-        let opened = unwound(|| open_trees(&configuration)).map_err(|error| refusal(path, error))?;
+        let opened = catch_panic(|| open_trees(&configuration)).map_err(|error| refusal(path, error))?;
         let log = File::open(path.join("db")).map_err(io)?;
         let db = opened.0.clone();
-        let watch = StallWatch::start(move || wake_forgotten(&db)).map_err(io)?;
-        // Whole before the next step that can fail, so that it is closed as every other.
+        let watch = StallWatch::start(move || wake_stalled(&db)).map_err(io)?;
+        // Built before the next step that can fail, so that a failure closes it as usual.
         let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed: AtomicBool::new(false) };
         sync_with_parent(path).map_err(io)?;
         Ok(sled)
@@ -142,13 +142,13 @@ impl Sled {
 
 impl Engine for Sled {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        let value = unwound(|| self.tree(tree).get(key).map_err(library))?;
+        let value = catch_panic(|| self.tree(tree).get(key).map_err(library))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError> {
         let to = range.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        unwound(|| {
+        catch_panic(|| {
             for row in self.tree(tree).range::<&[u8], _>((Bound::Included(range.from.as_slice()), to)) {
                 let (key, value) = row.map_err(library)?;
                 if let ControlFlow::Break(()) = visit(&key, &value) {
@@ -161,7 +161,7 @@ impl Engine for Sled {
 
     fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
         let watch = self.watch.as_ref().expect("it watches until it is dropped");
-        let committed = watch.during(|| unwound(|| self.apply(changes).and_then(|()| self.sync())));
+        let committed = watch.during(|| catch_panic(|| self.apply(changes).and_then(|()| self.sync())));
         self.has_failed.fetch_or(committed.is_err(), Ordering::Relaxed);
         committed
     }
@@ -169,7 +169,7 @@ impl Engine for Sled {
 
 impl Drop for Sled {
     fn drop(&mut self) {
-        // It has a handle of its own; the last one closes the store.
+        // The watch has a handle of the database, which is closed when its last handle is dropped.
         self.watch = None;
         let open = self.open.take();
         let close = || {
@@ -177,17 +177,18 @@ impl Drop for Sled {
             Ok(())
         };
         // sled panics when it cannot sync at its end.
-        if let Err(error) = unwound(close) {
-            log::error!("the store was not closed well: {error}");
+        if let Err(error) = catch_panic(close) {
+            log::error!("the store was not closed cleanly: {error}");
         } else if !self.has_failed.load(Ordering::Relaxed) {
-            // sled's own threads let go of the file a moment later, and until then it cannot be opened again. After a
-            // failure one of them may never do.
+            // sled's threads close the file a moment later; until then it cannot be opened again. After a failure one of
+            // them may never do so.
             let _ = flock(&self.log, FlockOperation::LockExclusive);
         }
     }
 }
 
-/// Moves aside what sled makes anew where it is missing: its settings and its index of the log. All rows are in `db`.
+/// Moves away the files that sled recreates where they are missing: its settings and its index of the log. All rows are
+/// in `db`.
 pub(in crate::store) fn set_aside_derived(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
@@ -205,8 +206,8 @@ fn open_trees(configuration: &sled::Config) -> Result<OpenTrees, EngineError> {
     Ok((db, trees.map_err(library)?))
 }
 
-/// Has every commit that waits for a failed write find the failure. A flush before there is one would wait as they do.
-fn wake_forgotten(db: &sled::Db) {
+/// Wakes every commit that waits for a failed write. Flushing before there is a failure would only wait like they do.
+fn wake_stalled(db: &sled::Db) {
     if db.context.global_error().is_err() {
         drop(db.flush());
     }
@@ -224,12 +225,12 @@ fn batches(changes: &Changes) -> Vec<Batch> {
     batches
 }
 
-/// Runs what may panic inside the library, and makes an error of the panic.
-fn unwound<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+/// Runs code that may panic inside the library, and converts a panic to an error.
+fn catch_panic<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(EngineError::Panicked(said.unwrap_or("without a word").to_owned()))
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(EngineError::Panicked(message.unwrap_or("without a message").to_owned()))
     })
 }
 
@@ -239,19 +240,19 @@ fn library(error: sled::Error) -> EngineError {
 
 fn refusal(path: &Path, error: EngineError) -> OpenError {
     let path = path.to_owned();
-    let said = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    // sled has no error kind of its own for a lock that somebody else holds, and keeps others to their sentences.
-    if said.contains("could not acquire lock") {
+    let message = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    // sled reports a lock that another process holds, and a lack of permission, only in its error's text.
+    if message.contains("could not acquire lock") {
         OpenError::InUse(path)
-    } else if said.contains("Permission denied") {
-        OpenError::Io { path, source: io::Error::new(io::ErrorKind::PermissionDenied, said) }
+    } else if message.contains("Permission denied") {
+        OpenError::Io { path, source: io::Error::new(io::ErrorKind::PermissionDenied, message) }
     } else {
         OpenError::Damaged { path, source: error }
     }
 }
 
-/// Removes what a crash left unfinished: a snapshot, beside which sled refuses to open, and the settings of a store that has no
-/// log yet: sled writes them in two pieces before it makes the log, and refuses to open beside the first alone.
+/// Removes unfinished files of a crash, with which sled refuses to open: a partial snapshot, and the settings of a store
+/// that has no log yet, which sled writes in two parts before it creates the log.
 fn remove_unfinished(path: &Path) -> io::Result<()> {
     let has_log = path.join("db").try_exists()?;
     for entry in fs::read_dir(path)? {

@@ -1,7 +1,9 @@
-//! A small file beside the store that remembers a recent durable commit, so that a store that lost some is noticed.
+//! The checkpoint: a small file beside the store that records a recent durable commit, so that a loss of commits is
+//! detected when the store is opened.
 //!
-//! It is written behind the commits, by a thread of its own, at most every tenth of a second and once more at the end: a loss
-//! of commits that were durable longer ago is noticed, and no write waits for it.
+//! A thread of its own writes it after the commits, at most every tenth of a second and once more at the end. So no write
+//! waits for it, and only the loss of commits from the last tenth of a second may go undetected. The file is named
+//! `witness`.
 
 use std::{
     fs::{self, File},
@@ -18,17 +20,17 @@ use uuid::Uuid;
 
 use crate::files::{create_private, sync_directory};
 
-/// How far the witness may lag behind the commits, but for the time that a sync takes.
+/// The minimum time between two checkpoints.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 const NAME: &str = "witness";
 const UNFINISHED: &str = "witness.unfinished";
 const MAGIC: &[u8; 8] = b"lodgewit";
-/// One of the two places is always whole, because they are written in turn and do not share a page.
+/// The distance between the file's two slots. They are written in turn and share no page, so one is always whole.
 const SLOT_BYTES: u64 = 4096;
 const ENTRY_BYTES: usize = 60;
 
-/// What the witness saw.
+/// A durable commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Which store it is about.
@@ -39,10 +41,10 @@ pub struct Checkpoint {
     pub sequences: [u64; 3],
 }
 
-/// A witness that cannot be believed.
+/// Why a checkpoint cannot be used.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
-    /// It is there, and says nothing.
+    /// Neither of its slots is valid.
     #[error("the file `witness` beside the store is damaged")]
     Damaged,
     /// It cannot be read or written.
@@ -50,10 +52,10 @@ pub enum CheckpointError {
     Io(#[from] io::Error),
 }
 
-/// Reads the testimony in the store's directory, `None` if there is no witness.
+/// Reads the checkpoint in the store's directory, `None` if there is none.
 ///
 /// # Errors
-/// [`CheckpointError`] if there is one that says nothing.
+/// [`CheckpointError`] if it is damaged or cannot be read.
 pub fn stored_checkpoint(directory: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
     let file = match File::open(directory.join(NAME)) {
         Ok(file) => file,
@@ -64,7 +66,7 @@ pub fn stored_checkpoint(directory: &Path) -> Result<Option<Checkpoint>, Checkpo
     slots.into_iter().flatten().max_by_key(|checkpoint| checkpoint.commit).map(Some).ok_or(CheckpointError::Damaged)
 }
 
-/// Writes down what is durable.
+/// Writes checkpoints.
 pub struct Checkpointer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -84,7 +86,7 @@ struct State {
 }
 
 impl Checkpointer {
-    /// Begins a testimony in the store's directory with what is durable now, in place of what an earlier one said.
+    /// Replaces the checkpoint in the store's directory with this one, and starts the thread that writes later ones.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -95,17 +97,18 @@ impl Checkpointer {
             write_slot(&file, slot, &first)?;
         }
         file.sync_all()?;
-        // A start that ends halfway must not leave a witness that says nothing.
+        // A start that is interrupted must not leave a file without a valid slot.
         fs::rename(directory.join(UNFINISHED), directory.join(NAME))?;
         sync_directory(directory)?;
         let state = State { latest: first, written: first, is_ending: false, failure: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), written: Condvar::new() });
         let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("witness".to_owned()).spawn(move || theirs.write_down(&file))?;
+        let thread =
+            thread::Builder::new().name("witness".to_owned()).spawn(move || theirs.write_until_ended(&file))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Has a durable commit written down soon.
+    /// Records a durable commit, to be written within a tenth of a second.
     ///
     /// # Errors
     /// If an earlier one could not be written.
@@ -118,13 +121,13 @@ impl Checkpointer {
 }
 
 impl Checkpointer {
-    /// Which store it is about.
+    /// The id of the store.
     #[must_use]
     pub fn store(&self) -> Uuid {
         self.shared.state().latest.store
     }
 
-    /// Waits until everything that was seen is written down, or cannot be.
+    /// Waits until everything that was recorded is written, or cannot be.
     pub fn finish(&self) {
         let pending = |state: &mut State| state.latest != state.written && state.failure.is_none();
         drop(self.shared.written.wait_while(self.shared.state(), pending));
@@ -146,7 +149,7 @@ impl Shared {
         self.state.lock().expect("no holder of the lock panics")
     }
 
-    fn write_down(&self, file: &File) {
+    fn write_until_ended(&self, file: &File) {
         let mut slot = 0;
         while let Some(checkpoint) = self.next() {
             let written = write_slot(file, slot, &checkpoint).and_then(|()| file.sync_data());
@@ -158,12 +161,12 @@ impl Shared {
             if state.failure.is_some() {
                 return;
             }
-            // Wait between two syncs, unless the end comes.
+            // Wait between two syncs, unless the checkpointer ends.
             drop(self.changed.wait_timeout_while(state, INTERVAL, |state| !state.is_ending));
         }
     }
 
-    /// What is to be written next; `None` at the end.
+    /// The next checkpoint to write; `None` at the end.
     fn next(&self) -> Option<Checkpoint> {
         let idle = |state: &mut State| state.latest == state.written && !state.is_ending;
         let state = self.changed.wait_while(self.state(), idle).expect("no holder of the lock panics");
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_last_is_written_down_when_the_witness_ends() {
+    fn the_last_recorded_commit_is_written_when_the_checkpointer_ends() {
         let directory = tempfile::tempdir().unwrap();
         let checkpoint = Checkpointer::start(directory.path(), checkpoint_of(0)).unwrap();
         (1..=50).for_each(|commit| checkpoint.record(commit, [1, 2, 3]).unwrap());
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_link_in_its_place_leads_to_is_left_alone() {
+    fn the_target_of_a_link_in_its_place_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let elsewhere = directory.path().join("elsewhere");
         fs::write(&elsewhere, "somebody's").unwrap();

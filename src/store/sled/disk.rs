@@ -1,4 +1,5 @@
-//! Room on the disk: writes end before the disk does, and a ballast is given up so that a full disk can be opened.
+//! Free disk space: writes are refused before the disk is full, and a ballast file is deleted if a store on a full disk
+//! could not be opened otherwise.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,17 +17,17 @@ use crate::{config::Settings, store::StoreError};
 
 const BALLAST: &str = "ballast";
 
-/// How much room is kept.
+/// How much disk space is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskReserve {
     /// Writes are refused when less than this is left.
     pub reserve_bytes: u64,
-    /// The size of a file that is given up when a full disk must be opened.
+    /// The size of the file that is deleted when a store on a full disk must be opened.
     pub ballast_bytes: u64,
 }
 
 impl DiskReserve {
-    /// The same on a disk of that many bytes: on a small one, each takes no more than a quarter.
+    /// The reserve for a disk of that many bytes: each part takes at most a quarter of a small disk.
     fn within(self, disk_bytes: u64) -> Self {
         let quarter = disk_bytes / 4;
         if self.reserve_bytes.max(self.ballast_bytes) > quarter {
@@ -39,7 +40,7 @@ impl DiskReserve {
         Self { reserve_bytes, ballast_bytes }
     }
 
-    /// No room is kept: for stores that are made and read by one command.
+    /// No reserve: for stores that one command creates and reads.
     pub const NONE: Self = Self { reserve_bytes: 0, ballast_bytes: 0 };
 }
 
@@ -49,7 +50,7 @@ impl From<&Settings> for DiskReserve {
     }
 }
 
-/// Watches the room on the disk of one store.
+/// Monitors the free space on the disk of one store.
 #[derive(Debug)]
 pub(in crate::store) struct DiskMonitor {
     directory: PathBuf,
@@ -63,20 +64,20 @@ impl DiskMonitor {
         Self { directory: directory.to_owned(), disk_reserve, is_full: false }
     }
 
-    /// Gives up the ballast if the disk is so full that the store could not be opened.
+    /// Deletes the ballast if the disk is too full to open the store.
     pub(in crate::store) fn make_room_to_open(&self) -> io::Result<()> {
         if self.available()? >= self.disk_reserve.ballast_bytes {
             return Ok(());
         }
         match fs::remove_file(self.ballast()) {
-            Ok(()) => log::warn!("the disk is full: the ballast was given up to open the store"),
+            Ok(()) => log::warn!("the disk is full: the ballast was deleted to open the store"),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) => {}
         }
         Ok(())
     }
 
-    /// Makes the ballast if it is not there and there is room for it.
+    /// Creates the ballast if it is missing and there is room for it.
     pub(in crate::store) fn take_ballast(&self) -> io::Result<()> {
         let has_room =
             self.available()? >= self.disk_reserve.ballast_bytes.saturating_add(self.disk_reserve.reserve_bytes);
@@ -93,15 +94,15 @@ impl DiskMonitor {
             .or_else(|error| fs::remove_file(self.ballast()).and(Err(error)))
     }
 
-    /// Refuses a write while there is too little room, and tells the log when that begins and ends.
+    /// Refuses a write while the disk is almost full, and logs when that begins and ends.
     pub(in crate::store) fn check(&mut self) -> Result<(), StoreError> {
         let is_full = self.is_short();
         if is_full != self.is_full {
             self.is_full = is_full;
             if is_full {
-                log::error!("the disk is almost full: nothing is written until there is room again");
+                log::error!("the disk is almost full: writes are refused until there is room again");
             } else {
-                log::warn!("there is room on the disk again: writing goes on");
+                log::warn!("there is room on the disk again: writes are accepted");
             }
         }
         if is_full { Err(StoreError::DiskFull) } else { Ok(()) }
@@ -112,7 +113,7 @@ impl DiskMonitor {
         if available < self.disk_reserve.reserve_bytes {
             return true;
         }
-        // A ballast that was given up must be back before the room is used for anything else.
+        // A deleted ballast must be restored before the space is used for anything else.
         !self.has_ballast() && (self.take_ballast().is_err() || !self.has_ballast())
     }
 
@@ -137,8 +138,8 @@ fn disk_bytes(directory: &Path) -> io::Result<u64> {
     Ok(disk.f_blocks.saturating_mul(disk.f_frsize))
 }
 
-/// Gives the file its length, unless the disk is full: file systems, kernels and sandboxes without `fallocate` answer it with
-/// errors of many kinds. Such a ballast may be a hole, and then gives no room back.
+/// Sets the file's length after `fallocate` has failed, unless the disk is full. Where `fallocate` is not supported, it
+/// fails with various errors. The file may then be sparse, and deleting it may free nothing.
 fn set_length(file: &File, bytes: u64, error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Err(error),
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_small_disk_is_not_kept_free_as_a_whole() {
+    fn the_reserve_takes_a_part_of_a_small_disk_only() {
         let wanted = DiskReserve { reserve_bytes: 64, ballast_bytes: 20 };
         assert_eq!(wanted.within(100), DiskReserve { reserve_bytes: 25, ballast_bytes: 20 });
         assert_eq!(wanted.within(256), wanted);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ballast_is_made_where_there_is_no_fallocate_and_not_on_a_full_disk() {
+    fn a_ballast_is_created_without_fallocate_but_not_on_a_full_disk() {
         let file = tempfile::tempfile().unwrap();
         for errno in [Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::PERM, Errno::INTR] {
             file.set_len(0).unwrap();

@@ -1,7 +1,7 @@
-//! One consistent moment of the store, read while writes go on.
+//! Consistent snapshots of the store, read while writes go on.
 //!
-//! sled has no snapshots. So before a group is applied, the committer notes for every snapshot what the changed rows were;
-//! a reader looks there after it has read from the engine. A row that is not noted by then has not changed yet.
+//! sled has no snapshots. So before a group is applied, the committer saves the old values of its rows for every snapshot;
+//! a reader looks there after it has read from the engine. A row without a saved value by then has not changed.
 
 use std::{
     collections::BTreeMap,
@@ -16,21 +16,21 @@ use crate::store::{
     table::ReadRows,
 };
 
-/// How many rows are read between two looks at what has changed.
+/// How many rows are read from the engine before their saved values are looked up.
 const BATCH: usize = 512;
 
-/// Rows by key, each with its value at the moment of the snapshot, `None` if it was not there.
+/// Rows by key, each with its value in the snapshot, `None` if the row did not exist.
 type Noted = BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>;
 
 /// Rows of one tree by key.
 type Batch = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// What changed rows were at the moment of a snapshot.
+/// The values that changed rows had when a snapshot was taken.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Preimages(Mutex<Noted>);
 
 impl Preimages {
-    /// Notes what the rows were that are about to change, unless it has been noted.
+    /// Saves the values of the rows that are about to change, unless they have been saved before.
     pub(in crate::store) fn note(&self, changes: &Changes, before: &Before) {
         let mut noted = self.noted();
         for (row, before) in changes.keys().zip(before) {
@@ -43,7 +43,7 @@ impl Preimages {
     }
 }
 
-/// The store at one moment; writes go on beside it and are not seen.
+/// The store as it was at one moment; later writes are not visible in it.
 pub struct Snapshot {
     engine: Arc<dyn Engine>,
     preimages: Arc<Preimages>,
@@ -64,7 +64,7 @@ impl Snapshot {
         Ok(rows)
     }
 
-    /// Puts the rows of the range back to what they were.
+    /// Replaces the changed rows of the range by their saved values.
     fn restore(&self, tree: Tree, range: &KeyRange, rows: &mut Batch) {
         let noted = self.preimages.noted();
         let inside = noted.range((tree, range.from.clone())..);

@@ -1,8 +1,8 @@
-//! Wakes a commit that sled has forgotten.
+//! Wakes a commit that sled would let wait for ever.
 //!
-//! When a write in its thread pool fails, sled 0.34.7 notes the failure and tells nobody who waits for that write: the
-//! commit would wait for ever. Another flush finds the failure and wakes all. So a commit that takes long is helped by one.
-//! A flush that begins before the failure would itself be forgotten, so the one that helps begins behind it.
+//! When a write in its thread pool fails, sled 0.34.7 records the failure but does not wake the commit that waits for that
+//! write. Another flush finds the failure and wakes all waiters, so a commit that takes long gets a second flush. That one
+//! must begin after the failure: otherwise it would wait for ever too.
 
 use std::{
     io,
@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A commit that takes longer is helped.
+/// The time after which a commit gets a second flush.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Looks after the commits of one store, until it is dropped.
+/// Watches the commits of one store, until it is dropped.
 pub(super) struct StallWatch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl StallWatch {
-    /// Starts to watch; `help` must be safe to call beside a commit, again and again, and must not wait for it.
+    /// Starts to watch; `help` is called during a commit, possibly several times, and must not wait for that commit.
     pub(super) fn start(help: impl Fn() + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
@@ -70,7 +70,7 @@ impl Shared {
         while !state.is_over {
             state = self.changed.wait_timeout(state, LONG).expect("no holder of the lock panics").0;
             if state.began.is_some_and(|began| began.elapsed() > LONG) {
-                // The commit that it wakes says so in the state.
+                // The commit that wakes up records that in the state.
                 drop(state);
                 help();
                 state = self.state();
