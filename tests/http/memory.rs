@@ -88,6 +88,7 @@ fn a_change_whose_report_there_is_no_memory_for_is_refused_before_it_is_made() {
 fn heads_that_do_not_come_to_their_end_take_their_share_of_the_memory() {
     let builder = ServerBuilder::new().flag("--transfer-memory", "64MiB").flag("--head-deadline", "1h");
     let server = builder.start();
+    let ann = with_large_list(&server, "ann");
     let head = format!("GET /healthz HTTP/1.1\r\nHost: lodge\r\nX-Large: {}", "x".repeat(15_000));
 
     let mut heads: Vec<_> = (0..1_100).map(|_| connect(server.address, &head)).collect();
@@ -98,5 +99,25 @@ fn heads_that_do_not_come_to_their_end_take_their_share_of_the_memory() {
     let mut reply = [0; 12];
     wait_until("some are refused", || heads.iter_mut().any(|head| head.read_exact(&mut reply).is_ok()));
     assert_eq!(&reply, b"HTTP/1.1 503");
-    server.anonymous().send(&Request::whole("GET", "/openapi.json")).expect(200);
+    ann.get("/users/me/configurations").expect(503);
+    for path in ["/openapi.json", "/api/v2/openapi.json", "/healthz", "/readyz"] {
+        server.anonymous().send(&Request::whole("GET", path)).expect(200);
+    }
+}
+
+#[test]
+fn the_document_takes_no_memory_however_many_clients_do_not_take_it() {
+    let server = ServerBuilder::new().flag("--transfer-memory", "64MiB").start();
+    let ann = with_large_list(&server, "ann");
+    let document = server.anonymous().send(&Request::whole("GET", "/openapi.json")).expect(200);
+    let readers = 2 * (64 << 20) / document.body.len();
+    let answers = || server.log().matches("route=/openapi.json ").count();
+
+    // Those beyond a connection's buffers in the kernel stay in the server.
+    let requests = "GET /openapi.json HTTP/1.1\r\nHost: lodge\r\n\r\n".repeat(30);
+    let readers: Vec<_> = (0..readers).map(|_| connect(server.address, &requests)).collect();
+    wait_until("the document is being sent to all", || answers() >= 2 * readers.len());
+
+    ann.get("/users/me/configurations").expect(200);
+    assert!(!server.log().contains("status=503"), "{}", server.log());
 }
