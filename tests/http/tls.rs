@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The output of curl for a path, its status and its version of HTTP first, if it takes the server's certificate for good.
-fn curl(server: &Server, authority: &Path, path: &str, flags: &[&str]) -> Result<String, i32> {
+pub(super) fn curl(server: &Server, authority: &Path, path: &str, flags: &[&str]) -> Result<String, i32> {
     let port = server.address.port();
     let mut command = Command::new("curl");
     command.args(["--silent", "--max-time", "60", "--include", "--cacert"]).arg(authority).args(flags);
@@ -34,14 +34,14 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// A certificate for 127.0.0.1 with its key, each in PEM.
-fn pair() -> (String, String) {
+pub(super) fn pair() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
     (certificate.pem(), key.serialize_pem())
 }
 
 /// Writes a file as an administrator would put it in place: whole, and private.
-fn put(path: &Path, text: &str) {
+pub(super) fn put(path: &Path, text: &str) {
     let beside = path.with_extension("beside");
     fs::write(&beside, text).unwrap();
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o600)).unwrap();
@@ -49,11 +49,11 @@ fn put(path: &Path, text: &str) {
 }
 
 /// Files for a certificate and its key beside the server's directory, not yet there.
-fn files(builder: &ServerBuilder) -> [PathBuf; 2] {
+pub(super) fn files(builder: &ServerBuilder) -> [PathBuf; 2] {
     ["cert.pem", "key.pem"].map(|name| builder.data_dir().with_file_name(name))
 }
 
-fn with_files(builder: ServerBuilder, [certificate, key]: &[PathBuf; 2]) -> ServerBuilder {
+pub(super) fn with_files(builder: ServerBuilder, [certificate, key]: &[PathBuf; 2]) -> ServerBuilder {
     builder.flag("--tls-cert", certificate.to_str().unwrap()).flag("--tls-key", key.to_str().unwrap())
 }
 
