@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     net::TcpStream,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
 };
 
@@ -19,6 +19,8 @@ const COST: &str = "15";
 const HASH_KIB: u64 = 32 << 10;
 /// What the flood may take beside the hashes.
 const SPARE_KIB: u64 = 64 << 10;
+/// From how many addresses accounts are attacked: more than a lane has places on one or two cores.
+const ADDRESSES: usize = 17;
 
 fn server() -> Server {
     ServerBuilder::new().variable("LODGE_SCRYPT_COST", COST).variable("LODGE_THROTTLE_AFTER", "0").start()
@@ -110,4 +112,40 @@ fn a_flood_from_one_address_leaves_turns_to_others() {
 
     assert_eq!(statuses[..2], [201, 201], "a known address and a new one");
     assert!(statuses[2..].contains(&503));
+}
+
+#[test]
+fn attackers_at_seventeen_addresses_leave_turns_to_a_newcomer_and_to_the_owner_of_the_account() {
+    for attacked in ["nobody", "admin"] {
+        let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", COST).variable("LODGE_THROTTLE_AFTER", "0");
+        let server = builder.flag("--trusted-proxy", "127.0.0.1").start();
+        let sign_in = |address: &str, username: &str, password: &str| {
+            let body = json!({"user": {"username": username, "password": password}});
+            let request = Request::new("POST", "/users/sign_in").header("X-Forwarded-For", address).json(&body);
+            server.anonymous().try_send(&request).unwrap().status
+        };
+        let (turns, is_over) = ([const { AtomicUsize::new(0) }; ADDRESSES], AtomicBool::new(false));
+        let attack = |number: usize| {
+            let (address, mut attempt) = (number % ADDRESSES, 0);
+            while !is_over.load(Ordering::Relaxed) {
+                attempt += 1;
+                let (network, password) = (format!("192.0.2.{address}"), format!("not the keys {number} {attempt}"));
+                let is_checked = sign_in(&network, attacked, &password) == 401;
+                turns[address].fetch_add(usize::from(is_checked), Ordering::Relaxed);
+            }
+        };
+
+        let status = thread::scope(|scope| {
+            // More than are queued and verified together.
+            (0..ADDRESSES * 2 * cores()).for_each(|number| drop(scope.spawn(move || attack(number))));
+            while turns.iter().any(|turns| turns.load(Ordering::Relaxed) == 0) {
+                thread::yield_now();
+            }
+            let status = sign_in("198.51.100.1", "admin", ADMIN_PASSWORD);
+            is_over.store(true, Ordering::Relaxed);
+            status
+        });
+
+        assert_eq!(status, 201, "while attackers try {attacked}");
+    }
 }
