@@ -2,7 +2,7 @@
 //! `mkfs.ext4`, `mkfs.xfs`, `xfs_io` and `strace`; what cannot be tested without them is left out, with a word on it,
 //! unless `LODGE_TEST_EVERYTHING` is set.
 
-mod disk;
+pub mod disk;
 mod faults;
 mod full;
 mod power;

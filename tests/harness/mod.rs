@@ -5,11 +5,13 @@
 
 mod client;
 mod document;
+mod preload;
 mod process;
 mod secrets;
 
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
+    preload::compile_preloaded,
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below},
     secrets::record_traffic,
 };

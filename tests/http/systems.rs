@@ -2,8 +2,6 @@
 
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
-    process::Command,
     sync::mpsc,
     thread,
     time::Duration,
@@ -12,7 +10,7 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Reply, Server, ServerBuilder};
+use crate::harness::{Client, Reply, Server, ServerBuilder, compile_preloaded};
 
 const USERS: &str = "/users/-/systems";
 const GROUPS: &str = "/groups/-/systems";
@@ -24,17 +22,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 fn server_with_names() -> Server {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().parent().unwrap().to_owned();
-    let library = compile_name_service(&directory);
+    let library = compile_preloaded("name_service.c", &directory);
     let preloaded = builder.variable("LD_PRELOAD", library.to_str().unwrap());
     preloaded.variable("NAME_SERVICE", directory.to_str().unwrap()).start()
-}
-
-fn compile_name_service(directory: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/name_service.c");
-    let library = directory.join("name_service.so");
-    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
-    assert!(compiled.unwrap().success());
-    library
 }
 
 /// Lets the name service return these lines from now on; `list` is `passwd` or `group`.

@@ -1,41 +1,62 @@
-//! The server as a process: signals, and outputs that are not read, closed or full.
+//! The server as a process: signals, outputs that are not read, closed or full, memory, sockets.
+
+mod memory;
 
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
+    sync::mpsc::channel,
     thread,
+    time::Duration,
 };
 
-use crate::harness::{self, Server, ServerBuilder};
+use crate::harness::{self, Server, ServerBuilder, compile_preloaded};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// More requests than a pipe of 64 KiB and the queue of 1 MiB hold lines for.
 const REQUESTS: usize = 15_000;
 
+/// How long the server may take before the test fails.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+const HEALTH: (&str, &str) = ("/healthz", r#"{"status":"alive"}"#);
+const READINESS: (&str, &str) = ("/readyz", r#"{"status":"ready"}"#);
+
 #[test]
 fn a_log_that_nobody_reads_stops_no_request_and_counts_what_it_dropped() {
-    let (mut log, writer) = std::io::pipe().unwrap();
+    let (log, writer) = std::io::pipe().unwrap();
     let builder = ServerBuilder::new();
     let mut child = builder.command(&["serve"]).stdout(Stdio::piped()).stderr(writer).spawn().unwrap();
     let mut connection = TcpStream::connect(address(&mut child)).unwrap();
     for _ in 0..REQUESTS {
-        ask(&mut connection);
+        ask(&mut connection, HEALTH);
     }
+    ask(&mut connection, READINESS);
 
+    let (read, lines) = channel();
     let reader = thread::spawn(move || {
-        let mut text = String::new();
-        log.read_to_string(&mut text).map(|_| text)
+        BufReader::new(log).lines().map_while(Result::ok).for_each(|line| read.send(line).unwrap());
     });
-    // The first line that finds room again brings the number, at the latest that of the server's end.
+    // The number comes as soon as there is room again, and the log goes on after it.
+    let mut seen = Vec::new();
+    let mut read_until = |is_last: &dyn Fn(&str) -> bool| {
+        while !seen.last().is_some_and(|line: &String| is_last(line)) {
+            seen.push(lines.recv_timeout(TIMEOUT).expect("the line comes"));
+        }
+    };
+    read_until(&|line| dropped(line).is_some());
+    ask(&mut connection, READINESS);
+    read_until(&|line| line.contains(" route=/readyz "));
     terminate(&child);
     child.wait().unwrap();
+    reader.join().unwrap();
 
-    let text = reader.join().unwrap().unwrap();
-    let dropped: usize = text.lines().filter_map(dropped).sum();
-    let written = text.lines().filter(|line| line.contains(" route=/healthz ")).count();
-    assert!(dropped > 0 && written > 0 && written + dropped > REQUESTS, "{written} written, {dropped} dropped");
+    seen.extend(lines);
+    let count: usize = seen.iter().filter_map(|line| dropped(line)).sum();
+    let written = seen.iter().filter(|line| line.contains(" route=/healthz ")).count();
+    assert!(count > 0 && written > 0 && written + count > REQUESTS, "{written} written, {count} dropped");
 }
 
 #[test]
@@ -81,11 +102,29 @@ fn a_server_whose_standard_output_is_closed_serves() {
 fn signals_that_ask_for_nothing_leave_the_server_as_it_is() {
     let mut server = Server::start();
     let ignored = [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::IO];
-    for signal in ignored.into_iter().chain([Signal::POWER, Signal::XFSZ, Signal::HUP]) {
+    for signal in ignored.into_iter().chain([Signal::POWER, Signal::STKFLT, Signal::XFSZ, Signal::HUP]) {
         server.signal(signal);
         server.admin().get("/users/me").expect(200);
     }
+    // Those for real-time, which have no names.
+    for number in [34, 49, 64] {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{number} {}", server.pid())]).status().unwrap();
+        assert!(sent.success());
+        server.admin().get("/users/me").expect(200);
+    }
 
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_server_that_may_have_no_unix_socket_serves_and_says_so() {
+    let builder = ServerBuilder::new();
+    let library = compile_preloaded("no_unix_sockets.c", builder.data_dir().parent().unwrap());
+    let mut server = builder.variable("LD_PRELOAD", library.to_str().unwrap()).start();
+
+    server.user("ann").get("/users/me").expect(200);
+
+    server.wait_for_log("allows no Unix socket in ");
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -130,12 +169,12 @@ fn address(child: &mut Child) -> String {
     listening.split_once("//").unwrap().1.to_owned()
 }
 
-/// Asks once on a connection that is kept.
-fn ask(connection: &mut TcpStream) {
-    const END: &[u8] = b"{\"status\":\"alive\"}";
-    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: lodge\r\n\r\n").unwrap();
+/// Asks at that path once, on a connection that is kept, until that answer has come.
+fn ask(connection: &mut TcpStream, (path, answer): (&str, &str)) {
+    connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+    connection.write_all(format!("GET {path} HTTP/1.1\r\nHost: lodge\r\n\r\n").as_bytes()).unwrap();
     let mut reply = Vec::new();
-    while !reply.ends_with(END) {
+    while !reply.ends_with(answer.as_bytes()) {
         let mut bytes = [0; 4096];
         let length = connection.read(&mut bytes).unwrap();
         assert!(length > 0, "the connection was closed");
