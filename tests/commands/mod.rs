@@ -1,5 +1,7 @@
 //! The command line: first start, settings, refusals, and how the server ends.
 
+mod files;
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -5,6 +5,7 @@ use std::{
     io::{ErrorKind, Write},
     net::TcpListener,
     path::PathBuf,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -104,6 +105,30 @@ fn a_server_starts_with_the_defaults_on_a_fresh_volume_of_100_mb_and_says_how_li
     let report = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(17), "{report}");
     assert!(report.contains("--disk-reserve"), "{report}");
+}
+
+#[test]
+fn a_server_starts_where_fallocate_is_refused() {
+    if !is_equipped("file systems without fallocate", &["strace"]) {
+        return;
+    }
+    for error in ["ENOSYS", "EOPNOTSUPP", "EINVAL", "EPERM", "EINTR:when=1..3"] {
+        let builder = ServerBuilder::new().variable("LODGE_BALLAST", "1MiB");
+        let mut command = Command::new("strace");
+        command.args(["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fallocate"]);
+        command.args(["-e", &format!("inject=fallocate:error={error}")]);
+        let plain = builder.command(&["serve"]);
+        command.arg(plain.get_program()).args(plain.get_args()).current_dir(builder.data_dir().parent().unwrap());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+
+        // A server that starts ends because its address is in use.
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let output = command.env("LODGE_LISTEN", taken.local_addr().unwrap().to_string()).output().unwrap();
+
+        let report = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(14), "{error}: {report}");
+        assert_eq!(fs::metadata(builder.data_dir().join("store/ballast")).unwrap().len(), 1 << 20, "{error}");
+    }
 }
 
 fn server_on(disk: &Disk) -> Server {
