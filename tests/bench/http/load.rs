@@ -12,6 +12,8 @@ pub enum Requests {
     Get { path: String, authorization: String },
     /// A random one of these GETs each time.
     GetAny(Vec<(String, String)>),
+    /// One and the same POST of JSON.
+    Post { path: String, authorization: String, body: String },
     /// New configurations, each with a key of its own, of random ones of these users.
     Create { authorizations: Vec<String>, prefix: String },
     /// Sign-ins of random ones of these users; one in four with another password, until `max_refused` were refused.
@@ -103,7 +105,9 @@ pub fn press(directory: &Path, server: SocketAddr, requests: &Requests, connecti
             wrk.args(["--header", &format!("Authorization: {authorization}")]);
             format!("http://{server}{path}")
         }
-        Requests::GetAny(_) | Requests::Create { .. } | Requests::SignIn { .. } => format!("http://{server}/"),
+        Requests::GetAny(_) | Requests::Post { .. } | Requests::Create { .. } | Requests::SignIn { .. } => {
+            format!("http://{server}/")
+        }
     };
     let output = wrk.arg("--script").arg(&script).arg(url).output();
     let output = output.expect("wrk is installed (Debian's package wrk)");
@@ -140,6 +144,11 @@ fn script_of(requests: &Requests) -> String {
                 targets.join(",\n")
             )
         }
+        Requests::Post { path, authorization, body } => format!(
+            "local prepared\nfunction init()\n  prepared = wrk.format('POST', {path:?}, {{['Content-Type'] = \
+             'application/json', Authorization = {authorization:?}}}, [[{body}]])\nend\n\
+             function request() return prepared end\n"
+        ),
         Requests::Create { authorizations, prefix } => {
             let users: Vec<_> = authorizations.iter().map(|authorization| format!("{authorization:?}")).collect();
             format!(

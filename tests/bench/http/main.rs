@@ -9,6 +9,7 @@ mod bare;
 mod common;
 mod floods;
 mod growth;
+mod large;
 mod load;
 mod neighbours;
 mod reads;
@@ -28,12 +29,13 @@ use common::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("size", size),
     ("hashes", writes::hashes),
     ("reads", reads::measure),
     ("writes", writes::measure),
     ("floods", floods::measure),
+    ("large", large::measure),
     ("growth", growth::measure),
 ];
 
