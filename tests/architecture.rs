@@ -34,7 +34,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 36] = [
+const API: [&str; 38] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -54,6 +54,7 @@ const API: [&str; 36] = [
     // What handlers are made of.
     "guard",
     "input",
+    "listing",
     "reply",
     "context",
     "error",
@@ -67,6 +68,7 @@ const API: [&str; 36] = [
     "body",
     "account_cache",
     "user_list_cache",
+    "response_budget",
     "memory_budget",
     "tls_policy",
     "forwarded",

@@ -11,7 +11,8 @@ use super::{
     error::ApiError,
     input::{Body, FromObject, PathId},
     json_object::JsonObject,
-    reply::{Created, Listed, Listing, NoContent, Shown, View},
+    listing::{Listed, Listing},
+    reply::{Created, NoContent, Shown, View},
     schema::all_optional,
 };
 use crate::{

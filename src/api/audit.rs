@@ -8,8 +8,8 @@ use super::{
     description::Description,
     error::ApiError,
     input::Input,
+    listing::{Listed, Listing},
     query,
-    reply::{Listed, Listing},
 };
 use crate::{
     audit::{EntryView, Filter},

@@ -8,8 +8,9 @@ use super::{
     error::ApiError,
     input::{Body, FromObject},
     json_object::JsonObject,
+    listing::{Listed, Listing},
     memory_budget::RequestBudget,
-    reply::{Created, Listed, Listing, NoContent, Shown, View},
+    reply::{Created, NoContent, Shown, View},
     schema::all_optional,
 };
 use crate::{

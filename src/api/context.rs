@@ -23,8 +23,9 @@ use super::{
     cors::Origins,
     error::ApiError,
     forwarded::TrustedProxies,
-    memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget, ResponseBudget},
+    memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget},
     path_segment,
+    response_budget::ResponseBudget,
     tls_policy::{TlsPolicy, Transport},
     user_list_cache::UserListCache,
 };

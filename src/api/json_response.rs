@@ -13,7 +13,10 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::memory_budget::{BudgetExhausted, BudgetedBuffer, DEFAULT, ResponseBudget, ready_body, static_body};
+use super::{
+    memory_budget::{BudgetExhausted, DEFAULT},
+    response_budget::{BudgetedBuffer, ResponseBudget, ready_body, static_body},
+};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

@@ -9,8 +9,9 @@ use super::{
     description::Description,
     error::ApiError,
     input::Input,
+    listing::{Listed, Listing},
     query,
-    reply::{Listed, Listing, NoContent},
+    reply::NoContent,
 };
 use crate::{
     domain::{Network, Page, Username},

@@ -4,7 +4,7 @@ use super::{
     api_keys::ScopeView,
     error::ApiError,
     guard::Authenticated,
-    reply::{Listed, Listing},
+    listing::{Listed, Listing},
 };
 
 impl Listed for ScopeView {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     error::ApiError,
-    reply::{Listed, Listing},
+    listing::{Listed, Listing},
     schema::all_optional,
 };
 use crate::{

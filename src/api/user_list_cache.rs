@@ -10,7 +10,10 @@ use std::{
 
 use actix_web::web::Bytes;
 
-use super::memory_budget::{BudgetedBuffer, MemoryBudget, ResponseBudget};
+use super::{
+    memory_budget::MemoryBudget,
+    response_budget::{BudgetedBuffer, ResponseBudget},
+};
 use crate::{domain::Page, store::Version};
 
 /// The bytes that all pages have at most.

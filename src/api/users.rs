@@ -14,8 +14,9 @@ use super::{
     input::{Body, FromObject, PathId},
     json_object::JsonObject,
     json_response::encode,
-    memory_budget::BudgetedBuffer,
-    reply::{Created, Encoded, Listed, Listing, MayBeInvalid, NoContent, Shown, View},
+    listing::{Listed, Listing},
+    reply::{Created, Encoded, MayBeInvalid, NoContent, Shown, View},
+    response_budget::BudgetedBuffer,
     schema::all_optional,
     user_list_cache::UserListCache,
 };

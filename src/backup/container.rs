@@ -1,36 +1,22 @@
-//! The lines of a backup, how they are written and how they are read.
+//! The lines of a backup.
 
-use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    ops::ControlFlow,
-};
+use std::io;
 
-use data_encoding::HEXLOWER;
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    clock::Timestamp,
     domain::{ApiKey, Configuration, Id, User},
-    secret::{RootSecret, Secret},
+    secret::Secret,
     store::{
-        Sequence, Snapshot, StoreError, Tables,
-        engine::KeyRange,
-        integrity::Integrity,
-        table::{ReadRows, Record, decode},
-        used_identifiers::{self, IdentifierHash, IdentifierKey},
+        StoreError,
+        used_identifiers::{IdentifierHash, IdentifierKey},
     },
 };
 
-const FORMAT: &str = "lodge backup";
-const VERSION: u32 = 2;
-/// Longer than the line of any legal record: 64 KiB of control characters are 393 kB of JSON.
-const MAX_LINE: u64 = 1 << 20;
-/// The window that a reader grants the compression, as a power of two: 8 MiB.
-const LARGEST_WINDOW_LOG: u32 = 23;
-const COMPRESSION_LEVEL: i32 = 3;
+pub(super) const FORMAT: &str = "lodge backup";
+pub(super) const VERSION: u32 = 2;
 
 /// One line of a backup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,8 +45,8 @@ pub enum Line {
 /// What a backup is, and of what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    format: String,
-    version: u32,
+    pub(super) format: String,
+    pub(super) version: u32,
     /// When it was made.
     pub created_at: String,
     /// Of which store.
@@ -86,8 +72,8 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Footer {
-    records: u64,
-    sha256: String,
+    pub(super) records: u64,
+    pub(super) sha256: String,
 }
 
 /// What a whole backup has in it.
@@ -132,197 +118,6 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
-/// Writes a backup of the snapshot, with the secret if it is given.
-///
-/// # Errors
-/// [`BackupError`] if the store cannot be read or `out` not be written.
-pub fn write(
-    snapshot: &Snapshot,
-    secret: Option<Secret<String>>,
-    now: Timestamp,
-    out: impl Write,
-) -> Result<Summary, BackupError> {
-    let commit = Integrity::stored(snapshot)?.map_or(0, |integrity| integrity.commit);
-    let store = snapshot.store_id()?.unwrap_or_default();
-    let header = Header { format: FORMAT.to_owned(), version: VERSION, created_at: now.to_string(), store, commit };
-    let state = State {
-        users: Sequence::Users.last(snapshot)?,
-        configurations: Sequence::Configurations.last(snapshot)?,
-        api_keys: Sequence::ApiKeys.last(snapshot)?,
-        initial_administrator: snapshot.initial_administrator()?,
-    };
-    let created_at = header.created_at.clone();
-    let mut writer = Writer::new(out)?;
-    writer.line(&Line::Header(header))?;
-    writer.line(&Line::State(state))?;
-    if let Some(secret) = secret {
-        writer.line(&Line::Secret(secret))?;
-    }
-    if let Some(key) = used_identifiers::key(snapshot)? {
-        writer.line(&Line::IdentifierKey(key))?;
-        writer.used_identifiers(snapshot)?;
-    }
-    writer.records(snapshot, Line::User)?;
-    writer.records(snapshot, Line::Configuration)?;
-    writer.records(snapshot, Line::ApiKey)?;
-    let records = writer.end()?;
-    Ok(Summary { commit, created_at, records })
-}
-
-struct Writer<W: Write> {
-    out: zstd::Encoder<'static, W>,
-    digest: Context,
-    records: u64,
-}
-
-impl<W: Write> Writer<W> {
-    fn new(out: W) -> io::Result<Self> {
-        Ok(Self { out: zstd::Encoder::new(out, COMPRESSION_LEVEL)?, digest: Context::new(&SHA256), records: 0 })
-    }
-
-    fn line(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.digest.update(&text);
-        self.out.write_all(&text)
-    }
-
-    fn records<R: Record>(&mut self, snapshot: &Snapshot, line: fn(R) -> Line) -> Result<(), BackupError> {
-        let mut written = Ok(());
-        snapshot.scan(R::TREE, &KeyRange::all(), &mut |_, bytes| {
-            written = decode(bytes).map_err(BackupError::from).and_then(|record| Ok(self.line(&line(record))?));
-            self.records += 1;
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        written
-    }
-
-    fn used_identifiers(&mut self, snapshot: &Snapshot) -> Result<(), BackupError> {
-        let mut written = Ok(());
-        used_identifiers::visit(snapshot, &mut |hash| {
-            written = self.line(&Line::UsedIdentifier(hash));
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        Ok(written?)
-    }
-
-    fn end(mut self) -> io::Result<u64> {
-        let sha256 = HEXLOWER.encode(self.digest.finish().as_ref());
-        let mut text = serde_json::to_vec(&Line::Footer(Footer { records: self.records, sha256 }))?;
-        text.push(b'\n');
-        self.out.write_all(&text)?;
-        self.out.finish()?.flush()?;
-        Ok(self.records)
-    }
-}
-
-/// Reads a backup line by line. What it has given is to be believed only once it has come to its end.
-pub struct Reader<R: Read> {
-    lines: BufReader<zstd::Decoder<'static, BufReader<R>>>,
-    digest: Context,
-    number: u64,
-    records: u64,
-    has_secret: bool,
-    has_identifier_key: bool,
-    /// What the backup is.
-    pub header: Header,
-    /// What continues after its records.
-    pub state: State,
-}
-
-impl<R: Read> Reader<R> {
-    /// Reads the beginning of a backup.
-    ///
-    /// # Errors
-    /// [`BackupError`] if it is not one, or one that this server cannot read.
-    pub fn open(file: R) -> Result<Self, BackupError> {
-        let mut decoder = zstd::Decoder::new(file)?;
-        decoder.window_log_max(LARGEST_WINDOW_LOG)?;
-        let (header, state) = (Header::nothing(), State::default());
-        let (lines, digest) = (BufReader::new(decoder), Context::new(&SHA256));
-        let mut reader =
-            Self { lines, digest, number: 0, records: 0, has_secret: false, has_identifier_key: false, header, state };
-        match reader.read_line().map_err(|_| BackupError::Foreign)? {
-            Line::Header(header) if header.format != FORMAT => return Err(BackupError::Foreign),
-            Line::Header(header) if header.version > VERSION => return Err(BackupError::TooNew(header.version)),
-            Line::Header(header) => reader.header = header,
-            _ => return Err(BackupError::Foreign),
-        }
-        match reader.read_line()? {
-            Line::State(state) => reader.state = state,
-            _ => return Err(reader.malformed("is not the state")),
-        }
-        Ok(reader)
-    }
-
-    /// The next record, or the secret; `None` at the end, which has then been found to be the right one.
-    ///
-    /// # Errors
-    /// [`BackupError`] if the rest is not sound.
-    pub fn next_line(&mut self) -> Result<Option<Line>, BackupError> {
-        let so_far = self.digest.clone();
-        let line = self.read_line()?;
-        match line {
-            Line::Header(_) | Line::State(_) => Err(self.malformed("does not belong there")),
-            Line::Secret(_) if self.records > 0 => Err(self.malformed("does not belong there")),
-            Line::Footer(footer) => self.end(&footer, so_far).map(|()| None),
-            Line::Secret(ref digits) if RootSecret::from_hexadecimal(digits).is_none() => {
-                Err(self.malformed("is not a secret"))
-            }
-            Line::Secret(_) if self.has_secret => Err(self.malformed("is a second secret")),
-            Line::Secret(_) => {
-                self.has_secret = true;
-                Ok(Some(line))
-            }
-            Line::IdentifierKey(_) if self.has_identifier_key || self.records > 0 => {
-                Err(self.malformed("does not belong there"))
-            }
-            Line::IdentifierKey(_) => {
-                self.has_identifier_key = true;
-                Ok(Some(line))
-            }
-            Line::UsedIdentifier(_) if !self.has_identifier_key => Err(self.malformed("does not belong there")),
-            Line::UsedIdentifier(_) => Ok(Some(line)),
-            Line::User(_) | Line::Configuration(_) | Line::ApiKey(_) => {
-                self.records += 1;
-                Ok(Some(line))
-            }
-        }
-    }
-
-    /// What the backup has in it, once it has come to its end.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        Summary { commit: self.header.commit, created_at: self.header.created_at.clone(), records: self.records }
-    }
-
-    /// The line's number in the file, for messages about it.
-    pub(super) fn malformed(&self, what: &'static str) -> BackupError {
-        BackupError::Malformed { line: self.number, what }
-    }
-
-    fn read_line(&mut self) -> Result<Line, BackupError> {
-        self.number += 1;
-        let mut text = Vec::new();
-        let length = (&mut self.lines).take(MAX_LINE).read_until(b'\n', &mut text);
-        let length = length.map_err(|_| BackupError::Damaged("it cannot be unpacked"))?;
-        if text.last() != Some(&b'\n') {
-            let is_end = (length as u64) < MAX_LINE;
-            return Err(if is_end { BackupError::Damaged("it ends too early") } else { self.malformed("is too long") });
-        }
-        self.digest.update(&text);
-        serde_json::from_slice(&text).map_err(|_| self.malformed("makes no sense"))
-    }
-
-    fn end(&mut self, footer: &Footer, digest: Context) -> Result<(), BackupError> {
-        if footer.records != self.records || footer.sha256 != HEXLOWER.encode(digest.finish().as_ref()) {
-            return Err(BackupError::Damaged("its records are not those that were written"));
-        }
-        let rest = self.lines.fill_buf().map_err(|_| BackupError::Damaged("it cannot be unpacked"))?;
-        if rest.is_empty() { Ok(()) } else { Err(BackupError::Damaged("it goes on after its end")) }
-    }
-}
-
 /// How a secret is written and read where it is asked for.
 mod exposed {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -339,7 +134,7 @@ mod exposed {
 }
 
 impl Header {
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Self { format: String::new(), version: 0, created_at: String::new(), store: Uuid::nil(), commit: 0 }
     }
 }

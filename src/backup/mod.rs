@@ -15,15 +15,19 @@
 
 mod container;
 mod file;
+mod reader;
 mod rebuild;
 pub mod schedule;
+mod writer;
 
 use std::io::Write;
 
 pub use self::{
-    container::{BackupError, Header, Line, Reader, State, Summary, write},
+    container::{BackupError, Header, Line, State, Summary},
     file::{BackupFileError, check, open, save},
+    reader::Reader,
     rebuild::{Rebuild, RebuildError, Rebuilt},
+    writer::write,
 };
 use crate::{
     audit::done,

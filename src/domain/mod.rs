@@ -5,13 +5,18 @@ mod api_key;
 mod audit;
 mod change;
 mod configuration;
+mod email;
 mod id;
 mod network;
 mod page;
 mod password;
+mod password_hash;
 mod scope;
 mod session;
+mod source_type;
+mod system_id;
 mod user;
+mod username;
 mod violations;
 
 pub use account_identifier::AccountIdentifier;
@@ -19,13 +24,18 @@ pub use api_key::{ApiKey, ApiKeyChange, ApiKeyName, KeyDigest, NewApiKey};
 pub use audit::{Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Event, Outcome, Target};
 pub use change::{Change, Submitted};
 pub use configuration::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, NewConfiguration};
+pub use email::Email;
 pub use id::Id;
 pub use network::{Network, octets};
 pub use page::Page;
 pub use password::{NewPassword, PresentedPassword};
+pub use password_hash::PasswordHash;
 pub use scope::{Scope, Scopes};
 pub use session::Session;
-pub use user::{Email, NewUser, PasswordHash, SourceType, SystemId, User, UserChange, Username};
+pub use source_type::SourceType;
+pub use system_id::SystemId;
+pub use user::{NewUser, User, UserChange};
+pub use username::Username;
 pub use violations::{Problem, Violation, Violations};
 
 /// The result of a parser: the value, or the problem with its input.

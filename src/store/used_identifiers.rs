@@ -4,52 +4,31 @@
 //! account was given. It comes with the very change, and nothing takes it away again. The key lies in the store and in its
 //! backups: it keeps a name from being read, and not from being guessed by someone who has the store.
 
-use std::{fmt, ops::ControlFlow};
+mod carry_over;
+mod hash;
 
-use data_encoding::HEXLOWER;
-use ring::hmac;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::ops::ControlFlow;
 
+pub(super) use self::carry_over::remember_given;
+use self::hash::hash_of;
+pub use self::{
+    carry_over::carry_over,
+    hash::{IdentifierHash, IdentifierKey},
+};
 use super::{
-    Store, StoreError, Tables,
+    StoreError,
     engine::{KeyRange, Tree},
     integrity::Integrity,
-    table::{self, ReadRows, Record},
+    table::{self, ReadRows},
     txn::Txn,
 };
-use crate::domain::{AccountIdentifier, Page, User};
+use crate::domain::AccountIdentifier;
 
 /// How many identifiers are remembered, each in 16 bytes and what the storage adds, 200 MB in all. Those that were
 /// remembered first stay; once there are so many, every name and `user_id` counts as used.
 pub const MAX_REMEMBERED: u64 = 1 << 22;
 
 const KEY_KEY: &[u8] = b"identifier_key";
-/// How many are copied in one write.
-const BATCH: usize = 10_000;
-
-/// The key of the hashes of one store.
-#[derive(Clone, PartialEq, Eq)]
-pub struct IdentifierKey([u8; 32]);
-
-/// The keyed hash of an identifier: HMAC-SHA-256, the first 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdentifierHash([u8; 16]);
-
-fn hash_of(identifier: &AccountIdentifier, key: &IdentifierKey) -> IdentifierHash {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key.0));
-    match identifier {
-        AccountIdentifier::Username(folded) => {
-            context.update(b"username:");
-            context.update(folded.as_bytes());
-        }
-        AccountIdentifier::SystemUser(id) => {
-            context.update(b"user_id:");
-            context.update(&id.get().to_be_bytes());
-        }
-    }
-    let tag = context.sign();
-    IdentifierHash(*tag.as_ref().first_chunk().expect("HMAC-SHA-256 has 32 bytes"))
-}
 
 /// Whether an account had that name, or has or had that `user_id`.
 ///
@@ -94,62 +73,6 @@ pub(super) fn faults(rows: &(impl ReadRows + ?Sized)) -> Result<Vec<String>, Sto
         ControlFlow::Continue(())
     })?;
     Ok(faults)
-}
-
-/// Remembers in one store what another knows: its hashes, if both have the same key, and what its accounts are known by.
-///
-/// # Errors
-/// [`StoreError`] if the one cannot be read or the other not be written.
-pub async fn carry_over(from: &Store, to: &Store) -> Result<(), StoreError> {
-    if key(from)? == key(to)? {
-        carry_hashes_over(from, to).await?;
-    }
-    for_each_page(from, async |users| {
-        let remember = move |txn: &mut Txn<'_>| users.iter().try_for_each(|user| txn.remember_unless_there(user));
-        to.write(remember).await
-    })
-    .await
-}
-
-async fn carry_hashes_over(from: &Store, to: &Store) -> Result<(), StoreError> {
-    let mut begin = Vec::new();
-    loop {
-        let mut hashes = Vec::with_capacity(BATCH);
-        visit_from(from, begin, &mut |hash| {
-            hashes.push(hash);
-            if hashes.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        let Some(last) = hashes.last() else { return Ok(()) };
-        begin = [&last.0[..], &[0]].concat();
-        to.write(move |txn| hashes.into_iter().try_for_each(|hash| txn.remember_hash(hash))).await?;
-    }
-}
-
-/// Remembers what the accounts of a store are given that was made before it remembered anything.
-pub(super) async fn remember_given(store: &Store) -> Result<(), StoreError> {
-    for_each_page(store, async |users| {
-        let remember = move |txn: &mut Txn<'_>| {
-            let mut given = users.iter().flat_map(Record::given);
-            given.try_for_each(|identifier| txn.remember(&identifier))
-        };
-        store.write(remember).await
-    })
-    .await
-}
-
-async fn for_each_page(
-    store: &Store,
-    mut work: impl AsyncFnMut(Vec<User>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut offset = 0;
-    loop {
-        let users = store.users(Page::new(Some(u64::MAX), Some(offset)))?.records;
-        if users.is_empty() {
-            return Ok(());
-        }
-        offset += users.len() as u64;
-        work(users).await?;
-    }
 }
 
 fn visit_from(
@@ -205,51 +128,6 @@ impl Txn<'_> {
         }
         Ok(())
     }
-
-    /// Remembers what an account of another store is known by, except for the name of one that is there.
-    fn remember_unless_there(&mut self, user: &User) -> Result<(), StoreError> {
-        user.given().iter().try_for_each(|identifier| self.remember(identifier))?;
-        if self.user_by_username(&user.username.folded())?.is_some() {
-            return Ok(());
-        }
-        self.remember(&AccountIdentifier::of_name(&user.username))
-    }
-}
-
-impl fmt::Debug for IdentifierKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for IdentifierKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&HEXLOWER.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for IdentifierKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hexadecimal(deserializer).map(Self)
-    }
-}
-
-impl Serialize for IdentifierHash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&HEXLOWER.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for IdentifierHash {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hexadecimal(deserializer).map(Self)
-    }
-}
-
-fn hexadecimal<'de, const N: usize, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; N], D::Error> {
-    let digits = String::deserialize(deserializer)?;
-    let bytes = HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.ok_or_else(|| D::Error::custom("not as many hexadecimal digits as it takes"))
 }
 
 #[cfg(test)]
@@ -259,8 +137,9 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        domain::{Id, PasswordHash, SystemId, Username},
+        domain::{Id, PasswordHash, SystemId, User, Username},
         store::{
+            Store,
             engine::{Changes, Engine},
             memory::Memory,
             verify::verify,

@@ -23,6 +23,8 @@ mod table;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod test_app;
+#[cfg(test)]
 mod tests;
 
 use std::{

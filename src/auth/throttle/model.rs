@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::tests::{Outcome, TestApp};
+use super::test_app::{Outcome, TestApp};
 
 const AFTER: u64 = 2;
 const NAMES: [&str; 2] = ["ann", "ben"];

@@ -1,0 +1,207 @@
+//! The two lanes of the queue, and whose turn it is in them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    time::Duration,
+};
+
+use super::{HashRequester, Job};
+use crate::{
+    auth::{AccountHash, AuthError},
+    domain::Network,
+};
+
+/// How many of the last jobs a lane remembers for each of its places: at the default cost, those of two minutes or so.
+const RECENT_PER_PLACE: usize = 32;
+
+pub(super) struct Lanes {
+    /// For new addresses, and for known ones.
+    both: [Lane; 2],
+    /// The lane whose turn it is.
+    next: usize,
+    last_number: u64,
+    /// What a job takes; zero until one has been measured.
+    pub(super) job_time: Duration,
+    pub(super) is_closed: bool,
+}
+
+struct Lane {
+    max: usize,
+    /// In the order of their arrival.
+    jobs: VecDeque<Entry>,
+    queued: Counts,
+    /// The last ones that have begun, the oldest first.
+    begun: VecDeque<HashRequester>,
+    recent: Counts,
+}
+
+pub(super) struct Entry {
+    number: u64,
+    requester: HashRequester,
+    job: Job,
+}
+
+/// How many jobs each account and each address has.
+#[derive(Default)]
+struct Counts {
+    accounts: HashMap<AccountHash, usize>,
+    networks: HashMap<Network, usize>,
+}
+
+impl Lanes {
+    /// Lanes of `max` jobs each.
+    pub(super) fn new(max: usize) -> Self {
+        let both = [Lane::new(max), Lane::new(max)];
+        Self { both, next: 0, last_number: 0, job_time: Duration::ZERO, is_closed: false }
+    }
+
+    /// Adds a job; its number, and the one that made room for it, if one had to.
+    pub(super) fn push(&mut self, requester: HashRequester, job: Job) -> Result<(u64, Option<Entry>), AuthError> {
+        let number = self.last_number + 1;
+        let displaced = self.both[lane_of(requester)].push(Entry { number, requester, job })?;
+        self.last_number = number;
+        Ok((number, displaced))
+    }
+
+    /// The job whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Job> {
+        for _ in 0..self.both.len() {
+            let lane = self.next;
+            self.next = (lane + 1) % self.both.len();
+            if let Some(job) = self.both[lane].pop() {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// How long a job of that requester waits at least: for the jobs that have their turns before it.
+    pub(super) fn shortest_wait(&self, requester: HashRequester, threads: usize) -> Duration {
+        let lane = lane_of(requester);
+        let before = self.both[lane].before(requester);
+        let ahead = before + self.both[1 - lane].jobs.len().min(before);
+        self.job_time.saturating_mul(u32::try_from(ahead / threads.max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// Takes out the job of that number, if it is still there.
+    pub(super) fn withdraw(&mut self, number: u64) -> Option<Entry> {
+        self.both.iter_mut().find_map(|lane| lane.withdraw(number))
+    }
+}
+
+impl Lane {
+    fn new(max: usize) -> Self {
+        let (queued, recent) = (Counts::default(), Counts::default());
+        Self { max, jobs: VecDeque::new(), queued, begun: VecDeque::new(), recent }
+    }
+
+    /// How many jobs an account or an address may have at most.
+    fn share(&self) -> usize {
+        self.max.div_ceil(2)
+    }
+
+    /// Adds a job; gives back the one that made room for it, if one had to.
+    fn push(&mut self, entry: Entry) -> Result<Option<Entry>, AuthError> {
+        let displaced = self.to_displace(entry.requester)?.and_then(|position| self.remove(position));
+        self.queued.add(entry.requester);
+        self.jobs.push_back(entry);
+        Ok(displaced)
+    }
+
+    /// The position of the job that makes room for one of that requester; `None` if there is room.
+    fn to_displace(&self, requester: HashRequester) -> Result<Option<usize>, AuthError> {
+        let has_account_share = self.queued.of_account(requester) >= self.share();
+        let has_network_share = self.queued.of_network(requester) >= self.share();
+        if !has_account_share && !has_network_share && self.jobs.len() < self.max {
+            return Ok(None);
+        }
+        let may_go = |other: HashRequester| {
+            (!has_account_share || other.account == requester.account)
+                && (!has_network_share || other.network == requester.network)
+        };
+        let others = self.jobs.iter().map(|entry| entry.requester).enumerate().filter(|(_, other)| may_go(*other));
+        let heaviest = others.max_by_key(|(_, other)| self.load(*other));
+        let heaviest = heaviest.filter(|(_, other)| self.load(*other) > self.load_in_place_of(requester, *other));
+        heaviest.map(|(position, _)| Some(position)).ok_or(AuthError::Busy)
+    }
+
+    /// How many jobs the requester's account and address have and had recently.
+    fn load(&self, requester: HashRequester) -> usize {
+        self.queued.of(requester) + self.recent.of(requester)
+    }
+
+    /// The requester's load with one job more, which takes the place of the other's.
+    fn load_in_place_of(&self, requester: HashRequester, other: HashRequester) -> usize {
+        let is_of_others = [requester.account != other.account, requester.network != other.network];
+        self.load(requester) + is_of_others.map(usize::from).iter().sum::<usize>()
+    }
+
+    /// How many jobs have their turns before a further one of that requester.
+    fn before(&self, requester: HashRequester) -> usize {
+        let recent = self.recent.of(requester);
+        self.jobs.iter().filter(|entry| self.recent.of(entry.requester) <= recent).count()
+    }
+
+    fn pop(&mut self) -> Option<Job> {
+        let turns = self.jobs.iter().map(|entry| self.recent.of(entry.requester)).enumerate();
+        let (next, _) = turns.min_by_key(|(_, recent)| *recent)?;
+        let entry = self.remove(next)?;
+        self.recent.add(entry.requester);
+        self.begun.push_back(entry.requester);
+        if self.begun.len() > self.max * RECENT_PER_PLACE
+            && let Some(oldest) = self.begun.pop_front()
+        {
+            self.recent.remove(oldest);
+        }
+        Some(entry.job)
+    }
+
+    fn withdraw(&mut self, number: u64) -> Option<Entry> {
+        let position = self.jobs.iter().position(|entry| entry.number == number)?;
+        self.remove(position)
+    }
+
+    fn remove(&mut self, position: usize) -> Option<Entry> {
+        let entry = self.jobs.remove(position)?;
+        self.queued.remove(entry.requester);
+        Some(entry)
+    }
+}
+
+impl Counts {
+    fn add(&mut self, requester: HashRequester) {
+        *self.accounts.entry(requester.account).or_default() += 1;
+        *self.networks.entry(requester.network).or_default() += 1;
+    }
+
+    fn remove(&mut self, requester: HashRequester) {
+        take_one(&mut self.accounts, &requester.account);
+        take_one(&mut self.networks, &requester.network);
+    }
+
+    fn of(&self, requester: HashRequester) -> usize {
+        self.of_account(requester) + self.of_network(requester)
+    }
+
+    fn of_account(&self, requester: HashRequester) -> usize {
+        self.accounts.get(&requester.account).copied().unwrap_or_default()
+    }
+
+    fn of_network(&self, requester: HashRequester) -> usize {
+        self.networks.get(&requester.network).copied().unwrap_or_default()
+    }
+}
+
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+fn lane_of(requester: HashRequester) -> usize {
+    usize::from(requester.is_known_address)
+}

@@ -1,0 +1,108 @@
+//! Text as it is safe to show: on one line, and with what cannot be seen escaped.
+
+use std::{borrow::Cow, fmt::Write as _, ops::RangeInclusive};
+
+/// The longest message that is written whole, in characters.
+pub(super) const MAX_LENGTH: usize = 4000;
+/// More bytes than most lines have.
+pub(super) const DEFAULT: usize = 256;
+
+/// The text on one line: what cannot be seen escaped, cut if it is long.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars().take(MAX_LENGTH) {
+        if is_hidden(character) {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    if text.chars().nth(MAX_LENGTH).is_some() {
+        line.push_str("...");
+    }
+    line
+}
+
+/// The line with what cannot be seen escaped as in JSON, so that it commands no terminal and reads as what it is. A line of
+/// JSON means the same afterwards.
+#[must_use]
+pub fn printable(line: &str) -> Cow<'_, str> {
+    if !line.contains(is_hidden) {
+        return line.into();
+    }
+    let mut escaped = String::with_capacity(line.len() + DEFAULT);
+    for character in line.chars() {
+        if !is_hidden(character) {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            write!(escaped, "\\u{unit:04x}").expect("a text can be appended to");
+        }
+    }
+    escaped.into()
+}
+
+/// What changes how a line looks without being seen itself: control characters, separators of lines, and what Unicode 16 calls
+/// default ignorable, to which all controls of direction and what has no width belong.
+fn is_hidden(character: char) -> bool {
+    const RANGES: [RangeInclusive<char>; 17] = [
+        '\u{ad}'..='\u{ad}',
+        '\u{34f}'..='\u{34f}',
+        '\u{61c}'..='\u{61c}',
+        '\u{115f}'..='\u{1160}',
+        '\u{17b4}'..='\u{17b5}',
+        '\u{180b}'..='\u{180f}',
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+        '\u{3164}'..='\u{3164}',
+        '\u{fe00}'..='\u{fe0f}',
+        '\u{feff}'..='\u{feff}',
+        '\u{ffa0}'..='\u{ffa0}',
+        '\u{fff0}'..='\u{fffb}',
+        '\u{1bca0}'..='\u{1bca3}',
+        '\u{1d173}'..='\u{1d17a}',
+        '\u{e0000}'..='\u{e0fff}',
+    ];
+    character.is_control() || (character > '~' && RANGES.iter().any(|range| range.contains(&character)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_forge_another_line() {
+        assert_eq!(one_line("a\r\nb\u{1b}[31m"), "a\\r\\nb\\u{1b}[31m");
+        assert_eq!(one_line("Z\u{fc}rich\n"), "Z\u{fc}rich\\n");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_escaped_in_the_log_and_in_what_commands_print() {
+        let hidden = [
+            '\u{202e}', '\u{2066}', '\u{61c}', '\u{200e}', '\u{2028}', '\u{2029}', '\u{200b}', '\u{200d}', '\u{feff}',
+            '\u{ad}',
+        ];
+        for character in hidden {
+            let text = format!("a{character}b");
+            let code = u32::from(character);
+            assert_eq!(one_line(&text), format!("a\\u{{{code:x}}}b"));
+            assert_eq!(printable(&text), format!("a\\u{code:04x}b"));
+        }
+        assert_eq!(one_line("a\u{e0041}"), "a\\u{e0041}");
+        assert_eq!(
+            serde_json::from_str::<String>(&format!("\"{}\"", printable("a\u{e0041}\u{9b}"))).unwrap(),
+            "a\u{e0041}\u{9b}"
+        );
+        for visible in ["Zürich", "שלום", "日本", "e\u{301}", "🙂"] {
+            assert_eq!((one_line(visible).as_str(), &*printable(visible)), (visible, visible));
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        assert_eq!(one_line(&"x".repeat(MAX_LENGTH)).len(), MAX_LENGTH);
+        assert_eq!(one_line(&"x".repeat(5000)), format!("{}...", "x".repeat(MAX_LENGTH)));
+    }
+}

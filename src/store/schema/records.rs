@@ -1,0 +1,139 @@
+//! Every record: in which tree it is, under what key, what points at it, and how its older shapes are read.
+
+use serde::Deserialize;
+
+use crate::{
+    clock::Timestamp,
+    domain::{AccountIdentifier, ApiKey, Configuration, Email, Id, PasswordHash, Session, SystemId, User, Username},
+    store::{
+        engine::Tree,
+        id_set::IdSet,
+        key,
+        record::{self, RecordError, Versioned},
+        table::{IndexRow, Record},
+    },
+};
+
+impl Versioned for User {
+    const VERSION: u8 = 2;
+
+    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        let user: LastingUser = record::decode_shape(tree, bytes)?;
+        Ok(user.into())
+    }
+}
+impl Versioned for Configuration {}
+impl Versioned for ApiKey {}
+impl Versioned for Session {}
+
+/// Version 1 of a user, whose accounts never expired.
+#[derive(Deserialize)]
+struct LastingUser {
+    id: Id,
+    username: Username,
+    password: PasswordHash,
+    email: Option<Email>,
+    user_id: Option<SystemId>,
+    group_id: Option<SystemId>,
+    is_admin: bool,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<LastingUser> for User {
+    fn from(user: LastingUser) -> Self {
+        let LastingUser { id, username, password, email, user_id, group_id, is_admin, created_at, updated_at } = user;
+        let (expired_at, source_type) = (None, None);
+        Self {
+            id,
+            username,
+            password,
+            email,
+            user_id,
+            group_id,
+            is_admin,
+            expired_at,
+            source_type,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+impl Record for User {
+    const TREE: Tree = Tree::Users;
+
+    fn key(&self) -> Vec<u8> {
+        key::of_id(self.id)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let key = self.username.folded().into_bytes();
+        vec![IndexRow { tree: Tree::UsersByUsername, key, value: self.key() }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        let administrators = self.is_lasting_administrator().then_some(IdSet::Administrators);
+        Some((self.id, [Some(IdSet::Users), administrators].into_iter().flatten().collect()))
+    }
+
+    fn held(&self) -> Vec<AccountIdentifier> {
+        vec![AccountIdentifier::of_name(&self.username)]
+    }
+
+    fn given(&self) -> Vec<AccountIdentifier> {
+        // Several accounts may have one, and no index finds them by it.
+        self.user_id.map(AccountIdentifier::SystemUser).into_iter().collect()
+    }
+}
+
+impl Record for Configuration {
+    const TREE: Tree = Tree::Configurations;
+
+    fn key(&self) -> Vec<u8> {
+        key::owned(self.owner, self.id)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let key = key::owned_text(self.owner, self.key.as_str());
+        vec![IndexRow { tree: Tree::ConfigurationsByKey, key, value: key::of_id(self.id) }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        Some((self.id, vec![IdSet::Configurations(self.owner)]))
+    }
+}
+
+impl Record for ApiKey {
+    const TREE: Tree = Tree::ApiKeys;
+
+    fn key(&self) -> Vec<u8> {
+        key::owned(self.owner, self.id)
+    }
+
+    fn index_rows(&self) -> Vec<IndexRow> {
+        vec![IndexRow { tree: Tree::ApiKeysByDigest, key: self.digest.0.to_vec(), value: Record::key(self) }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        Some((self.id, vec![IdSet::ApiKeys(self.owner)]))
+    }
+}
+
+impl Record for Session {
+    const TREE: Tree = Tree::Sessions;
+
+    fn key(&self) -> Vec<u8> {
+        key::owned_uuid(self.owner, self.jti)
+    }
+
+    /// By the second of the end, so that the removal of expired sessions reads no others.
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let key = [self.expires_at.as_secs().to_be_bytes().as_slice(), &self.key()].concat();
+        vec![IndexRow { tree: Tree::SessionsByExpiry, key, value: Vec::new() }]
+    }
+
+    fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
+        None
+    }
+}

@@ -1,0 +1,79 @@
+//! What a store remembers of another one, and of the accounts that it had before it remembered anything.
+
+use std::ops::ControlFlow;
+
+use super::{key, visit_from};
+use crate::{
+    domain::{AccountIdentifier, Page, User},
+    store::{Store, StoreError, Tables, table::Record, txn::Txn},
+};
+
+/// How many are copied in one write.
+const BATCH: usize = 10_000;
+
+/// Remembers in one store what another knows: its hashes, if both have the same key, and what its accounts are known by.
+///
+/// # Errors
+/// [`StoreError`] if the one cannot be read or the other not be written.
+pub async fn carry_over(from: &Store, to: &Store) -> Result<(), StoreError> {
+    if key(from)? == key(to)? {
+        carry_hashes_over(from, to).await?;
+    }
+    for_each_page(from, async |users| {
+        let remember = move |txn: &mut Txn<'_>| users.iter().try_for_each(|user| txn.remember_unless_there(user));
+        to.write(remember).await
+    })
+    .await
+}
+
+async fn carry_hashes_over(from: &Store, to: &Store) -> Result<(), StoreError> {
+    let mut begin = Vec::new();
+    loop {
+        let mut hashes = Vec::with_capacity(BATCH);
+        visit_from(from, begin, &mut |hash| {
+            hashes.push(hash);
+            if hashes.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let Some(last) = hashes.last() else { return Ok(()) };
+        begin = [&last.0[..], &[0]].concat();
+        to.write(move |txn| hashes.into_iter().try_for_each(|hash| txn.remember_hash(hash))).await?;
+    }
+}
+
+/// Remembers what the accounts of a store are given that was made before it remembered anything.
+pub(in crate::store) async fn remember_given(store: &Store) -> Result<(), StoreError> {
+    for_each_page(store, async |users| {
+        let remember = move |txn: &mut Txn<'_>| {
+            let mut given = users.iter().flat_map(Record::given);
+            given.try_for_each(|identifier| txn.remember(&identifier))
+        };
+        store.write(remember).await
+    })
+    .await
+}
+
+async fn for_each_page(
+    store: &Store,
+    mut work: impl AsyncFnMut(Vec<User>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut offset = 0;
+    loop {
+        let users = store.users(Page::new(Some(u64::MAX), Some(offset)))?.records;
+        if users.is_empty() {
+            return Ok(());
+        }
+        offset += users.len() as u64;
+        work(users).await?;
+    }
+}
+
+impl Txn<'_> {
+    /// Remembers what an account of another store is known by, except for the name of one that is there.
+    fn remember_unless_there(&mut self, user: &User) -> Result<(), StoreError> {
+        user.given().iter().try_for_each(|identifier| self.remember(identifier))?;
+        if self.user_by_username(&user.username.folded())?.is_some() {
+            return Ok(());
+        }
+        self.remember(&AccountIdentifier::of_name(&user.username))
+    }
+}
