@@ -1,9 +1,6 @@
 //! `lodge audit`: who did what, and whether the log is what was written.
 
-use std::{
-    io::{self, BufWriter, Write},
-    path::PathBuf,
-};
+use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 
@@ -12,6 +9,7 @@ use crate::{
     admin_socket::{AdminSocket, AdminSocketError, Question},
     audit::{self, AuditError, Chain, Filter, LogReader, Report, directory_in},
     clock::{Clock, Timestamp},
+    config::DataArguments,
     logging::printable,
     output,
     secret::RootSecret,
@@ -19,13 +17,8 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(super) struct AuditArguments {
-    /// The server's data directory
-    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    pub(super) data_dir: PathBuf,
-
-    /// The file with the server's secret [default: `secret` in the data directory]
-    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) data: DataArguments,
 
     /// No entries before that time (RFC 3339) or longer ago than that (24h)
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -49,7 +42,7 @@ pub(super) struct AuditArguments {
 }
 
 pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
-    let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let admin_socket = AdminSocket::of(&arguments.data.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     if !arguments.verify {
         return unless_pipe_closed(print(arguments, admin_socket));
     }
@@ -79,7 +72,7 @@ fn print(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Resul
     let mut out = Printable::new(BufWriter::new(io::stdout()));
     match admin_socket {
         Some(admin_socket) => ask::<()>(admin_socket, &Question::Audit(filter), &mut out)?,
-        None => on_stopped_store(&arguments.data_dir, |directory, store| {
+        None => on_stopped_store(&arguments.data.data_dir, |directory, store| {
             let log_reader = LogReader::of(&directory_in(directory.path()))?;
             Ok(log_reader.print(store, &filter, &mut |line| writeln!(out, "{line}"))?)
         })?,
@@ -138,8 +131,8 @@ fn ask<T: serde::de::DeserializeOwned>(
 }
 
 fn verify_stopped(arguments: &AuditArguments) -> Result<Report, Failure> {
-    on_stopped_store(&arguments.data_dir, |directory, store| {
-        let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+    on_stopped_store(&arguments.data.data_dir, |directory, store| {
+        let secret_file = arguments.data.secret_path(directory.path());
         let chain = Chain::new(&RootSecret::open(&secret_file, false)?);
         Ok(audit::verify(&chain, &LogReader::of(&directory_in(directory.path()))?, store)?)
     })

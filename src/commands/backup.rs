@@ -13,6 +13,7 @@ use crate::{
     audit::Chain,
     backup::{self, BackupError, Summary},
     clock::Clock,
+    config::DataArguments,
     error_chain::chain,
     output,
     secret::RootSecret,
@@ -24,13 +25,8 @@ pub(super) struct BackupArguments {
     /// The file to write; an older one of that name is replaced once the new one is whole
     file: PathBuf,
 
-    /// The server's data directory
-    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    pub(super) data_dir: PathBuf,
-
-    /// The file with the server's secret [default: `secret` in the data directory]
-    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) data: DataArguments,
 
     /// Puts the server's secret into the backup: whoever has it can then make every session and API key
     #[arg(long)]
@@ -38,7 +34,7 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
-    let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let admin_socket = AdminSocket::of(&arguments.data.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     let summary = match admin_socket {
         Some(admin_socket) => backup::save(&arguments.file, |out| ask(admin_socket, arguments.with_secret, out))?,
         None => of_stopped_server(arguments)?,
@@ -57,8 +53,8 @@ fn ask(admin_socket: AdminSocket, with_secret: bool, out: &mut dyn Write) -> Res
 }
 
 fn of_stopped_server(arguments: &BackupArguments) -> Result<Summary, Failure> {
-    on_stopped_store(&arguments.data_dir, |directory, store| {
-        let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+    on_stopped_store(&arguments.data.data_dir, |directory, store| {
+        let secret_file = arguments.data.secret_path(directory.path());
         let secret = if arguments.with_secret { Some(RootSecret::open(&secret_file, false)?) } else { None };
         let secret = secret.map(|secret| secret.to_hexadecimal());
         if arguments.with_secret {

@@ -4,11 +4,11 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::{memory::NotEnoughMemory, restore::RestoreError};
+use super::memory::NotEnoughMemory;
 use crate::{
     admin_socket::AdminSocketError,
     audit::AuditError,
-    backup::{BackupFileError, RebuildError},
+    backup::{BackupError, BackupFileError, RebuildError},
     config::SettingsError,
     directory::DirectoryError,
     error_chain::chain,
@@ -80,6 +80,21 @@ pub(super) enum Failure {
     Tampered(String),
     #[error("{0}")]
     Refused(String),
+}
+
+/// A backup that cannot be made a store.
+#[derive(Debug, Error)]
+pub(super) enum RestoreError {
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("it cannot be read")]
+    Io(#[from] io::Error),
 }
 
 impl From<StoreError> for Failure {

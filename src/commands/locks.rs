@@ -1,12 +1,13 @@
 //! `lodge locks`: accounts and addresses on which tries wait, in the memory of a running server.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
 use crate::{
     admin_socket::{AdminSocket, AdminSocketError, Question},
+    config::DataArguments,
     domain::Network,
     logging::printable,
     output,
@@ -18,9 +19,8 @@ pub(super) struct LocksArguments {
     #[command(subcommand)]
     verb: Option<LocksVerb>,
 
-    /// The server's data directory
-    #[arg(long, global = true, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    pub(super) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(super) data: DataArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,9 +38,9 @@ enum LocksVerb {
 }
 
 pub(super) fn locks(arguments: &LocksArguments) -> Result<(), Failure> {
-    let admin_socket = AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let admin_socket = AdminSocket::of(&arguments.data.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     let nobody =
-        || format!("no server is running on {}, and locks live no longer than it", arguments.data_dir.display());
+        || format!("no server is running on {}, and locks live no longer than it", arguments.data.data_dir.display());
     let admin_socket = admin_socket.ok_or_else(|| Failure::Refused(nobody()))?;
     match &arguments.verb {
         None => list(admin_socket).map_err(Failure::Asked),

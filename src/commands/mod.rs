@@ -19,7 +19,7 @@ use rustix::process::getuid;
 
 use self::failure::Failure;
 use crate::{
-    config::{self, ServeArguments},
+    config::{self, DataArguments, ServeArguments},
     directory::{DataDirectory, store_in, work_as_owner},
     domain::Actor,
     logging,
@@ -50,7 +50,7 @@ enum Verb {
     /// Puts a backup in place of the store, which is kept beside it; no server may be using it
     Restore(restore::RestoreArguments),
     /// Reads the whole store, of a running server too, and tells whether it agrees with itself
-    Verify(verify::VerifyArguments),
+    Verify(DataArguments),
     /// Prints who did what, of a running server too, or verifies that the audit log is what the server wrote
     Audit(audit::AuditArguments),
     /// Replaces the server's secret
@@ -94,21 +94,21 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let Some(verb) = command_line.verb else { return exit(serve::serve(&command_line.serve)) };
     exit(match verb {
         Verb::Serve(arguments) => serve::serve(&arguments),
-        Verb::Backup(arguments) => quietly(&arguments.data_dir, || backup::backup(&arguments)),
-        Verb::Restore(arguments) => quietly(&arguments.data_dir, || restore::restore(&arguments)),
-        Verb::Verify(arguments) => quietly(&arguments.data_dir, || verify::verify(&arguments)),
-        Verb::Audit(arguments) => quietly(&arguments.data_dir, || audit::audit(&arguments)),
-        Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(&arguments.data_dir, || rotate::rotate(&arguments)),
-        Verb::Locks(arguments) => quietly(&arguments.data_dir, || locks::locks(&arguments)),
+        Verb::Backup(arguments) => quietly(&arguments.data, || backup::backup(&arguments)),
+        Verb::Restore(arguments) => quietly(&arguments.data, || restore::restore(&arguments)),
+        Verb::Verify(data) => quietly(&data, || verify::verify(&data)),
+        Verb::Audit(arguments) => quietly(&arguments.data, || audit::audit(&arguments)),
+        Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(&arguments.data, || rotate::rotate(&arguments)),
+        Verb::Locks(arguments) => quietly(&arguments.data, || locks::locks(&arguments)),
         Verb::Health(arguments) => health::health(&arguments),
     })
 }
 
 /// Runs a command whose result is what it prints, with warnings on standard error; root's with the rights of the user whose
 /// data directory it is.
-fn quietly(data_dir: &Path, command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+fn quietly(data: &DataArguments, command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     // No thread has been started that would keep root's rights.
-    work_as_owner(data_dir)?;
+    work_as_owner(&data.data_dir)?;
     logging::start("warn");
     serve::harden_process();
     command()

@@ -7,13 +7,13 @@ use std::{
 
 use actix_web::rt::System;
 use clap::Args;
-use thiserror::Error;
 
-use super::{Failure, actor};
+use super::{Failure, actor, failure::RestoreError};
 use crate::{
-    audit::{AuditError, Chain, LogReader, carry_over, directory_in, done},
-    backup::{self, BackupError, Line, Reader, Rebuild, RebuildError, Rebuilt, State},
+    audit::{Chain, LogReader, carry_over, directory_in, done},
+    backup::{self, Line, Reader, Rebuild, Rebuilt, State},
     clock::{Clock, Timestamp},
+    config::DataArguments,
     directory::{DataDirectory, store_in},
     domain::{Action, AffectedResource, ApiKey},
     error_chain::chain,
@@ -22,7 +22,7 @@ use crate::{
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
-        Store, StoreError, Tables, sequences,
+        Store, Tables, sequences,
         sled::{OpenError, checkpoint},
         used_identifiers,
     },
@@ -33,28 +33,8 @@ pub(super) struct RestoreArguments {
     /// The backup to put in place of the store
     file: PathBuf,
 
-    /// The server's data directory
-    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    pub(super) data_dir: PathBuf,
-
-    /// The file with the server's secret [default: `secret` in the data directory]
-    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-}
-
-/// A backup that cannot be made a store.
-#[derive(Debug, Error)]
-pub(super) enum RestoreError {
-    #[error(transparent)]
-    Backup(#[from] BackupError),
-    #[error(transparent)]
-    Rebuild(#[from] RebuildError),
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("it cannot be read")]
-    Io(#[from] std::io::Error),
+    #[command(flatten)]
+    pub(super) data: DataArguments,
 }
 
 /// What of the replaced store matters to the one that comes in its place.
@@ -74,11 +54,11 @@ struct Restored {
 
 pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let (file, _) = backup::open(&arguments.file)?;
-    let directory = DataDirectory::take(&arguments.data_dir)?;
+    let directory = DataDirectory::take(&arguments.data.data_dir)?;
     let replaced = Replaced::in_directory(&directory)?;
     let could_be_read = replaced.store.is_some() || !store_in(directory.path()).exists();
     let now = Clock::system().now();
-    let secret_file = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+    let secret_file = arguments.data.secret_path(directory.path());
     let log = Log { files: LogReader::of(&directory_in(directory.path()))?, secret_file: secret_file.clone(), now };
     let build = |store: Store| async move { rebuild(file, &store, replaced, log).await };
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;

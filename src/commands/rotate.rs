@@ -1,7 +1,5 @@
 //! `lodge secret rotate`: a new secret in place of one that was leaked or lost.
 
-use std::path::PathBuf;
-
 use actix_web::rt::System;
 use clap::Args;
 
@@ -9,6 +7,7 @@ use super::{Failure, actor, on_stopped_store, serve::upgrade};
 use crate::{
     audit::{Chain, LogReader, continue_after_files, directory_in, done},
     clock::Clock,
+    config::DataArguments,
     domain::{Action, AffectedResource, ApiKey, Event, Page, Session, Target, User},
     output,
     secret::RootSecret,
@@ -17,13 +16,8 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(super) struct RotateArguments {
-    /// The server's data directory
-    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    pub(super) data_dir: PathBuf,
-
-    /// The file with the server's secret [default: `secret` in the data directory]
-    #[arg(long, env = "LODGE_SECRET_FILE", value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) data: DataArguments,
 
     /// Keeps the API keys: they stay good, and are shown masked from then on. Only for a secret that was lost: with one
     /// that was leaked and a copy of the store, every key can be made
@@ -36,14 +30,14 @@ pub(super) struct RotateArguments {
 }
 
 pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
-    on_stopped_store(&arguments.data_dir, |directory, store| {
+    on_stopped_store(&arguments.data.data_dir, |directory, store| {
         print_what_ends(arguments, store)?;
         if !arguments.yes {
             return Err(Failure::Refused("nothing was changed; add --yes to go on".to_owned()));
         }
         // The rows go first: a crash in between leaves the old secret with nothing that it is good for.
         upgrade(directory, store)?;
-        let path = arguments.secret_file.clone().unwrap_or_else(|| directory.path().join("secret"));
+        let path = arguments.data.secret_path(directory.path());
         let secret = RootSecret::random();
         let (old, new) = (Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret)), Chain::new(&secret));
         let files = LogReader::of(&directory_in(directory.path()))?;

@@ -1,15 +1,11 @@
 //! `lodge verify`: whether the store agrees with itself.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-};
-
-use clap::Args;
+use std::io::{self, IsTerminal, Write};
 
 use super::{Failure, on_stopped_store};
 use crate::{
     admin_socket::{AdminSocket, Question},
+    config::DataArguments,
     output,
     store::{
         engine::Tree,
@@ -17,14 +13,7 @@ use crate::{
     },
 };
 
-#[derive(Args, Debug)]
-pub(super) struct VerifyArguments {
-    /// The server's data directory
-    #[arg(long, env = "LODGE_DATA_DIR", value_name = "DIRECTORY", default_value = "data")]
-    pub(super) data_dir: PathBuf,
-}
-
-pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
+pub(super) fn verify(arguments: &DataArguments) -> Result<(), Failure> {
     let findings = match AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))? {
         Some(admin_socket) => {
             admin_socket.ask::<Findings>(&Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?
@@ -45,7 +34,7 @@ pub(super) fn verify(arguments: &VerifyArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn of_stopped_server(arguments: &VerifyArguments) -> Result<Findings, Failure> {
+fn of_stopped_server(arguments: &DataArguments) -> Result<Findings, Failure> {
     let mut every_10_000 = |rows| {
         if rows % 10_000 == 0 {
             progress(rows);

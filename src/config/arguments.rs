@@ -1,9 +1,11 @@
 //! The settings as arguments of a command line.
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::{
-    DEFAULT_LISTEN, Settings, SettingsError,
+    DEFAULT_LISTEN, Settings, SettingsError, secret_path,
     setting::{Checks, Written},
 };
 
@@ -38,6 +40,24 @@ impl ServeArguments {
     }
 }
 
+/// Where a server's data is, for the commands that work with it: settings of `lodge serve` under the same names.
+#[derive(Clone, Debug)]
+pub struct DataArguments {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    secret_file: Option<PathBuf>,
+}
+
+impl DataArguments {
+    const NAMES: [&str; 2] = ["data_dir", "secret_file"];
+
+    /// The file with the secret of a server whose data is in that directory.
+    #[must_use]
+    pub fn secret_path(&self, data_dir: &Path) -> PathBuf {
+        secret_path(self.secret_file.as_ref(), data_dir)
+    }
+}
+
 impl FromArgMatches for ServeArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(Self(Written::of(&Settings::declared(), matches)))
@@ -52,6 +72,31 @@ impl FromArgMatches for ServeArguments {
 impl Args for ServeArguments {
     fn augment_args(command: Command) -> Command {
         command.args(Settings::declared().iter().map(super::Setting::argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for DataArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let [data_dir, secret_file] = Self::NAMES.map(|name| matches.get_one::<PathBuf>(name).cloned());
+        Ok(Self { data_dir: data_dir.expect("it has a default"), secret_file })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for DataArguments {
+    fn augment_args(command: Command) -> Command {
+        let declared = Settings::declared();
+        let shared = declared.iter().filter(|setting| Self::NAMES.contains(&setting.name));
+        // Global, so that they may follow a verb of the command's own: `lodge locks clear --data-dir`.
+        command.args(shared.map(|setting| setting.argument().value_parser(value_parser!(PathBuf)).global(true)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

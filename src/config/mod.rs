@@ -11,13 +11,16 @@ mod password;
 mod setting;
 mod tls;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use thiserror::Error;
 
 pub use self::{
-    arguments::ServeArguments,
+    arguments::{DataArguments, ServeArguments},
     file::parse,
     password::ADMIN_PASSWORD,
     setting::{Setting, Written, readme_table},
@@ -59,7 +62,7 @@ settings! {
         /// The origins whose pages may use the API from a browser; separated by commas: `https://console.example.org`
         cors_origin: Vec<String> = list("ORIGIN,...", origin);
 
-        /// The directory of all the server's data; created if it does not exist, and closed to other users
+        /// The directory of all the server's data; `serve` creates it, and closes it to other users
         data_dir: PathBuf = directory() => "data";
 
         /// The file with the server's secret; at least 32 bytes, created by the first start, `secret` in the data
@@ -226,7 +229,7 @@ impl Settings {
     /// Where the server's secret is.
     #[must_use]
     pub fn secret_path(&self) -> PathBuf {
-        self.secret_file.clone().unwrap_or_else(|| self.data_dir.join("secret"))
+        secret_path(self.secret_file.as_ref(), &self.data_dir)
     }
 
     /// What connections may cost.
@@ -254,6 +257,10 @@ impl Settings {
         let directory = self.backup_dir.clone()?;
         Some(BackupSchedule { directory, every: self.backup_every, keep: self.backup_keep })
     }
+}
+
+fn secret_path(secret_file: Option<&PathBuf>, data_dir: &Path) -> PathBuf {
+    secret_file.cloned().unwrap_or_else(|| data_dir.join("secret"))
 }
 
 #[cfg(test)]
