@@ -229,11 +229,12 @@ async fn failed(failure: &mut watch::Receiver<Option<EngineError>>) -> EngineErr
     }
 }
 
-/// Removes sessions that are over, every now and then.
+/// Writes recorded activity and removes sessions that are over, every minute.
 async fn sweep(app: Arc<App>) {
     let mut ticks = time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
+        app.state.write_activity().await;
         match sessions::sweep(&app.state).await {
             Ok(0) => {}
             Ok(removed) => log::info!("removed {removed} sessions that were over"),
