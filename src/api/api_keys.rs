@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{ApiKey, ApiKeyChange, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes, Submitted},
-    service::{Caller, Policy, api_keys},
+    service::{Policy, ResourceAccess, api_keys},
 };
 
 /// How many keys are read at once: with all their scopes they take less than 1 ms.
@@ -82,8 +82,8 @@ impl ApiKeyFullView {
         Self { api_key: ApiKeyView::new(api_key, key), api_key_scopes }
     }
 
-    fn shown_to(caller: &Caller, api_key: ApiKey) -> Self {
-        let key = api_keys::shown_key(caller, &api_key);
+    fn shown_to(access: &ResourceAccess, api_key: ApiKey) -> Self {
+        let key = api_keys::shown_key(access, &api_key);
         Self::new(api_key, key)
     }
 }
@@ -109,46 +109,52 @@ impl FromObject for Submitted<ApiKeyChange> {
     }
 }
 
-pub(super) async fn index(caller: Caller, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
-    if api_keys::count(&caller, page)? > AT_ONCE {
-        run_aside(move || read(&caller, page)).await?
+pub(super) async fn index(access: impl Into<ResourceAccess>, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
+    let access = access.into();
+    if api_keys::count(&access, page)? > AT_ONCE {
+        run_aside(move || read(&access, page)).await?
     } else {
-        read(&caller, page)
+        read(&access, page)
     }
 }
 
-fn read(caller: &Caller, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
-    let slice = api_keys::index(caller, page)?;
+fn read(access: &ResourceAccess, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
+    let slice = api_keys::index(access, page)?;
     Ok(Listing::of(slice, |api_key| {
-        let key = api_keys::shown_key(caller, &api_key);
+        let key = api_keys::shown_key(access, &api_key);
         ApiKeyView::new(api_key, key)
     }))
 }
 
 pub(super) async fn create(
-    caller: Caller,
+    access: impl Into<ResourceAccess>,
     Body(submitted): Body<Submitted<ApiKeyChange>>,
 ) -> Result<Created<ApiKeyFullView>, ApiError> {
-    let (api_key, key) = api_keys::create(&caller, submitted).await?;
+    let (api_key, key) = api_keys::create(&access.into(), submitted).await?;
     Ok(Created(ApiKeyFullView::new(api_key, key.expose().to_owned())))
 }
 
-pub(super) async fn show(caller: Caller, PathId(id): PathId) -> Result<Shown<ApiKeyFullView>, ApiError> {
-    let api_key = api_keys::show(&caller, id)?;
-    Ok(Shown(ApiKeyFullView::shown_to(&caller, api_key)))
+pub(super) async fn show(
+    access: impl Into<ResourceAccess>,
+    PathId(id): PathId,
+) -> Result<Shown<ApiKeyFullView>, ApiError> {
+    let access = access.into();
+    let api_key = api_keys::show(&access, id)?;
+    Ok(Shown(ApiKeyFullView::shown_to(&access, api_key)))
 }
 
 pub(super) async fn update(
-    caller: Caller,
+    access: impl Into<ResourceAccess>,
     PathId(id): PathId,
     Body(submitted): Body<Submitted<ApiKeyChange>>,
 ) -> Result<Shown<ApiKeyFullView>, ApiError> {
-    let api_key = api_keys::update(&caller, id, submitted).await?;
-    Ok(Shown(ApiKeyFullView::shown_to(&caller, api_key)))
+    let access = access.into();
+    let api_key = api_keys::update(&access, id, submitted).await?;
+    Ok(Shown(ApiKeyFullView::shown_to(&access, api_key)))
 }
 
-pub(super) async fn destroy(caller: Caller, PathId(id): PathId) -> Result<NoContent, ApiError> {
-    api_keys::destroy(&caller, id).await?;
+pub(super) async fn destroy(access: impl Into<ResourceAccess>, PathId(id): PathId) -> Result<NoContent, ApiError> {
+    api_keys::destroy(&access.into(), id).await?;
     Ok(NoContent)
 }
 

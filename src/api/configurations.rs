@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, Id, Page, Submitted},
     service::{
-        Caller, Policy,
+        Policy, ResourceAccess,
         configurations::{self, ConfigurationName},
     },
 };
@@ -68,42 +68,46 @@ impl FromObject for Submitted<ConfigurationChange> {
 }
 
 pub(super) async fn index(
-    caller: Caller,
+    access: impl Into<ResourceAccess>,
     page: Page,
     budget: RequestBudget,
 ) -> Result<Listing<ConfigurationView>, ApiError> {
+    let access = access.into();
     // Their size is known only once they are read, so memory for the largest possible page is reserved before.
-    let max_bytes = configurations::max_bytes(&caller, page)?;
+    let max_bytes = configurations::max_bytes(&access, page)?;
     let permit = budget.reserve(max_bytes)?;
     let slice = if max_bytes > AT_ONCE {
-        run_aside(move || configurations::index(&caller, page)).await??
+        run_aside(move || configurations::index(&access, page)).await??
     } else {
-        configurations::index(&caller, page)?
+        configurations::index(&access, page)?
     };
     drop(permit);
     Ok(Listing::of(slice, ConfigurationView::from))
 }
 
 pub(super) async fn create(
-    caller: Caller,
+    access: impl Into<ResourceAccess>,
     Body(submitted): Body<Submitted<ConfigurationChange>>,
 ) -> Result<Created<ConfigurationView>, ApiError> {
-    Ok(Created(configurations::create(&caller, submitted).await?.into()))
+    Ok(Created(configurations::create(&access.into(), submitted).await?.into()))
 }
 
-pub(super) async fn show(caller: Caller, name: ConfigurationName) -> Result<Shown<ConfigurationView>, ApiError> {
-    Ok(Shown(configurations::show(&caller, &name)?.into()))
+pub(super) async fn show(
+    access: impl Into<ResourceAccess>,
+    name: ConfigurationName,
+) -> Result<Shown<ConfigurationView>, ApiError> {
+    Ok(Shown(configurations::show(&access.into(), &name)?.into()))
 }
 
 pub(super) async fn update(
-    caller: Caller,
+    access: impl Into<ResourceAccess>,
     name: ConfigurationName,
     Body(submitted): Body<Submitted<ConfigurationChange>>,
 ) -> Result<Shown<ConfigurationView>, ApiError> {
-    Ok(Shown(configurations::update(&caller, name, submitted).await?.into()))
+    Ok(Shown(configurations::update(&access.into(), name, submitted).await?.into()))
 }
 
-pub(super) async fn destroy(caller: Caller, name: ConfigurationName) -> Result<NoContent, ApiError> {
-    configurations::destroy(&caller, name).await?;
+pub(super) async fn destroy(access: impl Into<ResourceAccess>, name: ConfigurationName) -> Result<NoContent, ApiError> {
+    configurations::destroy(&access.into(), name).await?;
     Ok(NoContent)
 }

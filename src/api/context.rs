@@ -24,7 +24,7 @@ use super::{
     error::ApiError,
     forwarded::TrustedProxies,
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget},
-    path_segment,
+    path_segment::{self, PathParameters},
     response_budget::ResponseBudget,
     tls_policy::{TlsPolicy, Transport},
     user_list_cache::UserListCache,
@@ -69,8 +69,8 @@ pub(super) struct RequiredScope {
 pub(super) struct RequestContext {
     pub(super) app: Arc<App>,
     pub(super) scope: RequiredScope,
-    /// The path's parameter as it was sent, not yet decoded; empty if the path has none.
-    pub(super) parameter: String,
+    /// The path's parameters as they were sent, not yet decoded; those that the path does not have are empty.
+    pub(super) parameters: PathParameters<String>,
     pub(super) http: HttpRequest,
     pub(super) payload: Payload,
     pub(super) identity: RequestIdentity,
@@ -84,9 +84,20 @@ impl RequestContext {
         self.http.headers().get_all(name).map(HeaderValue::as_bytes)
     }
 
-    /// The id in the path, if it is one.
+    /// The id in the path, the last one if there are two; `None` if it is none.
     pub(super) fn path_id(&self) -> Option<Id> {
-        path_segment::decode(&self.parameter).as_deref().and_then(Id::parse)
+        self.last_parameter().as_deref().and_then(Id::parse)
+    }
+
+    /// The path's first parameter as an id, if it is one.
+    pub(super) fn first_path_id(&self) -> Option<Id> {
+        path_segment::decode(&self.parameters[0]).as_deref().and_then(Id::parse)
+    }
+
+    /// The path's last parameter, decoded; `None` if it is badly encoded.
+    pub(super) fn last_parameter(&self) -> Option<String> {
+        let last = self.parameters.iter().rfind(|parameter| !parameter.is_empty())?;
+        path_segment::decode(last)
     }
 
     /// The memory, for the client and the account.

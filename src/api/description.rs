@@ -21,7 +21,7 @@ pub(super) struct Components {
 /// What an operation takes and answers, as its guard, inputs and reply describe it.
 pub(super) struct Description<'c> {
     components: &'c mut Components,
-    parameter_name: &'static str,
+    parameter_names: Vec<&'static str>,
     parameters: Vec<Value>,
     body: Option<Value>,
     responses: BTreeMap<u16, Value>,
@@ -52,10 +52,10 @@ impl Components {
 }
 
 impl<'c> Description<'c> {
-    /// An operation whose path has that parameter, empty if it has none, with the responses that every operation has.
-    pub(super) fn new(components: &'c mut Components, parameter_name: &'static str) -> Self {
+    /// An operation whose path has these parameters, with the responses that every operation has.
+    pub(super) fn new(components: &'c mut Components, parameter_names: Vec<&'static str>) -> Self {
         let (parameters, body, responses) = (Vec::new(), None, BTreeMap::new());
-        let mut description = Self { components, parameter_name, parameters, body, responses };
+        let mut description = Self { components, parameter_names, parameters, body, responses };
         description.error(400, "The request is malformed.");
         description.error(414, "The path and query are too long.");
         description.error(431, "The headers are too large.");
@@ -65,9 +65,9 @@ impl<'c> Description<'c> {
         description
     }
 
-    /// The path's parameter; what it names may be unknown.
+    /// The path's next parameter; what it names may be unknown.
     pub(super) fn path_parameter<T: JsonSchema>(&mut self, text: &str) {
-        let (name, schema) = (self.parameter_name, self.components.inline::<T>());
+        let (name, schema) = (self.parameter_names.remove(0), self.components.inline::<T>());
         self.parameters
             .push(json!({"name": name, "in": "path", "required": true, "description": text, "schema": schema}));
         self.error(404, "Nothing has this id or key.");

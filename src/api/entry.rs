@@ -96,13 +96,13 @@ async fn answer(
             line.route = (PREFIX, route.path);
             Err(ApiError::MethodNotAllowed(route.allow.clone()))
         }
-        Routed::To(operation, parameter) => {
+        Routed::To(operation, parameters) => {
             line.route = (PREFIX, operation.path);
-            let (app, parameter) = (Arc::clone(app), parameter.to_owned());
+            let (app, parameters) = (Arc::clone(app), parameters.map(str::to_owned));
             let mut context = RequestContext {
                 app,
                 scope: RequiredScope { controller: operation.controller, action: operation.action },
-                parameter,
+                parameters,
                 http: http.clone(),
                 payload,
                 identity: RequestIdentity::default(),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::Credential,
-    service::{Administrator, Anonymous, Caller, Forbidden, users::is_self_or_administrator},
+    service::{Administrator, Anonymous, Caller, Forbidden, ResourceAccess, users::is_self_or_administrator},
 };
 
 /// Admits a request to an operation, or refuses it.
@@ -32,6 +32,15 @@ pub(super) struct Authenticated(pub(super) Caller);
 
 /// A [`Caller`] who is the user in the path, or an administrator.
 pub(super) struct SelfOrAdministrator(pub(super) Caller);
+
+/// An administrator, with access to the resources of the user in the path.
+pub(super) struct UserAdministrator(ResourceAccess);
+
+impl From<UserAdministrator> for ResourceAccess {
+    fn from(UserAdministrator(access): UserAdministrator) -> Self {
+        access
+    }
+}
 
 impl Guard for Anonymous {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
@@ -70,7 +79,6 @@ impl Guard for Caller {
         let Authenticated(caller) = Authenticated::admit(context).await?;
         let RequiredScope { controller, action } = context.scope;
         if caller.permits(controller, action) {
-            caller.record_scope(controller, action);
             Ok(caller)
         } else {
             Err(Forbidden::Scope { controller, action }.into())
@@ -87,6 +95,19 @@ impl Guard for Administrator {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
         let caller = Caller::admit(context).await?;
         if caller.user.is_admin { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
+    }
+}
+
+impl Guard for UserAdministrator {
+    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+        let administrator = Administrator::admit(context).await?;
+        let owner = context.first_path_id().ok_or(ApiError::NotFound)?;
+        Ok(Self(ResourceAccess::of_user(administrator, owner)?))
+    }
+
+    fn describe(description: &mut Description) {
+        Administrator::describe(description);
+        description.path_parameter::<u32>("The user's id.");
     }
 }
 

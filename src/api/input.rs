@@ -14,7 +14,7 @@ use super::{
     json,
     json_object::JsonObject,
     memory_budget::{RequestBudget, SMALL},
-    path_segment, query,
+    query,
     user_list_cache::UserListCache,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Input for PathId {
 
 impl Input for ConfigurationName {
     async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
-        let name = path_segment::decode(&context.parameter).ok_or(ApiError::NotFound)?;
+        let name = context.last_parameter().ok_or(ApiError::NotFound)?;
         if !name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Key(name));
         }

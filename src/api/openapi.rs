@@ -17,9 +17,9 @@ use super::{
 pub static DOCUMENT: LazyLock<Bytes> =
     LazyLock::new(|| Bytes::from(serde_json::to_vec(&document()).expect("a value can be written as JSON")));
 
-/// The name in braces, empty if the path has no parameter.
-fn parameter_name(path: &'static str) -> &'static str {
-    path.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(name, _)| name)
+/// The names in braces.
+fn parameter_names(path: &'static str) -> Vec<&'static str> {
+    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect()
 }
 
 fn document() -> Value {
@@ -45,7 +45,7 @@ fn document() -> Value {
 }
 
 fn described(operation: &Operation, components: &mut Components) -> Value {
-    let mut description = Description::new(components, parameter_name(operation.path));
+    let mut description = Description::new(components, parameter_names(operation.path));
     (operation.mounted.describe)(&mut description);
     let scope = needed_scope(operation);
     let mut value =
@@ -60,7 +60,11 @@ fn described(operation: &Operation, components: &mut Components) -> Value {
 fn needed_scope(operation: &Operation) -> String {
     match operation.admits {
         Admits::Authenticated => "An API key needs no scope.".to_owned(),
-        Admits::Anonymous | Admits::Caller | Admits::SelfOrAdministrator | Admits::Administrator => {
+        Admits::Anonymous
+        | Admits::Caller
+        | Admits::SelfOrAdministrator
+        | Admits::Administrator
+        | Admits::UserAdministrator => {
             format!("**API Key Scope**: {} / {}", operation.controller, operation.action)
         }
     }

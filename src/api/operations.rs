@@ -6,7 +6,7 @@ use actix_web::http::Method;
 
 use super::{
     api_keys, audit, configurations,
-    guard::{Authenticated, SelfOrAdministrator},
+    guard::{Authenticated, SelfOrAdministrator, UserAdministrator},
     locks,
     mount::{Mounted, mount},
     scopes, sessions, systems, users,
@@ -29,6 +29,8 @@ pub enum Admits {
     SelfOrAdministrator,
     /// Administrators only.
     Administrator,
+    /// Administrators only; the path begins with the user whose resources it is about.
+    UserAdministrator,
 }
 
 /// One row of the table.
@@ -39,7 +41,7 @@ pub struct Operation {
     pub summary: &'static str,
     /// Its method.
     pub method: Method,
-    /// Its path below [`PREFIX`], with at most one parameter in braces.
+    /// Its path below [`PREFIX`], with at most two parameters in braces.
     pub path: &'static str,
     /// The controller of its scope.
     pub controller: &'static str,
@@ -123,4 +125,36 @@ operations! {
     destroy_locks DELETE "/locks" locks / destroy Administrator locks::destroy;
     /// Lists the scopes of the credential that the request came with.
     index_scopes GET "/users/me/scopes" scopes / index Authenticated scopes::index;
+    /// Lists the sessions of current user, in the order in which they were opened.
+    index_own_sessions GET "/users/me/sessions" own_sessions / index Caller sessions::index;
+    /// Ends all sessions of current user, or all but the one that the request came with.
+    destroy_own_sessions DELETE "/users/me/sessions" own_sessions / destroy Caller sessions::destroy_all;
+    /// Ends a session of current user.
+    destroy_own_session DELETE "/users/me/sessions/{session_id}" own_sessions / destroy Caller sessions::destroy;
+    /// Lists the sessions of a user, in the order in which they were opened.
+    index_user_sessions GET "/users/{user_id}/sessions" user_sessions / index UserAdministrator sessions::index;
+    /// Ends all sessions of a user, or all but the one that the request came with.
+    destroy_user_sessions DELETE "/users/{user_id}/sessions" user_sessions / destroy UserAdministrator sessions::destroy_all;
+    /// Ends a session of a user.
+    destroy_user_session DELETE "/users/{user_id}/sessions/{session_id}" user_sessions / destroy UserAdministrator sessions::destroy;
+    /// Lists all configurations of a user.
+    index_user_configurations GET "/users/{user_id}/configurations" user_configurations / index UserAdministrator configurations::index;
+    /// Creates a new configuration value for a user.
+    create_user_configuration POST "/users/{user_id}/configurations" user_configurations / create UserAdministrator configurations::create;
+    /// Displays a specific configuration value of a user.
+    show_user_configuration GET "/users/{user_id}/configurations/{configuration_id}" user_configurations / show UserAdministrator configurations::show;
+    /// Updates a specific configuration value of a user.
+    update_user_configuration PUT "/users/{user_id}/configurations/{configuration_id}" user_configurations / update UserAdministrator configurations::update;
+    /// Destroys a specific configuration value of a user.
+    destroy_user_configuration DELETE "/users/{user_id}/configurations/{configuration_id}" user_configurations / destroy UserAdministrator configurations::destroy;
+    /// Lists all API keys of a user; the keys are masked.
+    index_user_api_keys GET "/users/{user_id}/api_keys" user_api_keys / index UserAdministrator api_keys::index;
+    /// Creates a new API Key for a user; only this response has the whole key.
+    create_user_api_key POST "/users/{user_id}/api_keys" user_api_keys / create UserAdministrator api_keys::create;
+    /// Displays a specific API Key of a user with its scopes; the key is masked.
+    show_user_api_key GET "/users/{user_id}/api_keys/{api_key_id}" user_api_keys / show UserAdministrator api_keys::show;
+    /// Updates a specific API Key of a user.
+    update_user_api_key PUT "/users/{user_id}/api_keys/{api_key_id}" user_api_keys / update UserAdministrator api_keys::update;
+    /// Destroys a specific API Key of a user.
+    destroy_user_api_key DELETE "/users/{user_id}/api_keys/{api_key_id}" user_api_keys / destroy UserAdministrator api_keys::destroy;
 }

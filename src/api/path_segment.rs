@@ -1,5 +1,8 @@
 //! Percent-encoded path segments.
 
+/// The parameters of a path as they were sent, in their order; those that the path does not have are empty.
+pub(super) type PathParameters<T> = [T; 2];
+
 /// The text of a segment, decoded once; `None` if it is badly encoded or not UTF-8.
 pub(super) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());

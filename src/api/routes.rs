@@ -6,12 +6,15 @@ use std::sync::LazyLock;
 
 use actix_web::http::Method;
 
-use super::operations::{OPERATIONS, Operation, PREFIX};
+use super::{
+    operations::{OPERATIONS, Operation, PREFIX},
+    path_segment::{self, PathParameters},
+};
 
 /// What a method and a path lead to.
 pub(super) enum Routed<'a> {
-    /// That operation, with the path's parameter as it was sent, empty if there is none.
-    To(&'static Operation, &'a str),
+    /// That operation, with the path's parameters.
+    To(&'static Operation, PathParameters<&'a str>),
     /// No operation: the path has other methods.
     MethodNotAllowed(&'static Route),
     /// No operation: the path is unknown.
@@ -20,7 +23,7 @@ pub(super) enum Routed<'a> {
 
 /// A path and its operations.
 pub(super) struct Route {
-    /// The path with its parameter in braces.
+    /// The path with its parameters in braces.
     pub(super) path: &'static str,
     /// The methods of the path, as the `Allow` header lists them.
     pub(super) allow: String,
@@ -53,11 +56,11 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 /// Finds the operation of a method and a path, which is taken as it was sent.
 pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
     let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::NotFound };
-    let found = ROUTES.iter().find_map(|route| route.parameter_of(rest).map(|parameter| (route, parameter)));
-    let Some((route, parameter)) = found else { return Routed::NotFound };
+    let found = ROUTES.iter().find_map(|route| route.parameters_of(rest).map(|parameters| (route, parameters)));
+    let Some((route, parameters)) = found else { return Routed::NotFound };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
-        Some(operation) => Routed::To(operation, parameter),
+        Some(operation) => Routed::To(operation, parameters),
         None => Routed::MethodNotAllowed(route),
     }
 }
@@ -83,22 +86,32 @@ impl Route {
         Self { path: operation.path, allow: String::new(), segments: segments.collect(), operations: vec![operation] }
     }
 
-    /// The parameter in a path of this route, empty if the route has none; `None` if the path is not of this route.
-    fn parameter_of<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let mut parameter = "";
+    /// The parameters in a path of this route; `None` if the path is not of this route.
+    fn parameters_of<'a>(&self, path: &'a str) -> Option<PathParameters<&'a str>> {
+        let mut parameters = PathParameters::<&str>::default();
+        let mut places = parameters.iter_mut();
         let mut rest = path;
-        for segment in &self.segments {
+        for (depth, segment) in self.segments.iter().enumerate() {
             rest = rest.strip_prefix('/')?;
             let (text, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             match segment {
                 Segment::Literal(literal) if *literal == text => {}
-                Segment::Parameter if !text.is_empty() => parameter = text,
+                Segment::Parameter if after.is_empty() && !text.is_empty() => *places.next()? = text,
+                Segment::Parameter if !text.is_empty() && !is_literal(depth, text) => *places.next()? = text,
                 Segment::Literal(_) | Segment::Parameter => return None,
             }
             rest = after;
         }
-        rest.is_empty().then_some(parameter)
+        rest.is_empty().then_some(parameters)
     }
+}
+
+/// Whether a path has that literal there, or another spelling of it, which leads nowhere.
+fn is_literal(depth: usize, text: &str) -> bool {
+    let is_it = |literal: &str| path_segment::decode(text).is_some_and(|decoded| decoded == literal);
+    let literal =
+        |route: &Route| matches!(route.segments.get(depth), Some(Segment::Literal(literal)) if is_it(literal));
+    !text.bytes().all(|byte| byte.is_ascii_digit()) && ROUTES.iter().any(literal)
 }
 
 #[cfg(test)]
@@ -107,7 +120,7 @@ mod tests {
 
     fn found(method: &Method, path: &str) -> String {
         match route(method, path) {
-            Routed::To(operation, parameter) => format!("{} {}", operation.id, parameter),
+            Routed::To(operation, parameters) => format!("{} {}", operation.id, parameters.join(" ").trim()),
             Routed::MethodNotAllowed(route) => format!("not {method}, but {}", route.allow),
             Routed::NotFound => "not found".to_owned(),
         }
@@ -139,6 +152,9 @@ mod tests {
             "/api/v2/users/me/api_keys/",
             "/api/v2users",
             "/api/v2/users/-/systems/x",
+            "/api/v2/users/-/api_keys",
+            "/api/v2/users/%6de/api_keys",
+            "/api/v2/users/sign_in/sessions",
         ];
         for path in paths {
             assert_eq!(found(&Method::GET, path), "not found", "{path}");
@@ -146,8 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn every_path_has_at_most_as_many_parameters_as_are_kept() {
+        let kept = PathParameters::<&str>::default().len();
+        for route in ROUTES.iter() {
+            let parameters = route.segments.iter().filter(|segment| **segment == Segment::Parameter).count();
+            assert!(parameters <= kept, "{}", route.path);
+        }
+    }
+
+    #[test]
     fn a_parameter_is_not_decoded() {
         let path = "/api/v2/users/me/configurations/a%2Fb%20c.d";
         assert_eq!(found(&Method::GET, path), "show_configuration a%2Fb%20c.d");
+        let path = "/api/v2/users/%37/configurations/a%2Fb";
+        assert_eq!(found(&Method::GET, path), "show_user_configuration %37 a%2Fb");
     }
 }

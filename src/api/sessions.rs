@@ -3,18 +3,25 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use uuid::Uuid;
 
 use super::{
+    context::RequestContext,
+    date_time::DateTime,
+    description::Description,
     error::ApiError,
-    input::{Body, FromObject},
+    input::{Body, FromObject, Input},
     json_object::JsonObject,
+    listing::{Listed, Listing},
+    query,
     reply::{NoContent, SignedIn},
     users::UserView,
 };
 use crate::{
     auth::{AuthError, Challenge},
-    domain::PresentedPassword,
-    service::{Anonymous, Caller, Policy, sessions},
+    domain::{Page, PresentedPassword, Session},
+    service::{Anonymous, Caller, Policy, ResourceAccess, sessions},
 };
 
 /// The credentials in the body; `None` if no account can have them, which is the same as a wrong password.
@@ -49,6 +56,105 @@ impl JsonSchema for SignIn {
     }
 }
 
+/// A session of a user.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "session")]
+pub(super) struct SessionView {
+    /// Identifies the session; it is no secret.
+    id: Uuid,
+    /// When the user signed in; left out for a session of an older server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<DateTime>,
+    /// From which IP address the user signed in; left out for a session of an older server.
+    #[schemars(with = "String")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// When it ends.
+    expires_at: DateTime,
+    /// Whether the request came with it.
+    current: bool,
+}
+
+impl SessionView {
+    fn shown_to(caller: &Caller, session: &Session) -> Self {
+        Self {
+            id: session.jti,
+            created_at: session.created_at.map(DateTime),
+            address: session.address.map(|address| address.to_canonical().to_string()),
+            expires_at: DateTime(session.expires_at),
+            current: caller.session() == Some(session.jti),
+        }
+    }
+}
+
+impl Listed for SessionView {
+    const COLLECTION: &'static str = "sessions";
+}
+
+/// The id of a session in the path.
+pub(super) struct SessionId(Uuid);
+
+impl Input for SessionId {
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        refuse_parameters(context, &[])?;
+        let text = context.last_parameter().ok_or(ApiError::NotFound)?;
+        let id = Uuid::try_parse(&text).ok().filter(|id| id.to_string().eq_ignore_ascii_case(&text));
+        id.map(Self).ok_or(ApiError::NotFound)
+    }
+
+    fn describe(description: &mut Description) {
+        description.path_parameter::<Uuid>("The session's id.");
+        description.error(400, "There is a parameter in the query.");
+    }
+}
+
+/// A page of sessions, from a query without any other parameter.
+pub(super) struct SessionPage(Page);
+
+impl Input for SessionPage {
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        refuse_parameters(context, &["limit", "offset"])?;
+        Page::read(context).await.map(Self)
+    }
+
+    fn describe(description: &mut Description) {
+        Page::describe(description);
+        description.error(400, "The limit or the offset is not a number from 0 up, or there is another parameter.");
+    }
+}
+
+/// Which sessions are not ended.
+pub(super) enum Except {
+    None,
+    Current,
+}
+
+impl Input for Except {
+    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+        refuse_parameters(context, &["except"])?;
+        match query::text(context.http.query_string(), "except")?.as_deref() {
+            None => Ok(Self::None),
+            Some("current") => Ok(Self::Current),
+            Some(_) => Err(ApiError::Malformed("The only value of except is current.".to_owned())),
+        }
+    }
+
+    fn describe(description: &mut Description) {
+        description.query_parameter("except", "`current` leaves the session that the request came with.");
+        description.error(400, "The value of except is not `current`, or there is another parameter.");
+    }
+}
+
+/// Refuses a query with any other parameter: ignoring a mistyped one would end all sessions.
+fn refuse_parameters(context: &RequestContext, known: &[&str]) -> Result<(), ApiError> {
+    let mut given = form_urlencoded::parse(context.http.query_string().as_bytes());
+    match given.find(|(name, _)| !known.contains(&&**name)) {
+        None => Ok(()),
+        Some(_) if known.is_empty() => Err(ApiError::Malformed("There are no parameters.".to_owned())),
+        Some(_) => Err(ApiError::Malformed(format!("The only parameters are: {}.", known.join(", ")))),
+    }
+}
+
 pub(super) async fn sign_in(
     anonymous: Anonymous,
     Body(SignIn(given)): Body<SignIn>,
@@ -60,5 +166,31 @@ pub(super) async fn sign_in(
 
 pub(super) async fn sign_out(caller: Caller) -> Result<NoContent, ApiError> {
     sessions::sign_out(&caller).await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn index(
+    access: impl Into<ResourceAccess>,
+    SessionPage(page): SessionPage,
+) -> Result<Listing<SessionView>, ApiError> {
+    let access = access.into();
+    Ok(Listing::of(sessions::index(&access, page)?, |session| SessionView::shown_to(&access, &session)))
+}
+
+pub(super) async fn destroy(
+    access: impl Into<ResourceAccess>,
+    SessionId(id): SessionId,
+) -> Result<NoContent, ApiError> {
+    sessions::destroy(&access.into(), id).await?;
+    Ok(NoContent)
+}
+
+pub(super) async fn destroy_all(access: impl Into<ResourceAccess>, except: Except) -> Result<NoContent, ApiError> {
+    let access = access.into();
+    let kept = match except {
+        Except::None => None,
+        Except::Current => access.session(),
+    };
+    sessions::destroy_all(&access, kept).await?;
     Ok(NoContent)
 }

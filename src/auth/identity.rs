@@ -5,10 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 
 use super::Challenge;
-use crate::{
-    clock::Timestamp,
-    domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Scope, User},
-};
+use crate::domain::{Account, Actor, ApiKey, AuthMethod, Scope, User};
 
 /// A good credential, and what it proves.
 #[derive(Clone, Debug)]
@@ -30,8 +27,6 @@ pub struct Identity {
     pub authentication: Authentication,
     /// Where the request came from.
     pub address: IpAddr,
-    /// When the request came.
-    pub at: Timestamp,
 }
 
 impl Identity {
@@ -68,6 +63,15 @@ impl Identity {
         }
     }
 
+    /// The session, if the credential is the token of one.
+    #[must_use]
+    pub fn session(&self) -> Option<Uuid> {
+        match self.authentication {
+            Authentication::Session(jti) => Some(jti),
+            Authentication::Password | Authentication::ApiKey(_) => None,
+        }
+    }
+
     /// The actor of an entry in the audit log.
     #[must_use]
     pub fn actor(&self) -> Actor {
@@ -77,16 +81,6 @@ impl Identity {
             Authentication::ApiKey(api_key) => AuthMethod::ApiKey(Some(api_key.id)),
         };
         Actor { account: Some(Account::of(&self.user)), method, address: Some(self.address) }
-    }
-
-    /// The credential as a subject of activity, if that is recorded of its kind.
-    #[must_use]
-    pub fn activity_subject(&self) -> Option<ActivitySubject<'static>> {
-        match &self.authentication {
-            Authentication::Password => None,
-            Authentication::Session(jti) => Some(ActivitySubject::Session(self.user.id, *jti)),
-            Authentication::ApiKey(key) => Some(ActivitySubject::ApiKey(self.user.id, key.id)),
-        }
     }
 
     /// The challenge that answers a credential of this kind when it is refused.

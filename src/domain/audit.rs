@@ -74,6 +74,14 @@ pub enum Action {
     UpgradeStore,
     ContinueLog,
     DestroyLocks,
+    DestroyOwnSessions,
+    DestroyUserSessions,
+    CreateUserConfiguration,
+    UpdateUserConfiguration,
+    DestroyUserConfiguration,
+    CreateUserApiKey,
+    UpdateUserApiKey,
+    DestroyUserApiKey,
 }
 
 impl Action {
@@ -102,6 +110,14 @@ impl Action {
             Self::UpgradeStore => "store / upgrade",
             Self::ContinueLog => "audit / continue",
             Self::DestroyLocks => "locks / destroy",
+            Self::DestroyOwnSessions => "own_sessions / destroy",
+            Self::DestroyUserSessions => "user_sessions / destroy",
+            Self::CreateUserConfiguration => "user_configurations / create",
+            Self::UpdateUserConfiguration => "user_configurations / update",
+            Self::DestroyUserConfiguration => "user_configurations / destroy",
+            Self::CreateUserApiKey => "user_api_keys / create",
+            Self::UpdateUserApiKey => "user_api_keys / update",
+            Self::DestroyUserApiKey => "user_api_keys / destroy",
         }
     }
 }

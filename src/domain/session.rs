@@ -1,6 +1,6 @@
 //! A signed-in user.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,6 +19,10 @@ pub struct Session {
     pub number: u64,
     /// When it ends: it is over at the beginning of that second.
     pub expires_at: Timestamp,
+    /// When the user signed in; `None` for a session of 0.3.0.
+    pub created_at: Option<Timestamp>,
+    /// From where the user signed in; `None` for a session of 0.3.0.
+    pub address: Option<IpAddr>,
 }
 
 impl Session {

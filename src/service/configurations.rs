@@ -1,6 +1,6 @@
-//! A user's own settings.
+//! A user's settings.
 
-use super::{Caller, ServiceError, taken};
+use super::{ResourceAccess, ResourceAction, ServiceError, taken};
 use crate::{
     domain::{
         Action, AffectedResource, Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, Id,
@@ -8,6 +8,13 @@ use crate::{
     },
     store::{IdSet, Sequence, Slice, StoreError, Tables, id_set},
 };
+
+const CREATE: ResourceAction =
+    ResourceAction { own: Action::CreateConfiguration, of_user: Action::CreateUserConfiguration };
+const UPDATE: ResourceAction =
+    ResourceAction { own: Action::UpdateConfiguration, of_user: Action::UpdateUserConfiguration };
+const DESTROY: ResourceAction =
+    ResourceAction { own: Action::DestroyConfiguration, of_user: Action::DestroyUserConfiguration };
 
 /// How a request identifies a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,42 +25,45 @@ pub enum ConfigurationName {
     Key(String),
 }
 
-/// A page of the caller's configurations.
+/// A page of the owner's configurations.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
-pub fn index(caller: &Caller, page: Page) -> Result<Slice<Configuration>, ServiceError> {
-    Ok(caller.store().configurations(caller.user.id, page)?)
+pub fn index(access: &ResourceAccess, page: Page) -> Result<Slice<Configuration>, ServiceError> {
+    Ok(access.store().configurations(access.owner, page)?)
 }
 
-/// The maximum size in bytes of a page of the caller's configurations, from their number alone.
+/// The maximum size in bytes of a page of the owner's configurations, from their number alone.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
-pub fn max_bytes(caller: &Caller, page: Page) -> Result<usize, ServiceError> {
-    let count = id_set::count(caller.store(), IdSet::Configurations(caller.user.id))?;
+pub fn max_bytes(access: &ResourceAccess, page: Page) -> Result<usize, ServiceError> {
+    let count = id_set::count(access.store(), IdSet::Configurations(access.owner))?;
     let number = count.saturating_sub(page.offset).min(page.limit as u64);
     // A character has at most four bytes in UTF-8.
     let of_one = ConfigurationKey::MAX * 4 + ConfigurationValue::MAX_BYTES;
     Ok(usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(of_one))
 }
 
-/// One of the caller's configurations.
+/// One of the owner's configurations.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`] if the caller has none of that name.
-pub fn show(caller: &Caller, name: &ConfigurationName) -> Result<Configuration, ServiceError> {
-    find(caller.store(), caller.user.id, name)
+/// [`ServiceError::NotFound`] if the owner has none of that name.
+pub fn show(access: &ResourceAccess, name: &ConfigurationName) -> Result<Configuration, ServiceError> {
+    find(access.store(), access.owner, name)
 }
 
-/// Makes a configuration of the caller's.
+/// Makes a configuration of the owner's.
 ///
 /// # Errors
 /// [`ServiceError::Invalid`] with all violations.
-pub async fn create(caller: &Caller, submitted: Submitted<ConfigurationChange>) -> Result<Configuration, ServiceError> {
-    let max = caller.state.policy.max_configurations;
-    caller
-        .write(Action::CreateConfiguration, move |txn, owner| {
+pub async fn create(
+    access: &ResourceAccess,
+    submitted: Submitted<ConfigurationChange>,
+) -> Result<Configuration, ServiceError> {
+    let max = access.state.policy.max_configurations;
+    access
+        .write(CREATE, move |txn, owner| {
             let conflicts = conflicts(txn, owner.id, None, &submitted.change)?;
             let NewConfiguration { key, value } = submitted.into_new_configuration(conflicts)?;
             if id_set::count(txn, IdSet::Configurations(owner.id))? >= max as u64 {
@@ -68,17 +78,17 @@ pub async fn create(caller: &Caller, submitted: Submitted<ConfigurationChange>) 
         .await
 }
 
-/// Changes a configuration of the caller's.
+/// Changes a configuration of the owner's.
 ///
 /// # Errors
 /// [`ServiceError::NotFound`], or [`ServiceError::Invalid`] with all violations.
 pub async fn update(
-    caller: &Caller,
+    access: &ResourceAccess,
     name: ConfigurationName,
     submitted: Submitted<ConfigurationChange>,
 ) -> Result<Configuration, ServiceError> {
-    caller
-        .write(Action::UpdateConfiguration, move |txn, owner| {
+    access
+        .write(UPDATE, move |txn, owner| {
             let current = find(txn, owner.id, &name)?;
             let conflicts = conflicts(txn, owner.id, Some(&current), &submitted.change)?;
             let configuration = submitted.accept(conflicts)?.applied_to(&current);
@@ -91,13 +101,13 @@ pub async fn update(
         .await
 }
 
-/// Removes a configuration of the caller's.
+/// Removes a configuration of the owner's.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`] if the caller has none of that name.
-pub async fn destroy(caller: &Caller, name: ConfigurationName) -> Result<(), ServiceError> {
-    caller
-        .write(Action::DestroyConfiguration, move |txn, owner| {
+/// [`ServiceError::NotFound`] if the owner has none of that name.
+pub async fn destroy(access: &ResourceAccess, name: ConfigurationName) -> Result<(), ServiceError> {
+    access
+        .write(DESTROY, move |txn, owner| {
             let configuration = find(txn, owner.id, &name)?;
             txn.remove(&configuration)?;
             Ok(((), AffectedResource::from(&configuration)))

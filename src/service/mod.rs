@@ -1,6 +1,5 @@
 //! What may be done: use cases, ownership and the rules against escalation. No HTTP.
 
-pub mod activity;
 pub mod api_keys;
 pub mod audit;
 pub mod configurations;
@@ -14,9 +13,9 @@ pub mod users;
 
 use thiserror::Error;
 
-pub use self::context::{Administrator, Anonymous, AppState, Caller, Policy};
+pub use self::context::{Administrator, Anonymous, AppState, Caller, Policy, ResourceAccess, ResourceAction};
 use crate::{
-    auth::AuthError,
+    auth::{AuthError, Identity},
     domain::{Problem, Violations},
     store::{PutError, StoreError, table},
     system::NameServiceError,
@@ -79,8 +78,8 @@ impl From<Forbidden> for ServiceError {
 }
 
 /// Refuses to a restricted key what needs full access.
-fn refuse_restricted_key(caller: &Caller, needs_full_access: bool) -> Result<(), ServiceError> {
-    if needs_full_access && caller.restricted_key().is_some() {
+fn refuse_restricted_key(identity: &Identity, needs_full_access: bool) -> Result<(), ServiceError> {
+    if needs_full_access && identity.restricted_key().is_some() {
         Err(Forbidden::NEEDS_FULL_ACCESS.into())
     } else {
         Ok(())

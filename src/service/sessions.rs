@@ -1,26 +1,29 @@
-//! Signing in and out.
+//! Signing in and out, and the sessions in between.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{collections::BTreeMap, net::IpAddr, ops::ControlFlow};
 
 use uuid::Uuid;
 
-use super::{Anonymous, AppState, Caller, ServiceError, never_taken};
+use super::{Anonymous, AppState, Caller, ResourceAccess, ResourceAction, ServiceError, never_taken};
 use crate::{
     auth::{AuthError, Authentication, Challenge, RightPassword},
     clock::Timestamp,
     domain::{
-        Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, PasswordHash, PresentedPassword,
-        Session, Target, User,
+        Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, Page, PasswordHash,
+        PresentedPassword, Session, Target, User,
     },
     random::random_uuid,
     secret::Secret,
-    store::{Sequence, StoreError, Tables, Txn, audit},
+    store::{Sequence, Slice, StoreError, Tables, Txn, audit},
 };
 
 /// How many sessions a user may have; the oldest goes.
 const MAX_SESSIONS_OF_USER: usize = 100;
 /// How many sessions are removed in one write.
 const MAX_SWEPT_AT_ONCE: usize = 500;
+
+const DESTROY: ResourceAction =
+    ResourceAction { own: Action::DestroyOwnSessions, of_user: Action::DestroyUserSessions };
 
 const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 
@@ -49,13 +52,13 @@ async fn open_for(
     user: User,
     RightPassword { stronger }: RightPassword,
 ) -> Result<Option<(User, Secret<String>)>, ServiceError> {
-    let state = &anonymous.state;
+    let (state, address) = (&anonymous.state, anonymous.address);
     let (jti, now) = (random_uuid(), state.clock.now());
     let expires_at = Timestamp::from_secs(now.as_secs() + state.policy.session_lifetime.as_secs());
     let account = Some(Account::of(&user));
-    let actor = Actor { account, method: AuthMethod::Password, address: Some(anonymous.address) };
+    let actor = Actor { account, method: AuthMethod::Password, address: Some(address) };
     let open = move |txn: &mut Txn<'_>| {
-        let opened = open(txn, &user, stronger, Opening { jti, now, expires_at })?;
+        let opened = open(txn, &user, stronger, Opening { jti, now, expires_at, address })?;
         let subject = opened.as_ref().map(|(_, session)| AffectedResource::from(session)).unwrap_or_default();
         Ok::<_, ServiceError>((opened, subject))
     };
@@ -73,6 +76,49 @@ async fn open_for(
 pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
     let Authentication::Session(jti) = caller.authentication else { return Ok(()) };
     caller.write(Action::SignOut, move |txn, user| Ok((close(txn, user.id, jti)?, Target::Session(jti).into()))).await
+}
+
+/// A page of the owner's sessions that are not over, in the order in which they were opened.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn index(access: &ResourceAccess, page: Page) -> Result<Slice<Session>, ServiceError> {
+    let (now, lifetime) = (access.state.clock.now(), access.state.policy.session_lifetime);
+    let mut sessions = access.store().sessions(access.owner)?;
+    sessions.retain(|session| session.is_good(now, lifetime));
+    sessions.sort_by_key(|session| session.number);
+    let (count, offset) = (sessions.len() as u64, usize::try_from(page.offset).unwrap_or(usize::MAX));
+    Ok(Slice { records: sessions.into_iter().skip(offset).take(page.limit).collect(), count })
+}
+
+/// Ends a session of the owner's.
+///
+/// # Errors
+/// [`ServiceError::NotFound`] if the owner has none of that id.
+pub async fn destroy(access: &ResourceAccess, jti: Uuid) -> Result<(), ServiceError> {
+    access
+        .write(DESTROY, move |txn, owner| {
+            let session = txn.session(owner.id, jti)?.ok_or(ServiceError::NotFound)?;
+            txn.remove(&session)?;
+            Ok(((), AffectedResource::from(&session)))
+        })
+        .await
+}
+
+/// Ends all sessions of the owner's but that one.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub async fn destroy_all(access: &ResourceAccess, kept: Option<Uuid>) -> Result<(), ServiceError> {
+    access
+        .write(DESTROY, move |txn, owner| {
+            let mut ended = txn.sessions(owner.id)?;
+            ended.retain(|session| Some(session.jti) != kept);
+            ended.iter().try_for_each(|session| txn.remove(session))?;
+            let number = format!("sessions = {}", ended.len());
+            Ok(((), AffectedResource::from(&owner).with(vec![number])))
+        })
+        .await
 }
 
 /// Removes the sessions that are over, and those that would last longer than one lifetime from now; their number. Callers
@@ -136,6 +182,7 @@ struct Opening {
     jti: Uuid,
     now: Timestamp,
     expires_at: Timestamp,
+    address: IpAddr,
 }
 
 /// Stores the session, unless the user has expired or the user's password is neither the hash that was verified nor the
@@ -147,7 +194,7 @@ fn open(
     opening: Opening,
 ) -> Result<Option<(User, Session)>, ServiceError> {
     let is_right = |hash: &PasswordHash| *hash == verified.password || stronger.as_ref() == Some(hash);
-    let Opening { jti, now, expires_at } = opening;
+    let Opening { jti, now, expires_at, address } = opening;
     let is_current = |user: &User| is_right(&user.password) && !user.has_expired(now);
     let current = txn.user(verified.id)?.filter(is_current);
     let Some(mut user) = current else { return Ok(None) };
@@ -156,7 +203,14 @@ fn open(
         txn.put(&user).map_err(never_taken)?;
     }
     remove_oldest(txn, user.id)?;
-    let session = Session { owner: user.id, jti, number: txn.next_number(Sequence::Sessions)?, expires_at };
+    let session = Session {
+        owner: user.id,
+        jti,
+        number: txn.next_number(Sequence::Sessions)?,
+        expires_at,
+        created_at: Some(now),
+        address: Some(address),
+    };
     txn.put(&session).map_err(never_taken)?;
     Ok(Some((user, session)))
 }

@@ -33,13 +33,11 @@ pub enum Tree {
     Audit,
     /// Keyed hash of an identifier that an account has or had → nothing.
     UsedIdentifiers,
-    /// (owner, kind, what is used) → when it was last used.
-    Activity,
 }
 
 impl Tree {
     /// Every tree, in a fixed order; a new one comes last.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Users,
         Self::UsersByUsername,
         Self::Configurations,
@@ -52,7 +50,6 @@ impl Tree {
         Self::Meta,
         Self::Audit,
         Self::UsedIdentifiers,
-        Self::Activity,
     ];
 
     /// The tree's name on disk and in messages.
@@ -71,7 +68,6 @@ impl Tree {
             Self::Meta => "meta",
             Self::Audit => "audit",
             Self::UsedIdentifiers => "used_identifiers",
-            Self::Activity => "activity",
         }
     }
 }

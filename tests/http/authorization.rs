@@ -12,10 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, ServerBuilder, basic, password_of},
-    http::{
-        conversation::Conversation,
-        tokens::{Mint, claims_of},
-    },
+    http::tokens::{Mint, claims_of},
 };
 
 /// An id that nothing has.
@@ -55,39 +52,19 @@ struct Identity {
     username: Option<&'static str>,
 }
 
-/// A request that is admitted, and whose body has not been sent yet.
-struct Begun {
-    conversation: Conversation,
-    body: String,
-}
-
-impl Begun {
-    fn post(caller: &Client, path: &str, body: &Value) -> Self {
-        let (authorization, body) = (caller.authorization.as_deref().expect("a caller"), body.to_string());
-        let (start, length) = (format!("POST /api/v2{path} HTTP/1.1\r\nHost: lodge"), body.len());
-        let headers = format!("Content-Type: application/json\r\nContent-Length: {length}\r\nExpect: 100-continue");
-        let mut conversation = Conversation::with(caller.address);
-        conversation.say(format!("{start}\r\nAuthorization: {authorization}\r\n{headers}\r\n\r\n"));
-        // The server asks for the body no earlier than it has looked at the credential.
-        assert_eq!(conversation.hear().status, 100);
-        Self { conversation, body }
-    }
-
-    fn complete(mut self) -> Reply {
-        self.conversation.say(self.body);
-        self.conversation.hear()
-    }
-}
-
 /// The verdict that the row demands.
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
         (Admits::Anonymous, _) | (Admits::Authenticated, Standing::Unscoped) => Verdict::Admitted,
         (_, Standing::Stranger) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
-        (Admits::Administrator, Standing::Standard) => Verdict::LacksRole,
+        (Admits::Administrator | Admits::UserAdministrator, Standing::Standard) => Verdict::LacksRole,
         (
-            Admits::Authenticated | Admits::Caller | Admits::SelfOrAdministrator | Admits::Administrator,
+            Admits::Authenticated
+            | Admits::Caller
+            | Admits::SelfOrAdministrator
+            | Admits::Administrator
+            | Admits::UserAdministrator,
             Standing::Standard | Standing::Administrator,
         ) => Verdict::Admitted,
     }
@@ -109,7 +86,8 @@ fn lacks_scope(row: &Operation) -> Value {
     json!({"error": format!("This API key lacks the scope {} / {}.", row.controller, row.action)})
 }
 
-fn lacks_role() -> Value {
+/// The body of a 403 to a standard user.
+pub fn lacks_role() -> Value {
     json!({"error": "Only an administrator may do this."})
 }
 
@@ -128,39 +106,59 @@ fn has_body(row: &Operation) -> bool {
     [Method::POST, Method::PUT].contains(&row.method)
 }
 
-/// The row's path, with this in place of its parameter.
+/// The names of the parameters in the row's path.
+fn parameters(row: &Operation) -> impl Iterator<Item = &'static str> {
+    row.path.split(['{', '}']).skip(1).step_by(2)
+}
+
+/// The row's path, with this in place of each parameter.
 fn path_with(row: &Operation, value: &str) -> String {
-    let parameter = row.path.split(['{', '}']).nth(1);
-    parameter.map_or_else(|| row.path.to_owned(), |name| row.path.replace(&format!("{{{name}}}"), value))
+    parameters(row).fold(row.path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), value))
 }
 
 /// The row's path about this user; everything else that a path names is the first of its collection.
 fn path_about(row: &Operation, user_id: u64) -> String {
-    let names_a_user = row.path.contains("{user_id}");
-    path_with(row, &if names_a_user { user_id } else { 1 }.to_string())
+    let about = row.path.replace("{user_id}", &user_id.to_string());
+    parameters(row).fold(about, |path, name| path.replace(&format!("{{{name}}}"), "1"))
 }
 
-/// The id of a record that the row's path names for that caller, made for this request, which may destroy it.
-fn target(server: &Server, row: &Operation, identity: &Identity) -> u64 {
-    let Some(username) = identity.username else { return 1 };
-    let owner = if username == "admin" { server.admin() } else { server.user(username) };
+/// The row's path for that caller, naming records made for this request, which may destroy them.
+fn target(server: &Server, row: &Operation, identity: &Identity) -> String {
+    let Some(username) = identity.username else { return path_with(row, "1") };
     let unique = TARGETS.fetch_add(1, Ordering::Relaxed).to_string();
-    match row.path.split(['{', '}']).nth(1) {
-        None => 1,
-        Some("configuration_id") => owner.post(CONFIGURATIONS, &json!({"key": unique})).expect(201).id(),
-        Some("api_key_id") => owner.post("/users/me/api_keys", &json!({})).expect(201).id(),
-        // A key with less than full access may not touch an administrator's account, not even its owner's.
-        Some("user_id") if username == "admin" => server.id_of(&format!("bystander.{unique}")),
-        Some("user_id") => server.id_of(username),
-        Some(other) => panic!("this test does not know how to make a {other}"),
-    }
+    // A key with less than full access may not touch an administrator's account, not even its owner's.
+    let is_about_another = username == "admin" && row.path.contains("{user_id}");
+    let about = if is_about_another { format!("bystander.{unique}") } else { username.to_owned() };
+    parameters(row).fold(row.path.to_owned(), |path, name| {
+        let owner = || if about == "admin" { server.admin() } else { server.user(&about) };
+        let id = match name {
+            "user_id" => server.id_of(&about).to_string(),
+            "configuration_id" => owner().post(CONFIGURATIONS, &json!({"key": unique})).expect(201).id().to_string(),
+            "api_key_id" => owner().post("/users/me/api_keys", &json!({})).expect(201).id().to_string(),
+            "session_id" => current_session(&server.session(&about)),
+            other => panic!("this test does not know how to make a {other}"),
+        };
+        path.replace(&format!("{{{name}}}"), &id)
+    })
+}
+
+/// The id of the session that the client comes with.
+fn current_session(client: &Client) -> String {
+    let sessions = client.get("/users/me/sessions").expect(200).json()["sessions"].clone();
+    let current = sessions.as_array().unwrap().iter().find(|session| session["current"] == true).unwrap().clone();
+    current["id"].as_str().unwrap().to_owned()
 }
 
 /// The row's request. Its body signs in where that is asked for, and has no member that any other operation knows.
-fn request(row: &Operation, id: u64) -> Request {
-    // A key with less than full access may clear the locks of an account that is no administrator's, and no others.
-    let query = if row.id == "destroy_locks" { "?username=nobody" } else { "" };
-    let request = Request::new(row.method.as_str(), &(path_with(row, &id.to_string()) + query));
+fn request(row: &Operation, path: &str) -> Request {
+    let query = match row.id {
+        // A key with less than full access may clear the locks of an account that is no administrator's, and no others.
+        "destroy_locks" => "?username=nobody",
+        // The session of another caller of this row is not ended.
+        "destroy_own_sessions" => "?except=current",
+        _ => "",
+    };
+    let request = Request::new(row.method.as_str(), &format!("{path}{query}"));
     let body = json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}});
     if has_body(row) { request.json(&body) } else { request }
 }
@@ -231,8 +229,9 @@ fn callers(server: &Server, row: &Operation) -> Vec<Identity> {
         let key = server.key(username, &[&exact]);
         let text = key.authorization.clone().unwrap_or_default();
         let of_account = [
-            ("a password", standing, by_password),
+            // The first, because others may end it.
             ("a session", standing, server.session(username)),
+            ("a password", standing, by_password),
             ("a key by `Bearer`", standing, server.with(&format!("Bearer {text}"))),
             ("a key by `Token`", standing, server.with(&format!("Token {text}"))),
             ("a bare key", standing, key),
@@ -264,7 +263,7 @@ fn each_operation_admits_whom_its_row_names_and_nobody_else() {
     let mut wrong = Vec::new();
     for row in OPERATIONS.iter() {
         for identity in strangers.iter().chain(&callers(&server, row)) {
-            let reply = identity.client.send(&request(row, target(&server, row, identity)));
+            let reply = identity.client.send(&request(row, &target(&server, row, identity)));
             let (found, wanted) = (verdict(row, &reply), expected(row, identity.standing));
             if found != wanted {
                 wrong.push((row.id, identity.name, identity.standing, found, wanted, reply.text()));
@@ -313,7 +312,7 @@ fn a_stranger_learns_nothing_from_a_broken_request() {
 
     at_once(closed_rows(), |row| {
         for stranger in &strangers {
-            let plain = observable(&stranger.send(&request(row, 1)));
+            let plain = observable(&stranger.send(&request(row, &path_with(row, "1"))));
             assert_eq!(plain.0, 401, "{}", row.id);
             for broken in broken_requests(row) {
                 assert_eq!(observable(&stranger.send(&broken)), plain, "{broken:?}");
@@ -342,7 +341,9 @@ fn a_standard_user_learns_nothing_else_from_a_broken_request() {
     let callers = [server.user("ann"), server.session("ann"), server.key("ann", &["* / *"])];
 
     at_once(
-        closed_rows().filter(|row| matches!(row.admits, Admits::Administrator | Admits::SelfOrAdministrator)),
+        closed_rows().filter(|row| {
+            matches!(row.admits, Admits::Administrator | Admits::UserAdministrator | Admits::SelfOrAdministrator)
+        }),
         |row| {
             for caller in &callers {
                 for broken in broken_requests(row) {
@@ -402,7 +403,7 @@ fn head_is_guarded_as_get_is() {
 
     for row in closed_rows().filter(|row| row.method == Method::GET) {
         for identity in strangers.iter().chain(&callers(&server, row)) {
-            let path = path_with(row, &target(&server, row, identity).to_string());
+            let path = target(&server, row, identity);
             let [get, head] = ["GET", "HEAD"].map(|method| identity.client.send(&Request::new(method, &path)));
             assert_eq!(verdict(row, &get), expected(row, identity.standing), "{} {}", row.id, identity.name);
             assert_eq!((head.status, head.text()), (get.status, String::new()), "{} {}", row.id, identity.name);
@@ -429,52 +430,4 @@ fn a_refusal_asks_for_the_kind_of_credential_that_came() {
     assert_eq!((sign_in.status, sign_in.all_headers("www-authenticate")), (401, vec![bearer]));
     let admitted = server.key("ann", &[]).get("/users/me");
     assert_eq!((admitted.status, admitted.all_headers("www-authenticate")), (403, vec![]));
-}
-
-#[test]
-fn a_credential_that_ends_before_the_body_has_come_writes_nothing() {
-    let server = Server::start();
-    let admin = server.admin();
-    let [ann, dan] = ["ann", "dan"].map(|name| format!("/users/{}", server.id_of(name)));
-    let ben = server.session("ben");
-    let callers = [
-        server.key("cleo", &["configurations / create"]),
-        server.key("dan", &["* / *"]),
-        server.user("ann"),
-        server.session("ann"),
-        ben.clone(),
-    ];
-    let begun = callers.map(|caller| Begun::post(&caller, CONFIGURATIONS, &json!({"key": "theme"})));
-
-    admin.put(&ann, &json!({"password": "open sesame"})).expect(200);
-    ben.delete("/users/sign_out").expect(204);
-    server.user("cleo").delete("/users/me/api_keys/1").expect(204);
-    admin.delete(&dan).expect(204);
-    let replies = begun.map(Begun::complete);
-
-    assert_eq!(replies.map(|reply| reply.status), [401; 5]);
-    for owner in [server.with(&basic("ann", "open sesame")), server.user("ben"), server.user("cleo")] {
-        assert_eq!(owner.get(CONFIGURATIONS).json()["count"], 0);
-    }
-}
-
-#[test]
-fn rights_that_shrink_before_the_body_has_come_write_nothing() {
-    let server = Server::start();
-    let (admin, ben) = (server.admin(), server.user("ben"));
-    let ann = format!("/users/{}", server.id_of("ann"));
-    admin.put(&ann, &json!({"is_admin": true})).expect(200);
-    let (by_role, by_scope) = (server.session("ann"), server.key("ben", &["configurations / *"]));
-    let new_user = json!({"username": "eve", "password": password_of("eve")});
-    let begun =
-        [Begun::post(&by_role, "/users", &new_user), Begun::post(&by_scope, CONFIGURATIONS, &json!({"key": "theme"}))];
-
-    admin.put(&ann, &json!({"is_admin": false})).expect(200);
-    ben.put("/users/me/api_keys/1", &json!({"api_key_scopes": []})).expect(200);
-    let replies = begun.map(Begun::complete);
-
-    let shrunk = json!({"error": "The scopes of this API key have just changed."});
-    assert_eq!(replies.map(|reply| (reply.status, reply.json())), [(403, lacks_role()), (403, shrunk)]);
-    assert_eq!(admin.get("/users").json()["count"], 3);
-    assert_eq!(ben.get(CONFIGURATIONS).json()["count"], 0);
 }

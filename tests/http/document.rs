@@ -11,7 +11,28 @@ const VERSION_0_3_0: &str = include_str!("../data/openapi-0.3.0.json");
 const OPENAPI_SCHEMA: &str = include_str!("../data/openapi-3.0.schema.json");
 
 /// The operations that the reference does not have.
-const OURS: [&str; 4] = ["delete /locks", "get /audit", "get /locks", "get /users/me/scopes"];
+const OURS: [&str; 20] = [
+    "delete /locks",
+    "get /audit",
+    "get /locks",
+    "get /users/me/scopes",
+    "get /users/me/sessions",
+    "delete /users/me/sessions",
+    "delete /users/me/sessions/{session_id}",
+    "get /users/{user_id}/sessions",
+    "delete /users/{user_id}/sessions",
+    "delete /users/{user_id}/sessions/{session_id}",
+    "get /users/{user_id}/configurations",
+    "post /users/{user_id}/configurations",
+    "get /users/{user_id}/configurations/{configuration_id}",
+    "put /users/{user_id}/configurations/{configuration_id}",
+    "delete /users/{user_id}/configurations/{configuration_id}",
+    "get /users/{user_id}/api_keys",
+    "post /users/{user_id}/api_keys",
+    "get /users/{user_id}/api_keys/{api_key_id}",
+    "put /users/{user_id}/api_keys/{api_key_id}",
+    "delete /users/{user_id}/api_keys/{api_key_id}",
+];
 
 fn reference() -> Value {
     serde_json::from_str(REFERENCE).unwrap()

@@ -144,7 +144,7 @@ fn a_request_that_was_admitted_before_the_moment_writes_nothing_after_it() {
         scene.test_app.set_clock(end());
 
         for caller in callers {
-            let destroyed = configurations::destroy(&caller, ConfigurationName::Id(Id::FIRST)).await;
+            let destroyed = configurations::destroy(&caller.into(), ConfigurationName::Id(Id::FIRST)).await;
             assert!(is_refused(&destroyed), "{destroyed:?}");
         }
     });

@@ -1,5 +1,7 @@
 //! Records for tests: plain ones, and any there can be.
 
+use std::net::IpAddr;
+
 use lodge::{
     clock::Timestamp,
     domain::{
@@ -67,6 +69,8 @@ pub fn session(owner: u32, jti: u128, expires_at_secs: u64) -> Session {
         jti: Uuid::from_u128(jti),
         number: 1,
         expires_at: Timestamp::from_secs(expires_at_secs),
+        created_at: None,
+        address: None,
     }
 }
 
@@ -131,11 +135,15 @@ pub fn any_api_key() -> impl Strategy<Value = ApiKey> {
 }
 
 pub fn any_session() -> impl Strategy<Value = Session> {
-    (any_id(), any_uuid(), any::<u64>(), any_moment()).prop_map(|(owner, jti, number, expires_at)| Session {
+    let newer = (option::of(any_moment()), option::of(any::<IpAddr>()));
+    let session = (any_id(), any_uuid(), any::<u64>(), any_moment(), newer);
+    session.prop_map(|(owner, jti, number, expires_at, (created_at, address))| Session {
         owner,
         jti,
         number,
         expires_at,
+        created_at,
+        address,
     })
 }
 

@@ -3,17 +3,20 @@
 mod audited_write;
 mod caller;
 mod credential_snapshot;
+mod resource_access;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-pub use self::caller::{Administrator, Anonymous, Caller};
+pub use self::{
+    caller::{Administrator, Anonymous, Caller},
+    resource_access::{ResourceAccess, ResourceAction},
+};
 use crate::{
     audit::Audit,
     auth::{AuthError, Authenticator, Hasher, Throttle},
     clock::Clock,
     config::Settings,
     secret::RootSecret,
-    service::activity::ActivityRecorder,
     store::Store,
     system::NameService,
 };
@@ -59,8 +62,6 @@ pub struct AppState {
     pub names: NameService,
     /// The audit log.
     pub audit: Arc<Audit>,
-    /// When credentials, scopes and accounts were last used.
-    pub activity: ActivityRecorder,
     /// Answers who is asking.
     pub authenticator: Arc<Authenticator>,
     pub(crate) secret: RootSecret,
@@ -74,8 +75,7 @@ impl AppState {
         let throttle = Throttle::new(clock.clone(), policy.throttle_after);
         let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
         let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
-        let (names, activity) = (NameService::start(), ActivityRecorder::new());
-        Self { store, clock, policy, names, audit, activity, authenticator, secret }
+        Self { store, clock, policy, names: NameService::start(), audit, authenticator, secret }
     }
 
     /// The caller whose request has these `Authorization` headers.
@@ -88,9 +88,6 @@ impl AppState {
         address: IpAddr,
     ) -> Result<Caller, AuthError> {
         let identity = self.authenticator.authenticate(headers, address).await?;
-        if let Some(subject) = identity.activity_subject() {
-            self.activity.record(subject, identity.at, Some(address));
-        }
         Ok(Caller { state: Arc::clone(self), identity })
     }
 }

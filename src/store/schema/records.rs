@@ -1,15 +1,12 @@
 //! Every record: in which tree it is, under what key, what points at it, and how its older shapes are read.
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
-    domain::{
-        AccountIdentifier, ActivitySubject, ApiKey, Configuration, Email, Id, PasswordHash, Session, SystemId, User,
-        Username,
-    },
+    domain::{AccountIdentifier, ApiKey, Configuration, Email, Id, PasswordHash, Session, SystemId, User, Username},
     store::{
-        activity,
         engine::Tree,
         id_set::IdSet,
         key,
@@ -28,7 +25,23 @@ impl Versioned for User {
 }
 impl Versioned for Configuration {}
 impl Versioned for ApiKey {}
-impl Versioned for Session {}
+impl Versioned for Session {
+    const VERSION: u8 = 2;
+
+    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        let SessionV1 { owner, jti, number, expires_at } = record::decode_shape(tree, bytes)?;
+        Ok(Self { owner, jti, number, expires_at, created_at: None, address: None })
+    }
+}
+
+/// Version 1 of a session, of which neither beginning nor address is known.
+#[derive(Deserialize)]
+struct SessionV1 {
+    owner: Id,
+    jti: Uuid,
+    number: u64,
+    expires_at: Timestamp,
+}
 
 /// Version 1 of a user, whose accounts never expired.
 #[derive(Deserialize)]
@@ -81,10 +94,6 @@ impl Record for User {
         Some((self.id, [Some(IdSet::Users), administrators].into_iter().flatten().collect()))
     }
 
-    fn activity(&self) -> Option<Vec<u8>> {
-        Some(key::of_id(self.id))
-    }
-
     fn held(&self) -> Vec<AccountIdentifier> {
         vec![AccountIdentifier::of_name(&self.username)]
     }
@@ -126,10 +135,6 @@ impl Record for ApiKey {
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         Some((self.id, vec![IdSet::ApiKeys(self.owner)]))
     }
-
-    fn activity(&self) -> Option<Vec<u8>> {
-        Some(activity::key_of(ActivitySubject::ApiKey(self.owner, self.id)))
-    }
 }
 
 impl Record for Session {
@@ -147,9 +152,5 @@ impl Record for Session {
 
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         None
-    }
-
-    fn activity(&self) -> Option<Vec<u8>> {
-        Some(activity::key_of(ActivitySubject::Session(self.owner, self.jti)))
     }
 }

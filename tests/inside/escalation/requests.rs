@@ -12,11 +12,13 @@ use serde_json::{Map, Value, json};
 use super::world::{PASSWORD, any_scopes, everything, listed};
 
 /// The operations that the attacker leaves out, each with the reason.
-pub const EXCEPTIONS: [(&str, &str); 3] = [
+pub const EXCEPTIONS: [(&str, &str); 5] = [
     (
         "sign_in",
         "the attacker sends each password that it has set with the request instead: both yield the same rights",
     ),
+    ("destroy_own_session", "nobody signs in, so there is none"),
+    ("destroy_user_session", "nobody signs in, so there is none"),
     ("index_system_users", "reads the host's user database and nothing of the store"),
     ("index_system_groups", "reads the host's group database and nothing of the store"),
 ];
@@ -73,6 +75,7 @@ fn any_operation() -> impl Strategy<Value = &'static Operation> {
     let weight = |row: &Operation| match row.id {
         "update_api_key" | "update_user" => 5,
         "create_api_key" | "create_user" => 4,
+        "create_user_api_key" | "update_user_api_key" => 3,
         "destroy_api_key" => 2,
         _ => 1,
     };
@@ -111,33 +114,41 @@ impl Attempt {
 
     fn path(&self, store: &Store, caller: Id) -> String {
         let path = self.operation.path;
-        let Some(parameter) = path.split(['{', '}']).nth(1) else { return path.to_owned() };
+        let Some(parameter) = path.split(['{', '}']).skip(1).step_by(2).last() else { return path.to_owned() };
         let (users, configurations, api_keys) = everything(store);
-        let id = match parameter {
-            "user_id" => self.target.get(&users).id,
-            "api_key_id" => self.one_of(api_keys.iter().map(|key| (key.owner, key.id)), caller),
-            "configuration_id" => self.one_of(configurations.iter().map(|record| (record.owner, record.id)), caller),
+        let names_owner = path.contains("{user_id}/");
+        let (owner, id) = match parameter {
+            "user_id" => (self.target.get(&users).id, self.target.get(&users).id),
+            "api_key_id" => self.one_of(api_keys.iter().map(|key| (key.owner, key.id)), caller, names_owner),
+            "configuration_id" => {
+                self.one_of(configurations.iter().map(|record| (record.owner, record.id)), caller, names_owner)
+            }
             other => panic!("{} has a parameter unknown to this test: {other}", self.operation.id),
         };
-        path.replace(&format!("{{{parameter}}}"), &id.to_string())
+        path.replace("{user_id}", &owner.to_string()).replace(&format!("{{{parameter}}}"), &id.to_string())
     }
 
     fn body(&self, store: &Store, by: &Caller) -> Value {
         match (self.operation.method.as_str(), self.operation.id) {
             ("GET" | "DELETE", _) => Value::Null,
-            (_, "create_api_key" | "update_api_key") => scoped(&self.scopes, by),
+            (_, "create_api_key" | "update_api_key" | "create_user_api_key" | "update_user_api_key") => {
+                scoped(&self.scopes, by)
+            }
             (_, "create_user") => newcomer(&self.members, everything(store).0.len()),
             (_, "update_user") => Value::Object(self.members.clone()),
-            (_, "create_configuration") => json!({"key": format!("k{}", everything(store).1.len())}),
-            (_, "update_configuration") => json!({"value": "light"}),
+            (_, "create_configuration" | "create_user_configuration") => {
+                json!({"key": format!("k{}", everything(store).1.len())})
+            }
+            (_, "update_configuration" | "update_user_configuration") => json!({"value": "light"}),
             (_, other) => panic!("{other} needs a body here, or a reason among the exceptions"),
         }
     }
 
-    /// One record, given the owner and the id of each; [`Id::LAST`] if none fits.
-    fn one_of(&self, all: impl Iterator<Item = (Id, Id)>, caller: Id) -> Id {
-        let aimed: Vec<_> = all.filter(|(owner, _)| *owner == caller || !self.aims_at_own).map(|(_, id)| id).collect();
-        if aimed.is_empty() { Id::LAST } else { *self.target.get(&aimed) }
+    /// One record and its owner, given the owner and the id of each; [`Id::LAST`] if none fits.
+    fn one_of(&self, all: impl Iterator<Item = (Id, Id)>, caller: Id, names_owner: bool) -> (Id, Id) {
+        let is_aimed_at = |owner: Id| names_owner || owner == caller || !self.aims_at_own;
+        let aimed: Vec<_> = all.filter(|(owner, _)| is_aimed_at(*owner)).collect();
+        if aimed.is_empty() { (Id::LAST, Id::LAST) } else { *self.target.get(&aimed) }
     }
 }
 

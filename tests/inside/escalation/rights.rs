@@ -81,11 +81,15 @@ impl Bounds {
         for was in self.configurations.iter().filter(|was| is_there(was.owner)) {
             let is = find(&configurations, |configuration| configuration.id, was.id);
             let action = if is.is_some() { "update" } else { "destroy" };
-            let may = is == Some(was) || self.has(was.owner, "configurations", action);
+            let may = is == Some(was)
+                || self.has(was.owner, "configurations", action)
+                || self.administers(was.owner, "user_configurations", action);
             beyond.extend((!may).then(|| format!("{was:?} has become {is:?}")));
         }
         for new in configurations.iter().filter(|new| !self.configurations.iter().any(|was| was.id == new.id)) {
-            let may = !is_old(new.owner) || self.has(new.owner, "configurations", "create");
+            let may = !is_old(new.owner)
+                || self.has(new.owner, "configurations", "create")
+                || self.administers(new.owner, "user_configurations", "create");
             beyond.extend((!may).then(|| format!("{new:?} has come")));
         }
         beyond
@@ -103,12 +107,9 @@ impl Bounds {
     }
 
     fn account_beyond(&self, was: &User, is: Option<&User>) -> Option<String> {
-        let administers = |action| {
-            let administrators = self.users.iter().filter(|user| user.is_admin);
-            !was.is_admin && administrators.into_iter().any(|user| self.has(user.id, "users", action))
-        };
         let Some(is) = is else {
-            return (!administers("destroy")).then(|| format!("{} is gone", was.username.as_str()));
+            return (!self.administers(was.id, "users", "destroy"))
+                .then(|| format!("{} is gone", was.username.as_str()));
         };
         let owns = self.has(was.id, "other", "other");
         let keeps_rules = (is.is_admin, is.user_id, is.group_id) == (was.is_admin, was.user_id, was.group_id)
@@ -140,7 +141,11 @@ impl Bounds {
             let scopes = rights_of(was.owner, &was.scopes, None);
             self.has(was.owner, "api_keys", action) && scopes.keys().all(|right| self.rights.contains_key(right))
         };
-        (is != Some(was) && !is_covered()).then(|| format!("{was:?} has become {is:?}"))
+        // A key without scopes is covered by every other one; a key may go with the account.
+        let is_administered = || {
+            (is.is_none() || was.scopes.iter().next().is_none()) && self.administers(was.owner, "user_api_keys", action)
+        };
+        (is != Some(was) && !is_covered() && !is_administered()).then(|| format!("{was:?} has become {is:?}"))
     }
 
     /// No key, known to the attacker or not, permits more than it did, or else more than the keys that are held.
@@ -148,7 +153,9 @@ impl Bounds {
         let was = find(&self.api_keys, |was| was.id, key.id);
         let had = was.map(|was| rights_of(was.owner, &was.scopes, was.expires_at)).unwrap_or_default();
         let gained = self.beyond(&rights_of(key.owner, &key.scopes, key.expires_at), &had);
-        let may_be_there = was.is_some() || self.has(key.owner, "api_keys", "create");
+        let may_be_there = was.is_some()
+            || self.has(key.owner, "api_keys", "create")
+            || self.administers(key.owner, "user_api_keys", "create");
         let keeps_rules = !is_old(key.owner) || (may_be_there && gained.is_empty());
         (!keeps_rules).then(|| format!("{key:?} has gained {gained:?}"))
     }
@@ -162,6 +169,12 @@ impl Bounds {
             .filter(|(right, until)| is_beyond(*right, until))
             .map(|(right, until)| (*right, *until))
             .collect()
+    }
+
+    /// Whether an administrator's keys permit it on that standard account of the start.
+    fn administers(&self, owner: Id, controller: &'static str, action: &'static str) -> bool {
+        let is_standard = self.users.iter().any(|user| user.id == owner && !user.is_admin);
+        is_standard && self.users.iter().any(|user| user.is_admin && self.has(user.id, controller, action))
     }
 
     fn has(&self, owner: Id, controller: &'static str, action: &'static str) -> bool {

@@ -1,0 +1,80 @@
+//! Whose configurations, API keys and sessions a caller works on: the caller's own, or another account's.
+
+use std::ops::Deref;
+
+use super::{Administrator, Caller};
+use crate::{
+    domain::{Action, AffectedResource, Id, User},
+    service::{ServiceError, refuse_restricted_key},
+    store::{Tables, Txn},
+};
+
+/// A [`Caller`], and the account whose resources the request is about.
+pub struct ResourceAccess {
+    caller: Caller,
+    /// The account whose resources they are.
+    pub owner: Id,
+    /// Whether the request is about the caller's own resources, and not about those of any user.
+    pub is_own: bool,
+}
+
+/// What the audit log calls a write.
+#[derive(Clone, Copy, Debug)]
+pub struct ResourceAction {
+    /// On the caller's own resources.
+    pub own: Action,
+    /// On those of another account.
+    pub of_user: Action,
+}
+
+impl ResourceAccess {
+    /// The access of an administrator to the resources of that user.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] if there is no such user.
+    pub fn of_user(Administrator(caller): Administrator, owner: Id) -> Result<Self, ServiceError> {
+        caller.store().user(owner)?.ok_or(ServiceError::NotFound)?;
+        Ok(Self { caller, owner, is_own: false })
+    }
+
+    /// Writes as [`Caller::write`] does; the write is given the owner's account as it is now.
+    ///
+    /// # Errors
+    /// Those of [`Caller::write`]; [`ServiceError::NotFound`] if the owner has been removed,
+    /// [`ServiceError::Forbidden`] for a restricted key on the resources of an administrator.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        action: ResourceAction,
+        work: impl FnOnce(&mut Txn<'_>, User) -> Result<(T, AffectedResource), ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        if self.is_own {
+            return self.caller.write(action.own, work).await;
+        }
+        let (owner, caller) = (self.owner, self.caller.identity.clone());
+        self.caller
+            .write(action.of_user, move |txn, _| {
+                let owner = txn.user(owner)?.ok_or(ServiceError::NotFound)?;
+                refuse_restricted_key(&caller, owner.is_admin)?;
+                let owned_by = format!("owner = {}", owner.username.as_str());
+                let (outcome, mut subject) = work(txn, owner)?;
+                subject.details.push(owned_by);
+                Ok((outcome, subject))
+            })
+            .await
+    }
+}
+
+impl From<Caller> for ResourceAccess {
+    fn from(caller: Caller) -> Self {
+        let owner = caller.user.id;
+        Self { caller, owner, is_own: true }
+    }
+}
+
+impl Deref for ResourceAccess {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
