@@ -79,6 +79,7 @@ impl Guard for Caller {
         let Authenticated(caller) = Authenticated::admit(context).await?;
         let RequiredScope { controller, action } = context.scope;
         if caller.permits(controller, action) {
+            caller.record_scope(controller, action);
             Ok(caller)
         } else {
             Err(Forbidden::Scope { controller, action }.into())

@@ -87,7 +87,7 @@ impl Authenticator {
             if matches!(entry.authentication, Authentication::Password) {
                 self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
             }
-            return Ok(Identity { user: entry.user, authentication: entry.authentication, address });
+            return Ok(Identity { user: entry.user, authentication: entry.authentication, address, at: now });
         }
         let read_guard = self.store.read_guard();
         let (user, authentication, ends) = self.identify(Credential::parse(headers)?, address).await?;
@@ -98,7 +98,7 @@ impl Authenticator {
                 Entry { version, user: Arc::clone(&user), authentication: authentication.clone(), ends, since: now };
             self.caller_cache.insert(fingerprint, entry);
         }
-        Ok(Identity { user, authentication, address })
+        Ok(Identity { user, authentication, address, at: now })
     }
 
     /// The user of the credential, and when the credential expires.

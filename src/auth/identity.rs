@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 
 use super::Challenge;
-use crate::domain::{Account, Actor, ApiKey, AuthMethod, Scope, User};
+use crate::{
+    clock::Timestamp,
+    domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Scope, User},
+};
 
 /// A good credential, and what it proves.
 #[derive(Clone, Debug)]
@@ -27,6 +30,8 @@ pub struct Identity {
     pub authentication: Authentication,
     /// Where the request came from.
     pub address: IpAddr,
+    /// When the request came.
+    pub at: Timestamp,
 }
 
 impl Identity {
@@ -81,6 +86,16 @@ impl Identity {
             Authentication::ApiKey(api_key) => AuthMethod::ApiKey(Some(api_key.id)),
         };
         Actor { account: Some(Account::of(&self.user)), method, address: Some(self.address) }
+    }
+
+    /// The credential as a subject of activity, if that is recorded of its kind.
+    #[must_use]
+    pub fn activity_subject(&self) -> Option<ActivitySubject<'static>> {
+        match &self.authentication {
+            Authentication::Password => None,
+            Authentication::Session(jti) => Some(ActivitySubject::Session(self.user.id, *jti)),
+            Authentication::ApiKey(key) => Some(ActivitySubject::ApiKey(self.user.id, key.id)),
+        }
     }
 
     /// The challenge that answers a credential of this kind when it is refused.

@@ -181,6 +181,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         state.record(Actor::SERVER, action, AffectedResource::details(details)).await;
     }
     make_administrator(&state, &settings).await?;
+    state.begin_activity().await?;
     if signals.ask_to_stop() {
         drop(maintenance);
         store.finish();
@@ -214,6 +215,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         ShutdownReason::Stopped => {
+            state.write_activity().await;
             state.record(Actor::SERVER, Action::StopServer, AffectedResource::default()).await;
             drop(maintenance);
             store.finish();

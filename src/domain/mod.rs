@@ -1,6 +1,7 @@
 //! Values that cannot be wrong: parsed once at the edge, trusted everywhere else. No I/O.
 
 mod account_identifier;
+mod activity;
 mod api_key;
 mod audit;
 mod change;
@@ -20,6 +21,7 @@ mod username;
 mod violations;
 
 pub use account_identifier::AccountIdentifier;
+pub use activity::{Activity, ActivitySubject};
 pub use api_key::{ApiKey, ApiKeyChange, ApiKeyName, KeyDigest, NewApiKey};
 pub use audit::{Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Event, Outcome, Target};
 pub use change::{Change, Submitted};

@@ -217,12 +217,8 @@ async fn stop_in_time(
 }
 
 /// Keeps the certificate up to date with its files, which `SIGHUP` has read at once.
-async fn follow(certificate: Arc<Certificate>, clock: Clock, signals: Signals) {
-    let asked = || {
-        let mut signals = signals.clone();
-        async move { signals.reloaded().await }
-    };
-    certificate.follow(clock, asked).await;
+async fn follow(certificate: Arc<Certificate>, clock: Clock, mut signals: Signals) {
+    certificate.follow(clock, async || signals.reloaded().await).await;
 }
 
 async fn failed(failure: &mut watch::Receiver<Option<EngineError>>) -> EngineError {
@@ -233,11 +229,12 @@ async fn failed(failure: &mut watch::Receiver<Option<EngineError>>) -> EngineErr
     }
 }
 
-/// Removes sessions that are over, every now and then.
+/// Writes recorded activity and removes sessions that are over, every minute.
 async fn sweep(app: Arc<App>) {
     let mut ticks = time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
+        app.state.write_activity().await;
         match sessions::sweep(&app.state).await {
             Ok(0) => {}
             Ok(removed) => log::info!("removed {removed} sessions that were over"),

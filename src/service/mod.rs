@@ -1,5 +1,6 @@
 //! What may be done: use cases, ownership and the rules against escalation. No HTTP.
 
+pub mod activity;
 pub mod api_keys;
 pub mod audit;
 pub mod configurations;

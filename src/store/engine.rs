@@ -33,11 +33,13 @@ pub enum Tree {
     Audit,
     /// Keyed hash of an identifier that an account has or had → nothing.
     UsedIdentifiers,
+    /// (owner, kind, what is used) → when it was last used.
+    Activity,
 }
 
 impl Tree {
     /// Every tree, in a fixed order; a new one comes last.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Users,
         Self::UsersByUsername,
         Self::Configurations,
@@ -50,6 +52,7 @@ impl Tree {
         Self::Meta,
         Self::Audit,
         Self::UsedIdentifiers,
+        Self::Activity,
     ];
 
     /// The tree's name on disk and in messages.
@@ -68,6 +71,7 @@ impl Tree {
             Self::Meta => "meta",
             Self::Audit => "audit",
             Self::UsedIdentifiers => "used_identifiers",
+            Self::Activity => "activity",
         }
     }
 }

@@ -33,17 +33,18 @@ pub struct Integrity {
 }
 
 impl Versioned for Integrity {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn from_older(tree: &'static str, version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
         match version {
             1 => record::decode_shape::<Older<[u64; 10]>>(tree, bytes).map(|older| older.upgraded()),
-            _ => record::decode_shape::<Older<[u64; 11]>>(tree, bytes).map(|older| older.upgraded()),
+            2 => record::decode_shape::<Older<[u64; 11]>>(tree, bytes).map(|older| older.upgraded()),
+            _ => record::decode_shape::<Older<[u64; 12]>>(tree, bytes).map(|older| older.upgraded()),
         }
     }
 }
 
-/// Version 1, before the audit log, or version 2, before used identifiers: there were fewer trees.
+/// Version 1, before the audit log, version 2, before used identifiers, or version 3, before activity: there were fewer trees.
 #[derive(Deserialize)]
 struct Older<R> {
     commit: u64,

@@ -4,6 +4,7 @@
 //! to the committer, which runs the queued writes one after another and makes them durable together.
 //! Readers see a group as soon as the engine has it, shortly before it is durable and acknowledged.
 
+pub mod activity;
 pub mod audit;
 mod commit;
 mod commit_hooks;

@@ -36,6 +36,11 @@ pub trait Record: Versioned {
     /// Its id and the lists that it is in.
     fn listed(&self) -> Option<(Id, Vec<IdSet>)>;
 
+    /// What the keys of its rows of activity begin with, if it may have any.
+    fn activity(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Identifiers that are in use while the record has them, and are remembered as used when it no longer has them.
     fn held(&self) -> Vec<AccountIdentifier> {
         Vec::new()

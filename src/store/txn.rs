@@ -107,7 +107,7 @@ impl<'a> Txn<'a> {
     /// Removes the record with its index rows and its memberships in lists.
     ///
     /// # Errors
-    /// [`StoreError`] if a list cannot be read.
+    /// [`StoreError`] if a list or its activity cannot be read.
     pub fn remove<R: Record>(&mut self, record: &R) -> Result<(), StoreError> {
         let (rows, lists) = surroundings(record);
         for row in rows {
@@ -115,6 +115,9 @@ impl<'a> Txn<'a> {
         }
         self.move_between(&lists, &[])?;
         self.set(R::TREE, record.key(), None);
+        if let Some(prefix) = record.activity() {
+            self.remove_activity(&prefix)?;
+        }
         record.held().iter().try_for_each(|identifier| self.remember(identifier))
     }
 

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError, audit,
+    StoreError, activity, audit,
     engine::{KeyRange, Tree},
     id_set::{self, IdSet},
     integrity::RowHasher,
@@ -54,6 +54,7 @@ pub fn verify(rows: &impl ReadRows, progress: &mut dyn FnMut(u64)) -> Result<Fin
     scan_all.sequences()?;
     scan_all.audit()?;
     scan_all.used_identifiers()?;
+    scan_all.activity()?;
     Ok(scan_all.findings)
 }
 
@@ -144,6 +145,12 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         if self.remembers && used_identifiers::key(self.rows).is_ok_and(|key| key.is_none()) {
             faults.push(format!("the key of `{}` is missing", Tree::UsedIdentifiers));
         }
+        self.findings.faults.append(&mut faults);
+        Ok(())
+    }
+
+    fn activity(&mut self) -> Result<(), StoreError> {
+        let mut faults = activity::faults(self.rows)?;
         self.findings.faults.append(&mut faults);
         Ok(())
     }

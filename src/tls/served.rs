@@ -1,7 +1,6 @@
 //! The certificate that is served: taken from its files again when they change, and watched until its end.
 
 use std::{
-    future::Future,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     thread,
@@ -96,7 +95,7 @@ impl Certificate {
     /// Serves for ever what is put in place of the files, and renews a certificate of the server's own before its end.
     ///
     /// Looks every few seconds, and when `asked` ends. What cannot be served is logged and not taken.
-    pub async fn follow<F: Future<Output = ()>>(self: Arc<Self>, clock: Clock, mut asked: impl FnMut() -> F) {
+    pub async fn follow(self: Arc<Self>, clock: Clock, mut asked: impl AsyncFnMut()) {
         let (mut seen, mut warned) = (self.first, None);
         loop {
             let now = clock.now();
@@ -161,9 +160,10 @@ fn end(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, future::pending, path::Path};
+    use std::{fs, future::pending, io::Read, path::Path};
 
     use futures_util::FutureExt;
+    use rustix::fs::inotify;
 
     use super::*;
 
@@ -229,11 +229,15 @@ mod tests {
         let files = made_for(old.path(), "localhost", START);
         let renewed = made_for(new.path(), "localhost", START);
         fs::copy(&renewed.certificate, &files.certificate).unwrap();
+        let watch = inotify::init(inotify::CreateFlags::empty()).unwrap();
+        inotify::add_watch(&watch, &files.key, inotify::WatchFlags::CLOSE_NOWRITE).unwrap();
 
         let opening = thread::spawn({
             let files = files.clone();
             move || Certificate::open(files, None).map(|certificate| served(&certificate))
         });
+        // Once the old key has been read.
+        fs::File::from(watch).read_exact(&mut [0; 16]).unwrap();
         fs::rename(&renewed.key, &files.key).unwrap();
 
         assert_eq!(opening.join().unwrap().unwrap(), renewed.read_certificates().unwrap());

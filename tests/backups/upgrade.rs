@@ -68,7 +68,7 @@ fn age_to_format_2(server: &Server) {
 fn age_to_format_3(server: &Server) {
     let secret = RootSecret::open(&secret_of(server), false).unwrap();
     let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
-    let mut changes = without_used_identifiers(&store);
+    let mut changes = without_rows_of_format_4(&store);
     changes.extend([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
     let text = link_entries(&Stored(&store), &secret, &mut changes);
     store.commit(&changes).unwrap();
@@ -125,28 +125,28 @@ fn row(key: &str, value: Option<Vec<u8>>) -> ((Tree, Vec<u8>), Option<Vec<u8>>) 
     ((Tree::Meta, key.as_bytes().to_vec()), value)
 }
 
-/// The rows of the identifiers that accounts have had, to be removed: no older format has them.
-fn without_used_identifiers(store: &Sled) -> Changes {
-    let mut changes = Changes::from([row("identifier_key", None)]);
-    store
-        .scan(Tree::UsedIdentifiers, &KeyRange::all(), &mut |key, _| {
-            changes.insert((Tree::UsedIdentifiers, key.to_vec()), None);
-            ControlFlow::Continue(())
-        })
-        .unwrap();
+/// The rows that no format before 4 has, to be removed: identifiers that accounts have had, and activity.
+fn without_rows_of_format_4(store: &Sled) -> Changes {
+    let mut changes = Changes::from([row("identifier_key", None), row("activity_since", None)]);
+    remove_all(store, Tree::UsedIdentifiers, &mut changes);
+    remove_all(store, Tree::Activity, &mut changes);
     changes
 }
 
 fn without_audit_log(store: &Sled) -> Changes {
-    let mut changes = without_used_identifiers(store);
+    let mut changes = without_rows_of_format_4(store);
     changes.extend([row("audit", None)]);
+    remove_all(store, Tree::Audit, &mut changes);
+    changes
+}
+
+fn remove_all(store: &Sled, tree: Tree, changes: &mut Changes) {
     store
-        .scan(Tree::Audit, &KeyRange::all(), &mut |key, _| {
-            changes.insert((Tree::Audit, key.to_vec()), None);
+        .scan(tree, &KeyRange::all(), &mut |key, _| {
+            changes.insert((tree, key.to_vec()), None);
             ControlFlow::Continue(())
         })
         .unwrap();
-    changes
 }
 
 fn aged() -> (Server, Client) {

@@ -94,6 +94,26 @@ fn a_certificate_of_the_servers_own_is_renewed_while_it_is_served_60_days_before
     assert_eq!(health(&server, &["--tls-self-signed", "127.0.0.1"]), Some(0));
 }
 
+#[test]
+fn each_hangup_has_the_certificate_read_once_though_its_files_are_as_they_were() {
+    let server = ServerBuilder::new().flag("--tls-self-signed", "127.0.0.1").start_unasked();
+    let certificate = server.data_dir().join("tls/cert.pem");
+    let readings = || server.log().matches("the certificate was read again").count();
+
+    for hangups in 1..=3 {
+        server.signal(Signal::HUP);
+        let deadline = Instant::now() + TIMEOUT;
+        while readings() < hangups {
+            assert!(Instant::now() < deadline, "it is never read again: {}", server.log());
+        }
+        // What is logged meanwhile would be there.
+        for _ in 0..20 {
+            assert!(curl(&server, &certificate, "/healthz", &[]).is_ok());
+        }
+        assert_eq!(readings(), hangups);
+    }
+}
+
 /// What the server would have made for 127.0.0.1 if that was its end.
 fn own_certificate(until: Timestamp) -> (String, String) {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();

@@ -131,14 +131,15 @@ fn a_server_that_may_have_no_unix_socket_serves_and_says_so() {
 #[test]
 fn a_start_that_is_asked_to_stop_ends_in_order_and_the_next_one_serves() {
     let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "18");
-    let mut child = builder.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = builder.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     while !builder.data_dir().join("store").exists() {
         assert_eq!(child.try_wait().unwrap(), None, "the start has ended");
     }
 
     terminate(&child);
 
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b""[..]), "it never listens");
     builder.variable("LODGE_SCRYPT_COST", "10").start().admin().get("/users").expect(200);
 }
 

@@ -1,5 +1,6 @@
 //! The store by itself: against a plain model, against damage, and its committer.
 
+mod activity;
 mod audit;
 mod clock;
 mod counting;

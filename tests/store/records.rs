@@ -10,8 +10,8 @@ use std::{
 use lodge::{
     clock::Timestamp,
     domain::{
-        Account, Action, Actor, AffectedResource, ApiKey, ApiKeyName, AuditEntry, AuthMethod, Configuration, Email,
-        Event, KeyDigest, Outcome, Scope, Scopes, Session, SourceType, SystemId, Target, User,
+        Account, Action, Activity, Actor, AffectedResource, ApiKey, ApiKeyName, AuditEntry, AuthMethod, Configuration,
+        Email, Event, KeyDigest, Outcome, Scope, Scopes, Session, SourceType, SystemId, Target, User,
     },
     store::{
         audit::{AuditState, LogPosition},
@@ -277,6 +277,14 @@ fn audit_state() -> AuditState {
     AuditState { last, exported, pruned, dropped, key_id: [5; 16], key_since: 300, seal: [6; 32] }
 }
 
+fn activity_from_an_address() -> Activity {
+    Activity::at(Timestamp::from_millis(1_795_454_520_999), Some("2001:db8::7".parse().unwrap()))
+}
+
+fn activity_without_an_address() -> Activity {
+    Activity::at(Timestamp::from_millis(1_795_454_520_999), None)
+}
+
 /// The bytes of one version of one record, by `tree, what it is`.
 fn golden(version: u8, name: &str) -> Vec<u8> {
     let golden: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(GOLDEN).unwrap();
@@ -309,6 +317,8 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("audit, of a refusal")), Ok(linked(audit_entry_of_a_refusal())));
     assert_eq!(decoded(&v1("audit, of a try that had to wait")), Ok(linked(audit_entry_of_a_wait())));
     assert_eq!(decode("meta", &v1("meta, of the audit log")), Ok(audit_state()));
+    assert_eq!(decode("activity", &v1("activity, from an address")), Ok(activity_from_an_address()));
+    assert_eq!(decode("activity", &v1("activity, without an address")), Ok(activity_without_an_address()));
 }
 
 #[test]
@@ -340,6 +350,8 @@ fn records_are_written_as_the_newest_golden_ones() {
     assert_eq!(written(&audit_entry_of_a_wait(), "audit, of a try that had to wait"), None);
     assert_eq!(written(&linked(audit_entry_of_a_wait()), "audit, of 0.3.0"), None);
     assert_eq!(hex(&encode(&audit_state())), hex(&golden(1, "meta, of the audit log")));
+    assert_eq!(hex(&encode(&activity_from_an_address())), hex(&golden(1, "activity, from an address")));
+    assert_eq!(hex(&encode(&activity_without_an_address())), hex(&golden(1, "activity, without an address")));
 }
 
 /// The bytes of the record in hex, unless they are the golden ones of its present version.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use lodge::{
-    domain::User,
+    clock::Timestamp,
+    domain::{Activity, ActivitySubject, User},
     store::{
         IdSet, Sequence, Store, StoreError, Txn,
+        activity::key_of,
         engine::{Changes, Engine, Tree},
         id_set,
         memory::Memory,
@@ -15,6 +17,7 @@ use lodge::{
     },
 };
 use tokio::runtime::Builder;
+use uuid::Uuid;
 
 use crate::values::{administrator, api_key, configuration, id, session, user};
 
@@ -298,4 +301,29 @@ fn a_sequence_below_an_id_in_use_is_noticed() {
 
     assert_eq!(behind.faults(), ["the sequence of `users` is below the id 2"]);
     assert_eq!(gone.faults(), ["the sequence of `api_keys` is below the id 1"]);
+}
+
+#[test]
+fn activity_of_a_record_that_does_not_exist_or_that_makes_no_sense_is_a_fault() {
+    let nothing = "a row of `activity` is of a record that does not exist".to_owned();
+    let nonsense = "a row of `activity` makes no sense".to_owned();
+    let at = || encode(&Activity::at(Timestamp::from_secs(60), None));
+    let scope = |key| ActivitySubject::ApiKeyScope(id(ANN), id(key), "users", "show");
+    let with = |subject, bytes: Vec<u8>| Damaged::new().with(Tree::Activity, key_of(subject), bytes).faults();
+
+    for sound in [ActivitySubject::SignIn(id(BOB)), ActivitySubject::ApiKey(id(ANN), id(1)), scope(1)] {
+        assert_eq!(with(sound, at()), Vec::<String>::new(), "{sound:?}");
+    }
+    for subject in [
+        ActivitySubject::SignIn(id(NOBODY)),
+        ActivitySubject::Session(id(BOB), Uuid::from_u128(1)),
+        ActivitySubject::ApiKey(id(BOB), id(1)),
+        scope(2),
+    ] {
+        assert_eq!(with(subject, at()), [nothing.clone()], "{subject:?}");
+    }
+    let malformed = ActivitySubject::ApiKeyScope(id(ANN), id(1), "Users", "show");
+    assert_eq!(with(malformed, at()), [nonsense.clone()]);
+    assert_eq!(with(scope(1), vec![0]), [nonsense]);
+    assert_eq!(Damaged::new().with(Tree::Activity, vec![0, 0, 0, 1, 9], at()).faults(), [nothing]);
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use super::AppState;
-use crate::{auth::Identity, store::Store};
+use crate::{auth::Identity, domain::ActivitySubject, store::Store};
 
 /// A user who has proved who they are, and the application's state that they work on.
 pub struct Caller {
@@ -29,6 +29,14 @@ impl Caller {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.state.store
+    }
+
+    /// Records that the caller's API key, if the credential is one, is using that scope.
+    pub fn record_scope(&self, controller: &str, action: &str) {
+        if let Some(key) = self.api_key() {
+            let subject = ActivitySubject::ApiKeyScope(self.user.id, key.id, controller, action);
+            self.state.activity.record(subject, self.at, None);
+        }
     }
 }
 

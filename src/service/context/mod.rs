@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     config::Settings,
     secret::RootSecret,
+    service::activity::ActivityRecorder,
     store::Store,
     system::NameService,
 };
@@ -62,6 +63,8 @@ pub struct AppState {
     pub names: NameService,
     /// The audit log.
     pub audit: Arc<Audit>,
+    /// When credentials, scopes and accounts were last used.
+    pub activity: ActivityRecorder,
     /// Answers who is asking.
     pub authenticator: Arc<Authenticator>,
     pub(crate) secret: RootSecret,
@@ -75,7 +78,8 @@ impl AppState {
         let throttle = Throttle::new(clock.clone(), policy.throttle_after);
         let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
         let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
-        Self { store, clock, policy, names: NameService::start(), audit, authenticator, secret }
+        let (names, activity) = (NameService::start(), ActivityRecorder::new());
+        Self { store, clock, policy, names, audit, activity, authenticator, secret }
     }
 
     /// The caller whose request has these `Authorization` headers.
@@ -88,6 +92,9 @@ impl AppState {
         address: IpAddr,
     ) -> Result<Caller, AuthError> {
         let identity = self.authenticator.authenticate(headers, address).await?;
+        if let Some(subject) = identity.activity_subject() {
+            self.activity.record(subject, identity.at, Some(address));
+        }
         Ok(Caller { state: Arc::clone(self), identity })
     }
 }

@@ -5,8 +5,12 @@ use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
-    domain::{AccountIdentifier, ApiKey, Configuration, Email, Id, PasswordHash, Session, SystemId, User, Username},
+    domain::{
+        AccountIdentifier, ActivitySubject, ApiKey, Configuration, Email, Id, PasswordHash, Session, SystemId, User,
+        Username,
+    },
     store::{
+        activity,
         engine::Tree,
         id_set::IdSet,
         key,
@@ -94,6 +98,10 @@ impl Record for User {
         Some((self.id, [Some(IdSet::Users), administrators].into_iter().flatten().collect()))
     }
 
+    fn activity(&self) -> Option<Vec<u8>> {
+        Some(key::of_id(self.id))
+    }
+
     fn held(&self) -> Vec<AccountIdentifier> {
         vec![AccountIdentifier::of_name(&self.username)]
     }
@@ -135,6 +143,10 @@ impl Record for ApiKey {
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         Some((self.id, vec![IdSet::ApiKeys(self.owner)]))
     }
+
+    fn activity(&self) -> Option<Vec<u8>> {
+        Some(activity::key_of(ActivitySubject::ApiKey(self.owner, self.id)))
+    }
 }
 
 impl Record for Session {
@@ -152,5 +164,9 @@ impl Record for Session {
 
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         None
+    }
+
+    fn activity(&self) -> Option<Vec<u8>> {
+        Some(activity::key_of(ActivitySubject::Session(self.owner, self.jti)))
     }
 }

@@ -1,0 +1,185 @@
+//! Records when credentials, scopes and accounts were last used, to the minute: in memory at once, in the store every minute.
+//!
+//! No request waits for it. The same use in the same minute is recognised by one atomic read. What has not been written is
+//! lost in a crash, at most a minute of it; while the memory for it is full, further subjects are not recorded.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
+    iter,
+    net::IpAddr,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::AppState;
+use crate::{
+    clock::Timestamp,
+    domain::{Activity, ActivitySubject, Id, Scope},
+    store::{Store, StoreError, activity},
+};
+
+/// How many uses are recognised as already recorded: 128 KiB.
+const SLOTS: usize = 1 << 14;
+/// How many subjects wait to be written: some 2 MiB.
+const MAX_WAITING: usize = 1 << 14;
+/// How many rows are written at once: they hold up other writes for a few milliseconds.
+const MAX_WRITTEN_AT_ONCE: usize = 500;
+
+/// The activity of one installation that is not yet in its store.
+pub struct ActivityRecorder {
+    /// Hashes of subjects with the minute in which they were recorded.
+    recorded: Box<[AtomicU64]>,
+    waiting: Mutex<HashMap<Vec<u8>, Activity>>,
+}
+
+impl ActivityRecorder {
+    /// A recorder of nothing so far.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorded = iter::repeat_with(|| AtomicU64::new(0)).take(SLOTS).collect();
+        Self { recorded, waiting: Mutex::default() }
+    }
+
+    /// Records that the subject is being used from that address.
+    pub fn record(&self, subject: ActivitySubject<'_>, now: Timestamp, address: Option<IpAddr>) {
+        let activity = Activity::at(now, address);
+        let mut hasher = QuickHasher(0);
+        subject.hash(&mut hasher);
+        let hash = hasher.finish();
+        let slot = &self.recorded[usize::try_from(hash >> 32).unwrap_or_default() % SLOTS];
+        let mark = hash ^ activity.minute();
+        if slot.load(Ordering::Relaxed) != mark && self.keep(subject, activity) {
+            slot.store(mark, Ordering::Relaxed);
+        }
+    }
+
+    /// The last activity of the subject, written or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn last(&self, store: &Store, subject: ActivitySubject<'_>) -> Result<Option<Activity>, StoreError> {
+        let waiting = self.waiting().get(&activity::key_of(subject)).copied();
+        waiting.map_or_else(|| activity::last(store, subject), |activity| Ok(Some(activity)))
+    }
+
+    /// The scopes that an API key of that owner has used, in the order of their names, written or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    pub fn scopes_of_key(&self, store: &Store, owner: Id, id: Id) -> Result<Vec<(Scope, Activity)>, StoreError> {
+        let mut scopes: BTreeMap<_, _> = activity::scopes_of_key(store, owner, id)?.into_iter().collect();
+        let waiting = self.waiting();
+        let own = waiting.iter().filter_map(|(key, at)| Some((activity::scope_of_key(key, owner, id)?, *at)));
+        scopes.extend(own);
+        Ok(scopes.into_iter().collect())
+    }
+
+    /// Writes what waits, in several writes. What cannot be written goes on waiting.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub async fn write(&self, store: &Store) -> Result<(), StoreError> {
+        let waiting: Vec<_> = self.waiting().iter().map(|(key, activity)| (key.clone(), *activity)).collect();
+        for batch in waiting.chunks(MAX_WRITTEN_AT_ONCE) {
+            let rows = batch.to_vec();
+            store.write(move |txn| rows.into_iter().try_for_each(|(key, at)| txn.put_activity(key, &at))).await?;
+            self.forget(batch);
+        }
+        Ok(())
+    }
+
+    /// Keeps an activity until it is written; whether there was room for it.
+    #[cold]
+    fn keep(&self, subject: ActivitySubject<'_>, activity: Activity) -> bool {
+        let (key, mut waiting) = (activity::key_of(subject), self.waiting());
+        let has_room = waiting.len() < MAX_WAITING || waiting.contains_key(&key);
+        if has_room {
+            waiting.insert(key, activity);
+        }
+        has_room
+    }
+
+    /// Forgets what has been written, unless there is a later activity.
+    fn forget(&self, written: &[(Vec<u8>, Activity)]) {
+        let mut waiting = self.waiting();
+        for (key, activity) in written {
+            if waiting.get(key) == Some(activity) {
+                waiting.remove(key);
+            }
+        }
+        if waiting.is_empty() {
+            waiting.shrink_to_fit();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Activity>> {
+        self.waiting.lock().expect("no holder of the lock panics")
+    }
+}
+
+impl Default for ActivityRecorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl AppState {
+    /// Begins to record activity: remembers since when, unless the store knows that already.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that cannot be written.
+    pub async fn begin_activity(&self) -> Result<(), StoreError> {
+        if activity::since(&self.store)?.is_some() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.store.write(move |txn| txn.begin_activity(now)).await
+    }
+
+    /// Writes the activity that waits; a failure is logged.
+    pub async fn write_activity(&self) {
+        if let Err(error) = self.activity.write(&self.store).await {
+            log::error!("when credentials were last used cannot be written: {error}");
+        }
+    }
+}
+
+/// A hash for choosing a slot, a few instructions for each part. Subjects are not chosen by an adversary, and one that
+/// is taken for another is recorded a minute later.
+struct QuickHasher(u64);
+
+impl QuickHasher {
+    fn add(&mut self, word: u64) {
+        // An odd constant from the golden ratio, as in Fibonacci hashing.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for QuickHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.add(u64::from_ne_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.add(byte.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.add(number.into());
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.add(number.unsigned_abs() as u64);
+    }
+}
