@@ -1,4 +1,4 @@
-//! Checks credentials: who is asking.
+//! Checks credentials, and finds out who sent a request.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
     store::{Store, Tables},
 };
 
-/// Answers who is asking: checks credentials against the store, and remembers for a while those that were good.
+/// Checks credentials against the store, and caches valid ones for a short time.
 pub struct Authenticator {
     /// Hashes passwords.
     pub hasher: Hasher,
-    /// Slows guessing down.
+    /// Limits the attempts at passwords and keys.
     pub throttle: Arc<Throttle>,
     /// Signs and reads session tokens.
     pub tokens: SessionTokens,
-    /// Makes API keys.
+    /// Issues API keys.
     pub api_keys: ApiKeyIssuer,
     store: Store,
     clock: Clock,
@@ -40,8 +40,9 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator of the users, sessions and keys in the store, whose own keys all come from the secret; it reports
-    /// refused credentials to the audit log. No session is good for longer than that lifetime from now.
+    /// An authenticator for the users, sessions and keys in the store. Its own keys are derived from the secret, and it
+    /// reports refused credentials to the audit log. A session that ends later than `session_lifetime` from now is
+    /// invalid.
     #[must_use]
     pub fn new(
         store: Store,
@@ -70,7 +71,7 @@ impl Authenticator {
     /// The identity that these `Authorization` headers prove.
     ///
     /// # Errors
-    /// [`AuthError`] unless there is exactly one, which is valid and can be checked now.
+    /// [`AuthError`] unless there is exactly one, and it is valid and can be checked now.
     pub async fn authenticate<'a>(
         self: &Arc<Self>,
         headers: impl Iterator<Item = &'a [u8]> + Clone,
@@ -127,7 +128,7 @@ impl Authenticator {
         Ok(self.store.user_by_username(&username.folded())?)
     }
 
-    /// Drops callers from the cache that have been there as long as they may.
+    /// Removes expired callers from the cache.
     pub fn drop_idle_callers(&self) {
         self.caller_cache.drop_idle(self.clock.now());
     }
@@ -135,8 +136,8 @@ impl Authenticator {
     /// The user of that name and password; equal attempts that arrive together share one verification.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for an unknown user as for a wrong password, in the same time; [`AuthError::Throttled`] and
-    /// [`AuthError::Busy`] before any hash is computed.
+    /// [`AuthError::Refused`] for an unknown user as for a wrong password, in the same time; [`AuthError::Throttled`]
+    /// and [`AuthError::Busy`] before any hash is computed.
     pub async fn sign_in(
         self: &Arc<Self>,
         username: &str,
@@ -178,8 +179,8 @@ impl Authenticator {
         user.filter(|user| self.is_current(user)).ok_or(REFUSED)
     }
 
-    /// What equal attempts have in common. An expired account has no password that could be right: its attempts are like
-    /// those at an unknown one, in time too.
+    /// The key that equal attempts share. No password is right for an expired account: attempts at it are treated like
+    /// those at an unknown account and take as long.
     fn cache_key(
         &self,
         username: &str,
@@ -200,7 +201,7 @@ impl Authenticator {
         self.throttle.check(username, address).inspect_err(|_| self.record_wait(action, username, address))
     }
 
-    /// Records an attempt that is refused without a look at its password.
+    /// Records an attempt that is refused without a check of its password.
     fn record_wait(&self, action: Action, username: &str, address: IpAddr) {
         let account = Some(self.audit.unknown(username));
         let actor = Actor { account, method: AuthMethod::Password, address: Some(address) };
@@ -216,7 +217,7 @@ impl Authenticator {
                 self.record_wait(action, &username, address);
             }
         })?;
-        // The text of a name that no account has is not kept.
+        // A name that no account has is not stored in clear: it may be a password in the wrong field.
         let account = user.as_ref().map_or_else(|| self.audit.unknown(&username), Account::of);
         let actor = Actor { account: Some(account), method: AuthMethod::Password, address: Some(address) };
         let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
@@ -256,7 +257,7 @@ impl Authenticator {
     fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
         let (now, action) = (self.clock.now(), Action::CheckCredential);
         let actor = Actor { account: None, method: AuthMethod::ApiKey(None), address: Some(address) };
-        // A program that goes on with a key that was good once is not guessing.
+        // A program that still uses a removed key is not guessing.
         let counted = if self.api_keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
         match &counted {
             Ok(()) => self.audit.refused(now, actor, action),
@@ -271,7 +272,7 @@ impl Authenticator {
     }
 }
 
-/// An attempt at a password that may be the first of several equal ones.
+/// An attempt at a password, which equal attempts may join.
 struct PasswordAttempt {
     action: Action,
     username: Zeroizing<String>,

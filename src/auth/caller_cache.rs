@@ -1,10 +1,9 @@
 //! Callers whose credential was verified recently, so that their next request need not verify it again.
 //!
-//! An entry is good while nothing has changed that it rests on, which the store's version of its owner shows: a request that
-//! begins after the answer to a sign-out, a deletion or any loss of rights finds a newer version and the entry worth
-//! nothing. Entries are found by a keyed hash of the credential, however its header spells it, and for a password of the
-//! address too; the credential itself is not kept. All threads share the entries. Their memory is bounded, and what is idle
-//! is dropped.
+//! An entry is valid while the store's version of its owner is unchanged: a request that begins after the answer to a
+//! sign-out, a deletion or any loss of rights finds a newer version, and the entry is not used. Entries are found by a
+//! keyed hash of the credential, in any spelling of its header, and for a password also of the address; the credential
+//! itself is not stored. All threads share the entries. Their memory is bounded, and idle entries are dropped.
 
 use std::{
     array,
@@ -28,20 +27,20 @@ use crate::{
     store::Version,
 };
 
-/// How many bytes all entries take at most.
+/// The maximum memory of all entries, in bytes.
 const MAX_BYTES: usize = 32 << 20;
-/// Among how many locks the entries are spread, so that threads seldom wait for each other.
+/// The number of locks that the entries are divided among, so that threads seldom wait for each other.
 const SHARDS: usize = 32;
-/// How many bytes the recent entries of a shard take at most; then they are the old ones, which take as many.
+/// The maximum memory of a shard's recent entries; beyond it they become the old ones, whose memory is as large.
 const MAX_RECENT_BYTES: usize = MAX_BYTES / SHARDS / 2;
-/// How long an entry lasts at most, so that a password is verified again some time.
+/// The maximum age of an entry, so that a password is verified again from time to time.
 const LIFETIME_MILLIS: u64 = 60_000;
-/// What an entry takes besides the scopes of its key: a place in a table, the account with the longest texts, the key.
+/// The memory of an entry without the scopes of its key: a slot in a table, an account with the longest texts, the key.
 const ENTRY_BYTES: usize = 2048;
-/// What a scope takes besides its text.
+/// The memory of a scope without its text.
 const SCOPE_BYTES: usize = 96;
 
-/// The entries of one authenticator, found by hashes under a key of its own.
+/// The cache of one authenticator, whose hashes have a key of their own.
 pub(super) struct CallerCache {
     key: [u8; 16],
     shards: [Mutex<Shard>; SHARDS],
@@ -51,7 +50,7 @@ pub(super) struct CallerCache {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u128);
 
-/// A caller whose credential was good.
+/// A caller whose credential was valid.
 #[derive(Clone)]
 pub(super) struct Entry {
     /// The version of the owner's rows before they were read.
@@ -60,13 +59,13 @@ pub(super) struct Entry {
     pub(super) user: Arc<User>,
     /// The kind of the credential.
     pub(super) authentication: Authentication,
-    /// When the session or the key ends, if it does.
+    /// When the session or the key ends; `None` if it does not.
     pub(super) ends: Option<Timestamp>,
     /// When the credential was verified.
     pub(super) since: Timestamp,
 }
 
-/// The entries of one lock: those that were used since the last time that they became too many, and those before.
+/// The entries of one lock, in two generations: an entry that is used moves to the recent one.
 #[derive(Default)]
 struct Shard {
     recent: Entries,
@@ -76,7 +75,7 @@ struct Shard {
 
 type Entries = HashMap<Fingerprint, Entry, BuildHasherDefault<FingerprintHasher>>;
 
-/// A fingerprint is a hash already.
+/// Uses the fingerprint itself as the hash.
 #[derive(Default)]
 struct FingerprintHasher(u64);
 
@@ -85,7 +84,7 @@ impl CallerCache {
         Self { key: random_bytes(), shards: array::from_fn(|_| Mutex::default()) }
     }
 
-    /// The fingerprint of what is presented from that address.
+    /// The fingerprint of a credential that is presented from that address.
     pub(super) fn fingerprint(&self, presented: Presented<'_>, address: IpAddr) -> Fingerprint {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         match presented {
@@ -113,12 +112,12 @@ impl CallerCache {
         Some(entry)
     }
 
-    /// Keeps an entry.
+    /// Inserts an entry.
     pub(super) fn insert(&self, fingerprint: Fingerprint, entry: Entry) {
         self.shard(fingerprint).insert(fingerprint, entry);
     }
 
-    /// Drops the entries that have lasted as long as they may, and gives their memory back.
+    /// Removes expired entries and frees their memory.
     pub(super) fn drop_idle(&self, now: Timestamp) {
         for shard in &self.shards {
             lock(shard).drop_idle(now);
@@ -126,7 +125,7 @@ impl CallerCache {
     }
 
     fn shard(&self, fingerprint: Fingerprint) -> MutexGuard<'_, Shard> {
-        // The other half than the one by which the table of the shard places it.
+        // The shard's table uses the other half of the fingerprint.
         let number = (fingerprint.0 >> 64) % SHARDS as u128;
         lock(&self.shards[usize::try_from(number).expect("it is below the number of shards")])
     }
@@ -137,17 +136,17 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 }
 
 impl Entry {
-    /// Whether it is still valid, `version` being that of its owner now.
+    /// Whether the entry is valid, where `version` is the owner's current one.
     pub(super) fn is_valid(&self, version: Version, now: Timestamp) -> bool {
         self.version == version && self.ends.is_none_or(|ends| now < ends) && self.is_current(now)
     }
 
-    /// Whether it has not lasted too long; a clock that shows less than at its making has been set back.
+    /// Whether the entry has not expired. If the clock was set back to before its creation, it has.
     fn is_current(&self, now: Timestamp) -> bool {
         now.as_millis().wrapping_sub(self.since.as_millis()) < LIFETIME_MILLIS
     }
 
-    /// About how many bytes it takes.
+    /// The approximate memory of the entry, in bytes.
     fn bytes(&self) -> usize {
         let of_scopes = match &self.authentication {
             Authentication::Password | Authentication::Session(_) => 0,

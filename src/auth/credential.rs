@@ -9,27 +9,28 @@ use zeroize::Zeroizing;
 use super::{AuthError, Challenge, PresentedKey, key};
 use crate::{domain::PresentedPassword, secret::Secret};
 
-/// Some clients pad and some do not.
+/// Accepts base64 with and without padding, because clients send both.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The maximum length of a token; ours have some 300 characters.
+/// The maximum length of a token; those that this server issues have some 300 characters.
 const MAX_TOKEN: usize = 4096;
 
-/// A credential as a client presents it; nothing of it is verified yet.
+/// A credential as a client presents it, not verified yet.
 #[derive(Debug)]
 pub enum Credential {
     /// A user name, as it was given, and a password.
     Basic(String, PresentedPassword),
-    /// An API key with a right checksum.
+    /// An API key whose checksum is right.
     ApiKey(PresentedKey),
     /// A token with two dots, as a JWT has them.
     SessionToken(Secret<String>),
 }
 
-/// The bytes of a credential, without what a header may spell in several ways: the scheme, its case, blanks.
+/// The bytes of a credential, without the parts of its header that have several spellings: the scheme, its case,
+/// blanks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presented<'a> {
     /// A user name and a password in base64.
@@ -98,7 +99,7 @@ fn basic(encoded: &[u8]) -> Option<Credential> {
     PresentedPassword::parse(&password).map(|password| Credential::Basic(username.to_string(), password))
 }
 
-/// The parts of a base64 text between its white space, which means nothing there.
+/// The parts of a base64 text between its white space, which is ignored.
 pub(super) fn parts(encoded: &[u8]) -> impl Iterator<Item = &[u8]> {
     encoded.split(u8::is_ascii_whitespace)
 }

@@ -1,4 +1,4 @@
-//! Who is asking, once that is known.
+//! The identity of an authenticated caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Scope, User},
 };
 
-/// A good credential, and what it proves.
+/// The kind of a valid credential, and the rights that it gives.
 #[derive(Clone, Debug)]
 pub enum Authentication {
     /// User name and password: the user's full rights.
@@ -21,12 +21,12 @@ pub enum Authentication {
     ApiKey(Arc<ApiKey>),
 }
 
-/// A user who has proved who they are.
+/// An authenticated user.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The account, as it was when the request came.
+    /// The account as it was when the request was authenticated.
     pub user: Arc<User>,
-    /// The credential that proved it.
+    /// The user's credential.
     pub authentication: Authentication,
     /// Where the request came from.
     pub address: IpAddr,
@@ -35,7 +35,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether the credential permits the action; the user's role is another question.
+    /// Whether the credential permits the action; the user's role is not considered.
     #[must_use]
     pub fn permits(&self, controller: &str, action: &str) -> bool {
         match &self.authentication {
@@ -44,7 +44,7 @@ impl Identity {
         }
     }
 
-    /// The scopes of the credential; the user's role is another question.
+    /// The scopes of the credential; the user's role is not considered.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
         match &self.authentication {
@@ -53,7 +53,7 @@ impl Identity {
         }
     }
 
-    /// The API key, if the credential is one that lacks `* / *`.
+    /// The API key, if the credential is a restricted one: a key without `* / *`.
     #[must_use]
     pub fn restricted_key(&self) -> Option<&ApiKey> {
         self.api_key().filter(|key| !key.scopes.are_full_access())

@@ -1,8 +1,9 @@
-//! API keys: how one is issued, parsed and recognised.
+//! API keys: how one is issued, parsed and verified.
 //!
-//! A key is `lodge_` and 70 URL-safe characters: base64url of a 16-byte identifier, a 32-byte secret part and the CRC-32
-//! of both, by which a mistyped key is refused without a look-up. The secret part is HMAC-SHA-256 of the identifier
-//! under a key derived from the server's secret, so the store holds nothing that the key can be computed from.
+//! A key is `lodge_` and 70 URL-safe characters: base64url of a 16-byte identifier, a 32-byte secret part and the
+//! CRC-32 of both, by which a mistyped key is refused without a look-up. The secret part is HMAC-SHA-256 of the
+//! identifier under a key derived from the server's secret, so the store holds nothing that the key can be computed
+//! from.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{digest, hmac};
@@ -19,7 +20,7 @@ pub(super) const PREFIX: &str = "lodge_";
 
 const IDENTIFIED: usize = 16 + 32;
 
-/// A whole key, as its owner uses it.
+/// A key in clear, as its owner uses it.
 #[derive(Clone, Debug)]
 pub struct KeyText(Secret<String>);
 
@@ -86,7 +87,8 @@ impl ApiKeyIssuer {
         (identifier, self.key(identifier))
     }
 
-    /// The stored key as it may be shown: in the clear for `may_see_whole`, unless it was issued under another secret.
+    /// The stored key as it is shown: in clear if `may_see_whole`, and masked if not or if it was issued under another
+    /// secret.
     #[must_use]
     pub fn shown_key(&self, api_key: &ApiKey, may_see_whole: bool) -> String {
         let whole = if may_see_whole { self.reveal(api_key) } else { None };
@@ -101,18 +103,18 @@ impl ApiKeyIssuer {
         KeyText(Secret::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))))
     }
 
-    /// Whether the key was issued here, even if it has been removed since.
+    /// Whether this server issued the key, even if it has been removed since.
     pub(super) fn was_issued(&self, key: &PresentedKey) -> bool {
         self.key(key.identifier).digest() == key.digest
     }
 
-    /// The stored key in the clear, unless it was issued under another secret.
+    /// The stored key in clear, unless it was issued under another secret.
     fn reveal(&self, api_key: &ApiKey) -> Option<KeyText> {
         Some(self.key(api_key.identifier)).filter(|key| key.digest() == api_key.digest)
     }
 }
 
-/// The key as it is shown to those who must not see it: the prefix, eight `*` and the last four characters.
+/// The masked key: the prefix, eight `*` and the last four characters.
 fn masked(api_key: &ApiKey) -> String {
     format!("{PREFIX}********{}", String::from_utf8_lossy(&api_key.last_four))
 }

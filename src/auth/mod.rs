@@ -1,4 +1,4 @@
-//! Who is asking: credentials, and the identity that a good one proves.
+//! Authentication: credentials, and the identity that a valid one proves.
 
 mod authenticator;
 mod caller_cache;
@@ -32,11 +32,12 @@ use crate::store::StoreError;
 /// The credentials that a refusal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// Any: the request had none.
+    /// Any credential: the request had none.
     Any,
-    /// A user name and password came.
+    /// A user name and password, as the request had.
     Basic,
-    /// A token: the request had one, or came from a sign-in form, where a browser must not ask by itself.
+    /// A token: the request had one, or was a sign-in, after which a browser must not show a password dialog of its
+    /// own.
     Bearer,
 }
 
@@ -49,7 +50,7 @@ pub enum AuthError {
     /// Too many attempts have failed; the next one is admitted later.
     #[error("too many attempts have failed")]
     Throttled {
-        /// In how many seconds, rounded up.
+        /// The number of seconds until then, rounded up.
         retry_after_secs: u64,
     },
     /// Too many passwords are waiting to be verified.

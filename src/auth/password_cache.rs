@@ -1,7 +1,8 @@
-//! Passwords that were verified recently, so that Basic does not cost a hash on every request.
+//! Passwords that were verified recently, so that HTTP Basic does not need a hash for every request.
 //!
-//! An entry is a keyed hash of the password, bound to the stored password hash (a changed password ends it at once) and to
-//! the client's address (it is no oracle for guesses from elsewhere). Only successes are kept.
+//! An entry is a keyed hash of the password, bound to the stored password hash, so that a change of the password ends
+//! it at once, and to the client's address, so that guesses from elsewhere learn nothing from it. Only successes are
+//! cached.
 
 use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,9 +19,9 @@ use crate::{
     secret::{Purpose, RootSecret},
 };
 
-/// How long a success is kept.
+/// How long a success is cached.
 const LIFETIME: Duration = Duration::from_mins(5);
-/// How many are kept.
+/// The maximum number of entries.
 const MAX: u64 = 10_000;
 
 pub(super) struct PasswordCache {
@@ -52,7 +53,7 @@ impl PasswordCache {
         Ok(())
     }
 
-    /// What equal attempts have in common: the user of that name or, if there is none, the name, with the password and the
+    /// The key that equal attempts share: a hash of the user or, if there is none, the name, with the password and the
     /// address.
     pub(super) fn cache_key(
         &self,
@@ -66,7 +67,8 @@ impl PasswordCache {
         let (id, bound_to) = user.map_or((0, folded.as_str()), |user| (user.id.get(), user.password.as_str()));
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&id.to_be_bytes());
-        // Each part has a fixed length or comes after its length, so that no two different lists of parts read the same.
+        // Each part has a fixed length or is preceded by its length, so that different parts never give the same
+        // message.
         context.update(&octets(address));
         context.update(&bound_to.len().to_be_bytes());
         context.update(bound_to.as_bytes());

@@ -21,12 +21,12 @@ use crate::{
 /// The salt of the hash that is computed for an unknown user.
 const UNKNOWN_USERS_SALT: [u8; 16] = *b"lodge has nobody";
 
-/// What a hash costs: the base-2 logarithm of scrypt's N, with r = 8 and p = 1.
+/// The cost of a hash: the base-2 logarithm of scrypt's N, with r = 8 and p = 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost(u8);
 
 impl Cost {
-    /// What OWASP's Password Storage Cheat Sheet asks for: 128 MiB, some 0.4 s.
+    /// The recommendation of OWASP's Password Storage Cheat Sheet: 128 MiB, some 0.4 s.
     pub const RECOMMENDED: Self = Self(17);
     /// 1 MiB; for tests.
     pub const LEAST: Self = Self(10);
@@ -45,7 +45,7 @@ impl Cost {
         self.0
     }
 
-    /// The cost that the settings name.
+    /// The cost in the settings.
     ///
     /// # Panics
     /// Never: the bounds of the setting are those of a cost.
@@ -54,7 +54,7 @@ impl Cost {
         Self::new(settings.scrypt_cost).expect("the bounds of the setting are those of a cost")
     }
 
-    /// What one hash takes while it is computed: 128 N r bytes (RFC 7914, section 2).
+    /// The memory of one hash while it is computed: 128 N r bytes (RFC 7914, section 2).
     #[must_use]
     pub fn memory_bytes(self) -> u64 {
         (128 * 8) << self.0
@@ -65,7 +65,7 @@ impl Cost {
     }
 }
 
-/// scrypt at the present cost.
+/// scrypt at the configured cost.
 #[derive(Clone)]
 pub(super) struct Scrypt {
     cost: Cost,
@@ -91,15 +91,15 @@ impl Scrypt {
         PasswordHash::new(hash.to_string())
     }
 
-    /// Whether the hash is of that password, in the time that a hash at the present cost takes, also for an unknown user
-    /// (`None`).
+    /// Whether the hash is that of the password. Takes as long as a hash at the configured cost, also for an unknown
+    /// user (`None`).
     pub(super) fn matches(&self, stored: Option<&PasswordHash>, password: &PresentedPassword) -> bool {
         let Some(stored) = stored.and_then(StoredHash::parse) else {
             self.compute(password, &UNKNOWN_USERS_SALT, self.cost);
             return false;
         };
         let output = self.compute(password, &stored.salt, stored.cost);
-        // 2^s + (2^s + 2^(s+1) + ... + 2^(c-1)) = 2^c: together they take the time of one at the present cost.
+        // 2^s + (2^s + 2^(s+1) + ... + 2^(c-1)) = 2^c: together they take as long as one at the configured cost.
         for padding in stored.cost.0..self.cost.0 {
             self.compute(password, &UNKNOWN_USERS_SALT, Cost(padding));
         }
@@ -107,7 +107,7 @@ impl Scrypt {
         Output::new(&output).is_ok_and(|output| output == stored.output)
     }
 
-    /// Whether the hash was made at a lower cost than the present one.
+    /// Whether the hash has a lower cost than the configured one.
     pub(super) fn is_outdated(&self, stored: &PasswordHash) -> bool {
         StoredHash::parse(stored).is_some_and(|stored| stored.cost < self.cost)
     }

@@ -1,7 +1,7 @@
 //! Equal attempts at a password that arrive together share one verification: one hash, counted once.
 //!
-//! They do so whoever the attempts are for: if it made a difference whether an account exists, a few simultaneous requests
-//! would reveal that.
+//! Attempts at unknown accounts share one too: otherwise a few simultaneous requests would reveal whether an account
+//! exists.
 
 use std::{
     collections::HashMap,
@@ -17,16 +17,16 @@ use futures_util::{
 
 use super::AuthError;
 
-/// What equal attempts have in common: a keyed hash.
+/// The key that equal attempts share: a keyed hash.
 pub(super) type CacheKey = [u8; 32];
 
 type Outcome<T> = Result<T, AuthError>;
 type Running<T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send>>;
 
-/// The attempts that are running. One goes on as long as a client waits for it.
+/// The running attempts. One runs as long as a client waits for it.
 pub(super) struct SharedAttempts<T: Clone>(Mutex<Attempts<T>>);
 
-/// The attempts, each with a number of its own: one that has ended must not remove the one that took its place.
+/// The running attempts, each with a number, so that one that ends does not remove its successor.
 struct Attempts<T: Clone> {
     running: HashMap<CacheKey, (u64, WeakShared<Running<T>>)>,
     last_number: u64,
@@ -40,7 +40,7 @@ impl<T: Clone + Send + Sync + 'static> SharedAttempts<T> {
         Arc::new(Self(Mutex::new(Attempts { running: HashMap::new(), last_number: 0 })))
     }
 
-    /// The outcome of the equal attempt that is running, or of this one.
+    /// Waits for the equal attempt that is running, or else runs `verify`.
     pub(super) async fn join(
         self: &Arc<Self>,
         cache_key: CacheKey,

@@ -11,23 +11,23 @@ use crate::{
     secret::{Purpose, RootSecret, Secret},
 };
 
-/// The claims of a token. Times are whole seconds since 1970. A token with a member of another type is refused.
+/// The claims of a token. Times are whole seconds since 1970. A token with a claim of another type is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The user's id in decimal digits.
     pub sub: String,
     /// The session.
     pub jti: Uuid,
-    /// When it was issued; compared with nothing, because clocks are set back.
+    /// When it was issued; not checked, because clocks may be set back.
     pub iat: u64,
     /// When it expires: it is refused from that second on.
     pub exp: u64,
-    /// When it becomes valid; our tokens have none.
+    /// When it becomes valid; tokens of this server have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
 }
 
-/// What a token of ours names.
+/// The session that a verified token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresentedSession {
     /// The user.
@@ -46,13 +46,13 @@ pub struct SessionTokens {
 }
 
 impl SessionTokens {
-    /// Tokens under the server's secret.
+    /// Signs and reads tokens under the server's secret.
     #[must_use]
     pub fn new(secret: &RootSecret) -> Self {
         token_crypto::install();
         let key = secret.derive(Purpose::SessionTokens);
         let mut validation = Validation::new(Algorithm::HS256);
-        // The library's clock is ambient, and its check of `exp` lets the very second pass: both are done here.
+        // The library reads the system clock and accepts a token in the second of its `exp`, so `exp` is checked here.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
@@ -81,13 +81,14 @@ impl SessionTokens {
         Secret::new(token.expect("claims can be written as JSON and signed"))
     }
 
-    /// The session that the token names, if it is ours and its time is not over; the session itself is yet to be looked up.
+    /// The session that the token names, if its signature is right and it has not expired. Whether the session exists
+    /// is not checked.
     #[must_use]
     pub fn read(&self, token: &str, now: Timestamp) -> Option<PresentedSession> {
         let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
         let claims = data.claims;
         let is_current = now.as_secs() < claims.exp && claims.nbf.is_none_or(|nbf| nbf <= now.as_secs());
-        // RFC 7515, section 4.1.11: what must be understood and is not makes the token invalid.
+        // RFC 7515, section 4.1.11: a token with a critical header that is not understood is invalid.
         let ends = Timestamp::from_secs(claims.exp);
         let session = PresentedSession { owner: Id::parse(&claims.sub)?, jti: claims.jti, ends };
         (data.header.crit.is_none() && is_current).then_some(session)
@@ -112,7 +113,7 @@ mod tests {
         tokens().read(&signed(header, claims), NOW).is_some()
     }
 
-    /// Signed without the library, so that algorithms are there that it does not know.
+    /// Signs without the library, so that the token may name algorithms that the library does not know.
     fn signed(header: &Header, claims: &Value) -> String {
         let algorithm = match header.alg {
             Algorithm::HS384 => hmac::HMAC_SHA384,

@@ -1,4 +1,4 @@
-//! HMAC-SHA-256 for the crate `jsonwebtoken`, which signs and verifies with what it is given.
+//! HMAC-SHA-256 for the crate `jsonwebtoken`, which signs and verifies with the provider that it is given.
 
 use jsonwebtoken::{
     Algorithm,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_algorithm_is_there() {
+    fn no_other_algorithm_is_supported() {
         use Algorithm::{ES256, ES384, EdDSA, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
         for other in [HS384, HS512, ES256, ES384, RS256, RS384, RS512, PS256, PS384, PS512, EdDSA] {
             assert!((PROVIDER.signer_factory)(&other, &EncodingKey::from_secret(KEY)).is_err(), "{other:?}");

@@ -29,7 +29,7 @@ fn user() -> Arc<User> {
     Arc::new(user)
 }
 
-/// An entry by a key with that many scopes.
+/// An entry of an API key with that many scopes.
 fn entry(scopes: usize) -> Entry {
     let scopes = (0..scopes).map(|number| Scope::parse(&format!("controller_{number}"), "index").unwrap());
     let key = ApiKey {
@@ -62,7 +62,7 @@ fn held(cache: &CallerCache) -> (usize, usize) {
 }
 
 #[test]
-fn a_token_has_one_entry_however_its_header_spells_it_and_wherever_it_comes_from() {
+fn a_token_has_one_entry_in_any_spelling_of_its_header_and_from_any_address() {
     let cache = CallerCache::new();
     let blanks = (1..4096).map(|blanks| format!("Bearer{}lodge_x", " ".repeat(blanks)));
     let schemes =
@@ -78,7 +78,7 @@ fn a_token_has_one_entry_however_its_header_spells_it_and_wherever_it_comes_from
 }
 
 #[test]
-fn a_password_has_one_entry_however_its_base64_is_folded() {
+fn a_password_has_one_entry_in_any_folding_of_its_base64() {
     let cache = CallerCache::new();
     for folded in ["YW5uOm9wZW4gc2VzYW1l", "YW5uOm9w ZW4gc2VzYW1l", "Y W5uOm9w\tZW4gc2VzYW1  l"] {
         cache.insert(fingerprint(&cache, &format!("Basic {folded}"), HERE).unwrap(), entry(0));
@@ -88,7 +88,7 @@ fn a_password_has_one_entry_however_its_base64_is_folded() {
 }
 
 #[test]
-fn what_is_no_credential_or_another_one_has_another_fingerprint_or_none() {
+fn another_credential_has_another_fingerprint_and_an_invalid_one_has_none() {
     let cache = CallerCache::new();
     let headers = ["lodge_x", "lodge_y", "Basic lodge_x", "Bearer lodge_x x", "Bearer Basic lodge_x"];
     let mut fingerprints: Vec<_> = headers.map(|header| fingerprint(&cache, header, HERE).unwrap().0).to_vec();
@@ -119,7 +119,7 @@ fn entries_take_bounded_memory_and_the_latest_are_kept() {
 }
 
 #[test]
-fn an_entry_that_is_used_outlasts_those_that_are_not() {
+fn an_entry_that_is_used_outlives_unused_ones() {
     let cache = CallerCache::new();
     let keys = |number: u32| fingerprint(&cache, &format!("lodge_{number}"), HERE).unwrap();
 
@@ -145,7 +145,7 @@ fn idle_entries_are_dropped() {
 }
 
 #[test]
-fn an_entry_is_good_for_its_version_until_its_end_and_for_a_minute() {
+fn an_entry_is_valid_for_its_version_until_its_end_and_for_a_minute() {
     let until = |secs| Entry { ends: Some(Timestamp::from_secs(NOW.as_secs() + secs)), ..entry(0) };
     let after = |secs| Timestamp::from_secs(NOW.as_secs() + secs);
 

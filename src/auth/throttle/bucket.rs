@@ -1,9 +1,9 @@
-//! Failures of one account, one address or both.
+//! Counts the failures of one account, one address or both.
 
 use super::policy::BackoffPolicy;
 use crate::clock::MonotonicTime;
 
-/// Failures that are counted together. An attempt counts as failed from its begin until it turns out otherwise.
+/// Failures that are counted together. An attempt counts as failed from its start, until it succeeds or is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bucket {
     pub(super) failures: u32,
@@ -12,13 +12,13 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// How many failures are not forgiven yet.
+    /// The number of failures that have not been forgiven yet.
     pub(super) fn level(&self, policy: &BackoffPolicy, now: MonotonicTime) -> u32 {
         let forgiven = now.since(self.attempted_at).as_millis() / policy.forgives_every.as_millis();
         self.failures.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
     }
 
-    /// From when on another attempt is admitted; always, if there are few failures, whatever the clock reads.
+    /// When the next attempt is admitted; zero, and thus at once, while there are few failures.
     pub(super) fn waits_until(&self, policy: &BackoffPolicy) -> MonotonicTime {
         let wait = policy.wait(self.failures);
         if wait.is_zero() { MonotonicTime::from_millis(0) } else { self.attempted_at.after(wait) }

@@ -1,4 +1,4 @@
-//! What is counted for accounts, for addresses and for the ones from the others.
+//! The counters for accounts, for addresses, and for pairs of the two.
 
 use super::{
     AccountHash, Pair,
@@ -10,7 +10,7 @@ use crate::{
     domain::{Id, Network},
 };
 
-/// Everything that is counted.
+/// All counters of the throttle.
 #[derive(Debug)]
 pub(super) struct Counters {
     /// Accounts from addresses that have not signed in to them recently.
@@ -21,21 +21,21 @@ pub(super) struct Counters {
     accounts: Table<AccountHash>,
 }
 
-/// What an attempt has counted before it is known how it ends.
+/// The failures that an attempt has counted before its outcome is known.
 #[derive(Debug)]
 pub(super) enum Reservations {
-    /// Nothing: the throttle is off, or it is known.
+    /// Nothing: the throttle is off, or the outcome is known.
     None,
-    /// For an account from an address that is known to it, and for nothing else.
+    /// For an account from an address that is known to it.
     Known(Reservation<Pair>),
     /// For an account from a new address.
     New(Reservation<Pair>, Reservation<Network>, Reservation<AccountHash>),
-    /// For an address alone: a key names no account.
+    /// For an address: an unknown API key names no account.
     Address(Reservation<Network>),
 }
 
 impl Reservations {
-    /// The longest wait that they began.
+    /// When the longest wait of these failures ends.
     pub(super) fn wait_until(&self) -> MonotonicTime {
         match self {
             Self::None => MonotonicTime::from_millis(0),
@@ -57,14 +57,15 @@ impl Counters {
         }
     }
 
-    /// Whether the user signed in from that address recently, or has signed in and failed recently.
+    /// Whether the address is known to the account: the user signed in from it recently, or earlier and has failures
+    /// from there that are not forgiven yet.
     pub(super) fn is_known_address(&self, pair: &Pair, now: MonotonicTime) -> bool {
         self.known.get(pair).is_some_and(|entry| {
             now.since(entry.signed_in_at) < RECENTLY || entry.bucket.level(&self.known.policy, now) > 0
         })
     }
 
-    /// What an attempt at a password has to wait for; what is certain comes first, then what lasts longest.
+    /// The wait of an attempt at a password: of several, a certain one first, then the longest.
     pub(super) fn wait(&self, pair: &Pair, now: MonotonicTime) -> Option<Wait> {
         if self.is_known_address(pair, now) {
             return self.known.wait(pair, now);
@@ -93,8 +94,8 @@ impl Counters {
         ))
     }
 
-    /// Counts an unknown API key, unless it has to wait. It costs no hash, so a client with many addresses could fill the
-    /// memory with such keys and lock all others out.
+    /// Counts an unknown API key, unless it has to wait. Such keys cost no hash, so they may use half of the memory
+    /// only: otherwise a client with many addresses could fill it with them and lock all others out.
     pub(super) fn begin_unknown_key(&mut self, network: Network, now: MonotonicTime) -> Result<Reservations, Wait> {
         if let Some(wait) = self.addresses.wait(&network, now) {
             return Err(wait);
@@ -103,7 +104,7 @@ impl Counters {
         Ok(Reservations::Address(self.addresses.reserve(network, None, now)))
     }
 
-    /// Takes back what turned out to be no failure.
+    /// Takes back the failures of an attempt that was none.
     pub(super) fn undo(&mut self, reservations: &Reservations) {
         match reservations {
             Reservations::None => {}
@@ -133,7 +134,7 @@ impl Counters {
         self.known.sign_in(pair, user, now);
     }
 
-    /// Records that it was a failure; the lockouts that it led to and that are not in the log yet.
+    /// Records that the attempt failed; returns the lockouts that this began and that are not logged yet.
     pub(super) fn confirm(&mut self, reservations: &Reservations, now: Reading) -> Vec<Lockout> {
         let lockouts = match reservations {
             Reservations::None => [None, None, None],
@@ -153,7 +154,7 @@ impl Counters {
         pairs.chain(self.addresses.lockouts(now)).chain(self.accounts.lockouts(now)).collect()
     }
 
-    /// Forgets the failures of an account, of an address, of the one from the other, or all.
+    /// Clears the failures of an account, of an address, of an account from an address, or all.
     pub(super) fn clear(&mut self, account: Option<AccountHash>, network: Option<Network>) {
         let is_of = |(of_account, of_network): &Pair| {
             account.is_none_or(|account| account == *of_account) && network.is_none_or(|network| network == *of_network)

@@ -1,19 +1,20 @@
-//! Slows guessing down: how often passwords and keys may be tried. The numbers are in [`policy`].
+//! The throttle: limits how often passwords and keys may be tried. The numbers are in [`policy`].
 //!
-//! During a lockout no attempt is admitted, with the right password neither, and no hash is computed. An attempt counts as
-//! failed from its begin until it turns out otherwise, so that simultaneous attempts cannot slip past a bound: where so many
-//! are running that the next would be locked out if they failed, it is refused as too many at once.
+//! During a lockout no attempt is admitted, not even one with the right password, and no hash is computed. An attempt
+//! counts as failed from its start, so that simultaneous attempts cannot exceed a bound: where so many are running that
+//! the next would be locked out if they failed, it is refused as too many at once.
 //!
-//! An address from which the user signed in recently is *known* to the account: attempts from there count for that account
-//! from that address alone, and no flood from elsewhere, nor one from the same address on other accounts, locks them out.
+//! An address from which the user signed in recently is *known* to the account. Attempts from there are counted for
+//! that pair of account and address only, and neither a flood from other addresses nor one from that address on other
+//! accounts locks them out.
 //!
-//! A success clears what was counted for the account from that address, and where the address was new to the account what
-//! was counted for the account over all addresses. What was counted for the address stays: the owner of an account could
-//! clear it by signing in between guesses at others.
+//! A success clears the failures of the account from that address and, where the address was new to the account, those
+//! of the account over all addresses. The failures of the address stay: otherwise the owner of one account could clear
+//! them by signing in between guesses at others.
 //!
-//! All times are on the monotonic clock, so that a wall clock that is set forgives and prolongs nothing. Accounts are keyed
-//! hashes of names under a key that lives as long as the process, so that what people type into the wrong field is not
-//! kept. The name of an unknown user is counted as any other. Memory is bounded; nothing survives a restart.
+//! All times are on the monotonic clock, so that setting the wall clock neither ends nor extends a wait. Accounts are
+//! identified by hashes of their names under a key of the process, because people type passwords into the name field.
+//! Unknown names are counted like any other. Memory is bounded; nothing survives a restart.
 
 mod bucket;
 mod counters;
@@ -67,19 +68,19 @@ impl AccountHash {
 
 type Pair = (AccountHash, Network);
 
-/// Counts failures, and decides who has to wait.
+/// Counts failures, and decides which attempts have to wait.
 #[derive(Debug)]
 pub struct Throttle {
     clock: Clock,
     is_off: bool,
     key: hmac::Key,
     counters: Mutex<Counters>,
-    /// When the last wait that ever began ends, in milliseconds: from then on no attempt has to wait.
+    /// When the last wait ends, in milliseconds: from then on no attempt has to wait.
     last_end: AtomicU64,
 }
 
 impl Throttle {
-    /// A throttle by which an account from an address waits after that many failures; with 0 no attempt ever waits.
+    /// A throttle in which an account from an address waits after that many failures; with 0 no attempt ever waits.
     #[must_use]
     pub fn new(clock: Clock, after: u32) -> Arc<Self> {
         Self::with_room(clock, after, MAX_BUCKETS)
@@ -92,10 +93,11 @@ impl Throttle {
         Arc::new(Self { clock, is_off, key, counters, last_end: AtomicU64::new(0) })
     }
 
-    /// Whether a password for that account may be tried from that address now. Costs next to nothing while no attempt waits.
+    /// Checks that a password for that account may be tried from that address now. Takes almost no time while there is
+    /// no lockout.
     ///
     /// # Errors
-    /// [`AuthError::Throttled`] if not.
+    /// [`AuthError::Throttled`] during a lockout.
     pub fn check(&self, username: &str, address: IpAddr) -> Result<(), AuthError> {
         let now = self.clock.monotonic();
         if now.as_millis() >= self.last_end.load(Ordering::Relaxed) {
@@ -106,11 +108,11 @@ impl Throttle {
         wait.map_or(Ok(()), |wait| Err(refusal(wait, now)))
     }
 
-    /// Begins an attempt at the password of that account, which is that user's if there is one.
+    /// Begins an attempt at the password of the account with that name; `user` is its user, if there is one.
     ///
     /// # Errors
-    /// [`AuthError::Throttled`] during a lockout, or if there is no memory to count the attempt; [`AuthError::Busy`] if so
-    /// many others are running that it would be locked out if they failed.
+    /// [`AuthError::Throttled`] during a lockout, or if there is no memory to count the attempt; [`AuthError::Busy`] if
+    /// it would be locked out if the running attempts failed.
     pub fn begin(self: &Arc<Self>, username: &str, user: Option<Id>, address: IpAddr) -> Result<Attempt, AuthError> {
         let (pair, now) = ((self.account(username), Network::of(address)), self.clock.monotonic());
         let mut counters = self.counters();
@@ -122,7 +124,7 @@ impl Throttle {
         Ok(Attempt { throttle: Arc::clone(self), pair, user, is_known_address, reservations })
     }
 
-    /// Counts an unknown API key, which was never issued.
+    /// Counts an unknown API key, one that was never issued.
     ///
     /// # Errors
     /// [`AuthError::Throttled`] if none may be tried from that address now.
@@ -156,19 +158,19 @@ impl Throttle {
         lockouts
     }
 
-    /// Forgets the failures of an account, of an address, of the one from the other, or all.
+    /// Clears the failures of an account, of an address, of an account from an address, or all.
     pub fn clear(&self, username: Option<&str>, network: Option<Network>) {
         let account = username.map(|username| self.account(username));
         self.counters().clear(account, network);
     }
 
-    /// Whether that is the account of that name.
+    /// Whether the hash is that of the name.
     #[must_use]
     pub fn is_account_of(&self, account: AccountHash, username: &Username) -> bool {
         account == self.account(username.as_str())
     }
 
-    /// The user of that name at that address as one who asks for a hash, being signed in.
+    /// The requester of a hash for a signed-in user.
     #[must_use]
     pub fn signed_in_requester(&self, username: &Username, address: IpAddr) -> HashRequester {
         let account = self.account(username.as_str());
@@ -186,7 +188,7 @@ impl Throttle {
     }
 }
 
-/// An attempt that is running. One that is dropped before its password was checked counts for nothing.
+/// A running attempt. One that is dropped before its password was checked is not counted.
 #[derive(Debug)]
 pub struct Attempt {
     throttle: Arc<Throttle>,
@@ -197,7 +199,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Who asks for the hash that the attempt needs.
+    /// The requester of the attempt's hash.
     #[must_use]
     pub fn requester(&self) -> HashRequester {
         let (account, network) = self.pair;
@@ -227,7 +229,7 @@ impl Drop for Attempt {
     }
 }
 
-/// Only failures that are certain are worth a lockout: the attempts that are running may all turn out well.
+/// A wait that depends on running attempts is no lockout: they may all succeed.
 fn refusal(wait: Wait, now: MonotonicTime) -> AuthError {
     if !wait.is_certain {
         return AuthError::Busy;

@@ -1,4 +1,4 @@
-//! The throttle compared with a model of its rules, written down as plainly as they can be.
+//! Compares the throttle with a simple model of its rules.
 
 use std::collections::HashMap;
 
@@ -31,16 +31,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The moments of failures, of which the last decides.
+/// The times of failures; how many count follows from the last.
 #[derive(Clone, Default)]
 struct Failures(Vec<u64>);
 
 impl Failures {
-    /// How many count at that moment: one less for each quiet time, and no more than make a difference.
-    fn count(&self, most: u64, every: u64, now: u64) -> u64 {
+    /// How many failures count at that time: one less for each quiet period, and at most `max`.
+    fn count(&self, max: u64, every: u64, now: u64) -> u64 {
         let (mut count, mut last) = (0_u64, 0);
         for moment in &self.0 {
-            count = (count.saturating_sub((moment - last) / every) + 1).min(most);
+            count = (count.saturating_sub((moment - last) / every) + 1).min(max);
             last = *moment;
         }
         count.saturating_sub((now - last) / every)
@@ -48,8 +48,8 @@ impl Failures {
 
     fn ends(&self, after: u64, waits: &[u64], every: u64) -> u64 {
         let Some(last) = self.0.last() else { return 0 };
-        let most = after + waits.len() as u64 - 1;
-        let count = self.count(most, every, *last);
+        let max = after + waits.len() as u64 - 1;
+        let count = self.count(max, every, *last);
         count.checked_sub(after).map_or(0, |over| last + 1000 * waits[usize::try_from(over).unwrap()])
     }
 }

@@ -1,6 +1,6 @@
-//! The rules of the throttle: every number that decides who waits, and how long.
+//! The rules of the throttle: the numbers that decide which attempts wait, and for how long.
 //!
-//! | what is counted | from when on attempts wait | how long | one failure is forgiven for each |
+//! | counted for | attempts wait from | for | one failure is forgiven each |
 //! |---|---|---|---|
 //! | an account from an address | `after` failures | 1 s, doubling to 15 min | hour without one |
 //! | an address, over all accounts and unknown keys | 10 × `after` | 1 s, doubling to 15 min | 5 minutes without one |
@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-/// How many buckets of a kind are kept; all of them take some 30 MB.
+/// The maximum number of buckets of a kind; all of them take some 30 MB.
 pub(super) const MAX_BUCKETS: usize = 65_536;
-/// How many addresses are known to an account at most, so that no account pushes out those of others.
+/// The maximum number of addresses that are known to an account, so that no account displaces those of others.
 pub(super) const MAX_KNOWN_OF_ACCOUNT: usize = 32;
 /// How long an address stays known to an account after a sign-in.
 pub(super) const RECENTLY: Duration = Duration::from_hours(7 * 24);
@@ -21,14 +21,14 @@ const QUARTER_OF_AN_HOUR: Duration = Duration::from_mins(15);
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
 const HOUR: Duration = Duration::from_hours(1);
 
-/// How many failures are free, and how long attempts wait from then on.
+/// After how many failures attempts wait, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BackoffPolicy {
-    /// From this many failures on, the next attempt waits.
+    /// The number of failures from which on the next attempt waits.
     pub(super) after: u32,
-    /// How long it waits first; with each further failure twice as long.
+    /// The first wait; each further failure doubles it.
     pub(super) first: Duration,
-    /// How long it waits at most.
+    /// The longest wait.
     pub(super) max: Duration,
     /// One failure is forgiven for each time of this length without one.
     pub(super) forgives_every: Duration,
@@ -58,7 +58,7 @@ impl BackoffPolicy {
         self.first.saturating_mul(2_u32.saturating_pow(doublings)).min(self.max)
     }
 
-    /// More failures than this count no further: the wait is the longest already.
+    /// The number of failures at which the wait is the longest; further ones do not count.
     pub(super) fn max_failures(&self) -> u32 {
         let times = self.max.as_millis().div_ceil(self.first.as_millis());
         self.after.saturating_add(times.next_power_of_two().ilog2())

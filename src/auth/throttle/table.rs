@@ -1,4 +1,4 @@
-//! Buckets in bounded memory.
+//! Tables of buckets, bounded in memory.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -8,7 +8,7 @@ use crate::{
     domain::{Id, Network},
 };
 
-/// A bucket and what else is known of its account or address.
+/// A bucket with the data of its account or address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) bucket: Bucket,
@@ -16,13 +16,13 @@ pub(super) struct Entry {
     pending: u32,
     /// The account's user, if there was one at the last attempt.
     pub(super) user: Option<Id>,
-    /// When a user last signed in.
+    /// When the user last signed in.
     pub(super) signed_in_at: MonotonicTime,
-    /// Whether the log has an entry for the present lockout.
+    /// Whether the current lockout has been logged.
     is_logged: bool,
 }
 
-/// Buckets of one kind. When there is no room for another one the least recent go first, and never one that is locked out.
+/// Buckets of one kind. When the table is full, the least recent ones are dropped, but never one that is locked out.
 #[derive(Debug)]
 pub(super) struct Table<K> {
     pub(super) policy: BackoffPolicy,
@@ -30,32 +30,32 @@ pub(super) struct Table<K> {
     entries: HashMap<K, Entry>,
 }
 
-/// A failure that was counted before it was known to be one.
+/// A failure that is counted before the outcome of its attempt is known.
 #[derive(Debug)]
 pub(super) struct Reservation<K> {
     key: K,
     old: Option<Entry>,
     new: Bucket,
-    /// From when on another attempt is admitted.
+    /// When the next attempt is admitted.
     pub(super) waits_until: MonotonicTime,
 }
 
-/// The account and the address that a bucket is for; no two buckets of an attempt have the same.
+/// The account and the address that a bucket is for; each of an attempt's buckets has another.
 type BucketKey = (Option<AccountHash>, Option<Network>);
 
-/// Why an attempt may not begin.
+/// Why and until when an attempt may not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Wait {
-    /// Whether there are enough failures without the attempts that are running.
+    /// Whether there are enough failures without the running attempts.
     pub(super) is_certain: bool,
-    /// From when on it may.
+    /// When it may begin.
     pub(super) until: MonotonicTime,
 }
 
-/// An account, an address or both, on which attempts wait.
+/// An account, an address or both, for which attempts are refused for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lockout {
-    /// From when on another attempt is admitted.
+    /// When the next attempt is admitted.
     pub until: Timestamp,
     /// The address, unless the lockout is of an account over all addresses.
     pub network: Option<Network>,
@@ -63,13 +63,13 @@ pub struct Lockout {
     pub account: Option<AccountHash>,
     /// The user who had the account's name at the last attempt.
     pub user: Option<Id>,
-    /// How many failures count.
+    /// The number of failures that count.
     pub failures: u32,
 }
 
-/// What buckets are kept for.
+/// What a bucket is for.
 pub(super) trait Key: Copy + Eq + Hash {
-    /// The account and the address that it names.
+    /// Its account and its address.
     fn bucket_key(&self) -> BucketKey;
 }
 
@@ -92,7 +92,7 @@ impl Key for AccountHash {
 }
 
 impl Lockout {
-    /// Writes it to the log, without the name: it may be something else that was typed into the wrong field.
+    /// Logs the lockout, without the name: it may be a password that was typed into the wrong field.
     pub(super) fn log(&self) {
         let user = self.user.map_or_else(|| "-".to_owned(), |id| id.to_string());
         let (failures, until) = (self.failures, self.until);
@@ -116,7 +116,7 @@ impl Entry {
         self.bucket.attempted_at.max(self.signed_in_at)
     }
 
-    /// Whether there are enough failures to wait for, without the attempts that are running.
+    /// Whether there are enough failures for a wait without the running attempts.
     fn is_certain(&self, policy: &BackoffPolicy) -> bool {
         self.bucket.failures.saturating_sub(self.pending) >= policy.after
     }
@@ -137,19 +137,19 @@ impl<K: Key> Table<K> {
         self.entries.get(key)
     }
 
-    /// What an attempt has to wait for.
+    /// The wait of an attempt, if it has to wait.
     pub(super) fn wait(&self, key: &K, now: MonotonicTime) -> Option<Wait> {
         let entry = self.get(key)?;
         let (is_certain, until) = (entry.is_certain(&self.policy), entry.bucket.waits_until(&self.policy));
         (now < until).then_some(Wait { is_certain, until })
     }
 
-    /// Makes room for the key; if there is none, all of them are locked out, the first until the given moment.
+    /// Makes room for the key. If all buckets are locked out there is none, and the attempt waits for the first to end.
     pub(super) fn make_room(&mut self, key: &K, now: MonotonicTime) -> Result<(), Wait> {
         self.make_room_within(self.max, key, now)
     }
 
-    /// As [`Table::make_room`], in half of the memory: for attempts that cost the client nothing.
+    /// As [`Table::make_room`], in half of the memory: for attempts that cost the client no time.
     pub(super) fn make_room_in_half(&mut self, key: &K, now: MonotonicTime) -> Result<(), Wait> {
         self.make_room_within(self.max / 2, key, now)
     }
@@ -158,7 +158,7 @@ impl<K: Key> Table<K> {
         if self.entries.len() < max || self.entries.contains_key(key) {
             return Ok(());
         }
-        // Some at once, so that not every newcomer has to look through all of them.
+        // Drops several at once, so that not every new key has to search the whole table.
         let goes = (self.max / 16).max(1);
         let waits_until = |entry: &Entry| entry.bucket.waits_until(&self.policy);
         let idle = self.entries.iter().filter(|(_, entry)| waits_until(entry) <= now);
@@ -188,7 +188,7 @@ impl<K: Key> Table<K> {
         Reservation { key, old, new: bucket, waits_until: bucket.waits_until(&self.policy) }
     }
 
-    /// Takes a failure back that was none; what others have failed meanwhile stays.
+    /// Takes back a failure that was none; failures of other attempts since then stay.
     pub(super) fn undo(&mut self, reservation: &Reservation<K>) {
         let Some(entry) = self.entries.get_mut(&reservation.key) else { return };
         entry.pending = entry.pending.saturating_sub(1);
@@ -199,7 +199,7 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Records that it was a failure; the lockout that it led to, unless that one is in the log already.
+    /// Records that the attempt failed; returns the lockout that this began, unless it has been logged.
     pub(super) fn confirm(&mut self, reservation: &Reservation<K>, now: Reading) -> Option<Lockout> {
         let entry = self.entries.get_mut(&reservation.key)?;
         entry.pending = entry.pending.saturating_sub(1);
@@ -210,7 +210,7 @@ impl<K: Key> Table<K> {
         Some(entry.lockout(&reservation.key, &self.policy, now))
     }
 
-    /// Records that the user has signed in: no failures are left.
+    /// Records that the user has signed in, and clears the failures.
     pub(super) fn sign_in(&mut self, key: K, user: Option<Id>, now: MonotonicTime) {
         if self.make_room(&key, now).is_ok() {
             let bucket = Bucket { failures: 0, attempted_at: now };
@@ -222,12 +222,12 @@ impl<K: Key> Table<K> {
         self.entries.remove(key);
     }
 
-    /// Forgets the buckets of the matching keys.
+    /// Removes the buckets of the matching keys.
     pub(super) fn forget(&mut self, mut matches: impl FnMut(&K) -> bool) {
         self.entries.retain(|key, _| !matches(key));
     }
 
-    /// Forgets the failures of the matching keys.
+    /// Clears the failures of the matching keys.
     pub(super) fn forgive(&mut self, matches: impl Fn(&K) -> bool) {
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| matches(key)) {
             entry.bucket.failures = 0;
