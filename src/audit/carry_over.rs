@@ -1,4 +1,4 @@
-//! How a log continues in a store that does not have it, or not all of it.
+//! Continues a log in a store that lacks it or a part of it.
 
 use std::ops::ControlFlow;
 
@@ -12,11 +12,11 @@ use crate::{
     },
 };
 
-/// Continues the log of a store that is replaced, if it could be opened, in the one that takes its place, with the entry of that
-/// if there is a key for it. If entries are missing in the former store, the log continues after the last one that is known.
+/// Continues the log of a replaced store in the new one, with an entry of the replacement if there is a key for it. If
+/// the former store could not be opened or lacks entries, the log continues after the last known one.
 ///
 /// # Errors
-/// [`AuditError`] if the store cannot be written or the files not be read.
+/// [`AuditError`] if the store cannot be written or the files cannot be read.
 pub async fn carry_over(
     former: Option<&Store>,
     files: &LogReader,
@@ -46,8 +46,8 @@ pub async fn carry_over(
     Ok(store.write(begin).await?)
 }
 
-/// Continues the log after its files, if they have more entries than the store knows of: it is new, or an older one was put
-/// in its place. An entry reports it, and nothing is sealed: cutting off the end of the log looks the same.
+/// Continues the log after its files, if they have more entries than the store: the store is new, or was replaced by an
+/// older one. An entry reports it, and nothing is sealed, because it might be the work of an attacker.
 ///
 /// # Errors
 /// [`AuditError`] if the store cannot be read or written.
@@ -58,7 +58,7 @@ pub async fn continue_after_files(
     now: Timestamp,
 ) -> Result<(), AuditError> {
     let known = audit::state(store)?.unwrap_or_default().last.id;
-    // With a file that cannot be read the log continues after what the store knows.
+    // If a file cannot be read, the log continues after the store's last entry.
     let Some(last) = files.last().ok().flatten().filter(|last| last.id > known) else { return Ok(()) };
     let why = format!("the store knew of {known} entries, and the files end with entry {}", last.id);
     log::warn!("the audit log continues after its files: {why}");
@@ -72,7 +72,7 @@ pub async fn continue_after_files(
     Ok(store.write(go_on).await?)
 }
 
-/// The store with what it knows of the log, if the entries that it should have are all there.
+/// The store and its state of the log, if it has all the entries that it should have.
 fn with_all_entries(store: &Store) -> Option<(&Store, AuditState)> {
     let state = audit::state(store).ok()??;
     let mut last = state.pruned.id;
@@ -84,11 +84,11 @@ fn with_all_entries(store: &Store) -> Option<(&Store, AuditState)> {
     (visited.is_ok() && last == state.last.id).then_some((store, state))
 }
 
-/// What is known of a log of which only the files are left, to the last entry in them. If they are what was written under the
-/// key, all that is in them is part of the log; else none of it is.
+/// The state of a log of which only the files are left, up to their last entry. If they were written under the key,
+/// their entries are part of the log; otherwise none is.
 fn of_files(chain: Option<&Chain>, files: &LogReader, last: LogPosition) -> Result<AuditState, AuditError> {
     if let Some((chain, begin)) = chain.zip(files.begin()?) {
-        // Which entries of 0.3.0 are under the key cannot be seen; the last of them must be.
+        // Entries of 0.3.0 do not show their key; the last of them must be under this one.
         let state = AuditState { key_since: last.id, ..after(last, begin) };
         if is_in_files(chain, &state, files)? {
             return Ok(state);
@@ -97,7 +97,7 @@ fn of_files(chain: Option<&Chain>, files: &LogReader, last: LogPosition) -> Resu
     Ok(after(last, last))
 }
 
-/// What is known of a log that continues after that position, with nothing of it in the store.
+/// The state of a log that continues after that position, with no entry in the store.
 fn after(last: LogPosition, dropped: LogPosition) -> AuditState {
     AuditState { last, exported: last, pruned: last, dropped, ..AuditState::default() }
 }

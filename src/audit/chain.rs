@@ -1,9 +1,9 @@
-//! How entries are chained, and where a key begins.
+//! Chains entries, and begins keys.
 //!
-//! An entry's HMAC is of the one before and its own text, so that it vouches for every entry before it under the same key.
-//! What is known of the log is sealed under that key too, so that an older end cannot take the place of the last one.
-//! Entries of 0.3.0 were chained by links, the SHA-256 of the link before and the text, each with an HMAC of the link; the
-//! first entry after them is chained to the last link.
+//! An entry's HMAC covers the HMAC before it and its own text, so that it proves every earlier entry under the same
+//! key. The state of the log is sealed under that key too, so that the end of the log cannot be cut off unnoticed.
+//! Entries of 0.3.0 were chained by links: the SHA-256 of the link before and the text, each with an HMAC of the link.
+//! The first entry after them is chained to the last link.
 
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ use crate::{
     },
 };
 
-/// In place of the seal, where a key continues what it does not vouch for.
+/// The seal of a state in which a key continues entries that it does not prove.
 pub(super) const UNSEALED: [u8; 32] = [0; 32];
-/// The details of the first entry under a key that no act of an operator began.
+/// The details of the first entry under a key that the server began by itself, not an operator.
 const NOT_OURS: &str = "the log up to here was written under another secret, or was changed";
 
 /// Chains entries under the keys of one secret; a clone uses the same.
@@ -49,14 +49,14 @@ impl Chain {
         Self(Arc::new(Keys { entries, names, id }))
     }
 
-    /// Appends an event, which is kept if the transaction is. A log of another key is continued under this one, which does
-    /// not vouch for what was before.
+    /// Appends an event as part of the transaction. A log of another key is continued under this one, which does not
+    /// prove the earlier entries.
     ///
     /// # Errors
-    /// [`StoreError`] if what is known of the log cannot be read.
+    /// [`StoreError`] if the state of the log cannot be read.
     pub fn append(&self, txn: &mut Txn<'_>, event: Event) -> Result<(), StoreError> {
         let mut state = self.known(txn)?;
-        // A state that the server did not write must stay recognisable as such.
+        // A state that the server did not write must not get a valid seal.
         let is_sealed = self.has_sealed(&state);
         if !self.is_own(&state) {
             self.continue_unsealed(txn, &mut state, event.at, NOT_OURS)?;
@@ -69,11 +69,11 @@ impl Chain {
         Ok(())
     }
 
-    /// Begins this key with an entry that gives the reason, and appends an event. From then on the key vouches for the entries before it as
-    /// a seal has them, so only an act of the operator may call this.
+    /// Begins this key with an entry that gives the reason, and appends an event. From then on the key proves the
+    /// earlier entries as they are in the file `seal`, so only an operator's command may call this.
     ///
     /// # Errors
-    /// [`StoreError`] if what is known of the log cannot be read.
+    /// [`StoreError`] if the state of the log cannot be read.
     pub fn begin(&self, txn: &mut Txn<'_>, why: &str, event: Event) -> Result<(), StoreError> {
         let state = self.known(txn)?;
         self.begin_after(txn, state, why, event)
@@ -115,7 +115,8 @@ impl Chain {
         (state.key_id, state.key_since) = (self.0.id, state.last.id + 1);
     }
 
-    /// Records how far the log is in its files and what is no longer kept there, and removes the oldest entries beyond
+    /// Records the last entry in the files and the last one that was removed from them, and removes the oldest entries
+    /// beyond
     /// `max_rows` from the store, some at a time.
     pub(super) fn advance(
         &self,
@@ -124,11 +125,11 @@ impl Chain {
         dropped: Option<LogPosition>,
         max_rows: u64,
     ) -> Result<(), StoreError> {
-        // Few, because others wait for them.
+        // Few, because other writes wait meanwhile.
         const MAX_AT_ONCE: usize = 250;
         let Some(mut state) = audit::state(txn)?.filter(|state| self.is_own(state)) else { return Ok(()) };
         let is_sealed = self.has_sealed(&state);
-        // Files that have more than the log has are those of another.
+        // Files with more entries than the log are those of another log.
         if (state.exported.id..=state.last.id).contains(&exported.id) {
             state.exported = exported;
         }
@@ -165,7 +166,7 @@ impl Chain {
         self.verify(&[b"state", &sealed_bytes(state)], &state.seal)
     }
 
-    /// Whether the line is what was written under this key after an entry with that HMAC or link.
+    /// Whether the line was written under this key after an entry with that HMAC or link.
     pub(super) fn verify_line(&self, before: &[u8; 32], parsed: &ParsedLine) -> bool {
         match &parsed.link {
             Some(link) => is_linked(before, parsed) && self.verify(&[b"entry", link], &parsed.mac),
@@ -173,17 +174,17 @@ impl Chain {
         }
     }
 
-    /// What seals a line as that of an entry, whatever it was chained under.
+    /// The seal of an entry's line, which may be chained under any key.
     pub(super) fn seal_line(&self, id: u64, line: &[u8]) -> [u8; 32] {
         sign(&self.0.entries, &[b"sealed", &id.to_be_bytes(), line])
     }
 
-    /// Whether the line is the one that was sealed so.
+    /// Whether the seal is that of the line.
     pub(super) fn verify_sealed(&self, id: u64, line: &[u8], sealed: &[u8; 32]) -> bool {
         self.verify(&[b"sealed", &id.to_be_bytes(), line], sealed)
     }
 
-    /// What is known of the log; one without any entry begins under this key.
+    /// The state of the log; that of an empty log begins under this key.
     fn known(&self, txn: &Txn<'_>) -> Result<AuditState, StoreError> {
         let known = audit::state(txn)?.filter(|state| state.last.id > 0);
         Ok(known.unwrap_or_else(|| {
@@ -210,7 +211,7 @@ impl Chain {
     }
 }
 
-/// Puts an entry as it is.
+/// Stores an entry as it is.
 pub(super) fn put(txn: &mut Txn<'_>, entry: &AuditEntry) -> Result<(), StoreError> {
     txn.put(entry).map_err(|error| match error {
         PutError::Taken(tree) => table::corrupt(tree),
@@ -239,7 +240,7 @@ fn sealed_bytes(state: &AuditState) -> Vec<u8> {
     bytes
 }
 
-/// HMAC-SHA-256 of a message whose first part is its kind; kinds are never each other's beginnings.
+/// HMAC-SHA-256 of a message whose first part is its kind; no kind is a prefix of another.
 fn sign(key: &hmac::Key, message: &[&[u8]]) -> [u8; 32] {
     let mut context = hmac::Context::with_key(key);
     for part in message {
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_have_more_than_the_log_has_count_for_nothing() {
+    fn files_with_more_entries_than_the_log_are_ignored() {
         let (store, chain) = ten();
         let before = audit::state(&store).unwrap();
         let eleventh = LogPosition { id: 11, mac: [0; 32] };
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_no_file_stays_in_the_store_however_little_is_to_stay() {
+    fn an_entry_that_is_in_no_file_stays_in_the_store() {
         let (store, chain) = ten();
         let fifth = LogPosition::after(&audit::after(&store, 4, 1).unwrap()[0]);
 

@@ -22,17 +22,17 @@ use crate::{
     store::audit::LogPosition,
 };
 
-/// What the files are called; the id of the first entry stands between.
+/// The beginning and the end of a file's name; the id of its first entry is in between.
 const NAMES: (&str, &str) = ("audit-", ".jsonl");
 
-/// When a file is ended, and how many are kept.
+/// When the next file is begun, and how many files are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// A file of that size is ended.
+    /// The size at which the next file is begun.
     pub size_bytes: u64,
-    /// A file whose first entry is that old is ended.
+    /// The age of a file's first entry at which the next file is begun.
     pub age: Duration,
-    /// How many files are kept; the oldest go.
+    /// How many files are kept; the oldest are removed.
     pub keep: usize,
 }
 
@@ -42,7 +42,7 @@ impl From<&Settings> for RetentionPolicy {
     }
 }
 
-/// The files of one log, to be written.
+/// The files of one log, for writing.
 #[derive(Debug)]
 pub struct Files {
     directory: PathBuf,
@@ -65,14 +65,14 @@ pub fn directory_in(data: &Path) -> PathBuf {
     data.join("audit")
 }
 
-/// Makes the directory unless it is there, closed to others.
+/// Creates the directory if it is missing, and closes it to other users.
 pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     if directory.exists() { Ok(()) } else { DirBuilder::new().mode(0o700).create(directory) }
 }
 
 impl Files {
-    /// The files in that directory, which is made if it is not there and closed to others. If their last entry cannot be
-    /// read, they go on in a new file after `exported`, the last that is known to be in them.
+    /// Opens the files in a directory, which is created if it is missing and closed to other users. If their last entry
+    /// cannot be read, they continue in a new file after `exported`, the last entry that is known to be in them.
     ///
     /// # Errors
     /// [`AuditError::Io`] if they cannot be used.
@@ -84,14 +84,14 @@ impl Files {
         let mut names = names(directory).map_err(failed)?;
         while let Some(path) = names.pop() {
             match last_in(&path) {
-                // A crash came before the first line was whole.
+                // A crash interrupted the first line.
                 Ok(None) => fs::remove_file(&path).map_err(|source| AuditError::Io { path, source })?,
                 Ok(Some(last)) => {
                     files.resume(path, &last)?;
                     break;
                 }
                 Err(error) => {
-                    log::error!("the audit log goes on in another file: {}", chain(&error));
+                    log::error!("the audit log continues in a new file: {}", chain(&error));
                     files.last = exported;
                     break;
                 }
@@ -100,7 +100,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Where they are.
+    /// Their directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -112,10 +112,10 @@ impl Files {
         self.last
     }
 
-    /// Writes the entries after the others; they are durable when this returns.
+    /// Appends entries; they are durable when this returns.
     ///
     /// # Errors
-    /// [`AuditError::Io`]; then those up to [`Files::last`] are written, and no piece of another one.
+    /// [`AuditError::Io`]; then the entries up to [`Files::last`] are written, and no part of another one.
     pub fn append(&mut self, entries: &[AuditEntry]) -> Result<(), AuditError> {
         let mut waiting = String::new();
         let mut last = self.last;
@@ -136,7 +136,7 @@ impl Files {
         self.write(&waiting, last)
     }
 
-    /// The files beyond those that are kept, the oldest first, each with its last entry.
+    /// The files that are to be removed, the oldest first, each with its last entry.
     ///
     /// # Errors
     /// [`AuditError::Io`] if they cannot be read.
@@ -158,7 +158,7 @@ impl Files {
         fs::remove_file(path).map_err(|source| AuditError::Io { path: path.to_owned(), source })
     }
 
-    /// Goes on with a file, without what a crash has left half-written at its end.
+    /// Continues a file, and cuts off a partial line that a crash has left at its end.
     fn resume(&mut self, path: PathBuf, last: &Last) -> Result<(), AuditError> {
         let failed = |source| AuditError::Io { path: path.clone(), source };
         let began = first_moment(&path).map_err(failed)?;
@@ -184,7 +184,7 @@ impl Files {
         let written = current.file.write_all(lines.as_bytes()).and_then(|()| current.file.sync_data());
         if let Err(source) = written {
             let path = current.path.clone();
-            // What cannot be taken back is found and taken back when the file is gone on with.
+            // A partial line that cannot be cut off now is cut off when the file is continued.
             if current.file.set_len(current.length).is_err() {
                 self.current = None;
             }
@@ -205,14 +205,14 @@ impl Current {
 
 /// The files of a log, the oldest first.
 pub(super) fn names(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    // The number in the name sorts as a text.
+    // The number in the name has a fixed length, so that names sort as numbers do.
     named_in(directory, NAMES.0, NAMES.1)
 }
 
 /// The last entry of a file.
 pub(super) struct Last {
     pub(super) position: LogPosition,
-    /// How long the file is up to there.
+    /// The length of the file up to the end of that entry.
     length: u64,
 }
 
@@ -234,7 +234,7 @@ pub(super) fn last_in(path: &Path) -> Result<Option<Last>, AuditError> {
     read().map_err(|source| AuditError::Io { path: path.to_owned(), source })
 }
 
-/// When the first entry of a file was made; 1970 if it cannot be read.
+/// The time of a file's first entry; 1970 if it cannot be read.
 fn first_moment(path: &Path) -> io::Result<Timestamp> {
     let mut first = Vec::new();
     BufReader::new(File::open(path)?.take(MAX_LINE)).read_until(b'\n', &mut first)?;

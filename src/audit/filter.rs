@@ -1,4 +1,4 @@
-//! Which entries are asked for.
+//! Selects entries of the log.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 use super::parsed_line::{EntrySummary, rfc_3339};
 use crate::clock::Timestamp;
 
-/// Which entries are wanted: those that fit all that is given.
+/// Selects the entries that match all given members.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// No earlier ones.
+    /// Only entries from that time on.
     pub since: Option<Timestamp>,
-    /// Only earlier ones.
+    /// Only entries before that time.
     pub until: Option<Timestamp>,
-    /// By or about the account of that name or id.
+    /// Only entries by or about the account of that name or id.
     pub user: Option<String>,
-    /// Of an action with that name, `*` standing for any controller or action.
+    /// Only entries of the action with that name, in which `*` stands for any controller or action.
     pub action: Option<String>,
 }
 
 impl Filter {
-    /// Reads a moment: RFC 3339, or a duration that it is ago.
+    /// Parses a time: RFC 3339, or how long ago it was.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A sentence about what is wrong with it.
     pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         let ago = |ago: Duration| u64::try_from(ago.as_millis()).map_or(0, |ago| now.as_millis().saturating_sub(ago));
         if let Ok(duration) = humantime::parse_duration(text) {
@@ -35,13 +35,13 @@ impl Filter {
         })
     }
 
-    /// Whether nothing is asked for in particular.
+    /// Whether the filter matches every entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the entry is wanted.
+    /// Whether the filter matches the entry.
     pub(super) fn admits(&self, summary: &EntrySummary) -> bool {
         self.since.is_none_or(|since| since <= summary.at)
             && self.until.is_none_or(|until| summary.at < until)
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_time_or_a_while_ago() {
+    fn a_moment_is_a_time_or_a_duration_ago() {
         let now = Timestamp::from_secs(1_000_000);
         assert_eq!(Filter::moment("1970-01-02T00:00:00.007Z", now), Ok(Timestamp::from_millis(86_400_007)));
         assert_eq!(Filter::moment("24h", now), Ok(Timestamp::from_secs(1_000_000 - 86_400)));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_may_be_given_by_halves() {
+    fn either_half_of_an_action_may_be_a_wildcard() {
         for wanted in ["users / create", "users/create", "users / *", "*/create", "* / *"] {
             assert!(names(wanted, "users / create"), "{wanted}");
         }

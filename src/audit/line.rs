@@ -1,7 +1,7 @@
 //! An entry as a line of JSON.
 //!
-//! The line is the entry's text with its HMAC at the end, and before that, if 0.3.0 wrote it, its link. Both are of that
-//! text as it is written, so whatever a later version adds to it, older lines stay what they are.
+//! The line is the entry's text with its HMAC at the end, preceded by its link if 0.3.0 wrote it. Both cover the text
+//! as it was written, so that lines stay valid when a later version adds members.
 
 use data_encoding::HEXLOWER;
 use schemars::JsonSchema;
@@ -137,7 +137,7 @@ impl<'a> EntryView<'a> {
     }
 }
 
-/// The text that is chained.
+/// The text that the HMAC covers.
 pub(super) fn body(id: u64, event: &Event) -> String {
     serde_json::to_string(&EntryView::of(id, event)).expect("views have text keys and whole numbers")
 }

@@ -1,4 +1,4 @@
-//! Reading the whole log: its files, and what is only in the store so far.
+//! Reads the whole log: its files, and the entries that are only in the store so far.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// The files of a log as they are at one moment; what is written or removed meanwhile changes nothing.
+/// The files of a log as they were when it was opened; later writes and removals do not affect it.
 #[derive(Debug, Default)]
 pub struct LogReader {
     directory: PathBuf,
@@ -40,7 +40,7 @@ struct Opened {
 }
 
 impl LogReader {
-    /// Opens the files in that directory; there need be none.
+    /// Opens the files in a directory, which may have none.
     ///
     /// # Errors
     /// [`AuditError::Io`] if one cannot be opened.
@@ -53,15 +53,15 @@ impl LogReader {
         Ok(Self { directory: directory.to_owned(), files, seal: Seal::open(directory)? })
     }
 
-    /// What seals the entries before the present key.
+    /// The seal of the entries before the current key.
     pub(super) fn seal(&self) -> Option<&Seal> {
         self.seal.as_ref()
     }
 
-    /// Seals all entries that are kept, as they are, under a key that is to begin after them. Takes as long as reading the log.
+    /// Seals all existing entries under a key that is to begin after them. Reads the whole log.
     ///
     /// # Errors
-    /// [`AuditError`] if the log cannot be read or the seal not be written.
+    /// [`AuditError`] if the log cannot be read or the seal cannot be written.
     pub fn prepare_seal(&self, chain: &Chain, rows: &impl ReadRows) -> Result<PreparedSeal, AuditError> {
         let AuditState { last, pruned, .. } = audit::state(rows)?.unwrap_or_default();
         let seal = PreparedSeal::begin(&self.directory)?;
@@ -82,13 +82,13 @@ impl LogReader {
     /// # Errors
     /// [`AuditError::Io`] if the file that should have it cannot be read.
     pub(super) fn last(&self) -> Result<Option<LogPosition>, AuditError> {
-        // A crash may have come before the first line of a file was whole.
+        // The last file may have no whole line, if a crash interrupted its first one.
         let last = self.files.iter().rev().find_map(|opened| last_in(&opened.path).transpose()).transpose()?;
         Ok(last.map(|last| last.position))
     }
 
-    /// The position after which they begin: before entry 1, or else after their first entry, which can be verified by nothing
-    /// but the one before it.
+    /// The position from which the files can be verified: the start if they begin with entry 1, otherwise their first
+    /// entry, which only its missing predecessor could verify.
     ///
     /// # Errors
     /// [`AuditError::Io`] if the first file cannot be read.
@@ -115,7 +115,7 @@ impl LogReader {
             loop {
                 line.clear();
                 let read = lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
-                // A line without an end was being written when the server was killed; its entry is in the store.
+                // The server was killed while it wrote a line without an end; its entry is in the store.
                 let Some(line) = line.strip_suffix(b"\n").filter(|_| read > 0) else { break };
                 if visit(path, line).is_break() {
                     return Ok(());
@@ -125,7 +125,7 @@ impl LogReader {
         Ok(())
     }
 
-    /// Writes the lines of the entries that are wanted, the oldest first, from the files and then from the store.
+    /// Writes the lines of the entries that match the filter, the oldest first, from the files and then from the store.
     ///
     /// # Errors
     /// [`AuditError`] if they cannot be read or written.
@@ -156,7 +156,7 @@ impl LogReader {
     }
 }
 
-/// Writes lines as long as they are taken.
+/// Writes lines until a write fails.
 struct Printer<'a> {
     out: &'a mut dyn FnMut(&str) -> io::Result<()>,
     printed: io::Result<()>,
@@ -171,7 +171,8 @@ impl Printer<'_> {
     }
 }
 
-/// A page of the wanted entries that are in the store, and how many of them there are. Takes long if any is looked for.
+/// A page of the entries in the store that match the filter, and the number of all that match. With a filter it reads
+/// every entry.
 ///
 /// # Errors
 /// [`StoreError`] if they cannot be read.

@@ -1,5 +1,5 @@
-//! Maintains the log while the server runs: writes what has been refused, copies entries to files, and removes the oldest
-//! from the store.
+//! Maintains the log while the server runs: writes counted refusals, copies entries to files, and removes the oldest
+//! ones from the store.
 
 use std::{
     io,
@@ -21,9 +21,9 @@ use crate::{
     },
 };
 
-/// How long it waits between two rounds.
+/// The time between two rounds.
 const EVERY: Duration = Duration::from_secs(3);
-/// How many entries stay in the store, where they can be asked for; with them a small store stays small.
+/// How many entries stay in the store, where the API can list them.
 pub const MAX_ROWS: u64 = 20_000;
 /// How many entries are copied at once.
 const BATCH: usize = 1000;
@@ -35,7 +35,7 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Begins.
+    /// Starts the thread.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -57,7 +57,7 @@ impl Maintenance {
 }
 
 impl Drop for Maintenance {
-    /// Ends once all that is in the store by now is in the files too.
+    /// Ends the thread, once all entries in the store are in the files too.
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
@@ -71,34 +71,34 @@ fn run_round(audit: &Audit, store: &Store, has_failed: bool) -> bool {
     let Some(files) = audit.files.get() else { return false };
     let done = round(audit, &mut files.lock().expect("no holder of the lock panics"), store);
     match &done {
-        Err(error) if !has_failed => log::error!("the audit log's files are not in order: {}", chain(error)),
-        Ok(()) if has_failed => log::warn!("the audit log's files are in order again"),
+        Err(error) if !has_failed => log::error!("the audit log's files cannot be maintained: {}", chain(error)),
+        Ok(()) if has_failed => log::warn!("the audit log's files are maintained again"),
         Ok(()) | Err(_) => {}
     }
     done.is_err()
 }
 
-/// Writes what has been refused, copies what is durable to the files, removes what is too much.
+/// Writes counted refusals, copies durable entries to the files, and removes excess files and rows.
 pub(super) fn round(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), AuditError> {
     let written = write_refusals(audit, store);
     export(files, store)?;
-    // A file that cannot be read must not keep the store from getting rid of what is in others.
+    // A file that cannot be read must not prevent the removal of rows that are in others.
     while advance(audit, files, store, None)? {}
     remove_excess(audit, files, store)?;
     Ok(written?)
 }
 
-/// Removes the oldest files, as many as are too many.
+/// Removes the oldest files beyond those that are kept.
 fn remove_excess(audit: &Audit, files: &mut Files, store: &Store) -> Result<(), AuditError> {
     let excess = files.excess()?;
-    // The store knows first: a file that is there too long is no loss.
+    // Recorded in the store first: a crash in between leaves a file that is removed later.
     advance(audit, files, store, excess.iter().map(|(_, last)| *last).max_by_key(|last| last.id))?;
     excess.iter().try_for_each(|(path, _)| files.remove(path))?;
     let AuditState { dropped, pruned, key_since, .. } = audit::state(store)?.unwrap_or_default();
     if dropped.id.min(pruned.id) + 1 >= key_since { seal::remove(files.directory()) } else { Ok(()) }
 }
 
-/// Records how far the files are and removes some of what is too much; returns whether there may be more of it.
+/// Records how far the files are and removes some excess rows; returns whether there may be more.
 fn advance(audit: &Audit, files: &Files, store: &Store, dropped: Option<LogPosition>) -> Result<bool, StoreError> {
     let before = audit::state(store)?.unwrap_or_default();
     let dropped = dropped.filter(|last| last.id > before.dropped.id);
@@ -127,7 +127,7 @@ fn export(files: &mut Files, store: &Store) -> Result<(), AuditError> {
     if last(audit::state(store)?) <= files.last().id {
         return Ok(());
     }
-    // A snapshot has what is durable; what can be read from the store itself may be gone after a power cut.
+    // A snapshot has durable entries only; the store may have some that a power cut would undo.
     let snapshot = store.snapshot()?;
     if store.failure().borrow().is_some() {
         return Ok(());

@@ -1,16 +1,16 @@
 //! The audit log: who did what to whom, from where, with which credential, when, with what result.
 //!
-//! The entry of a change is a row in the same transaction as the change, written by [`Chain::append`]. Credentials that are
-//! refused or have to wait change nothing; they are counted in memory and written every few seconds. A thread of its own copies
-//! entries that are durable to files and then removes all but the newest from the store.
+//! The entry of a change is a row in the same transaction as the change, written by [`Chain::append`]. Refused and
+//! locked-out credentials change no row; they are counted in memory and written every few seconds. A thread of its own
+//! copies durable entries to files and then removes all but the newest from the store.
 //!
-//! Each entry has an HMAC of the one before and its own text, under a key derived from the server's secret; the store holds the
-//! last one, its number and the first that is still kept, under a seal. So an entry that is changed, moved, added or removed is
-//! noticed, by [`verify()`], and so is an end that was cut off. A new secret begins a new key, which seals the entries before it
-//! as they are: with an HMAC of each of their lines, in a file beside theirs ([`PreparedSeal`]).
+//! Each entry has an HMAC of the entry before and its own text, under a key derived from the server's secret. The store
+//! has the last HMAC, its number and the first entry that still exists, under a seal. So [`verify()`] detects an entry
+//! that was changed, moved, added or removed, and an end that was cut off. A new secret begins a new key, which seals
+//! all earlier entries: an HMAC of each of their lines, in a file beside theirs ([`PreparedSeal`]).
 //!
-//! Only an act of the operator begins a key so ([`Chain::begin`]). A log that a server merely finds under another key, or that
-//! ends before its own files ([`continue_after_files`]), continues with an entry that reports it, and unsealed.
+//! Only an operator's command begins a key like that ([`Chain::begin`]). A log that the server finds under another key,
+//! or that ends before its own files ([`continue_after_files`]), continues unsealed, with an entry that reports it.
 
 mod carry_over;
 mod chain;
@@ -59,7 +59,7 @@ pub struct Audit {
     files: OnceLock<Mutex<Files>>,
 }
 
-/// An audit log that cannot be read, or copied to its files.
+/// Why the audit log cannot be read or written.
 #[derive(Debug, Error)]
 pub enum AuditError {
     /// A file cannot be read or written.
@@ -70,7 +70,7 @@ pub enum AuditError {
         /// Why.
         source: io::Error,
     },
-    /// The entries cannot be written where they were asked for.
+    /// The entries cannot be written to the reader's output.
     #[error("the entries cannot be written out")]
     Out(#[source] io::Error),
     /// The store cannot be read or written.
@@ -85,39 +85,39 @@ impl Audit {
         Self { chain: Chain::new(secret), refusal_counters: RefusalCounters::default(), files: OnceLock::new() }
     }
 
-    /// Counts a credential that was refused; it is in the log a few seconds later.
+    /// Counts a refused credential, which is in the log a few seconds later.
     pub fn refused(&self, now: Timestamp, actor: Actor, action: Action) {
         self.refusal_counters.note(now, actor, (action, Outcome::Refused), None);
     }
 
-    /// Counts an attempt that was locked out, likewise. The account of that name is looked up when the entry is written: in the request,
-    /// where no hash is computed, the time of the look-up would reveal whether there is one.
+    /// Counts a locked-out attempt, likewise. The account of that name is looked up when the entry is written: in the
+    /// request, which computes no hash, the time of the look-up would reveal whether the account exists.
     pub fn had_to_wait(&self, now: Timestamp, actor: Actor, action: Action, name: Option<Username>) {
         self.refusal_counters.note(now, actor, (action, Outcome::HadToWait), name);
     }
 
-    /// The account in the entry of a name that no account has.
+    /// The account of an entry about a name that no account has.
     #[must_use]
     pub fn unknown(&self, username: &str) -> crate::domain::Account {
         crate::domain::Account::Unknown(self.chain.name_hash(username))
     }
 
-    /// Lets entries be copied to these files, once.
+    /// Sets the files that entries are copied to; only the first call counts.
     pub fn keep_in(&self, files: Files) {
         let _ = self.files.set(Mutex::new(files));
     }
 
-    /// The whole log as it is now, to be read while it goes on. It must not be asked for where asynchronous work runs.
+    /// The whole log as it is now, for reading. Blocks, so it must not be called on an asynchronous thread.
     ///
     /// # Errors
-    /// [`AuditError`] if its files cannot be opened or the store not be read.
+    /// [`AuditError`] if its files cannot be opened or the store cannot be read.
     ///
     /// # Panics
     /// Never: no holder of the files panics.
     pub fn log_reader(&self, store: &Store) -> Result<(LogReader, crate::store::Snapshot), AuditError> {
         let Some(files) = self.files.get() else { return Ok((LogReader::default(), store.snapshot()?)) };
         let mut files = files.lock().expect("no holder of the lock panics");
-        // The rest can be read although something cannot be written, as on a full disk.
+        // The log can be read even if its files cannot be written, as on a full disk.
         if let Err(error) = round(self, &mut files, store) {
             log::warn!("the audit log is not up to date: {}", crate::error_chain::chain(&error));
         }
@@ -125,14 +125,14 @@ impl Audit {
     }
 }
 
-/// Something that was done, once, just now.
+/// The event of an action that was done once, at that time.
 #[must_use]
 pub fn done(at: Timestamp, actor: Actor, action: Action, subject: AffectedResource) -> Event {
     Event { at, actor, action, outcome: Outcome::Done, subject, count: 1 }
 }
 
 impl Chain {
-    /// Writes an event that stands for itself, where no asynchronous work runs.
+    /// Writes an event that belongs to no other write, on a thread without asynchronous work.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.

@@ -1,4 +1,4 @@
-//! A line of the log as it is read back.
+//! Parses a line of the log.
 
 use std::time::SystemTime;
 
@@ -11,24 +11,24 @@ use crate::{
     store::audit::LogPosition,
 };
 
-/// Longer than any line: at most some texts of a few hundred characters and the settings.
+/// An upper bound of the length of a line, which has a few texts of some hundred characters and the settings.
 pub(super) const MAX_LINE: u64 = 1 << 20;
 
-/// A line, taken apart.
+/// A parsed line.
 #[derive(Debug)]
 pub(super) struct ParsedLine {
-    /// The entry's text, as the chain has it.
+    /// The entry's text, which the HMAC covers.
     pub(super) body: String,
     /// The link of an entry of 0.3.0.
     pub(super) link: Option<[u8; 32]>,
     /// The entry's HMAC.
     pub(super) mac: [u8; 32],
-    /// The members of the text that filters look at.
+    /// The members that filters match.
     pub(super) summary: EntrySummary,
 }
 
 impl ParsedLine {
-    /// Takes a line without its line break apart; `None` if it has not the form of one.
+    /// Parses a line without its line break; `None` if it is malformed.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let (rest, mac) = split_hash(str::from_utf8(text).ok()?.strip_suffix('}')?, "mac")?;
         let (body, link) = split_hash(rest, "link").map_or((rest, None), |(body, link)| (body, Some(link)));
@@ -43,14 +43,14 @@ impl ParsedLine {
     }
 }
 
-/// Splits the last member, a hash of that name, off an object that is not closed yet.
+/// Splits the last member, a hash of that name, off an object without its closing brace.
 fn split_hash<'a>(object: &'a str, name: &str) -> Option<(&'a str, [u8; 32])> {
     let (rest, digits) = object.strip_suffix('"')?.rsplit_once('"')?;
     let hash = HEXLOWER.decode(digits.as_bytes()).ok()?.try_into().ok()?;
     Some((rest.strip_suffix(&format!(",\"{name}\":"))?, hash))
 }
 
-/// The members of an entry that decide whether it is wanted.
+/// The members of an entry that filters match.
 #[derive(Debug, Deserialize)]
 pub(super) struct EntrySummary {
     pub(super) id: u64,
@@ -79,7 +79,7 @@ impl EntrySummary {
         Self { id: entry.id, at: *at, action, user_id, username, target, target_id, target_name }
     }
 
-    /// Whether the account of that name or id did it, or had it done to it.
+    /// Whether the account of that name or id is the actor or the target.
     pub(super) fn is_about(&self, user: &str) -> bool {
         let is = |id: Option<u64>, name: &Option<String>| {
             id.is_some_and(|id| id.to_string() == user)
@@ -90,7 +90,7 @@ impl EntrySummary {
     }
 }
 
-/// The moment of an RFC 3339 text; `None` for another text or a moment before 1970.
+/// Parses RFC 3339; `None` for any other text or a time before 1970.
 pub(super) fn rfc_3339(text: &str) -> Option<Timestamp> {
     let since_1970 = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     u64::try_from(since_1970.as_millis()).ok().map(Timestamp::from_millis)

@@ -1,8 +1,8 @@
-//! Credentials that were refused: counted in memory, so that a flood of them is no flood of commits.
+//! Counts refused credentials in memory, so that a flood of them does not cause a flood of commits.
 //!
-//! The name of a locked-out attempt is kept until the entry is written, because a look-up in the request would reveal by its time
-//! whether the account exists. So names stay in memory for up to three seconds, and an account that is renamed meanwhile appears as
-//! an unknown one.
+//! The name of a locked-out attempt is kept until the entry is written, because the time of a look-up in the request
+//! would reveal whether the account exists. So names stay in memory for up to three seconds, and an account that is
+//! renamed meanwhile appears as an unknown one.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -14,49 +14,50 @@ use crate::{
     domain::{Account, Action, Actor, AffectedResource, AuthMethod, Event, Outcome, Username},
 };
 
-/// How many different ones are kept apart between two writes, at most.
+/// The maximum number of distinct refusals between two writes; further ones are counted together.
 const MAX: usize = 100;
-/// Locked-out attempts are kept apart only while there are fewer: they cost next to nothing, and must not push out others.
+/// The number of distinct refusals from which on locked-out attempts are counted together: they cost the client almost
+/// nothing, and must not displace others.
 const MAX_WITH_WAITS: usize = 50;
-/// By how many that number recovers with each write, so that a flood that lasts fills no disk.
+/// How many distinct refusals each write allows again. It is small, so that a lasting flood does not fill the disk.
 const RECOVERS: usize = 1;
 
-/// What has been refused since it was last written.
+/// The refusals since the last write.
 #[derive(Default)]
-pub(super) struct RefusalCounters(Mutex<Waiting>);
+pub(super) struct RefusalCounters(Mutex<Unwritten>);
 
 #[derive(Default)]
-struct Waiting {
+struct Unwritten {
     counted: HashMap<(Actor, Kind), Counted>,
-    /// Those beyond that number, by the little that keeps them apart.
+    /// The refusals beyond that number, counted together by method and kind.
     others: HashMap<(AuthMethod, Kind), Counted>,
     spent: usize,
 }
 
-/// What was refused, and how.
+/// The refused action, and whether it was refused or had to wait.
 pub(super) type Kind = (Action, Outcome);
 
 struct Counted {
     count: u64,
     first: Timestamp,
     last: Timestamp,
-    /// The name that was given, if it is not known yet whether an account has it.
+    /// The given name, if it has not been looked up yet.
     name: Option<Username>,
 }
 
 impl RefusalCounters {
-    /// Counts one; with a name, of which it is found out later whose it is.
+    /// Counts a refusal; its name, if any, is looked up later.
     pub(super) fn note(&self, now: Timestamp, actor: Actor, kind: Kind, name: Option<Username>) {
-        self.waiting().add(actor, kind, Counted { count: 1, first: now, last: now, name });
+        self.unwritten().add(actor, kind, Counted { count: 1, first: now, last: now, name });
     }
 
-    /// What is to be written, the first to come first.
+    /// The events to write, in the order of their first refusals.
     pub(super) fn take(&self, account_of: impl Fn(&Username) -> Option<Account>) -> Vec<Event> {
-        let mut waiting = self.waiting();
-        let counted = std::mem::take(&mut waiting.counted);
-        waiting.spent = (waiting.spent + counted.len()).saturating_sub(RECOVERS);
-        let others = std::mem::take(&mut waiting.others);
-        drop(waiting);
+        let mut unwritten = self.unwritten();
+        let counted = std::mem::take(&mut unwritten.counted);
+        unwritten.spent = (unwritten.spent + counted.len()).saturating_sub(RECOVERS);
+        let others = std::mem::take(&mut unwritten.others);
+        drop(unwritten);
         let others = others.into_iter().map(|((method, kind), counted)| {
             let event = event(Actor { account: None, method, address: None }, kind, &counted);
             let details = [event.subject.details, vec!["from several addresses or for several names".to_owned()]];
@@ -71,23 +72,23 @@ impl RefusalCounters {
         events
     }
 
-    /// Takes back what could not be written.
+    /// Counts events again that could not be written.
     pub(super) fn give_back(&self, events: Vec<Event>) {
-        let mut waiting = self.waiting();
+        let mut unwritten = self.unwritten();
         for Event { at, actor, action, outcome, count, .. } in events {
-            waiting.add(actor, (action, outcome), Counted { count, first: at, last: at, name: None });
+            unwritten.add(actor, (action, outcome), Counted { count, first: at, last: at, name: None });
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
         self.0.lock().expect("no holder of the lock panics")
     }
 }
 
-impl Waiting {
+impl Unwritten {
     fn add(&mut self, actor: Actor, kind: Kind, more: Counted) {
-        let most = if kind.1 == Outcome::HadToWait { MAX_WITH_WAITS } else { MAX };
-        let has_room = self.counted.len() + self.spent < most;
+        let max = if kind.1 == Outcome::HadToWait { MAX_WITH_WAITS } else { MAX };
+        let has_room = self.counted.len() + self.spent < max;
         let key = (actor, kind);
         if has_room || self.counted.contains_key(&key) {
             join(self.counted.entry(key), more);
@@ -141,7 +142,7 @@ mod tests {
         refusal_counters.take(|_| None)
     }
 
-    /// How many events ten thousand different failures of a kind become, and how many failures these count.
+    /// The number of events for ten thousand different failures of a kind, and the sum of their counts.
     fn flood(refusal_counters: &RefusalCounters, kind: Kind, round: u128) -> (usize, u64) {
         (0..10_000).for_each(|number| refusal_counters.note(at(1), from(round << 64 | number), kind, None));
         let events = take(refusal_counters);
@@ -164,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_different_failures_is_a_few_events_and_goes_on_as_fewer() {
-        for (kind, most) in [(SIGN_IN, MAX), (WAIT, MAX_WITH_WAITS)] {
+    fn a_flood_of_different_failures_is_a_few_events_and_then_fewer() {
+        for (kind, max) in [(SIGN_IN, MAX), (WAIT, MAX_WITH_WAITS)] {
             let refusal_counters = RefusalCounters::default();
 
             let rounds: Vec<_> = (0..3).map(|round| flood(&refusal_counters, kind, round)).collect();
 
-            assert_eq!(rounds, [(most + 1, 10_000), (RECOVERS + 1, 10_000), (RECOVERS + 1, 10_000)]);
+            assert_eq!(rounds, [(max + 1, 10_000), (RECOVERS + 1, 10_000), (RECOVERS + 1, 10_000)]);
         }
     }
 
     #[test]
-    fn a_flood_of_locked_out_attempts_leaves_room_to_keep_others_apart() {
+    fn a_flood_of_locked_out_attempts_leaves_room_for_distinct_others() {
         let refusal_counters = RefusalCounters::default();
         assert_eq!((0..100).map(|round| flood(&refusal_counters, WAIT, round).1).sum::<u64>(), 1_000_000);
 
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_written_is_counted_on() {
+    fn events_that_could_not_be_written_are_counted_again() {
         let refusal_counters = RefusalCounters::default();
         for kind in [SIGN_IN, WAIT, SIGN_IN] {
             refusal_counters.note(at(1), from(1), kind, None);

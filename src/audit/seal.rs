@@ -1,8 +1,9 @@
-//! The seal of the entries before a new key: an HMAC of each of their lines, in the file `seal` beside those of the log.
+//! The seal of the entries before a new key: an HMAC of each of their lines, in the file `seal` beside those of the
+//! log.
 //!
-//! The key that these entries are chained under may be known to others by now, which is why it was replaced, or to nobody.
-//! So a rotation of the secret seals their lines once more, as they are, under the new key; each can then be verified by
-//! itself. An entry's 32 bytes are in the file at 32 times its id; what is no longer kept takes no room there.
+//! The secret was replaced because it leaked or was lost, so the key of these entries proves nothing or is unknown. The
+//! rotation therefore seals their lines again under the new key, and each can then be verified by itself. The 32 bytes
+//! of an entry are at offset 32 times its id. The file is sparse: entries that no longer exist take no space.
 
 use std::{
     fs::{self, File},
@@ -17,11 +18,11 @@ use crate::files::{create_private, ignore_not_found, open_file, sync_directory};
 const NAME: &str = "seal";
 const UNFINISHED: &str = "seal.new";
 
-/// The seal of some entries.
+/// The seal of the entries before a key.
 #[derive(Debug)]
 pub(super) struct Seal(File);
 
-/// A seal that is durable, and not in force before it is put in its place.
+/// A durable seal, which is not in force until it is put in place.
 #[must_use]
 pub struct PreparedSeal {
     directory: PathBuf,
@@ -37,7 +38,7 @@ impl Seal {
         }
     }
 
-    /// Whether the line is what was sealed as that of this entry.
+    /// Whether the line is the one that was sealed for this entry.
     pub(super) fn verify(&self, chain: &Chain, id: u64, line: &[u8]) -> bool {
         let mut sealed = [0; 32];
         let is_read = offset(id).is_some_and(|offset| self.0.read_exact_at(&mut sealed, offset).is_ok());
@@ -46,13 +47,13 @@ impl Seal {
 }
 
 impl PreparedSeal {
-    /// Begins a seal beside the one that is in force.
+    /// Creates a seal beside the one that is in force.
     pub(super) fn begin(directory: &Path) -> Result<Self, AuditError> {
         let file = create_directory(directory).and_then(|()| create_private(&directory.join(UNFINISHED)));
         Ok(Self { directory: directory.to_owned(), file: file.map_err(failed(directory, UNFINISHED))? })
     }
 
-    /// Seals a line as that of an entry.
+    /// Seals the line of an entry.
     pub(super) fn add(&self, chain: &Chain, id: u64, line: &[u8]) -> Result<(), AuditError> {
         let Some(offset) = offset(id) else { return Ok(()) };
         let written = self.file.write_all_at(&chain.seal_line(id, line), offset);
@@ -65,7 +66,7 @@ impl PreparedSeal {
         Ok(self)
     }
 
-    /// Puts it in place of the one before; that is durable when this returns.
+    /// Replaces the seal that is in force; durable when this returns.
     ///
     /// # Errors
     /// [`AuditError::Io`].
@@ -75,12 +76,12 @@ impl PreparedSeal {
     }
 }
 
-/// Removes the seal in a log's directory, of which no entry is kept any more.
+/// Removes the seal in a log's directory, once none of its entries exists any more.
 pub(super) fn remove(directory: &Path) -> Result<(), AuditError> {
     ignore_not_found(fs::remove_file(directory.join(NAME))).map_err(failed(directory, NAME))
 }
 
-/// Where the bytes of an entry are.
+/// The offset of an entry's bytes.
 fn offset(id: u64) -> Option<u64> {
     id.checked_mul(32)
 }

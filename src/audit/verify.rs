@@ -1,4 +1,4 @@
-//! Whether the log is what the server wrote.
+//! Verifies that the log is what the server wrote.
 
 use std::{ops::ControlFlow, path::Path};
 
@@ -17,23 +17,23 @@ use crate::store::{
     table::ReadRows,
 };
 
-/// What was found out about a log.
+/// The result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The first entry that is still kept.
+    /// The first entry that still exists.
     pub first: u64,
     /// The last entry.
     pub last: u64,
-    /// The first entry under the present secret; those before it are as they were when that one sealed them.
+    /// The first entry under the current secret; earlier ones are as they were when it sealed them.
     pub key_since: u64,
-    /// The first thing that is wrong, in a sentence.
+    /// The first fault, in a sentence.
     pub fault: Option<String>,
 }
 
 /// Verifies the whole log, in its files and in the store.
 ///
 /// # Errors
-/// [`AuditError`] if it cannot be read; what makes no sense is a fault.
+/// [`AuditError`] if it cannot be read; a malformed line is a fault.
 pub fn verify(chain: &Chain, files: &LogReader, rows: &impl ReadRows) -> Result<Report, AuditError> {
     let state = audit::state(rows)?.unwrap_or_default();
     let fault = match foreign(chain, &state) {
@@ -43,20 +43,20 @@ pub fn verify(chain: &Chain, files: &LogReader, rows: &impl ReadRows) -> Result<
     Ok(Report { first: state.dropped.id.saturating_add(1), last: state.last.id, key_since: state.key_since, fault })
 }
 
-/// Whether the files are what was written under the key, from the state's `dropped` to its `last`.
+/// Whether the files have what was written under the key, from the state's `dropped` to its `last`.
 pub(super) fn is_in_files(chain: &Chain, state: &AuditState, files: &LogReader) -> Result<bool, AuditError> {
     let mut walk = Walk { chain, state, seal: files.seal(), at: state.dropped, vouched_since: 0 };
     Ok(walk.files(files)?.is_none())
 }
 
-/// Nothing in a log that was written under another secret can be verified.
+/// The fault of a log that was written under another secret: nothing in it can be verified.
 fn foreign(chain: &Chain, state: &AuditState) -> Option<String> {
     let is_foreign = state.last.id > 0 && !chain.is_own(state);
     is_foreign
         .then(|| format!("the log up to entry {} was written under another secret, or was changed", state.last.id))
 }
 
-/// What is wrong with the state itself.
+/// The fault of a state without a valid seal.
 fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
     if state.last.id == 0 || chain.has_sealed(state) {
         return None;
@@ -69,23 +69,23 @@ fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
             state.key_since
         ),
         Some(_) | None => {
-            format!("what the store knows of the log, which ends with entry {}, was changed", state.last.id)
+            format!("the store's state of the log, which ends with entry {}, was changed", state.last.id)
         }
     })
 }
 
-/// Goes from line to line.
+/// Verifies line after line.
 struct Walk<'a> {
     chain: &'a Chain,
     state: &'a AuditState,
     seal: Option<&'a Seal>,
     at: LogPosition,
-    /// The first entry that anything vouches for.
+    /// The first entry that can be verified.
     vouched_since: u64,
 }
 
 impl<'a> Walk<'a> {
-    /// Goes over the files and then over the store, to the first fault.
+    /// Verifies the files and then the store, up to the first fault.
     fn over(
         chain: &'a Chain,
         state: &'a AuditState,
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
         Ok(in_store.rows(rows, in_files.at)?)
     }
 
-    /// Goes over the files, and compares their end with what the store knows of it.
+    /// Verifies the files, and compares their end with the store's state.
     fn files(&mut self, files: &LogReader) -> Result<Option<String>, AuditError> {
         let mut fault = None;
         files.lines(&mut |path, line| {
@@ -118,10 +118,10 @@ impl<'a> Walk<'a> {
             return Some(missing(self.at.id + 1, missing_to, "the files"));
         }
         let is_too_much = self.at.id > last.id;
-        is_too_much.then(|| format!("entry {} is in the files, and the store does not know of it", last.id + 1))
+        is_too_much.then(|| format!("entry {} is in the files, but not in the store's state of the log", last.id + 1))
     }
 
-    /// Goes over the store, of which some may be in the files too, which end there.
+    /// Verifies the entries in the store, some of which may also be in the files, which end at `end_of_files`.
     fn rows(&mut self, rows: &impl ReadRows, end_of_files: LogPosition) -> Result<Option<String>, StoreError> {
         let mut fault = None;
         visit_after(rows, self.at.id, &mut |entry| {
@@ -151,10 +151,10 @@ impl<'a> Walk<'a> {
     fn entry(&mut self, line: &[u8], place: &str) -> Option<String> {
         let expected = self.at.id + 1;
         let Some(parsed) = ParsedLine::parse(line) else {
-            return Some(format!("entry {expected}: the line in {place} makes no sense"));
+            return Some(format!("entry {expected}: the line in {place} is malformed"));
         };
         let (id, dropped) = (parsed.summary.id, self.state.dropped.id);
-        // What is no longer to be kept may be there still.
+        // Files and rows that are to be removed may still exist.
         if id <= dropped && self.at.id == dropped {
             return None;
         }
@@ -172,18 +172,18 @@ impl<'a> Walk<'a> {
         None
     }
 
-    /// Whether the line of an entry is what was sealed or written after the one before.
+    /// Whether the line of an entry was sealed, or written after the entry before it.
     fn is_genuine(&self, id: u64, line: &[u8], parsed: &ParsedLine) -> bool {
-        // Those that nothing vouches for are a fault of their own.
+        // Entries that cannot be verified are reported as a fault of the state.
         id < self.vouched_since
             || self.seal.is_some_and(|seal| seal.verify(self.chain, id, line))
             || self.chain.verify_line(&self.at.mac, parsed)
-            // Before a key that 0.3.0 began the links lead on to an entry that the key vouches for.
+            // Before a key that 0.3.0 began, the links lead to an entry that the key proves.
             || (self.seal.is_none() && id < self.state.key_since && is_linked(&self.at.mac, parsed))
     }
 }
 
-/// On to the next entry, unless something is wrong.
+/// Continues with the next entry, unless there is a fault.
 fn on(fault: Option<&String>) -> ControlFlow<()> {
     if fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
