@@ -1,10 +1,10 @@
 //! Accounts as JSON, so that `GET /users/me` encodes an account once and not for every request.
 //!
-//! An entry holds the account that it was encoded from and is found by that very value's address, never by an id: another
-//! version of the account is another value and finds nothing. So an entry cannot be stale. Whether the value itself is
-//! current has been decided before, by the store's version of its owner, when the caller was authenticated.
+//! An entry holds the account that it was encoded from, and is found by the address of that value in memory, not by an
+//! id. Another version of the account is another value and finds no entry, so an entry cannot be stale. Authentication
+//! has checked before that the value itself is current.
 //!
-//! Each thread has entries of its own, so that reading one takes no lock.
+//! Each thread has its own entries, so that reading one takes no lock.
 
 use std::{cell::RefCell, collections::HashMap, mem, sync::Arc};
 
@@ -17,7 +17,7 @@ const MAX_ENTRIES: usize = 2048;
 /// The maximum size of the JSON in each generation.
 const MAX_BYTES: usize = 1 << 20;
 
-/// By the address of the account, which is no other's as long as the entry holds it.
+/// Entries by the address of their account; no other account has that address while the entry holds it.
 #[derive(Default)]
 struct Generation {
     entries: HashMap<usize, (Arc<User>, Bytes)>,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_asked_for_outlives_a_generation() {
+    fn an_account_that_is_used_outlives_a_generation() {
         let (mut cache, kept, other) = (AccountCache::default(), user(), user());
         cache.insert(&kept, &Bytes::from_static(b"kept"));
         cache.insert(&other, &Bytes::from_static(b"other"));

@@ -89,7 +89,7 @@ impl ApiKeyFullView {
 }
 
 impl View for ApiKeyFullView {
-    // Scopes need no escapes; each character of the name may be escaped with six bytes.
+    // Scopes need no escapes; a character of the name may need an escape of six bytes.
     const MAX_BYTES: usize = Scopes::MAX * (2 * Scope::MAX + 64) + 6 * ApiKeyName::MAX + 512;
 }
 

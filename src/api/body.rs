@@ -18,13 +18,13 @@ use super::{
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum BodyError {
-    /// It has more bytes than that.
+    /// It has more bytes than this limit.
     #[error("the body has more than {0} bytes")]
     TooLarge(usize),
-    /// It did not arrive in time.
+    /// It did not arrive before the deadline.
     #[error("the body took too long to arrive")]
     TooSlow,
-    /// The connection ended before it did.
+    /// The connection ended before the body.
     #[error("the body is incomplete")]
     Incomplete,
     /// It is encoded, for example compressed.
@@ -38,7 +38,7 @@ pub(super) enum BodyError {
     BudgetExhausted(#[from] BudgetExhausted),
 }
 
-/// What one body may cost.
+/// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyBounds {
     pub(super) bytes: usize,
@@ -48,7 +48,7 @@ pub(super) struct BodyBounds {
 /// Reads the body of a request with these headers, in memory that `permit` counts.
 ///
 /// # Errors
-/// [`BodyError`]; from the headers alone where they show it.
+/// [`BodyError`], before anything is read if the headers show it.
 pub(super) async fn read(
     headers: &HeaderMap,
     payload: &mut Payload,
@@ -73,7 +73,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Receives the body, of which the connection hands on more as it is taken.
+/// Receives the body; the connection delivers more of it as it is consumed.
 async fn receive(
     payload: &mut Payload,
     connection: Option<&Connection>,

@@ -43,7 +43,7 @@ impl From<Configuration> for ConfigurationView {
 }
 
 impl View for ConfigurationView {
-    // Each byte may be escaped with six, and each character of the key may have four.
+    // A byte may need an escape of six bytes, and a character of the key has at most four bytes.
     const MAX_BYTES: usize = 6 * ConfigurationValue::MAX_BYTES + 6 * ConfigurationKey::MAX + 64;
 }
 

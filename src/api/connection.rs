@@ -1,7 +1,7 @@
-//! The connection that requests come on.
+//! The state that the socket and the handlers of one connection share.
 //!
-//! The socket hands the framework one request at a time and learns here when its answer has ended; the handler takes the
-//! body here by pieces and learns here what was wrong with a request that could not be read.
+//! The socket passes one request at a time to the framework, and reads here when its answer has ended. The handler
+//! records here how much of the body it has read, and reads here why a request could not be parsed.
 
 use std::{
     cell::Cell,
@@ -15,10 +15,10 @@ use actix_web::{
     web::Bytes,
 };
 
-/// Why a request was not even read.
+/// Why a request could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is not HTTP, or two readers might understand it differently; the sentence describes where.
+    /// It is not HTTP, or two parsers might read it differently; with a sentence about what is wrong.
     Malformed(&'static str),
     /// Its headers are too many or too long.
     HeadersTooLarge,
@@ -30,7 +30,7 @@ pub enum Refusal {
     BudgetExhausted,
 }
 
-/// What the requests of one connection have in common, and what the socket has to know of them.
+/// The shared state of one connection.
 pub struct Connection {
     is_encrypted: bool,
     is_pending: Cell<bool>,
@@ -41,7 +41,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection on which nothing has been asked yet.
+    /// The state of a new connection.
     #[must_use]
     pub fn new(is_encrypted: bool) -> Self {
         Self {
@@ -54,36 +54,36 @@ impl Connection {
         }
     }
 
-    /// Records that a request has been handed on, which is pending until its answer has been written.
+    /// Records that a request was passed to the framework; it is pending until its answer has been written.
     pub fn hand_on(&self) {
         self.is_pending.set(true);
         self.body_taken.set(0);
     }
 
-    /// Records that what has been handed on stands for a request that could not be read.
+    /// Records that the request that was passed on is a substitute for one that could not be read.
     pub fn refuse(&self, refusal: Refusal) {
         self.hand_on();
         self.refusal.set(Some(refusal));
     }
 
-    /// Whether a request has been handed on whose answer has not been written to its end.
+    /// Whether a request is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.is_pending.get()
     }
 
-    /// How many bytes of the pending request's body its handler has taken.
+    /// How many bytes of the pending request's body its handler has read.
     #[must_use]
     pub fn body_taken(&self) -> usize {
         self.body_taken.get()
     }
 
-    /// Records that no request can follow, which the pending answer announces.
+    /// Records that the pending request is the last one, which its answer announces.
     pub fn close(&self) {
         self.is_closing.set(true);
     }
 
-    /// Wakes that task once, when the answer has ended or more of the body has been taken.
+    /// Wakes that task once, when the answer has ended or the handler has read more of the body.
     pub fn wake_later(&self, waker: &Waker) {
         self.waker.set(Some(waker.clone()));
     }
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Whether it is this server that has encrypted it.
+    /// Whether this server terminates TLS on the connection.
     pub(super) fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
@@ -110,19 +110,19 @@ impl Connection {
         self.refusal.take()
     }
 
-    /// Records that the handler has taken so many bytes of the body.
+    /// Records that the handler has read that many bytes of the body.
     pub(super) fn take_body(&self, length: usize) {
         self.body_taken.set(self.body_taken.get() + length);
         self.wake();
     }
 
-    /// Begins an answer, which lasts until what is returned is dropped.
+    /// Begins an answer, which ends when the returned guard is dropped.
     pub(super) fn begin(self: Rc<Self>) -> Answering {
         Answering(self)
     }
 }
 
-/// A request that is being answered.
+/// Marks the request as pending until it is dropped.
 pub(super) struct Answering(Rc<Connection>);
 
 impl Drop for Answering {
@@ -132,7 +132,7 @@ impl Drop for Answering {
     }
 }
 
-/// The body of an answer, which has ended once this is dropped.
+/// The body of an answer; dropping it ends the answer.
 pub(super) struct LastingBody {
     body: BoxBody,
     _answering: Option<Answering>,

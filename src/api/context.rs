@@ -31,11 +31,11 @@ use super::{
 };
 use crate::{backup::schedule::BackupLog, config::Limits, domain::Id, service::AppState};
 
-/// What all requests share.
+/// The state that all requests share.
 pub struct App {
     /// The store and everything that decides who may do what.
     pub state: Arc<AppState>,
-    /// What one request may cost.
+    /// The limits of one request.
     pub limits: Limits,
     /// The memory for large bodies and responses.
     pub memory_budget: MemoryBudget,
@@ -47,7 +47,7 @@ pub struct App {
     pub proxies: TrustedProxies,
     /// Recently written pages of the list of users.
     pub user_list_cache: Arc<UserListCache>,
-    /// How the scheduled backups went.
+    /// The results of the scheduled backups.
     pub backups: BackupLog,
 }
 
@@ -74,7 +74,8 @@ pub(super) struct RequestContext {
     pub(super) http: HttpRequest,
     pub(super) payload: Payload,
     pub(super) identity: RequestIdentity,
-    /// The memory of the body and of the response to a change, held until the response: what was read from it may wait for the store meanwhile.
+    /// The memory of the body and of the response to a change. Held until the response, because the parsed body may
+    /// have to wait for the store.
     pub(super) body_permit: Option<Permit>,
 }
 
@@ -100,12 +101,12 @@ impl RequestContext {
         path_segment::decode(last)
     }
 
-    /// The memory, for the client and the account.
+    /// The memory budget, charged to the client and the account.
     pub(super) fn budget(&self) -> RequestBudget {
         RequestBudget { memory: self.app.memory_budget.clone(), holder: self.holder() }
     }
 
-    /// A permit for the client and the account.
+    /// A permit, charged to the client and the account.
     pub(super) fn permit(&self) -> Permit {
         self.app.memory_budget.permit(self.holder())
     }
@@ -114,10 +115,11 @@ impl RequestContext {
         Holder::at(self.address()).with_account(self.identity.user)
     }
 
-    /// Takes memory for a response of that many bytes, where it could not be refused once the change has been made.
+    /// Reserves memory for a response of that many bytes before a change, because it cannot be refused after the
+    /// change.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if other requests hold what is needed.
+    /// [`BudgetExhausted`] if other requests hold the memory.
     pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         if bytes == 0 || self.changes_nothing() {
             return Ok(());
@@ -128,8 +130,8 @@ impl RequestContext {
         grown
     }
 
-    /// The memory that the response may take: in any case what the body has taken, which is not needed any more. Only a request
-    /// that changes nothing is refused if there is none.
+    /// The memory budget of the response, which includes the body's memory. Only the response to a request that changes
+    /// nothing is refused if there is no memory.
     pub(super) fn response_budget(&mut self) -> ResponseBudget {
         let permit = self.body_permit.take().unwrap_or_else(|| self.permit());
         let is_head = *self.http.method() == Method::HEAD;
@@ -157,8 +159,8 @@ pub(super) fn is_encrypted(http: &HttpRequest) -> bool {
     http.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_encrypted())
 }
 
-/// Runs what may take longer than 1 ms on a thread where no connection waits for it, and no more of it at a time than there are
-/// cores, which also bounds the memory that it takes.
+/// Runs work that may take longer than 1 ms on a blocking thread, so that no connection waits for it. At most as many
+/// run at a time as there are cores, which also bounds their memory.
 ///
 /// # Errors
 /// [`ApiError::Panicked`] if it panics.

@@ -1,4 +1,4 @@
-//! Pages of other origins (CORS): only those of configured origins may use the API.
+//! CORS: only pages of configured origins may use the API.
 
 use actix_web::http::{
     Method,
@@ -20,14 +20,14 @@ const ANSWER_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Ret
 pub struct Origins(Vec<HeaderValue>);
 
 impl Origins {
-    /// These origins, each as a browser sends it; one that is not a valid header value matches nothing.
+    /// These origins, each spelled as a browser sends it; one that is not a valid header value matches nothing.
     #[must_use]
     pub fn new(origins: &[String]) -> Self {
         Self(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
     }
 
-    /// Adds the headers that let a page of a configured origin read the response. Credentials that a browser adds by itself are
-    /// never allowed: pages send theirs in `Authorization`.
+    /// Adds the headers that let a page of a configured origin read the response. Credentials that a browser adds by
+    /// itself are never allowed: pages send theirs in `Authorization`.
     pub(super) fn complete(&self, method: &Method, request: &HeaderMap, response: &mut HeaderMap) {
         if self.0.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Moments in views.
+//! Times in views.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
-/// A moment, which clients see as RFC 3339 in UTC with milliseconds.
+/// A time, serialized as RFC 3339 in UTC with milliseconds.
 pub(super) struct DateTime(pub(super) Timestamp);
 
 impl Serialize for DateTime {

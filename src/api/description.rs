@@ -1,4 +1,4 @@
-//! What the OpenAPI document has about one operation.
+//! Describes one operation for the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Components {
     parameters: Map<String, Value>,
 }
 
-/// What an operation takes and answers, as its guard, inputs and reply describe it.
+/// The parameters, the body and the responses of an operation, as its guard, inputs and reply describe them.
 pub(super) struct Description<'c> {
     components: &'c mut Components,
     parameter_names: Vec<&'static str>,
@@ -32,7 +32,7 @@ impl Components {
         Self { schemas: schema::generator(), parameters: Map::new() }
     }
 
-    /// The schemas and parameters of all that has been described.
+    /// The schemas and parameters of all operations described so far.
     pub(super) fn into_parts(mut self) -> (Map<String, Value>, Map<String, Value>) {
         (self.schemas.take_definitions(true), self.parameters)
     }
@@ -41,7 +41,7 @@ impl Components {
         json!({"application/json": {"schema": self.schemas.subschema_for::<T>()}})
     }
 
-    /// The schema of a type that is no component.
+    /// The schema of a type, inline and not as a component.
     fn inline<T: JsonSchema>(&mut self) -> Value {
         let mut schema = self.schemas.subschema_for::<T>();
         for transform in self.schemas.transforms_mut() {
@@ -73,13 +73,13 @@ impl<'c> Description<'c> {
         self.error(404, "Nothing has this id or key.");
     }
 
-    /// A text in the query.
+    /// A text parameter of the query.
     pub(super) fn query_parameter(&mut self, name: &str, text: &str) {
         let schema = self.components.inline::<String>();
         self.parameters.push(json!({"name": name, "in": "query", "description": text, "schema": schema}));
     }
 
-    /// A parameter in the query that is described among the components.
+    /// A parameter of the query that is a shared component.
     pub(super) fn shared_query_parameter<T: JsonSchema>(&mut self, name: &str, text: &str) {
         let schema = self.components.inline::<T>();
         let parameter = json!({"name": name, "in": "query", "description": text, "schema": schema});
@@ -92,12 +92,12 @@ impl<'c> Description<'c> {
         self.body = Some(json!({"required": true, "content": self.components.content::<T>()}));
     }
 
-    /// The response with a body when all went well.
+    /// The successful response with a body.
     pub(super) fn success<T: JsonSchema>(&mut self, status: u16) {
         self.respond::<T>(status, "Done.");
     }
 
-    /// The response without a body when all went well.
+    /// The successful response without a body.
     pub(super) fn no_content(&mut self) {
         self.responses.insert(204, json!({"description": "Done."}));
     }
@@ -118,7 +118,7 @@ impl<'c> Description<'c> {
         self.header(429, "Retry-After", RETRY_AFTER, "integer");
     }
 
-    /// A response with one sentence about what is wrong.
+    /// An error response whose body is one sentence.
     pub(super) fn error(&mut self, status: u16, text: &str) {
         self.respond::<GenericError<'static>>(status, text);
         if status == 401 {
@@ -126,7 +126,7 @@ impl<'c> Description<'c> {
         }
     }
 
-    /// Adds to an operation its parameters, body and responses.
+    /// Adds the parameters, the body and the responses to an operation of the document.
     pub(super) fn complete(self, operation: &mut Value) {
         if !self.parameters.is_empty() {
             operation["parameters"] = json!(self.parameters);

@@ -36,23 +36,23 @@ use super::{
 };
 use crate::{config::Limits, random::random_bytes};
 
-/// Answers one request, whatever it is.
+/// Answers any request.
 ///
 /// # Panics
-/// If the application around it has no [`App`] among its data.
+/// If the framework's application data has no [`App`].
 pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse<impl MessageBody> {
-    // Not taken as a parameter, which would count one more holder up and down on a line that all workers share.
-    let app = http.app_data::<web::Data<App>>().expect("the application has it among its data");
+    // Not an extractor parameter: that would clone the `Arc`, whose counter all workers share.
+    let app = http.app_data::<web::Data<App>>().expect("the application data has it");
     let connection = http.conn_data::<Rc<Connection>>();
     let answering = connection.cloned().map(Connection::begin);
     let mut line = LogLine::begin(http.method());
     let payload = payload.into_inner();
     if !matches!(payload, Payload::None) {
-        // Meanwhile the framework takes what has come of the body; it closes a connection whose body it has not seen the end of.
+        // The framework receives the body meanwhile; it closes a connection whose body it has not received to its end.
         yield_now().await;
     }
     let answer = answer(&http, payload, app, &mut line);
-    // A panic is a bug, but one request's bug: it must not take the connection's other requests along.
+    // A panic is a bug in one request, and must not end the other requests of the connection.
     let answered = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id));
     // The account that signs in is known only once the response is made.
@@ -63,7 +63,7 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse<i
     app.origins.complete(http.method(), http.headers(), response.headers_mut());
     line.end(response.status().as_u16());
     let head = response.head_mut();
-    // Names are the same in any case (RFC 9110, section 5.1), but some clients look for them by their usual spelling.
+    // Header names are case-insensitive (RFC 9110, section 5.1), but some clients look for the usual spelling.
     head.set_camel_case_headers(true);
     if connection.is_some_and(|connection| connection.is_closing()) {
         head.set_connection_type(ConnectionType::Close);
@@ -115,8 +115,7 @@ async fn answer(
     }
 }
 
-/// Refuses a request whose head is too large, or whose target is not a path. The framework has checked that it names its host
-/// once.
+/// Refuses a request whose head is too large, or whose target is not a path. The socket has checked its `Host` header.
 fn check_head(http: &HttpRequest, limits: &Limits) -> Result<(), ApiError> {
     let headers = http.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
@@ -148,8 +147,8 @@ fn complete(headers: &mut HeaderMap, request_id: Uuid, is_encrypted: bool) {
     headers.insert(HeaderName::from_static("x-request-id"), id.expect("a UUID is a header value"));
 }
 
-/// Ids of requests: the hash of their number under a key of the process (RFC 9562, version 8), so that none is predicted from
-/// another, and the number of requests is not read from them.
+/// The id of the next request: a hash of its number under a key of the process (RFC 9562, version 8), so that an id
+/// reveals neither other ids nor the number of requests.
 fn next_request_id() -> Uuid {
     static KEY: LazyLock<SipHasher24> = LazyLock::new(|| SipHasher24::new_with_key(&random_bytes()));
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -184,7 +183,7 @@ impl LogLine {
         self.status = Some(status);
     }
 
-    /// The line without paths, queries and headers, because clients put secrets in the wrong place. It is concatenated, because
+    /// The line, without path, query and headers, because some clients put secrets there. It is concatenated, because
     /// formatting takes three times as long.
     fn text(&self) -> String {
         let method = self.method.as_str().get(..16).unwrap_or(self.method.as_str());

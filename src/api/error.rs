@@ -30,7 +30,7 @@ use crate::{
 pub(super) enum ApiError {
     Malformed(String),
     NotFound,
-    /// The path has other methods, as the `Allow` header lists them.
+    /// The path does not have the method; with the `Allow` header's list of its methods.
     MethodNotAllowed(String),
     ConnectUnsupported,
     Body(BodyError),
@@ -50,7 +50,7 @@ const BASIC: &str = r#"Basic realm="Lodge", charset="UTF-8""#;
 const BEARER: &str = r#"Bearer realm="Lodge""#;
 
 impl ApiError {
-    /// The response. The cause of a fault of the server goes to the log, under that id.
+    /// The response. The cause of an internal error is logged under that id.
     pub(super) fn into_response(self, id: Uuid) -> HttpResponse {
         match self {
             Self::Malformed(why) => plain(400, &why),

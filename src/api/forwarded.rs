@@ -1,4 +1,4 @@
-//! The address of the client, where proxies stand between it and this server.
+//! The address of a client that is connected through proxies.
 
 use std::net::{IpAddr, SocketAddrV4};
 
@@ -16,13 +16,13 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// The proxies in those networks.
+    /// Trusts the proxies in those networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>, clock: Clock) -> Self {
         Self { networks, clock, warning: RateLimitedLog::default() }
     }
 
-    /// The address of the client, for a request that came from that peer: the peer itself, unless it is a trusted proxy.
+    /// The address of the client whose request came from that peer: the peer itself, unless it is a trusted proxy.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !headers.contains_key(FORWARDED) && !headers.contains_key(X_FORWARDED_FOR) {
@@ -37,13 +37,14 @@ impl TrustedProxies {
         match (by_forwarded, by_x_forwarded_for) {
             (Some(client), None) | (None, Some(client)) => client,
             (Some(client), Some(same)) if client == same => client,
-            // A proxy that writes one of them passes on the client's own text in the other, and either may be that one.
+            // A proxy that sets one of the headers forwards the client's own value of the other.
             (Some(_), Some(_)) | (None, None) => peer,
         }
     }
 
-    /// The last hop before the trusted ones, which report truthfully where a request came from; the last trusted hop if it
-    /// reports nothing, or if there are no others. `None` if the header is missing.
+    /// The last hop before the trusted proxies, or the outermost known proxy if its report cannot be read or names no
+    /// hop.
+    /// `None` if the header is missing.
     fn last_untrusted(
         &self,
         peer: IpAddr,
@@ -69,7 +70,7 @@ impl TrustedProxies {
         Some(hop)
     }
 
-    /// Whether that is a trusted proxy's address.
+    /// Whether the address is that of a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
@@ -89,8 +90,8 @@ fn in_x_forwarded_for(element: &str) -> Option<IpAddr> {
     node(element.trim_matches([' ', '\t']))
 }
 
-/// The address in an element of `Forwarded` (RFC 7239), if the whole element is well-formed: one that was cut out of a quoted
-/// text is not.
+/// The address in an element of `Forwarded` (RFC 7239), if the whole element is well-formed; a part of a quoted string
+/// is not.
 fn in_forwarded(element: &str) -> Option<IpAddr> {
     let mut client = None;
     for pair in element.trim_matches([' ', '\t']).split(';') {
@@ -112,8 +113,8 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token)
 }
 
-/// An address, with or without a port; IPv6 in brackets if there is one. The zone of a link-local address is the proxy's own
-/// affair.
+/// Parses an address with or without a port; an IPv6 address with a port is in brackets. The zone of a link-local
+/// address is ignored, because it has a meaning on the proxy only.
 fn node(text: &str) -> Option<IpAddr> {
     let bracketed = || ipv6(text.strip_prefix('[')?.strip_suffix(']')?);
     let with_port = || {
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_trusted_proxies_are_believed() {
+    fn only_headers_of_trusted_proxies_count() {
         for peer in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
             let own = peer.trim_start_matches("::ffff:");
             assert_eq!(client(peer, &[("x-forwarded-for", "198.51.100.7")]), own);
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_rfc_7239_writes_it_and_never_out_of_a_quoted_text() {
+    fn forwarded_is_parsed_as_rfc_7239_defines_it_and_never_from_a_quoted_string() {
         for (value, expected) in [
             ("for=198.51.100.7", "198.51.100.7"),
             ("For=\"198.51.100.7:4711\";proto=https;by=203.0.113.43", "198.51.100.7"),

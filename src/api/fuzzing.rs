@@ -1,4 +1,4 @@
-//! What the fuzz targets use to read bodies; compiled only for them.
+//! Reads bodies for the fuzz targets; compiled only for them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     service::{Policy, ServiceError},
 };
 
-/// How a body was read.
+/// The result of reading a body.
 pub enum Read {
     /// It is not a JSON object, or an ambiguous one.
     Malformed,
     /// Some of its members are invalid; the response lists them.
     Invalid(HttpResponse),
     /// All its members are valid.
-    Sound,
+    Valid,
 }
 
 /// Reads these bytes as the body of each operation that takes one.
@@ -48,7 +48,7 @@ fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
     let Ok(submitted) = parse_body::<T>(bytes, 32, &policy) else { return Read::Malformed };
     let violations = violations(submitted);
     if violations.is_empty() {
-        return Read::Sound;
+        return Read::Valid;
     }
     Read::Invalid(ApiError::Service(ServiceError::Invalid(violations)).into_response(Uuid::nil()))
 }

@@ -1,4 +1,5 @@
-//! Guards: who is admitted to an operation. A handler that takes one cannot run for any other caller.
+//! Guards, which decide who is admitted to an operation. A handler with a guard parameter cannot run for any other
+//! caller.
 
 use std::{future::Future, sync::Arc};
 
@@ -44,7 +45,7 @@ impl From<UserAdministrator> for ResourceAccess {
 
 impl Guard for Anonymous {
     async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
-        // Signing in presents a password in the body.
+        // A sign-in has a password in its body.
         context.app.tls_policy.accept_password(context.transport())?;
         Ok(Self { state: Arc::clone(&context.app.state), address: context.address() })
     }
@@ -87,7 +88,7 @@ impl Guard for Caller {
     }
 }
 
-/// Accepts the credential of an `Authorization` header that came that way.
+/// Accepts the credential of an `Authorization` header over that transport.
 fn accept(policy: &TlsPolicy, header: &[u8], transport: Transport) -> Result<(), Unencrypted> {
     if Credential::is_basic(header) { policy.accept_password(transport) } else { policy.accept_token(transport) }
 }

@@ -1,4 +1,4 @@
-//! What handlers read from a request: path parameters, pages, bodies.
+//! The inputs of handlers: path parameters, pages, bodies.
 
 use std::{future::Future, rc::Rc, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
 /// How many bytes of JSON are parsed at once: in the worst case they take about 1 ms.
 const AT_ONCE: usize = 8 << 10;
 
-/// Something that is read from a request, once the caller is admitted.
+/// A value that is read from a request once the caller is admitted.
 pub(super) trait Input: Sized {
     fn read(context: &mut RequestContext) -> impl Future<Output = Result<Self, ApiError>>;
 
@@ -118,15 +118,16 @@ impl Input for RequestBudget {
     fn describe(_: &mut Description) {}
 }
 
-/// Something that is made of the members of a JSON body.
+/// A value that is parsed from the members of a JSON body.
 pub(super) trait FromObject: Sized + Send + 'static {
-    /// What the document describes the body as.
+    /// The body's schema in the OpenAPI document.
     type Schema: JsonSchema;
 
-    /// Whether a body may be refused as an invalid record; one that never is has its own way of refusing.
+    /// Whether the operation answers an invalid body with 422.
     const MAY_BE_INVALID: bool = true;
 
-    /// Whether it is sent without a credential; such a body is small, because it is read before the caller is known.
+    /// Whether the body is sent without a credential. It must then be small, because it is read before the caller is
+    /// known.
     const IS_ANONYMOUS: bool = false;
 
     fn from_object(object: JsonObject, policy: &Policy) -> Self;
@@ -163,7 +164,7 @@ pub(super) fn parse_body<T: FromObject>(bytes: &[u8], depth: usize, policy: &Pol
     Ok(T::from_object(JsonObject::new(object), policy))
 }
 
-/// The body, whose memory the context holds from then on.
+/// Receives the body; the context holds its memory from then on.
 async fn read_body(context: &mut RequestContext, is_anonymous: bool) -> Result<BytesMut, BodyError> {
     let limits = &context.app.limits;
     let bytes = if is_anonymous { limits.body_bytes.min(SMALL) } else { limits.body_bytes };

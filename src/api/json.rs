@@ -8,10 +8,10 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-/// Reads a JSON text that is one object, without a member given twice anywhere in it, nested at most `depth` levels deep.
+/// Parses a JSON object that is nested at most `depth` levels deep and in which no object has a member twice.
 ///
 /// # Errors
-/// A sentence about what is wrong, without any part of the text.
+/// A sentence about what is wrong, which does not quote the text.
 pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &'static str> {
     if let Some(sentence) = wrong_encoding(bytes) {
         return Err(sentence);
@@ -27,10 +27,10 @@ pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &
     }
 }
 
-/// Names the encoding of a text that is not in UTF-8.
+/// A sentence about the encoding of a text that is not in UTF-8.
 fn wrong_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
-        // JSON begins with two characters of ASCII, of which these encodings have one byte in two or four.
+        // JSON begins with two ASCII characters, whose other bytes are zero in these encodings.
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, ..] | [_, 0, ..] => {
             Some("The body is in UTF-16 or UTF-32; it must be in UTF-8.")
         }
@@ -51,7 +51,7 @@ struct Strict {
 }
 
 impl Strict {
-    /// The same for the values in a list or an object.
+    /// The reader of the values in a list or an object.
     fn inner<E: Error>(self) -> Result<Self, E> {
         self.depth.checked_sub(1).map(|depth| Self { depth }).ok_or_else(|| E::custom(TOO_DEEP))
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_nested_as_deep_as_is_permitted_and_no_deeper() {
+    fn a_text_may_be_nested_as_deep_as_the_limit_and_no_deeper() {
         let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
         assert!(object(nested(32).as_bytes(), 32).is_ok());
         for levels in [33, 127, 10_000] {

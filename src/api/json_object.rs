@@ -1,36 +1,36 @@
-//! The members of a JSON body, each read as what it should be.
+//! Reads the members of a JSON body as their types.
 
 use serde_json::{Map, Value};
 
 use crate::domain::{Change, Parsed, Problem, Violations};
 
-/// The longest value that a violation repeats, in characters.
+/// The maximum length of a value that a violation repeats, in characters.
 const MAX_REPEATED: usize = 255;
 
-/// The members of a body, and what is wrong with those that have been read.
+/// The members of a body, and the violations of those that have been read.
 pub(super) struct JsonObject {
     object: Map<String, Value>,
     pub(super) violations: Violations,
 }
 
 impl JsonObject {
-    /// These members, none of them read yet.
+    /// Begins to read these members.
     pub(super) fn new(object: Map<String, Value>) -> Self {
         Self { object, violations: Violations::none() }
     }
 
-    /// The member's text, where it is a text.
+    /// The member's text, if it is a text.
     pub(super) fn raw_text(&self, name: &str) -> Option<&str> {
         self.object.get(name).and_then(Value::as_str)
     }
 
-    /// The member's own members, where it is an object.
+    /// The member's own members, if it is an object.
     pub(super) fn nested(&self, name: &str) -> Option<Self> {
         let object = self.object.get(name)?.as_object()?.clone();
         Some(Self::new(object))
     }
 
-    /// A text; `null` is the empty one.
+    /// Reads a text; `null` counts as the empty text.
     pub(super) fn text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         self.read(name, |value| match value {
             Value::Null => parse(""),
@@ -39,7 +39,7 @@ impl JsonObject {
         })
     }
 
-    /// A text that is measured in bytes; its violations do not repeat it.
+    /// Reads a text whose length counts in bytes; its violations do not repeat it.
     pub(super) fn text_in_bytes<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         let parsed = match self.object.get(name) {
             None => return Change::Keep,
@@ -56,7 +56,7 @@ impl JsonObject {
         )
     }
 
-    /// A password; `null` is as good as absent.
+    /// Reads a password; `null` counts as absent.
     pub(super) fn secret_text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         match self.object.get(name) {
             Some(Value::Null) => Change::Keep,
@@ -64,7 +64,7 @@ impl JsonObject {
         }
     }
 
-    /// An optional text, cleared by `null` or the empty one.
+    /// Reads an optional text; `null` or the empty text clears it.
     pub(super) fn optional_text<T>(
         &mut self,
         name: &'static str,
@@ -73,7 +73,7 @@ impl JsonObject {
         self.text(name, |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) })
     }
 
-    /// An optional integer, cleared by `null` or the empty text.
+    /// Reads an optional integer; `null` or the empty text clears it.
     pub(super) fn optional_integer<T>(
         &mut self,
         name: &'static str,
@@ -90,7 +90,7 @@ impl JsonObject {
         })
     }
 
-    /// A truth value; `null` is false.
+    /// Reads a truth value; `null` counts as false.
     pub(super) fn truth(&mut self, name: &'static str) -> Change<bool> {
         self.read(name, |value| match value {
             Value::Null => Ok(false),
@@ -99,7 +99,7 @@ impl JsonObject {
         })
     }
 
-    /// A list; `null` is the empty one.
+    /// Reads a list; `null` counts as the empty list.
     pub(super) fn list<T>(&mut self, name: &'static str, parse: impl Fn(&[Value]) -> Parsed<T>) -> Change<T> {
         self.read(name, |value| match value {
             Value::Null => parse(&[]),
@@ -121,7 +121,7 @@ impl JsonObject {
     }
 }
 
-/// The refused value as a text, unless it is long.
+/// The refused value as a text, unless it is too long.
 fn repeatable(value: &Value) -> Option<String> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     (text.chars().count() <= MAX_REPEATED).then_some(text)

@@ -25,7 +25,7 @@ pub(super) fn small(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     encoded(status, encode(body))
 }
 
-/// A response with a JSON body, in memory that is taken while it is written.
+/// A response with a JSON body, which takes memory from the budget while it is written.
 ///
 /// # Errors
 /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
@@ -39,7 +39,7 @@ pub(super) fn within(
     Ok(encoded(status, buffer.into_body()))
 }
 
-/// 200 with a body that is JSON already.
+/// 200 with a body that is already encoded.
 ///
 /// # Errors
 /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
@@ -47,17 +47,17 @@ pub(super) fn ready(budget: ResponseBudget, body: Bytes) -> Result<HttpResponse,
     Ok(encoded(StatusCode::OK, ready_body(budget, body)?))
 }
 
-/// 200 with a body that is JSON for as long as the server is there.
+/// 200 with an encoded body that the server holds permanently.
 pub(super) fn permanent(body: Bytes) -> HttpResponse {
     encoded(StatusCode::OK, static_body(body))
 }
 
-/// A response whose body is JSON already.
+/// A response with an encoded body.
 pub(super) fn encoded(status: StatusCode, body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::build(status).insert_header((CONTENT_TYPE, JSON)).body(body)
 }
 
-/// A view as JSON.
+/// Encodes a view as JSON.
 pub(super) fn encode(body: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(DEFAULT);
     serde_json::to_writer(&mut bytes, body).expect("views have text keys and finite numbers");

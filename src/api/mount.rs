@@ -1,4 +1,4 @@
-//! Turns a row and its handler into something that answers requests: guard first, then inputs, then the handler.
+//! Mounts handlers: runs the guard, then the inputs, then the handler.
 
 use std::future::Future;
 
@@ -57,7 +57,7 @@ where
 
 type Run = dyn for<'a> Fn(&'a mut RequestContext) -> LocalBoxFuture<'a, Result<HttpResponse, ApiError>> + Send + Sync;
 
-/// A handler of any shape, ready to answer and to describe itself.
+/// A handler of any signature, which can be run and described.
 pub(super) struct Mounted {
     pub(super) run: Box<Run>,
     pub(super) describe: fn(&mut Description),

@@ -10,7 +10,7 @@ use super::{
     operations::{Admits, OPERATIONS, Operation},
 };
 
-/// The document as it is served: OpenAPI 3.0, as JSON. It is computed once.
+/// The document as it is served: OpenAPI 3.0 as JSON, computed once.
 ///
 /// # Panics
 /// Never: a JSON value can always be written.
@@ -70,7 +70,7 @@ fn needed_scope(operation: &Operation) -> String {
     }
 }
 
-/// The credentials, in the words of the reference.
+/// The security schemes, in the words of the reference.
 fn security_schemes() -> Value {
     json!({
         "BasicAuth": {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::service::{Administrator, Anonymous, Caller};
 
-/// What the paths of all operations begin with.
+/// The prefix of all operations' paths.
 pub const PREFIX: &str = "/api/v2";
 
 /// Who may call an operation, given the right credential and scope.

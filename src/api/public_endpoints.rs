@@ -1,4 +1,4 @@
-//! Endpoints without a credential that are not operations: health and the OpenAPI document.
+//! Public endpoints that are not operations: health and the OpenAPI document.
 
 use actix_web::{
     HttpResponse,
@@ -30,7 +30,7 @@ impl PublicEndpoint {
         }
     }
 
-    /// The endpoint's path, or one of them.
+    /// The endpoint's path; the first one if it has several.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Liveness => "/healthz",

@@ -1,13 +1,13 @@
-//! Parameters in the query.
+//! Parameters of the query.
 
 use thiserror::Error;
 
-/// A parameter of the query that cannot be read, in a sentence for the client.
+/// What is wrong with a parameter, in a sentence for the client.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub(super) struct QueryError(String);
 
-/// The number that the query gives for a name; `None` if it does not have that name.
+/// The value of a numeric parameter; `None` if the query does not have it.
 ///
 /// # Errors
 /// [`QueryError`] unless it is given once, in digits and within 63 bits.
@@ -28,7 +28,7 @@ pub(super) fn number(query: &str, name: &'static str) -> Result<Option<u64>, Que
     Ok(number)
 }
 
-/// The text that the query gives for a name; `None` if it does not have that name.
+/// The value of a text parameter; `None` if the query does not have it.
 ///
 /// # Errors
 /// [`QueryError`] if it is empty or given more than once.

@@ -1,4 +1,4 @@
-//! Lines that the log has at most once an hour.
+//! Limits a log message to one an hour.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,14 +7,14 @@ use std::{
 
 use crate::clock::Timestamp;
 
-/// Allows one line an hour.
+/// Allows one message an hour.
 #[derive(Debug, Default)]
 pub(super) struct RateLimitedLog {
     next_millis: AtomicU64,
 }
 
 impl RateLimitedLog {
-    /// Whether the line may be logged now; of several threads that ask at once, one may.
+    /// Whether the message may be logged now; of several threads that ask at once, one may.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         const HOUR_MILLIS: u64 = Duration::from_hours(1).as_secs() * 1000;
         let (now, due) = (now.as_millis(), self.next_millis.load(Ordering::Relaxed));
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_comes_once_an_hour() {
+    fn a_warning_is_due_once_an_hour() {
         let rate_limited_log = RateLimitedLog::default();
         let warns =
             [10_000, 10_001, 13_599, 13_600, 13_601].map(|now| rate_limited_log.is_due(Timestamp::from_secs(now)));

@@ -1,6 +1,6 @@
-//! From a method and a raw path to an operation.
+//! Routes a method and a raw path to an operation.
 //!
-//! The framework's router decodes paths before it matches them; here literal segments match as written and nothing else.
+//! The framework's router decodes paths before it matches them; here literal segments match only as they are written.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use super::{
     path_segment::{self, PathParameters},
 };
 
-/// What a method and a path lead to.
+/// The result of routing.
 pub(super) enum Routed<'a> {
     /// That operation, with the path's parameters.
     To(&'static Operation, PathParameters<&'a str>),
@@ -37,7 +37,8 @@ enum Segment {
     Parameter,
 }
 
-/// All paths; a literal segment comes before a parameter in its place, so a literal path owns all its methods.
+/// All routes. One with a literal segment precedes one with a parameter in its place, so that a literal path owns all
+/// its methods.
 static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let mut routes: Vec<Route> = Vec::new();
     for operation in OPERATIONS.iter() {
@@ -53,7 +54,7 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes
 });
 
-/// Finds the operation of a method and a path, which is taken as it was sent.
+/// Finds the operation of a method and a raw path.
 pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
     let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::NotFound };
     let found = ROUTES.iter().find_map(|route| route.parameters_of(rest).map(|parameters| (route, parameters)));
@@ -65,7 +66,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
     }
 }
 
-/// The `Allow` header of a path with these methods: `HEAD` goes with `GET`, and `OPTIONS` with everything.
+/// The `Allow` header of a path with these methods: `HEAD` is allowed where `GET` is, and `OPTIONS` always.
 pub(super) fn allow<'m>(methods: impl Iterator<Item = &'m Method>) -> String {
     let mut allowed = Vec::new();
     for method in methods {

@@ -24,7 +24,7 @@ use crate::{
     service::{Anonymous, Caller, Policy, ResourceAccess, sessions},
 };
 
-/// The credentials in the body; `None` if no account can have them, which is the same as a wrong password.
+/// The credentials in the body; `None` if no account can have them, which is answered like a wrong password.
 pub(super) struct SignIn(Option<(String, PresentedPassword)>);
 
 impl FromObject for SignIn {

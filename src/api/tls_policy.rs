@@ -14,10 +14,10 @@ pub struct TlsPolicy {
     warning: RateLimitedLog,
 }
 
-/// How a request reached this server.
+/// How a request was transported to this server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Transport {
-    /// The other end of the connection, `None` if the system does not know it.
+    /// The peer of the connection, `None` if the system does not know it.
     pub(super) peer: Option<SocketAddr>,
     /// Whether this server decrypted the request.
     pub(super) is_encrypted: bool,
@@ -29,13 +29,14 @@ pub(super) struct Transport {
 pub(super) struct Unencrypted;
 
 impl TlsPolicy {
-    /// A policy that refuses credentials over plain HTTP if TLS `is_required`, and else logs a warning about passwords.
+    /// A policy that refuses credentials over plain HTTP if TLS `is_required`, and otherwise logs a warning about
+    /// passwords.
     #[must_use]
     pub fn new(is_required: bool, clock: Clock) -> Self {
         Self { is_required, clock, warning: RateLimitedLog::default() }
     }
 
-    /// Accepts a token or an API key that came that way.
+    /// Accepts a token or an API key over that transport.
     ///
     /// # Errors
     /// [`Unencrypted`] if others could read it and TLS is required.
@@ -43,7 +44,7 @@ impl TlsPolicy {
         if self.is_required && !transport.is_private() { Err(Unencrypted) } else { Ok(()) }
     }
 
-    /// Accepts a password that came that way. One that others could read is worth a warning once an hour.
+    /// Accepts a password over that transport. If others could read it, a warning is logged, at most once an hour.
     ///
     /// # Errors
     /// [`Unencrypted`] if others could read it and TLS is required.

@@ -1,7 +1,7 @@
-//! Recently written pages of the list of users.
+//! Caches encoded pages of the list of users.
 //!
-//! A page is valid as long as no account has changed since, which the store's version of all users shows: a request that begins
-//! after a change was answered finds a newer version, and does not use the page.
+//! A page is valid while the store's version of all users is unchanged: a request that begins after a change was
+//! answered finds a newer version and does not use the page.
 
 use std::{
     collections::HashMap,
@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{domain::Page, store::Version};
 
-/// The bytes that all pages have at most.
+/// The maximum size of all pages in bytes.
 const MAX_BYTES: usize = 1 << 20;
-/// The bytes that one page has at most, so that it does not replace too many others.
+/// The maximum size of one page in bytes, so that it does not displace too many others.
 const MAX_LENGTH: usize = MAX_BYTES / 8;
 
 /// The cached pages.
@@ -30,21 +30,22 @@ pub struct UserListCache {
 
 #[derive(Debug, Default)]
 struct Pages {
-    /// The version that all of these were written at.
+    /// The version of all these pages.
     version: Option<Version>,
     bodies: HashMap<Page, Bytes>,
-    /// The length of all bodies.
+    /// The total length of the bodies.
     bytes: usize,
 }
 
 impl UserListCache {
-    /// An empty cache; pages are written in that memory.
+    /// An empty cache, whose pages are written in memory of that budget.
     #[must_use]
     pub fn new(memory: MemoryBudget) -> Self {
         Self { memory, pages: Mutex::default() }
     }
 
-    /// The page, written by `write` unless it is cached at that version of the accounts, which was read before them.
+    /// Returns the cached page of that version, or writes it with `write`. The version must have been read before the
+    /// accounts.
     ///
     /// # Errors
     /// Those of `write`.
@@ -70,7 +71,7 @@ impl UserListCache {
 }
 
 impl Pages {
-    /// The pages at that version; those of another are dropped.
+    /// The pages of that version; pages of another version are dropped.
     fn at(&mut self, version: Version) -> &mut Self {
         if self.version != Some(version) {
             *self = Self { version: Some(version), ..Self::default() };

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// An account.
-// Never the password or what it is checked against: only the schema, which bodies share, has that member.
+// Has neither the password nor its hash. Only the schema has that member, because bodies use it too.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "user", transform = with_password)]
 pub(super) struct UserView {
