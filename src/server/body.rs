@@ -1,29 +1,29 @@
-//! The body of a request: where it ends.
+//! Finds the end of a request's body.
 
-/// How many bytes chunk extensions and trailers may have, which nobody reads.
+/// The maximum size of chunk extensions and trailers, which are ignored.
 const MAX_OVERHEAD: usize = 16 << 10;
-/// How many digits a chunk's size has at most.
+/// The maximum number of digits of a chunk's size.
 const MAX_DIGITS: u8 = 16;
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    /// So many bytes.
+    /// That many bytes.
     Length(u64),
     /// Chunks (RFC 9112, section 7.1).
     Chunked { next: Chunk, overhead: usize },
-    /// Nothing that can be read: a chunk is malformed.
+    /// Unreadable: a chunk is malformed.
     Broken,
 }
 
-/// So many bytes of a body, of which so many are data.
+/// A number of bytes of a body, and how many of them are data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) bytes: usize,
     pub(super) data: usize,
 }
 
-/// What comes next in a body of chunks.
+/// The next part of a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
     Size { digits: u8, size: u64 },
@@ -59,12 +59,12 @@ impl Body {
         *self == Self::Broken
     }
 
-    /// Whether its end is found even if nobody wants it.
+    /// Whether its end is found by reading its chunks.
     pub(super) fn is_chunked(&self) -> bool {
         matches!(self, Self::Chunked { .. })
     }
 
-    /// Takes what of these bytes belongs to it.
+    /// Takes the bytes at the beginning that belong to the body.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Taken {
         match self {
             Self::Length(left) => {
@@ -107,7 +107,7 @@ fn at_most(left: u64, length: usize) -> usize {
 }
 
 impl Chunk {
-    /// What comes after that byte, which is none of a chunk's data; `None` if it may not be there.
+    /// The part after that byte, which is not data; `None` if the byte is not allowed there.
     fn after(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Size { digits, size }, _) if byte.is_ascii_hexdigit() && digits < MAX_DIGITS => {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_ends_where_its_length_or_its_last_chunk_says_however_it_is_cut() {
+    fn a_body_ends_after_its_length_or_its_last_chunk_in_pieces_of_any_size() {
         for (body, text) in [
             (Body::of_length as fn(u64) -> Body, "12345"),
             (|_| Body::chunked(), "3\r\nabc\r\n00a;x=\"y\"\r\n0123456789\r\n0\r\n\r\n"),

@@ -1,4 +1,4 @@
-//! The connections that are served: how many there may be, how many of one address, and which make room for others.
+//! The table of connections, which bounds their number and that of one address, and closes idle ones to make room.
 
 use std::{
     collections::HashMap,
@@ -16,15 +16,14 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::domain::Network;
 
-/// How often a connection that waits looks again for one that makes room.
+/// How often a waiting connection checks again whether another one can make room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Which part of all connections makes room at once, so that not all are looked at for each one that waits.
+/// The part of all connections that makes room at once, so that not every waiting connection searches the whole table.
 const PART: usize = 64;
-
-/// What bounds the connections.
-/// How long those that were asked to make room are waited for before others are asked.
+/// How long connections that were asked to leave may take before others are asked.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The limits of the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableBounds {
     /// How many connections are served at once.
@@ -90,8 +89,8 @@ impl ConnectionTable {
         Self(Arc::new(shared))
     }
 
-    /// A slot for a connection from that address, if it counts; waits while the table is full. `None` if the address has its
-    /// share.
+    /// A slot for a connection from that address, if it counts; waits while the table is full. `None` if the address
+    /// has its share.
     pub(super) async fn enter(&self, address: Option<IpAddr>) -> Option<Slot> {
         let network = address.map(Network::of);
         loop {

@@ -1,7 +1,8 @@
-//! Which of the bytes of a connection the framework may have: one request at a time, and of its body what is wanted.
+//! Passes the bytes of a connection to the framework: one request at a time, and of its body as much as is wanted.
 //!
-//! Left to itself, actix-http decodes all requests that are buffered, whether their answers are taken or not; forgets those
-//! that are queued when the client ends its half; and closes in silence after what it cannot read.
+//! Otherwise actix-http decodes all buffered requests even if the client does not read their answers, forgets the
+//! queued ones when the client closes its half of the connection, and closes without an answer after what it cannot
+//! parse.
 
 use std::mem;
 
@@ -12,44 +13,44 @@ use tokio::io::ReadBuf;
 use super::{body::Body, head};
 use crate::api::Refusal;
 
-/// Stands for a request that cannot be read. Its body never ends, so that the framework closes the connection after the
-/// answer, announces it, and drops what comes until the client has read it.
+/// The substitute for a request that cannot be read. Its body never ends, so that the framework announces the end of
+/// the connection in the answer, and discards what the client sends until it has read that answer.
 const UNREADABLE: &[u8] = b"- / HTTP/1.1\r\nHost: -\r\nContent-Length: 18446744073709551615\r\n\r\n";
 
-/// What has been received and not handed on, and what it belongs to.
+/// The bytes that have been received and not passed on, and what they belong to.
 pub(super) struct Framing {
     phase: Phase,
     received: BytesMut,
-    /// How many bytes of what was received may be handed on.
+    /// How many of the received bytes may be passed on.
     granted: usize,
-    /// Whether something has been received since the head was last looked for.
+    /// Whether bytes have been received since the last search for a head.
     is_unread: bool,
     head_bytes: usize,
 }
 
-/// What the next bytes belong to.
+/// The part of the conversation that the next bytes belong to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// A request that has not begun.
+    /// The head of the next request.
     Head,
-    /// A request whose head has been handed on.
+    /// A request whose head has been passed on.
     Body { body: Body, is_last: bool },
-    /// A request that has been answered before its chunks have ended, which the framework drops to their end.
+    /// A request that was answered before its chunks ended; the framework discards the rest.
     Unwanted { body: Body, is_last: bool },
-    /// Nothing: they are dropped.
+    /// Nothing: the bytes are discarded.
     Closing,
 }
 
-/// What may be handed on now.
+/// What may be passed on now.
 #[derive(Clone, Copy)]
 pub(super) struct Allowance {
     /// Whether a request may begin.
     pub(super) may_begin: bool,
-    /// How many bytes of a body.
+    /// How many bytes of a body may be passed on.
     pub(super) body: usize,
 }
 
-/// What is handed on: so many bytes, of which so many are a body's data; and whether a head is among them.
+/// Bytes that are passed on: their number, how many of them are data of a body, and whether a head is among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) bytes: usize,
@@ -58,7 +59,7 @@ pub(super) struct Grant {
 }
 
 impl Framing {
-    /// Nothing yet; a head has at most so many bytes.
+    /// The framing of a new connection, whose heads may have that many bytes.
     pub(super) fn new(head_bytes: usize) -> Self {
         Self { phase: Phase::Head, received: BytesMut::new(), granted: 0, is_unread: false, head_bytes }
     }
@@ -67,27 +68,27 @@ impl Framing {
         &self.phase
     }
 
-    /// Whether the present body cannot be read to its end.
+    /// Whether the pending request's body is malformed.
     pub(super) fn is_broken(&self) -> bool {
         matches!(&self.phase, Phase::Body { body, .. } | Phase::Unwanted { body, .. } if body.is_broken())
     }
 
-    /// Whether the present request is the last one, whatever the framework makes of its head.
+    /// Whether the pending request is the last one, even if the framework would keep the connection.
     pub(super) fn is_last(&self) -> bool {
         matches!(&self.phase, Phase::Body { is_last: true, .. } | Phase::Unwanted { is_last: true, .. })
     }
 
-    /// Whether nothing of a next request has been received: empty lines before it are none of it (RFC 9112, section 2.2).
+    /// Whether nothing of a next request has been received; empty lines before it do not count (RFC 9112, section 2.2).
     pub(super) fn is_idle(&self) -> bool {
         self.phase == Phase::Head && self.received.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
-    /// How many bytes have been received and not handed on.
+    /// How many bytes have been received and not passed on.
     pub(super) fn waiting(&self) -> usize {
         self.received.len()
     }
 
-    /// Goes on to what follows once the pending answer has ended; false if nothing does.
+    /// Continues after the pending answer has ended; false if no request has ended by that.
     pub(super) fn end_answer(&mut self) -> bool {
         let (body, is_last, is_unwanted) = match &mut self.phase {
             Phase::Head | Phase::Closing => return false,
@@ -108,7 +109,7 @@ impl Framing {
         true
     }
 
-    /// Grants what may be handed on of what has been received.
+    /// Grants those of the received bytes that may be passed on.
     ///
     /// # Errors
     /// A [`Refusal`] if the next request cannot be read.
@@ -129,7 +130,7 @@ impl Framing {
         Ok(grant)
     }
 
-    /// Takes what has just been received, and leaves there what may be handed on at once.
+    /// Takes bytes that have just been received, and leaves those in the buffer that may be passed on at once.
     ///
     /// # Errors
     /// A [`Refusal`] if the next request cannot be read.
@@ -152,20 +153,20 @@ impl Framing {
         Ok(grant)
     }
 
-    /// Hands on what has been granted, as far as it fits; false if there is nothing.
+    /// Passes on the granted bytes, as far as they fit; false if there are none.
     pub(super) fn hand_on(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let length = self.granted.min(buf.remaining());
         buf.put_slice(&self.received[..length]);
         self.received.advance(length);
         self.granted -= length;
         if self.received.is_empty() && length > 0 {
-            // An idle connection keeps no memory for it.
+            // An idle connection keeps no buffer.
             self.received = BytesMut::new();
         }
         length > 0
     }
 
-    /// Grants what stands for a request that cannot be read; nothing comes after it.
+    /// Grants the substitute for a request that cannot be read; nothing is passed on after it.
     pub(super) fn refuse(&mut self) {
         self.received = BytesMut::from(UNREADABLE);
         self.granted = UNREADABLE.len();
@@ -199,7 +200,7 @@ mod tests {
     const BEGIN: Allowance = Allowance { may_begin: true, body: usize::MAX };
     const WAIT: Allowance = Allowance { may_begin: false, body: usize::MAX };
 
-    /// What is handed on at once of these bytes.
+    /// The part of these bytes that is passed on at once.
     fn handed(framing: &mut Framing, text: &str, allowance: Allowance) -> Result<String, Refusal> {
         let mut memory = vec![0; text.len()];
         let mut buf = ReadBuf::new(&mut memory);
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_is_handed_on_at_a_time() {
+    fn one_request_is_passed_on_at_a_time() {
         let mut framing = Framing::new(1 << 10);
         let post = "POST / HTTP/1.1\r\nHost: lodge\r\nContent-Length: 3\r\n\r\nabc";
 
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_handed_on_once_it_is_whole_and_refused_once_it_cannot_be() {
+    fn a_head_is_passed_on_once_it_is_whole_and_refused_once_it_is_malformed() {
         let mut framing = Framing::new(100);
         for byte in 0..GET.len() - 1 {
             assert_eq!(handed(&mut framing, &GET[byte..=byte], BEGIN).unwrap(), "");
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_body_no_more_is_handed_on_than_is_wanted() {
+    fn no_more_of_a_body_is_passed_on_than_is_wanted() {
         let mut framing = Framing::new(1 << 10);
         let head = "POST / HTTP/1.1\r\nHost: lodge\r\nTransfer-Encoding: chunked\r\n\r\n";
         let wanted = |body| Allowance { may_begin: true, body };
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_request_after_the_last_one() {
+    fn bytes_after_the_last_request_are_discarded() {
         for last in ["GET / HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
             let mut framing = Framing::new(1 << 10);
             assert_eq!(handed(&mut framing, &format!("{last}{GET}"), BEGIN).unwrap(), last);

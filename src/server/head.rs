@@ -1,6 +1,6 @@
-//! The head of a request: where it ends, how its body is framed, and whether the framework may see it.
+//! Parses the head of a request: its end, the framing of its body, and whether it may be passed to the framework.
 //!
-//! At least as strict as the framework's own parser: what passes here, it takes, and takes it for the same.
+//! At least as strict as the framework's own parser, which accepts every head that passes here, with the same framing.
 
 use std::net::Ipv6Addr;
 
@@ -10,11 +10,11 @@ use httparse::{EMPTY_HEADER, Error, Header, Request, Status};
 use super::body::Body;
 use crate::api::Refusal;
 
-/// How many headers a request has at most.
+/// The maximum number of headers of a request.
 const MAX_HEADERS: usize = 96;
-/// The framework holds no longer names of headers.
+/// The maximum length of a header's name that the framework can store.
 const MAX_HEADER_NAME: usize = 65_535;
-/// How long a target is at most, as the framework counts.
+/// The maximum length of a target that the framework accepts.
 const MAX_TARGET: usize = 65_534;
 
 const REQUEST_LINE: Refusal =
@@ -28,22 +28,22 @@ const LENGTH: Refusal = Refusal::Malformed("The length of the body is not given 
 /// A head that has arrived whole.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub(super) length: usize,
     pub(super) body: Body,
-    /// Whether the client asks nothing more on the connection.
+    /// Whether it is the last request of the connection.
     pub(super) is_last: bool,
 }
 
-/// Reads the head that these bytes begin with; `None` if it has not arrived whole. An offer of another protocol is blotted out,
-/// so that it is ignored (RFC 9110, section 7.8).
+/// Parses the head at the beginning of these bytes; `None` if it has not arrived whole. An `Upgrade` header is renamed,
+/// so that the framework ignores it (RFC 9110, section 7.8).
 ///
 /// # Errors
-/// A [`Refusal`] if it is malformed as far as it has arrived.
+/// A [`Refusal`] if the part that has arrived is malformed.
 pub(super) fn read(bytes: &mut [u8]) -> Result<Option<Head>, Refusal> {
     let Some((head, offers_upgrade)) = parse(bytes)? else { return Ok(None) };
     if offers_upgrade {
-        blot_out_upgrade(&mut bytes[..head.length]);
+        hide_upgrade(&mut bytes[..head.length]);
     }
     Ok(Some(head))
 }
@@ -57,7 +57,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, bool)>, Refusal> {
     let facts = Facts::of(request.headers)?;
     let is_old = request.version == Some(0);
     let method = request.method.unwrap_or_default();
-    // A tunnel is refused whatever it names.
+    // CONNECT is refused with any target.
     let names_host = facts.host.map_or(is_old, |host| method == "CONNECT" || is_host(host));
     if !names_host {
         return Err(HOST);
@@ -76,13 +76,13 @@ fn refusal(error: Error) -> Refusal {
     }
 }
 
-/// The parser takes LF alone for the end of a line, and CR only before LF.
+/// Refuses bare LF, which the parser accepts as the end of a line.
 fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
     let surplus: i32 = head.iter().map(|byte| i32::from(*byte == b'\r') - i32::from(*byte == b'\n')).sum();
     if surplus == 0 { Ok(()) } else { Err(LINE_END) }
 }
 
-/// Refuses what the framework refuses without an answer of ours, and a fragment, which it drops.
+/// Refuses targets that the framework would refuse with an answer of its own, and a fragment, which it would ignore.
 fn check_target(target: &str) -> Result<(), Refusal> {
     if target.len() > MAX_TARGET {
         return Err(Refusal::PathTooLong);
@@ -94,7 +94,7 @@ fn check_target(target: &str) -> Result<(), Refusal> {
     if target.contains('#') || Uri::try_from(target).is_err() { Err(TARGET) } else { Ok(()) }
 }
 
-/// What the headers say of the framing.
+/// The headers' information about the framing.
 #[derive(Default)]
 struct Facts<'a> {
     host: Option<&'a [u8]>,
@@ -112,7 +112,7 @@ impl<'a> Facts<'a> {
             if header.name.len() > MAX_HEADER_NAME {
                 return Err(Refusal::HeadersTooLarge);
             }
-            // Few names have these lengths: the others are not compared.
+            // Compares only names of these lengths, which are few.
             match header.name.len() {
                 4 if is("host", header) => facts.host(header.value)?,
                 7 if is("upgrade", header) => facts.offers_upgrade = true,
@@ -163,7 +163,7 @@ fn is(name: &str, header: &Header<'_>) -> bool {
     header.name.eq_ignore_ascii_case(name)
 }
 
-/// Whether this is a host with or without a port (RFC 9110, section 7.2), or empty.
+/// Whether the value is a host with or without a port (RFC 9110, section 7.2), or empty.
 fn is_host(value: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(value) else { return false };
     if let Some(rest) = text.strip_prefix('[') {
@@ -181,8 +181,8 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Renames the header, and the option that belongs to it, in their place: both have seven letters.
-fn blot_out_upgrade(head: &mut [u8]) {
+/// Renames the `Upgrade` header and the `upgrade` option of `Connection` in place; the new name has as many letters.
+fn hide_upgrade(head: &mut [u8]) {
     const INSTEAD: &[u8; 7] = b"ignored";
     for line in head.split_mut(|byte| *byte == b'\n') {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_ends_at_its_empty_line_and_says_what_follows() {
+    fn a_head_ends_at_its_empty_line_and_determines_the_body() {
         let text = "GET / HTTP/1.1\r\nHost: lodge\r\n\r\n";
         let whole = text.len();
         assert_eq!(head(&format!("{text}GET /")).unwrap(), Some((whole, Body::of_length(0), false)));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_might_understand_differently_is_refused() {
+    fn a_head_that_two_parsers_might_read_differently_is_refused() {
         for (text, expected) in [
             ("GET / HTTP/1.1\nHost: lodge\n\n", LINE_END),
             ("GET / HTTP/1.1\r\nHost: lodge\nX: y\r\n\r\n", LINE_END),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_of_another_protocol_is_blotted_out_and_nothing_else() {
+    fn an_upgrade_header_is_hidden_and_nothing_else() {
         let offers = "GET /upgrade HTTP/1.1\r\nHost: upgrade\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
                       connection: keep-alive ,\tupgrade\r\nX-Upgrade: upgrade\r\n\r\n";
         let mut bytes = offers.as_bytes().to_vec();

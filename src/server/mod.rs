@@ -1,4 +1,4 @@
-//! The listener, its workers, and how they end.
+//! The listeners, their workers, and the shutdown.
 
 mod body;
 mod connection_table;
@@ -45,35 +45,35 @@ use crate::{
     tls::Certificate,
 };
 
-/// How long running requests may take to end once the server is told to stop.
+/// How long running requests may take to end after a stop was requested.
 const SHUTDOWN_SECS: u64 = 30;
-/// How long a client may take to hear a last answer.
+/// How long a client may take to receive the last answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often sessions that are over are removed.
+/// How often expired sessions are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// How many connections of a worker may wait until others make room; further ones wait in the backlog.
+/// How many accepted connections of a worker may wait for room; further ones wait in the backlog.
 const WAITING: usize = 256;
-/// What the kernel may hold of answers for a client that does not take them; the kernel doubles it.
+/// The size of a socket's send buffer, which holds answers that the client has not read; the kernel doubles it.
 const SEND_BUFFER: u32 = 128 << 10;
-/// How much the framework gathers of an answer before it writes.
+/// How much of an answer the framework buffers before it writes.
 const WRITE_BUFFER: usize = 4 << 10;
 
-/// Why a server ended.
+/// Why a server stopped.
 #[derive(Debug)]
 pub enum ShutdownReason {
-    /// It was told to.
+    /// A signal requested it.
     Stopped,
     /// The storage failed.
     StorageFailed(EngineError),
 }
 
-/// Serves on that address until a signal or a failure of the storage, over TLS if there is a certificate; calls `ready`
-/// with each address it listens on.
+/// Serves on that address, over TLS if there is a certificate, until a signal or a failure of the storage. Calls
+/// `ready` with each address that it listens on.
 ///
 /// # Errors
-/// If it cannot listen there.
+/// If it cannot listen on any of the addresses.
 pub async fn serve(
     app: Arc<App>,
     listen: &str,
@@ -94,7 +94,7 @@ pub async fn serve(
     tokio::select! {
         ended = server => ended?,
         () = signals.stopped(2) => {
-            log::warn!("asked to stop a second time: requests that are running are not waited for");
+            log::warn!("stop requested a second time: running requests are cancelled");
             return Ok(ShutdownReason::Stopped);
         }
     }
@@ -103,7 +103,7 @@ pub async fn serve(
     Ok(stopper.await.unwrap_or(ShutdownReason::Stopped))
 }
 
-/// A listener for each address that the text stands for, if there is at least one to be had.
+/// A listener for each address that the text resolves to; an error only if there is none.
 fn listeners(listen: &str) -> io::Result<Vec<TcpListener>> {
     let (listeners, errors): (Vec<_>, Vec<_>) = listen.to_socket_addrs()?.map(listener).partition(Result::is_ok);
     match errors.into_iter().find_map(Result::err) {
@@ -115,13 +115,13 @@ fn listeners(listen: &str) -> io::Result<Vec<TcpListener>> {
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // Connections take this over from the socket that accepts them.
+    // Connections inherit this from the listening socket.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Workers that answer what comes in, one for each core.
+/// Starts the workers, one for each core.
 fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor>) -> io::Result<Server> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(app.limits.connections);
     let server = Server::build().workers(workers).backlog(BACKLOG).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
@@ -138,7 +138,8 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                // The deadlines of heads and of idling are the socket's, which knows what has been received.
+                // The deadlines for heads and for idle connections are in `TimedStream`, which knows what has been
+                // received.
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(DISCONNECT_TIMEOUT)
@@ -164,7 +165,7 @@ fn table_bounds(limits: &Limits) -> TableBounds {
     }
 }
 
-/// What a connection passes before anything is asked on it.
+/// Admits a connection and does its TLS handshake before the first request.
 #[derive(Clone)]
 struct ConnectionAcceptor {
     acceptor: Option<TlsAcceptor>,
@@ -174,16 +175,17 @@ struct ConnectionAcceptor {
 }
 
 impl ConnectionAcceptor {
-    /// Shakes hands, if that is needed; a connection that does not in time is dropped, and nobody is told.
+    /// Does the TLS handshake, if TLS is served. A connection that does not complete it in time is closed without a log
+    /// line.
     async fn enter(self: Rc<Self>, stream: TcpStream) -> Result<(TimedStream, Option<SocketAddr>), ()> {
         let peer = stream.peer_addr().map_err(drop)?;
         let slot = self.table.enter(self.counted(peer.ip())).await.ok_or(())?;
-        // An answer goes out in pieces; the last one shall not wait until the client has acknowledged the others.
+        // An answer is sent in pieces, and the last one must not wait for the acknowledgement of the others.
         stream.set_nodelay(true).map_err(drop)?;
         let transport = match &self.acceptor {
             None => Transport::Plain(stream),
             Some(acceptor) => {
-                // Boxed, because every connection keeps the room for it as long as it is there.
+                // Boxed, because otherwise every connection would keep the handshake's memory until it ends.
                 let handshake = Box::pin(time::timeout(self.app.limits.head_deadline, acceptor.accept(stream)));
                 Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
             }
@@ -192,8 +194,8 @@ impl ConnectionAcceptor {
         Ok((TimedStream::new(transport, slot, permit, self.bounds.clone()), Some(peer)))
     }
 
-    /// The address, if connections from it count for its share. Many clients are at a trusted proxy's, and on this machine, unless
-    /// the share has been set.
+    /// The address, if its connections count for its share. Those of trusted proxies do not, because many clients share
+    /// them; those of this machine do not unless the share was set.
     fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         let address = address.to_canonical();
         let is_local = address.is_loopback() && self.app.limits.connections_per_address.is_none();
@@ -201,7 +203,7 @@ impl ConnectionAcceptor {
     }
 }
 
-/// Stops the server when it is told to or when it can do nothing useful any more; tells which.
+/// Stops the server after a signal or a failure of the storage, and returns the reason.
 async fn stop_in_time(
     server: ServerHandle,
     signals: Signals,
@@ -211,12 +213,12 @@ async fn stop_in_time(
         () = signals.stopped(1) => ShutdownReason::Stopped,
         error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
-    log::info!("stopping: requests that are running may take up to {SHUTDOWN_SECS} s");
+    log::info!("stopping: running requests may take up to {SHUTDOWN_SECS} s");
     server.stop(true).await;
     ended
 }
 
-/// Keeps the certificate up to date with its files, which `SIGHUP` has read at once.
+/// Reloads the certificate when its files change, and at once on `SIGHUP`.
 async fn follow(certificate: Arc<Certificate>, clock: Clock, mut signals: Signals) {
     certificate.follow(clock, async || signals.reloaded().await).await;
 }
@@ -224,12 +226,12 @@ async fn follow(certificate: Arc<Certificate>, clock: Clock, mut signals: Signal
 async fn failed(failure: &mut watch::Receiver<Option<EngineError>>) -> EngineError {
     match failure.wait_for(Option::is_some).await.map(|error| error.clone()) {
         Ok(Some(error)) => error,
-        // The store is gone without a failure: there is nothing to wait for.
+        // The store was closed without a failure.
         Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 
-/// Writes recorded activity and removes sessions that are over, every minute.
+/// Writes recorded activity and removes expired sessions, every minute.
 async fn sweep(app: Arc<App>) {
     let mut ticks = time::interval(SWEEP_EVERY);
     loop {
@@ -237,8 +239,8 @@ async fn sweep(app: Arc<App>) {
         app.state.write_activity().await;
         match sessions::sweep(&app.state).await {
             Ok(0) => {}
-            Ok(removed) => log::info!("removed {removed} sessions that were over"),
-            Err(error) => log::error!("sessions that are over cannot be removed: {error}"),
+            Ok(removed) => log::info!("removed {removed} expired sessions"),
+            Err(error) => log::error!("expired sessions cannot be removed: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How long a client may take over an answer.
+//! Deadlines for clients that read an answer slowly.
 
 use std::{
     io,
@@ -8,16 +8,16 @@ use std::{
 
 use super::timer::Timer;
 
-/// How many bytes a second a client has to take of an answer in the long run.
+/// The minimum average rate at which a client has to read an answer, in bytes per second.
 const SLOWEST_PER_SEC: u32 = 32 << 10;
 
-/// How long the client may still take over the present answer.
+/// The deadlines of the current answer.
 pub(super) struct Sending {
     /// How long an answer may stall.
     stall_deadline: Duration,
     /// How long an answer may take from its first stall to its end.
     answer_deadline: Duration,
-    /// What is left while nothing stalls; it runs down while something does, and what is taken adds to it.
+    /// The remaining time. It decreases while the client stalls, and each byte that the client reads adds to it.
     credit: Duration,
     first_stalled: Option<Instant>,
     stalled: Option<Instant>,
@@ -36,18 +36,18 @@ impl Sending {
         }
     }
 
-    /// Begins anew, with the next answer.
+    /// Restarts with the next answer.
     pub(super) fn restart(&mut self) {
         self.credit = self.stall_deadline;
         self.first_stalled = None;
     }
 
-    /// Whether the client has not taken all that was to be sent.
+    /// Whether the client has not read everything that was to be sent.
     pub(super) fn is_stalled(&self) -> bool {
         self.stalled.is_some()
     }
 
-    /// Follows what the socket made of a part of an answer, whose length is measured by `length`.
+    /// Updates the deadlines with the result of a write or flush; `length` gives the number of bytes that it wrote.
     pub(super) fn follow<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,7 +1,7 @@
-//! The signals that the process gets, from its first line on.
+//! Handles the signals of the process.
 //!
-//! As process 1 of a container a process does not even get those that it has no handler for, and the default of most
-//! others is to kill it.
+//! The kernel does not deliver signals without a handler to process 1 of a container. Everywhere else the default of
+//! most signals is to kill the process.
 
 use std::{
     ffi::c_int,
@@ -17,7 +17,7 @@ use signal_hook::{
 };
 use tokio::sync::watch;
 
-/// What kills by default and asks for nothing here. `SIGXFSZ` leaves the write that is too large with an error.
+/// Signals that kill by default and have no meaning here. With `SIGXFSZ` ignored, a write that is too large fails.
 const IGNORED: [c_int; 9] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
@@ -30,7 +30,7 @@ const IGNORED: [c_int; 9] = [
     libc::SIGXFSZ,
 ];
 
-/// What has been asked for by signals so far; a clone sees the same.
+/// The requests by signals so far; a clone sees the same ones.
 #[derive(Clone, Debug)]
 pub struct Signals {
     stops: watch::Receiver<u32>,
@@ -38,14 +38,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over the signals of the process.
+    /// Installs the handlers.
     ///
     /// # Errors
     /// Those of registering the handlers, or of starting the thread that waits for signals.
     pub fn listen() -> io::Result<Self> {
         let realtime = libc::SIGRTMIN()..=libc::SIGRTMAX();
         for signal in IGNORED.into_iter().chain(realtime) {
-            // A flag that nothing reads is a handler that does nothing.
+            // A handler that only sets a flag, which is never read.
             flag::register(signal, Arc::new(AtomicBool::new(false)))?;
         }
         let mut signals = SignalIterator::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -60,20 +60,20 @@ impl Signals {
         Ok(Self { stops, reloads })
     }
 
-    /// Whether the process was asked to stop.
+    /// Whether a stop was requested.
     #[must_use]
     pub fn ask_to_stop(&self) -> bool {
         *self.stops.borrow() > 0
     }
 
-    /// Waits until the process was asked to stop that many times.
+    /// Waits until a stop was requested that many times.
     pub(super) async fn stopped(&self, times: u32) {
         if self.stops.clone().wait_for(|number| *number >= times).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for the next request to read files again.
+    /// Waits for the next request to reload files.
     pub(super) async fn reloaded(&mut self) {
         if self.reloads.changed().await.is_err() {
             std::future::pending::<()>().await;

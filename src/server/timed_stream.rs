@@ -1,8 +1,8 @@
-//! One connection's bytes: one request at a time, and how long its client may take over them.
+//! The stream of one connection: passes one request at a time to the framework, and enforces the client's deadlines.
 //!
-//! The framework sees the next request once the answer to the one before has been written and taken, and the client's end of
-//! the connection once all have been answered. What cannot be read is answered like any other request, and an idle connection
-//! ends in silence.
+//! The framework sees the next request once the answer to the previous one has been written and sent, and the end of
+//! the client's stream once all requests have been answered. An unreadable request is answered like any other; an idle
+//! connection is closed without an answer.
 
 use std::{
     io,
@@ -26,15 +26,15 @@ use crate::{
     config::Limits,
 };
 
-/// How much is read ahead while a request is pending.
+/// How many bytes are read ahead while a request is pending.
 const READ_AHEAD: usize = 4 << 10;
-/// How much of a body is handed on before its handler takes it.
+/// How many bytes of a body are passed on before its handler reads them.
 const BODY_AHEAD: usize = 12 << 10;
 
-/// What all connections are measured by.
+/// The limits of all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
-    /// What a head may have, with some room for what the limits do not count.
+    /// The maximum size of a head, with some room for what the settings do not count.
     head_bytes: usize,
     head_deadline: Duration,
     idle_deadline: Duration,
@@ -54,22 +54,22 @@ impl Bounds {
     }
 }
 
-/// A connection whose client has to keep to the bounds; reading and writing fail once it does not.
+/// A connection with deadlines; reading and writing fail once the client exceeds one.
 pub(super) struct TimedStream {
     transport: Transport,
     slot: Slot,
-    /// The memory of what has been received and not handed on.
+    /// The memory of the bytes that have been received and not passed on.
     permit: Permit,
     connection: Rc<Connection>,
     bounds: Bounds,
     framing: Framing,
-    /// How many bytes of the pending request's body have been handed on.
+    /// How many bytes of the pending request's body have been passed on.
     body_handed: usize,
-    /// Since when the present head, or the first byte of it, is waited for.
+    /// Since when the stream waits for the next head, or for the rest of it.
     since: Instant,
     timer: Timer,
     sending: Sending,
-    /// Whether the client sends nothing more, or nothing more of it is wanted.
+    /// Whether the client has closed its half, or nothing more is read from it.
     is_ended: bool,
 }
 
@@ -97,12 +97,12 @@ impl TimedStream {
         Rc::clone(&self.connection)
     }
 
-    /// Whether a request is pending, or its answer has not been taken.
+    /// Whether a request is pending, or the client has not read its answer.
     fn is_busy(&self) -> bool {
         self.connection.is_pending() || self.sending.is_stalled()
     }
 
-    /// Notices that an answer has ended.
+    /// Continues with the next request if the answer has ended.
     fn follow(&mut self) {
         if !self.connection.is_pending() && self.framing.end_answer() {
             self.since = Instant::now();
@@ -113,14 +113,14 @@ impl TimedStream {
     fn allowance(&self) -> Allowance {
         let untaken = match self.framing.phase() {
             Phase::Body { .. } => self.body_handed - self.connection.body_taken().min(self.body_handed),
-            // Nobody takes what is dropped.
+            // No handler reads these bytes.
             Phase::Head | Phase::Unwanted { .. } | Phase::Closing => 0,
         };
         Allowance { may_begin: !self.is_busy(), body: BODY_AHEAD - untaken.min(BODY_AHEAD) }
     }
 
-    /// Records what is handed on, and puts a refusal in the place of what cannot be read.
-    fn settle(&mut self, granted: Result<Grant, Refusal>) {
+    /// Records what is passed on, or refuses a request that cannot be read.
+    fn apply(&mut self, granted: Result<Grant, Refusal>) {
         if self.framing.is_broken() || self.framing.is_last() {
             self.connection.close();
         }
@@ -142,8 +142,8 @@ impl TimedStream {
         self.framing.refuse();
     }
 
-    /// Counts what has been received and not handed on. A head for which there is no memory is refused; what else is waiting is
-    /// bounded.
+    /// Takes memory for the bytes that have been received and not passed on. A head for which there is none is refused;
+    /// other bytes are few.
     fn count(&mut self) {
         let waiting = self.framing.waiting();
         self.permit.shrink_to(waiting);
@@ -157,7 +157,7 @@ impl TimedStream {
         }
     }
 
-    /// Whether the framework is to learn now that nothing more comes.
+    /// Whether the framework is to see the end of the stream now.
     fn is_over(&self) -> bool {
         match self.framing.phase() {
             Phase::Head => self.is_ended && !self.is_busy(),
@@ -169,7 +169,7 @@ impl TimedStream {
         }
     }
 
-    /// Whether more may be received than is there.
+    /// Whether more may be received.
     fn may_receive(&self) -> bool {
         let waiting = self.framing.waiting();
         !self.is_ended
@@ -180,7 +180,7 @@ impl TimedStream {
             }
     }
 
-    /// Receives some bytes, and hands on what may be; ready with whether that is anything.
+    /// Receives bytes and passes on what is allowed; returns whether that is anything.
     fn poll_receive(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
         std::task::ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
@@ -189,7 +189,7 @@ impl TimedStream {
             return Poll::Ready(Ok(false));
         }
         if *self.framing.phase() == Phase::Closing {
-            // What comes after the last request is nobody's; the framework must not decode it.
+            // Bytes after the last request are discarded; the framework must not decode them.
             buf.set_filled(before);
             return Poll::Ready(Ok(false));
         }
@@ -198,7 +198,7 @@ impl TimedStream {
         if granted.is_err() {
             buf.set_filled(before);
         }
-        self.settle(granted);
+        self.apply(granted);
         self.count();
         if was_idle && *self.framing.phase() == Phase::Head && !self.framing.is_idle() {
             self.since = Instant::now();
@@ -206,7 +206,7 @@ impl TimedStream {
         Poll::Ready(Ok(buf.filled().len() > before))
     }
 
-    /// Waits for what the client sends or takes, but not for ever; ready if there is something to hand on instead.
+    /// Waits for the client until the deadline; ready if there is something to do instead.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_busy() {
             if self.framing.waiting() > 0 || self.is_ended {
@@ -220,7 +220,7 @@ impl TimedStream {
             Phase::Head | Phase::Body { .. } | Phase::Unwanted { .. } => self.bounds.head_deadline,
         };
         self.slot.wake(cx.waker());
-        // Part of a head does not keep the place.
+        // A connection with a part of a head has to make room too.
         let must_leave = self.slot.must_leave() && *self.framing.phase() == Phase::Head;
         if !must_leave && !self.timer.is_over(cx, self.since + deadline) {
             return Poll::Pending;
@@ -242,7 +242,7 @@ impl AsyncRead for TimedStream {
         this.follow();
         loop {
             let granted = this.framing.grant(this.allowance());
-            this.settle(granted);
+            this.apply(granted);
             if this.framing.hand_on(buf) {
                 this.permit.shrink_to(this.framing.waiting());
                 return Poll::Ready(Ok(()));
@@ -275,8 +275,8 @@ impl AsyncWrite for TimedStream {
         std::task::ready!(this.sending.follow(cx, flushed, |()| 0))?;
         this.follow();
         if !this.connection.is_pending() {
-            // What was withheld while the answer was not taken may go on, and the connection may be idle from now on, which the
-            // framework does not look for before something is received.
+            // The client has read the answer: the next request may be passed on. The connection may also be idle from
+            // now on, and the framework does not poll for that until something is received.
             this.connection.wake();
             this.slot.wake(cx.waker());
             if this.slot.must_leave() {

@@ -1,10 +1,10 @@
-//! A timer that is kept from one deadline to the next.
+//! A timer that is reused for one deadline after another.
 
 use std::{pin::Pin, task::Context, time::Instant};
 
 use tokio::time::{Sleep, sleep_until};
 
-/// Wakes a connection's task at its deadline. It costs less to let it go off in vain than to set it each time.
+/// Wakes a connection's task at its deadline. It is not reset for each new deadline: a needless wake-up costs less.
 #[derive(Default)]
 pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
 

@@ -1,4 +1,4 @@
-//! TCP, or TLS over it.
+//! The transport of a connection: TCP, or TLS over TCP.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// What carries the bytes of a connection.
+/// A plain or an encrypted connection.
 pub(super) enum Transport {
     Plain(TcpStream),
     Encrypted(Box<TlsStream<TcpStream>>),

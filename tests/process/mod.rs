@@ -160,7 +160,7 @@ fn a_second_request_to_stop_waits_for_no_running_request() {
     server.signal(Signal::INT);
 
     assert_eq!(server.wait().code(), Some(0));
-    assert!(server.log().contains("asked to stop a second time"), "{}", server.log());
+    assert!(server.log().contains("stop requested a second time"), "{}", server.log());
 }
 
 /// Where the server listens, from the first line that it prints.
