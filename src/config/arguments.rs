@@ -9,7 +9,7 @@ use super::{
     setting::{Checks, Written},
 };
 
-/// The settings of `lodge serve` as they are written, not yet checked.
+/// The settings of `lodge serve` as they are given, not yet checked.
 #[derive(Clone, Debug)]
 pub struct ServeArguments(Written);
 
@@ -24,7 +24,8 @@ impl ServeArguments {
         settings.filter(|_| checks.0.is_empty()).ok_or(SettingsError(checks.0))
     }
 
-    /// Where a server with these settings listens, and whether it serves TLS there; nothing else is looked at.
+    /// The address on which a server with these settings listens, and whether it serves TLS; other settings are not
+    /// checked.
     #[must_use]
     pub fn reached_at(&self) -> (String, bool) {
         let listen = self.0.get("listen").map_or(DEFAULT_LISTEN.into(), |value| value.to_string_lossy());

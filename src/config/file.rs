@@ -1,4 +1,4 @@
-//! The file with settings, between the environment and the defaults.
+//! The file with settings, which come after the environment and before the defaults.
 
 use std::{env, ffi::OsString, path::Path};
 
@@ -7,11 +7,11 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches, builder::Resettable};
 use super::{Settings, kinds::Sources, setting::Setting};
 use crate::files::read_text;
 
-/// Reads a command line, with the settings of the file that it or the environment names in place of the defaults. Empty
+/// Parses a command line. The settings of the file that it or the environment names replace the defaults. Empty
 /// environment variables count as unset.
 ///
 /// # Errors
-/// What clap says of the command line, or what is wrong with the file.
+/// Those of the command line, or a sentence about the file.
 pub fn parse<C: CommandFactory + FromArgMatches>(arguments: &[OsString]) -> Result<C, clap::Error> {
     let command = without_empty_variables(C::command());
     let lenient = command.clone().ignore_errors(true).get_matches_from(arguments);
@@ -24,7 +24,7 @@ pub fn parse<C: CommandFactory + FromArgMatches>(arguments: &[OsString]) -> Resu
     C::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
-/// The command without the variables that are there and empty, as `${NAME:-}` makes them in a compose file.
+/// The command without variables that are set but empty, as `${NAME:-}` sets them in a compose file.
 fn without_empty_variables(command: Command) -> Command {
     let is_empty = |argument: &Arg| argument.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
     let command =
@@ -32,7 +32,7 @@ fn without_empty_variables(command: Command) -> Command {
     command.mut_subcommands(without_empty_variables)
 }
 
-/// The command with the file's settings as its defaults, for itself and for the verbs that take them.
+/// The command with the file's settings as its defaults, also for the subcommands with these settings.
 fn with_file(mut command: Command, file: &Path) -> Result<Command, clap::Error> {
     let refuse =
         |why: String| clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{}: {why}\n", file.display()));
@@ -63,7 +63,7 @@ fn with_default(command: Command, setting: &Setting, text: &str) -> Command {
     set(with_verbs)
 }
 
-/// The verbs that take the settings of `serve`.
+/// The subcommands with the settings of `serve`.
 const WITH_SETTINGS: [&str; 2] = ["serve", "health"];
 
 fn text_of(value: &toml::Value) -> Option<String> {

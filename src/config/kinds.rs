@@ -1,4 +1,4 @@
-//! The kinds of settings: how the text of one is read, and within which bounds.
+//! The kinds of settings: how a value is parsed, and its bounds.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -25,7 +25,7 @@ pub(super) enum Sources {
     Flag,
 }
 
-/// A way to read a setting's text.
+/// A kind of settings, with the parser of its values.
 pub(super) struct Kind<T> {
     pub(super) value_name: Option<&'static str>,
     pub(super) bounds: Option<[String; 2]>,
@@ -33,16 +33,16 @@ pub(super) struct Kind<T> {
     read: Box<Read<T>>,
 }
 
-/// Reads a value from its text, if there is one; else a sentence with what is wrong.
+/// Parses a setting's text, if it has one; the error is a sentence.
 type Read<T> = dyn Fn(Option<&OsStr>) -> Result<T, String>;
 
-/// The kind itself: lets a declaration name its type.
+/// Returns the kind; its type parameter is that of the declared field.
 pub(super) fn of<T>(kind: Kind<T>) -> Kind<T> {
     kind
 }
 
 impl<T: 'static> Kind<T> {
-    /// A kind of which every setting has a value.
+    /// A kind whose settings must have a value.
     fn os(value_name: &'static str, read: impl Fn(&OsStr) -> Result<T, String> + 'static) -> Self {
         let read = move |text: Option<&OsStr>| read(text.ok_or("it has no value")?);
         Self { value_name: Some(value_name), bounds: None, sources: Sources::All, read: Box::new(read) }
@@ -52,7 +52,7 @@ impl<T: 'static> Kind<T> {
         Self::os(value_name, move |text| read(text.to_str().ok_or_else(|| not_utf8(text))?))
     }
 
-    /// A value between two that are written alike; `read` gives `None` for what is none.
+    /// A value between two bounds that are written like values; `read` returns `None` for an invalid text.
     fn within(
         name: &'static str,
         [least, most]: [String; 2],
@@ -72,17 +72,17 @@ impl<T: 'static> Kind<T> {
         Self { bounds: Some(bounds), ..kind }
     }
 
-    /// Also for a setting that has no value.
+    /// Parses the setting's text, `None` if it has no value.
     pub(super) fn read(&self, text: Option<&OsString>) -> Result<T, String> {
         (self.read)(text.map(OsString::as_os_str))
     }
 
-    /// A setting that makes no sense in the file.
+    /// The kind of a setting that cannot be in the file.
     pub(super) fn never_in_file(self) -> Self {
         Self { sources: Sources::NotFile, ..self }
     }
 
-    /// A setting that is given once, by an operator who has seen what it is for.
+    /// The kind of a setting that an operator gives once and that must not persist in the environment or the file.
     pub(super) fn only_as_flag(self) -> Self {
         Self { sources: Sources::Flag, ..self }
     }
@@ -107,7 +107,7 @@ pub(super) fn optional<T: 'static>(kind: Kind<T>) -> Kind<Option<T>> {
     Kind { value_name, bounds, sources, read: Box::new(read) }
 }
 
-/// Yes if it is given.
+/// True if the flag is given.
 pub(super) fn switch() -> Kind<bool> {
     Kind { value_name: None, ..Kind::os("", |text| Ok(text == "true")) }
 }
@@ -124,7 +124,7 @@ fn path(value_name: &'static str) -> Kind<PathBuf> {
     Kind::os(value_name, |text| if text.is_empty() { Err("it has no value".to_owned()) } else { Ok(text.into()) })
 }
 
-/// What that function makes of the text.
+/// The result of `read`.
 pub(super) fn text<T: 'static>(value_name: &'static str, read: fn(&str) -> Result<T, String>) -> Kind<T> {
     Kind::text(value_name, read)
 }
@@ -166,7 +166,7 @@ pub(super) fn address() -> Kind<String> {
     })
 }
 
-/// An address is a network of its own. One of all addresses would trust strangers.
+/// Parses a network; an address is a network of one address. `/0` is refused, because it would trust every client.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse().ok().map(|address: IpAddr| IpNet::from(address.to_canonical()));
     let network = text.parse::<IpNet>().ok().or_else(address).filter(|network| network.prefix_len() > 0);

@@ -1,7 +1,7 @@
 //! Settings: flags over environment (`LODGE_*`) over a file over defaults.
 //!
-//! Each setting is one row in [`Settings`]. Its flag, its environment variable, its key in the file, its line of `--help`
-//! and of the README's table, its check and the typed field all follow from that row.
+//! Each setting is one row in [`Settings`]. Its flag, its environment variable, its key in the file, its line of
+//! `--help` and of the README's table, its check and the typed field all follow from that row.
 
 mod arguments;
 mod file;
@@ -180,16 +180,16 @@ settings! {
     }
 }
 
-/// What the requests of a connection may cost.
+/// The limits of connections and their requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many bytes a body has at most.
+    /// The maximum size of a body in bytes.
     pub body_bytes: usize,
-    /// How many bytes the headers have at most.
+    /// The maximum size of the headers in bytes.
     pub head_bytes: usize,
-    /// How many bytes path and query have at most.
+    /// The maximum size of path and query in bytes.
     pub path_bytes: usize,
-    /// How deep the JSON of a body is nested at most.
+    /// How deep the JSON of a body may be nested.
     pub json_depth: usize,
     /// How long a head or a TLS handshake may take to arrive.
     pub head_deadline: Duration,
@@ -197,15 +197,15 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// How long an idle connection is kept.
     pub idle_deadline: Duration,
-    /// How long a client may be too slow in taking a response.
+    /// How long a client may read a response more slowly than 32 KiB a second.
     pub send_deadline: Duration,
-    /// How long a client that does not keep up may take over one response.
+    /// How long a slow client may take over one response.
     pub answer_deadline: Duration,
     /// How many connections are served at once.
     pub connections: usize,
     /// How many of these one address may have, if it is set.
     pub connections_per_address: Option<usize>,
-    /// How much memory large bodies and responses in progress may take together.
+    /// The maximum memory of large bodies and responses in progress, in bytes.
     pub transfer_bytes: usize,
 }
 
@@ -214,13 +214,13 @@ pub struct Limits {
 pub struct BackupSchedule {
     /// Where they are kept.
     pub directory: PathBuf,
-    /// How long after one the next is made.
+    /// The time between two of them.
     pub every: Duration,
     /// How many are kept.
     pub keep: usize,
 }
 
-/// Settings that cannot be used: all of them, a sentence each.
+/// All invalid settings, one sentence each.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{}", .0.join("\n"))]
 pub struct SettingsError(Vec<String>);
@@ -232,7 +232,7 @@ impl Settings {
         secret_path(self.secret_file.as_ref(), &self.data_dir)
     }
 
-    /// What connections may cost.
+    /// The limits of connections and their requests.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {

@@ -1,4 +1,4 @@
-//! Origins, as browsers send them.
+//! Parses origins as browsers send them.
 
 pub(super) fn origin(text: &str) -> Result<String, String> {
     let refuse = |why: &str| Err(format!("`{}` {why}", text.escape_default()));

@@ -9,7 +9,7 @@ use crate::{files::read_text, secret::Secret};
 pub const ADMIN_PASSWORD: &str = "LODGE_ADMIN_PASSWORD";
 
 /// The password that the file or the environment gives. An empty variable counts as unset.
-#[expect(clippy::option_option, reason = "the outer one is whether the setting is right, the inner one the setting")]
+#[expect(clippy::option_option, reason = "the outer one is whether the setting is valid, the inner one the setting")]
 pub(super) fn checked(written: &Written, checks: &mut Checks) -> Option<Option<Secret<String>>> {
     let file = written.get("admin_password_file").map(Path::new);
     let given = written.admin_password.clone().filter(|password| !password.is_empty());
@@ -24,7 +24,7 @@ pub(super) fn checked(written: &Written, checks: &mut Checks) -> Option<Option<S
     checks.note("admin_password_file", password)
 }
 
-/// The text without the line ends that editors and `echo` put at its end.
+/// The text without the line ends that editors and `echo` append.
 fn without_line_ends(text: &str) -> &str {
     text.trim_end_matches(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'])
 }

@@ -1,4 +1,4 @@
-//! How a setting is declared, and what follows from its declaration.
+//! The declaration of settings, and what is derived from it.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,18 @@ use clap::{Arg, ArgAction, ArgMatches, builder::BoolishValueParser, value_parser
 
 use super::kinds::{Kind, Sources};
 
-/// A setting as it is declared.
+/// The declaration of a setting.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// Its name, in snake case.
     pub(super) name: &'static str,
-    /// What it does: a phrase without a full stop.
+    /// Its description: a phrase without a full stop.
     pub(super) help: String,
-    /// Its value unless one is given.
+    /// Its default value.
     pub(super) default: Option<&'static str>,
-    /// What `--help` calls its value; `None` for a switch, which has none.
+    /// The name of its value in `--help`; `None` for a switch, which has no value.
     pub(super) value_name: Option<&'static str>,
-    /// Its least and its greatest value.
+    /// Its lowest and its highest value.
     pub(super) bounds: Option<[String; 2]>,
     pub(super) sources: Sources,
 }
@@ -53,16 +53,17 @@ impl Setting {
         self.variable().into_iter().fold(argument, Arg::env)
     }
 
-    /// What the command line, the environment, the file or the default says.
+    /// Its value from the command line, the environment, the file or the default.
     fn text(&self, matches: &ArgMatches) -> Option<OsString> {
         match self.value_name {
-            // Raw, because a verb's own argument of that name, of another type, may have been given in its place.
+            // Raw, because a subcommand may have an argument of that name with another type.
             Some(_) => matches.get_raw(self.name)?.next_back().map(OsStr::to_owned),
             None => Some(matches.get_flag(self.name).to_string().into()),
         }
     }
 
-    /// Its line in the README's table: what it does in a clause, as the rest and the bounds are in `--help`.
+    /// Its line in the README's table, with the first clause of the description; the rest and the bounds are in
+    /// `--help`.
     fn row(&self) -> String {
         let code = |text: String| format!("`{text}`");
         let flag = code(format!("--{}", self.flag()));
@@ -73,7 +74,7 @@ impl Setting {
     }
 }
 
-/// The settings as they are written, not yet checked.
+/// The settings as they are given, not yet checked.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub(super) texts: BTreeMap<&'static str, OsString>,
@@ -87,27 +88,28 @@ impl Written {
         Self { texts, admin_password: None }
     }
 
-    /// What is written for a setting, if anything is.
+    /// The given value of a setting.
     pub(super) fn get(&self, name: &str) -> Option<&OsString> {
         self.texts.get(name)
     }
 }
 
-/// What is wrong with the settings, a sentence each.
+/// The errors found in the settings, one sentence each.
 #[derive(Default)]
 pub(super) struct Checks(pub(super) Vec<String>);
 
 impl Checks {
-    /// The value, or a note of what is wrong with it.
+    /// Returns the value, or records the error.
     pub(super) fn note<T>(&mut self, name: &str, checked: Result<T, String>) -> Option<T> {
         checked.map_err(|why| self.0.push(format!("--{}: {why}", name.replace('_', "-")))).ok()
     }
 }
 
-/// Declares the settings: a struct with a field for each, and the rows that everything else is derived from.
+/// Declares the settings: a struct with a field for each, and the declarations that everything else is derived from.
 ///
-/// A row is a phrase that says what the setting does, its name, its type, its kind and, where it has one, its default. The
-/// fields after `with` are made of several settings, or of one and the environment.
+/// A row has a phrase that describes the setting, its name, its type, its kind and possibly its default. The fields
+/// after
+/// `with` are computed from several settings, or from a setting and the environment.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -136,7 +138,7 @@ macro_rules! settings {
                 )),+]
             }
 
-            /// Checks every setting, also after one that is wrong.
+            /// Checks every setting, also after an invalid one.
             fn read(
                 written: &$crate::config::setting::Written,
                 checks: &mut $crate::config::setting::Checks,

@@ -56,7 +56,7 @@ fn trusted_proxies_are_networks_or_addresses_separated_by_commas() {
 }
 
 #[test]
-fn files_of_the_audit_log_end_and_go_as_they_are_told_to_within_bounds() {
+fn the_limits_of_the_audit_logs_files_have_bounds() {
     let said = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
     let audit = settings(said.as_flattened()).unwrap();
     let expected = (128 << 10, Duration::from_hours(72), 4);
@@ -136,7 +136,7 @@ fn every_bound_is_a_value_and_every_default_is_within_the_bounds() {
 }
 
 #[test]
-fn what_is_accepted_once_and_the_files_own_name_are_not_in_the_file() {
+fn accept_loss_and_config_cannot_be_given_in_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("lodge.toml");
     fs::write(&file, "accept-loss = true\nconfig = \"other.toml\"\n").unwrap();

@@ -12,7 +12,7 @@ pub enum TlsSettings {
     Off,
     /// With these files.
     Files(Files),
-    /// With a certificate of our own for these names.
+    /// With a self-signed certificate for these names.
     SelfSigned(Names),
 }
 
@@ -22,7 +22,7 @@ pub(super) fn checked(written: &Written, checks: &mut Checks) -> Option<TlsSetti
     match (path("tls_cert"), path("tls_key"), names) {
         (None, None, None) => Some(TlsSettings::Off),
         (Some(certificate), Some(key), None) => checked_files(certificate, key, checks),
-        // Names that are wrong are noted with their setting.
+        // Invalid names are reported with their own setting.
         (None, None, Some(names)) => Names::parse(&names).ok().map(TlsSettings::SelfSigned),
         (Some(_), None, None) => refuse(checks, "tls_cert", "its key is needed too (--tls-key)"),
         (None, Some(_), None) => refuse(checks, "tls_key", "its certificate is needed too (--tls-cert)"),
@@ -38,9 +38,9 @@ fn refuse(checks: &mut Checks, name: &str, why: &str) -> Option<TlsSettings> {
 
 fn checked_files(certificate: &Path, key: &Path, checks: &mut Checks) -> Option<TlsSettings> {
     let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
-    let chain = checks.note("tls_cert", files.read_certificates().map_err(|error| error.told()));
-    let private = checks.note("tls_key", files.read_key().map_err(|error| error.told()));
+    let chain = checks.note("tls_cert", files.read_certificates().map_err(|error| error.chain()));
+    let private = checks.note("tls_key", files.read_key().map_err(|error| error.chain()));
     chain.and(private)?;
-    checks.note("tls_key", files.load_in_time().map_err(|error| error.told()))?;
+    checks.note("tls_key", files.load_in_time().map_err(|error| error.chain()))?;
     Some(TlsSettings::Files(files))
 }

@@ -1,13 +1,13 @@
-//! What tells one account from another to people and other services.
+//! Identifiers by which people and other services distinguish accounts.
 
 use super::{SystemId, Username};
 
-/// What others know an account by.
+/// An identifier by which others know an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountIdentifier {
     /// The user name, without its case.
     Username(String),
-    /// The system user that it stands for.
+    /// The id of the system user that it represents.
     SystemUser(SystemId),
 }
 

@@ -1,4 +1,4 @@
-//! A key that acts for its owner, within its scopes.
+//! API keys.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,13 +23,13 @@ pub struct ApiKey {
     pub name: Option<ApiKeyName>,
     /// What it may do.
     pub scopes: Scopes,
-    /// The key by which it was made, if it was made by one.
+    /// The API key that created it, if one did.
     pub made_by: Option<Id>,
-    /// When it ends, if it does: no later than the key by which it was made.
+    /// When it ends, if it does: no later than the key that created it.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A new API key, as its owner wants it.
+/// The attributes of a new API key.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
     /// Its name.
@@ -54,7 +54,7 @@ impl ApiKeyChange {
         NewApiKey { name: self.name.or(None), scopes: self.scopes.or(Scopes::default()) }
     }
 
-    /// The key with this change made.
+    /// The key with this change applied.
     #[must_use]
     pub fn applied_to(self, current: &ApiKey) -> ApiKey {
         let mut changed = current.clone();

@@ -21,7 +21,7 @@ pub struct AuditEntry {
     pub link: Option<[u8; 32]>,
 }
 
-/// Who did what to whom, from where, with which credential, when, with what result.
+/// An event: who did what to whom, from where, with which credential, when, with what result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
@@ -30,26 +30,27 @@ pub struct Event {
     pub actor: Actor,
     /// What was done.
     pub action: Action,
-    /// Whether it was done.
+    /// How it ended.
     pub outcome: Outcome,
-    /// The record that was affected, and how; never with a secret or a configuration's value.
+    /// The affected record, and how it was affected, without any secret or configuration value.
     pub subject: AffectedResource,
     /// How many equal events the entry stands for.
     pub count: u64,
 }
 
-/// How an action ended. Variants keep their places: the store encodes them by number.
+/// How an action ended. The order of the variants is fixed: the store encodes them by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// It was done.
     Done,
     /// It was refused: the credential is wrong.
     Refused,
-    /// It was refused without a look at the credential, because too many attempts had failed.
+    /// It was refused without a check of the credential, because too many attempts had failed.
     HadToWait,
 }
 
-/// The actions that the log records, each named as a scope is. Variants keep their places: the store encodes them by number.
+/// The actions that the log records, each named like a scope. The order of the variants is fixed: the store encodes
+/// them by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "their names are their documentation")]
 pub enum Action {
@@ -157,7 +158,7 @@ pub enum AuthMethod {
     Server,
 }
 
-/// The record that an action affected, and in a few words how.
+/// The record that an action affected, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AffectedResource {
     /// The record, if there is one.
@@ -166,7 +167,7 @@ pub struct AffectedResource {
     pub details: Vec<String>,
 }
 
-/// A record, identified in a way that outlives it.
+/// A record, identified in a way that is clear after its removal too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// An account: id and name.
@@ -199,7 +200,7 @@ impl Account {
 }
 
 impl AffectedResource {
-    /// No record, with these details.
+    /// Details without a record.
     #[must_use]
     pub fn details(details: Vec<String>) -> Self {
         Self { target: None, details }

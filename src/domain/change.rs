@@ -1,26 +1,26 @@
-//! What a request asks for, before and after it has been found valid.
+//! Changes that a request asks for, before and after validation.
 
 use super::{Problem, Violations};
 
-/// What a request asks of one attribute.
+/// The change of one attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// Nothing: the attribute keeps its value, or has its default in a new record.
+    /// The attribute keeps its value, or has its default in a new record.
     #[default]
     Keep,
     /// A new value.
     Set(T),
 }
 
-/// A change that a request asks for, with everything that is wrong with its members. A wrong member changes nothing.
+/// A change that a request asks for, with the violations of its members. An invalid member changes nothing.
 ///
-/// What may be wrong beyond the members, such as a name that is taken, is known to the service alone, and a caller without
-/// the right to make the change must not learn of violations. So both travel together until the service accepts the change.
+/// The service may find further violations, such as a name that is taken, and a caller without the right to make the
+/// change must not see any. So change and violations stay together until the service accepts the change.
 #[derive(Clone, Debug, Default)]
 pub struct Submitted<T> {
-    /// The members that are valid by themselves.
+    /// The valid members.
     pub change: T,
-    /// What is wrong with the others.
+    /// The violations of the others.
     pub violations: Violations,
 }
 
@@ -49,8 +49,8 @@ impl<T> Change<T> {
         self.value().is_some_and(|value| value != current)
     }
 
-    /// The value of an attribute that a new record needs. `None` never comes without a violation of that attribute: `blank`,
-    /// unless there is another already.
+    /// The value of an attribute that a new record needs. If it is missing, a violation is added: `blank`, unless the
+    /// attribute has another one already.
     pub fn required(self, attribute: &'static str, violations: &mut Violations) -> Option<T> {
         match self {
             Self::Set(value) => Some(value),
@@ -65,7 +65,7 @@ impl<T> Change<T> {
 }
 
 impl<T> Submitted<T> {
-    /// The change, if nothing is wrong with it.
+    /// The change, if there are no violations.
     ///
     /// # Errors
     /// All violations: those of the members and the further ones.
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_attribute_is_there_or_has_one_violation() {
+    fn a_required_attribute_is_present_or_has_one_violation() {
         let mut violations = Violations::one("username", Problem::Invalid, None);
 
         assert_eq!(Change::Set(7).required("email", &mut violations), Some(7));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_accepted_if_neither_its_members_nor_anything_else_is_wrong() {
+    fn a_change_is_accepted_if_there_are_no_violations() {
         let submitted = |violations| Submitted { change: 7, violations };
         let wrong = |attribute| Violations::one(attribute, Problem::Invalid, None);
 

@@ -1,4 +1,4 @@
-//! A setting of one user.
+//! Configurations: settings of one user.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::{Change, Id, Parsed, Problem, Submitted, Violations, at_most_characte
 pub struct Configuration {
     /// Its id.
     pub id: Id,
-    /// The user whose setting it is.
+    /// The user that it belongs to.
     pub owner: Id,
     /// Its name, unique for the user.
     pub key: ConfigurationKey,
@@ -36,7 +36,7 @@ pub struct ConfigurationChange {
 }
 
 impl ConfigurationChange {
-    /// The setting with this change made.
+    /// The setting with this change applied.
     #[must_use]
     pub fn applied_to(self, current: &Configuration) -> Configuration {
         let mut changed = current.clone();
@@ -63,7 +63,8 @@ impl Submitted<ConfigurationChange> {
     }
 }
 
-/// The name of a setting: 1 to 255 characters, none of them a control character, and neither `.` nor `..`; case matters.
+/// The name of a setting: 1 to 255 characters, none of them a control character, and neither `.` nor `..`; case
+/// matters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConfigurationKey(String);
@@ -80,7 +81,7 @@ impl ConfigurationKey {
         if [".", ".."].contains(&text) { Err(Problem::Invalid) } else { Self::parse_stored(text) }
     }
 
-    /// Parses the name of a stored setting: 0.3.0 let it be `.` or `..`.
+    /// Parses the name of a stored setting, which may be `.` or `..`: 0.3.0 allowed them.
     ///
     /// # Errors
     /// `blank`, `too_long` or `invalid`.
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_no_dot_segment_and_a_stored_one_may_be() {
+    fn a_new_key_is_no_dot_segment_but_a_stored_one_may_be() {
         for key in [".", ".."] {
             assert_eq!(ConfigurationKey::parse(key), Err(Problem::Invalid));
             assert!(ConfigurationKey::parse_stored(key).is_ok());

@@ -1,4 +1,4 @@
-//! Values that cannot be wrong: parsed once at the edge, trusted everywhere else. No I/O.
+//! Domain values, which are valid by construction: parsed once at the edge, trusted everywhere else. No I/O.
 
 mod account_identifier;
 mod activity;

@@ -1,4 +1,4 @@
-//! The network of a client, the smallest unit by which clients are distinguished.
+//! Networks, the smallest unit by which clients are distinguished.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// An IPv4 address, or the /64 that an IPv6 address is in: who has one address of a /64 has all of them.
+/// An IPv4 address, or the /64 of an IPv6 address: a client that has one address of a /64 can use all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network(IpAddr);
 

@@ -1,6 +1,6 @@
 //! The part of a list that a request asks for.
 
-/// A window on a list in ascending order of id.
+/// A page of a list in ascending order of id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Page {
     /// The maximum number of items, 0 to [`Page::MAX`].

@@ -1,4 +1,4 @@
-//! Passwords in the clear, which live no longer than a request.
+//! Passwords in clear, which live no longer than a request.
 
 use passwords::analyzer::is_common_password;
 use unicode_normalization::UnicodeNormalization;
@@ -15,7 +15,8 @@ const MAX_BYTES: usize = 1024;
 pub struct PresentedPassword(Secret<String>);
 
 impl PresentedPassword {
-    /// The password; `None` for one that no account can have: empty, with control characters or of more than 1,024 bytes.
+    /// The password; `None` for one that no account can have: empty, with control characters or of more than 1,024
+    /// bytes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let normalized = normalized(text);
@@ -60,7 +61,7 @@ impl NewPassword {
         PresentedPassword::parse(text).map(Self).ok_or(Problem::Invalid)
     }
 
-    /// Whether it is the user name, in any case: as good as no password.
+    /// Whether it equals the user name in any case.
     #[must_use]
     pub fn is_username(&self, username: &Username) -> bool {
         self.0.0.expose().to_lowercase() == username.folded()
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_no_account_can_have_is_not_worth_a_hash() {
+    fn a_password_that_no_account_can_have_is_not_parsed() {
         for impossible in ["", "a\0b", "a\r\nb", &"x".repeat(1025)] {
             assert!(PresentedPassword::parse(impossible).is_none());
         }

@@ -1,4 +1,4 @@
-//! What an API key may do.
+//! Scopes: what an API key may do.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl Scope {
         }
     }
 
-    /// The scope that covers every other.
+    /// The scope `* / *`, which covers every other.
     #[must_use]
     pub fn everything() -> Self {
         Self { controller: "*".to_owned(), action: "*".to_owned() }
@@ -91,7 +91,7 @@ impl Scopes {
         self.0.iter().any(|scope| scope.covers(controller, action))
     }
 
-    /// Whether each of the other scopes is within one of these.
+    /// Whether each of the other scopes is covered by one of these.
     #[must_use]
     pub fn cover(&self, others: &Self) -> bool {
         others.0.iter().all(|other| self.permit(&other.controller, &other.action))

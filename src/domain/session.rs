@@ -1,4 +1,4 @@
-//! A signed-in user.
+//! Sessions of signed-in users.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -15,9 +15,10 @@ pub struct Session {
     pub owner: Id,
     /// The token's `jti`.
     pub jti: Uuid,
-    /// Counts the sessions of the installation, so that the oldest one of a user is known even if clocks are set back.
+    /// Its number among all sessions of the installation, by which a user's oldest one is found even if the clock is
+    /// set back.
     pub number: u64,
-    /// When it ends: it is over at the beginning of that second.
+    /// When it ends: at the beginning of that second.
     pub expires_at: Timestamp,
     /// When the user signed in; `None` for a session of 0.3.0.
     pub created_at: Option<Timestamp>,
@@ -26,8 +27,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether it is not over, and ends within one lifetime from now. One that would last longer was made while the clock was
-    /// ahead, or under a longer lifetime.
+    /// Whether it is valid: it has not ended, and ends within one lifetime from now. One that would last longer was
+    /// opened while the clock was ahead, or under a longer lifetime.
     #[must_use]
     pub fn is_good(&self, now: Timestamp, lifetime: Duration) -> bool {
         let (now, ends) = (now.as_secs(), self.expires_at.as_secs());

@@ -130,7 +130,7 @@ fn limiting_key(access: &ResourceAccess) -> Option<ApiKey> {
 /// The first scope that the restricted key may not give to a new key or, as a change, to the current one.
 fn beyond(restricted_key: Option<&ApiKey>, current: Option<&ApiKey>, change: &ApiKeyChange) -> Violations {
     let (Some(own), Some(wanted)) = (restricted_key, change.scopes.value()) else { return Violations::none() };
-    // A key that outlives this one would keep what it is given after this one's end.
+    // A key that outlives the restricted key would keep the new scopes after its end.
     let outliving = current.filter(|current| outlives(current, own));
     let may_be_given = |scope: &Scope| {
         let permits = |key: &ApiKey| key.scopes.permit(scope.controller(), scope.action());
@@ -141,7 +141,7 @@ fn beyond(restricted_key: Option<&ApiKey>, current: Option<&ApiKey>, change: &Ap
     beyond.map_or_else(Violations::none, violation)
 }
 
-/// The key with the attributes that differ, as the audit log records them: their names alone.
+/// The key and the names of the changed attributes, for the audit log.
 fn diff(old: &ApiKey, new: &ApiKey) -> AffectedResource {
     let name = (old.name != new.name).then(|| "name".to_owned());
     let scopes = (old.scopes != new.scopes).then(|| "api_key_scopes".to_owned());

@@ -17,7 +17,7 @@ pub async fn index(
     page: Page,
 ) -> Result<Slice<AuditEntry>, ServiceError> {
     let store = administrator.0.store().clone();
-    // It looks at each entry, which takes longer than other requests of the same thread should wait.
+    // Reads every entry, which takes too long for a thread that other requests wait for.
     let found = tokio::task::spawn_blocking(move || audit::page(&store, &filter, page)).await;
     Ok(found.map_err(|_| StoreError::Panicked)??)
 }

@@ -115,8 +115,8 @@ pub async fn destroy(access: &ResourceAccess, name: ConfigurationName) -> Result
         .await
 }
 
-/// What forbids a change that is valid by itself: the key of another configuration of the owner's. A configuration's own key
-/// is not looked up; `target` is `None` for a new one.
+/// The violations of a valid change that conflict with stored records: another configuration of the owner has the key.
+/// A configuration's own key is not looked up; `target` is `None` for a new one.
 fn conflicts(
     rows: &impl Tables,
     owner: Id,
@@ -130,7 +130,7 @@ fn conflicts(
     Ok(if is_taken { taken() } else { Violations::none() })
 }
 
-/// The configuration with what differs, as the audit log records it: a new key, and that the value is new, but no value.
+/// The configuration and its changes, for the audit log: a new key, and whether the value changed, but no value.
 fn diff(old: &Configuration, new: &Configuration) -> AffectedResource {
     let key = (old.key != new.key).then(|| format!("key = {}", new.key.as_str()));
     let value = (old.value != new.value).then(|| "value".to_owned());

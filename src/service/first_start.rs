@@ -1,4 +1,4 @@
-//! The first administrator.
+//! Creates the first administrator.
 
 use std::{
     fs, io,
@@ -25,13 +25,13 @@ const NAME: &str = "admin";
 pub enum FirstStart {
     /// Nothing: there are users already.
     NotFirst,
-    /// Made `admin` with the password of the settings.
+    /// `admin` was created with the password of the settings.
     WithGivenPassword,
-    /// Made `admin` with a random password, which is in [`super::Policy::initial_password_file`].
+    /// `admin` was created with a random password, which is in [`super::Policy::initial_password_file`].
     WithRandomPassword,
 }
 
-/// Why the first administrator cannot be made.
+/// Why the first administrator cannot be created.
 #[derive(Debug, Error)]
 pub enum FirstStartError {
     /// The given password breaks the rules for passwords.
@@ -53,7 +53,7 @@ pub enum FirstStartError {
     Store(#[from] StoreError),
 }
 
-/// Makes the administrator `admin`, with the given password or a random one, if there is no user yet.
+/// Creates the administrator `admin`, with the given password or a random one, if there is no user yet.
 ///
 /// # Errors
 /// [`FirstStartError`]; then there is still no user.
@@ -75,7 +75,7 @@ pub async fn ensure_administrator(
     Ok(if is_random { FirstStart::WithRandomPassword } else { FirstStart::WithGivenPassword })
 }
 
-/// Removes the file with the random password once that is no longer the administrator's. A failure is logged.
+/// Removes the file with the random password once the administrator has another one. A failure is logged.
 pub fn remove_initial_password(file: &Path) {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -85,7 +85,7 @@ pub fn remove_initial_password(file: &Path) {
     }
 }
 
-/// Removes the file that a crash between the change of the password and the removal has left.
+/// Removes the file if a crash prevented that after the change of the password.
 fn remove_former_initial_password(state: &AppState) -> Result<(), StoreError> {
     if state.store.initial_administrator()?.is_none() {
         remove_initial_password(&state.policy.initial_password_file);
@@ -113,8 +113,8 @@ fn accepted(password: &Secret<String>, min_bytes: usize) -> Result<NewPassword, 
     })
 }
 
-/// Writes the file before the account is made: a crash in between leaves a file without an account, which the next start
-/// replaces.
+/// Writes the file before the account is created: a crash in between leaves a file without an account, which the next
+/// start replaces.
 fn write_initial_password(state: &AppState, password: &Secret<String>) -> Result<(), FirstStartError> {
     let path = &state.policy.initial_password_file;
     let line = Secret::new(format!("{}\n", password.expose()));

@@ -27,7 +27,7 @@ pub enum LockKind {
 pub struct Lock {
     /// What is locked out.
     pub kind: LockKind,
-    /// The account's name, if the account exists: people type passwords into the wrong field.
+    /// The account's name; `None` for an unknown one, which may be a password in the wrong field.
     pub username: Option<Username>,
     /// The address, or the /64 of an IPv6 address.
     pub address: Option<Network>,
@@ -46,7 +46,7 @@ pub struct LockFilter {
     pub address: Option<Network>,
 }
 
-/// A page of all locks, those that end first first.
+/// A page of all locks, in the order of their ends.
 ///
 /// # Errors
 /// [`ServiceError::Store`].
@@ -90,7 +90,7 @@ pub fn clear_all(state: &AppState, filter: &LockFilter) {
     state.authenticator.throttle.clear(filter.username.as_deref(), filter.address);
 }
 
-/// The locks as the audit log records them. The text of a name that no account has is not kept.
+/// The selected locks, for the audit log. A name that no account has is not recorded.
 ///
 /// # Errors
 /// [`AuthError::Store`] if the store cannot be read.

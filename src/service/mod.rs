@@ -1,4 +1,4 @@
-//! What may be done: use cases, ownership and the rules against escalation. No HTTP.
+//! Use cases, with the rules about ownership and escalation. No HTTP.
 
 pub mod activity;
 pub mod api_keys;
@@ -98,7 +98,7 @@ fn refuse_invalid(violations: Violations) -> Result<(), ServiceError> {
     if violations.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(violations)) }
 }
 
-/// Turns a taken index entry into the violation of that attribute.
+/// Converts a taken index entry to the violation of that attribute.
 fn taken(attribute: &'static str, value: &str) -> impl FnOnce(PutError) -> ServiceError {
     let violation = Violations::one(attribute, Problem::Taken, Some(value.to_owned()));
     move |error| match error {
@@ -107,8 +107,8 @@ fn taken(attribute: &'static str, value: &str) -> impl FnOnce(PutError) -> Servi
     }
 }
 
-/// Turns a taken index entry into the error of a damaged store. Only damage can have taken it: it is derived from 122 random
-/// bits, or the record's own already.
+/// Converts a taken index entry to the error of a damaged store. Without damage the entry cannot be taken: it is
+/// derived from 122 random bits, or is the record's own.
 fn never_taken(error: PutError) -> ServiceError {
     match error {
         PutError::Taken(tree) => ServiceError::Store(table::corrupt(tree)),

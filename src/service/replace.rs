@@ -1,4 +1,4 @@
-//! Replaces the store by another one; the old one is kept beside it.
+//! Replaces the store by another one, and keeps the old one beside it.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use crate::{
 /// The memory that a command's store may use as a cache.
 pub const CACHE_BYTES: u64 = 64 << 20;
 
-/// Why a store was not replaced; it is as it was.
+/// Why a store was not replaced; it is unchanged.
 #[derive(Debug, Error)]
 pub enum ReplaceError<E: std::error::Error + 'static> {
     /// The new store cannot be filled.
@@ -40,11 +40,11 @@ pub enum ReplaceError<E: std::error::Error + 'static> {
     Io(#[from] io::Error),
 }
 
-/// Builds a new store beside the current one and switches over once it is complete and verified. Returns what `build` does,
-/// and where the old store is kept.
+/// Builds a new store beside the current one and switches to it once it is complete and verified. Returns the result of
+/// `build`, and the path of the old store.
 ///
 /// # Errors
-/// [`ReplaceError`]; then the current store is as it was.
+/// [`ReplaceError`]; then the current store is unchanged.
 pub async fn replace_store<T, E, B>(
     directory: &DataDirectory,
     now: Timestamp,
@@ -78,7 +78,7 @@ where
     Ok(outcome)
 }
 
-/// Where the old store is kept after a switch that was interrupted; `None` if there is a store, or there never was one.
+/// The path of the old store after an interrupted switch; `None` if there is a store, or there never was one.
 #[must_use]
 pub fn interrupted(directory: &Path) -> Option<PathBuf> {
     if store_in(directory).exists() {
@@ -97,16 +97,16 @@ async fn check<E: std::error::Error + 'static>(store: Store) -> Result<(), Repla
     if findings.faults.is_empty() { Ok(()) } else { Err(ReplaceError::Unsound(findings.faults.join(", "))) }
 }
 
-/// Swaps the two stores, in one step if the file system can exchange names.
+/// Swaps the two stores, atomically if the file system can exchange names.
 fn switch(directory: &Path, beside: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     let current = store_in(directory);
     let kept = directory.join(format!("store.replaced-{}", now.in_file_name()));
     let had_one = current.exists();
     if had_one {
-        // The new store takes the name under which the old one is kept, so that the exchange gives it to the old one.
+        // The new store gets the backup name first, so that the exchange gives that name to the old one.
         fs::rename(beside, &kept)?;
         if renameat_with(CWD, &kept, CWD, &current, RenameFlags::EXCHANGE).is_err() {
-            // Between the renames there is a moment without a store, which `interrupted` detects.
+            // Between the two renames there is no store; `interrupted` detects a crash in between.
             fs::rename(&kept, beside)?;
             fs::rename(&current, &kept)?;
             fs::rename(beside, &current)?;

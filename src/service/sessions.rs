@@ -17,7 +17,7 @@ use crate::{
     store::{Sequence, Slice, StoreError, Tables, Txn, audit},
 };
 
-/// How many sessions a user may have; the oldest goes.
+/// How many sessions a user may have; a further one replaces the oldest.
 const MAX_SESSIONS_OF_USER: usize = 100;
 /// How many sessions are removed in one write.
 const MAX_SWEPT_AT_ONCE: usize = 500;
@@ -30,13 +30,14 @@ const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
 /// Opens a session, and returns its user and its token.
 ///
 /// # Errors
-/// As [`crate::auth::Authenticator::sign_in`], and [`AuthError::Refused`] if the password is changed over and over meanwhile.
+/// As [`crate::auth::Authenticator::sign_in`], and [`AuthError::Refused`] if the password is changed repeatedly
+/// meanwhile.
 pub async fn sign_in(
     anonymous: &Anonymous,
     username: &str,
     password: &PresentedPassword,
 ) -> Result<(User, Secret<String>), ServiceError> {
-    // A sign-in from elsewhere may have replaced the hash that was verified by a stronger one: the password is still right.
+    // Another sign-in may have replaced the verified hash by a stronger one of the same password.
     for _ in 0..2 {
         let (user, right) = anonymous.state.authenticator.sign_in(username, password, anonymous.address).await?;
         if let Some(opened) = open_for(anonymous, user, right).await? {
@@ -149,8 +150,8 @@ fn ended_sessions(state: &AppState) -> Result<Vec<(Id, Uuid)>, StoreError> {
     Ok(ended)
 }
 
-/// Restores to the throttle from where users signed in before the server started, as far as the newest entries of the audit
-/// log go back: a flood that outlasts a restart must not lock known addresses out.
+/// Restores the throttle's known addresses from the newest entries of the audit log, so that a flood that continues
+/// after a restart does not lock them out.
 ///
 /// # Errors
 /// [`StoreError`] if the log or the accounts cannot be read.
@@ -185,8 +186,8 @@ struct Opening {
     address: IpAddr,
 }
 
-/// Stores the session, unless the user has expired or the user's password is neither the hash that was verified nor the
-/// stronger one of the same password, which an equal attempt may have stored before.
+/// Stores the session, unless the user has expired or the stored password hash is neither the verified one nor a
+/// stronger one of the same password, which an equal attempt may have stored.
 fn open(
     txn: &mut Txn<'_>,
     verified: &User,

@@ -1,4 +1,4 @@
-//! Writes that leave an entry in the audit log.
+//! Writes with an entry in the audit log.
 
 use super::{AppState, Caller, credential_snapshot::CredentialSnapshot};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl AppState {
-    /// Writes; the change and its audit entry commit atomically. A write that changes nothing leaves no entry.
+    /// Runs a write; the change and its audit entry commit atomically. A write that changes nothing adds no entry.
     ///
     /// # Errors
     /// Those of [`crate::store::Store::write`] and of the write itself; then there is no entry.
@@ -36,8 +36,8 @@ impl AppState {
             .await
     }
 
-    /// Records an action that changes no row. A store that cannot take the entry, as on a full disk, does not prevent the
-    /// action: the failure is logged.
+    /// Records an action that changes no row. If the entry cannot be written, as on a full disk, the failure is logged
+    /// and the action goes ahead.
     pub(crate) async fn record(&self, actor: Actor, action: Action, subject: AffectedResource) {
         let (chain, event) = (self.audit.chain.clone(), done(self.clock.now(), actor, action, subject));
         if let Err(error) = self.store.write(move |txn| chain.append(txn, event)).await {
@@ -47,11 +47,11 @@ impl AppState {
 }
 
 impl Caller {
-    /// Writes, if the credential is still as good as when the request was admitted; the write is given the account as it is
-    /// now, and names the resource that the audit entry is about.
+    /// Runs a write, if the credential still has the rights that it had when the request was admitted. The write gets
+    /// the current account, and returns the resource of the audit entry.
     ///
     /// # Errors
-    /// [`ServiceError::Auth`] or [`ServiceError::Forbidden`] if the credential is no longer as good; those of
+    /// [`ServiceError::Auth`] or [`ServiceError::Forbidden`] if the credential's rights have been reduced; those of
     /// `AppState::write`.
     pub async fn write<T: Send + 'static>(
         &self,

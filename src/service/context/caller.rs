@@ -1,15 +1,15 @@
-//! Who a use case works for. The store is reached through a caller alone.
+//! The caller of a use case. Use cases reach the store only through a caller.
 
 use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use super::AppState;
 use crate::{auth::Identity, domain::ActivitySubject, store::Store};
 
-/// A user who has proved who they are, and the application's state that they work on.
+/// An authenticated user, and the application's state.
 pub struct Caller {
     /// The application's state.
     pub state: Arc<AppState>,
-    /// The user, and the credential that proved it.
+    /// The user and the credential.
     pub identity: Identity,
 }
 

@@ -1,4 +1,4 @@
-//! The confirmation of a caller inside the commit.
+//! Confirms inside the commit that a caller still has its rights.
 
 use crate::{
     auth::{AuthError, Authentication, Identity},
@@ -8,15 +8,15 @@ use crate::{
     store::{Tables, Txn},
 };
 
-/// What a caller's rights rested on when the request was admitted.
+/// The identity of a caller when the request was admitted.
 pub(super) struct CredentialSnapshot(pub(super) Identity);
 
 impl CredentialSnapshot {
-    /// The account as it is now, if the credential is still good and the rights have not been reduced since.
+    /// The current account, if the credential is still valid and its rights have not been reduced since.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for a credential that is no longer good; [`Forbidden::Role`] and [`Forbidden::ScopesReduced`]
-    /// for one that is worth less; [`ServiceError::Store`].
+    /// [`AuthError::Refused`] for a credential that is no longer valid; [`Forbidden::Role`] and
+    /// [`Forbidden::ScopesReduced`] for one with fewer rights; [`ServiceError::Store`].
     pub(super) fn confirm(&self, txn: &Txn<'_>, now: Timestamp) -> Result<User, ServiceError> {
         let Identity { user: admitted, authentication, .. } = &self.0;
         let user = txn.user(admitted.id)?.ok_or_else(|| self.refused())?;

@@ -1,4 +1,4 @@
-//! What the use cases work on: the application's state, the caller, and the write that leaves an entry in the audit log.
+//! The context of use cases: the application's state, the caller, and the audited write.
 
 mod audited_write;
 mod caller;
@@ -29,7 +29,8 @@ pub struct Policy {
     pub session_lifetime: Duration,
     /// The minimum length of a new password, in bytes.
     pub min_password_bytes: usize,
-    /// How many attempts may fail for an account from an address before further ones are refused for a while; 0 for any number.
+    /// How many attempts may fail for an account from an address before further ones are refused for a while; 0 for any
+    /// number.
     pub throttle_after: u32,
     /// How many configurations a user may have.
     pub max_configurations: usize,
@@ -52,7 +53,7 @@ impl From<&Settings> for Policy {
     }
 }
 
-/// The application's state: what requests, commands and schedules work on.
+/// The application's state, which requests, commands and schedules share.
 pub struct AppState {
     pub(crate) store: Store,
     /// The wall clock.
@@ -65,7 +66,7 @@ pub struct AppState {
     pub audit: Arc<Audit>,
     /// When credentials, scopes and accounts were last used.
     pub activity: ActivityRecorder,
-    /// Answers who is asking.
+    /// Checks credentials.
     pub authenticator: Arc<Authenticator>,
     pub(crate) secret: RootSecret,
 }
@@ -85,7 +86,7 @@ impl AppState {
     /// The caller whose request has these `Authorization` headers.
     ///
     /// # Errors
-    /// [`AuthError`] unless there is exactly one, which is good and can be checked now.
+    /// [`AuthError`] unless there is exactly one, and it is valid and can be checked now.
     pub async fn authenticate<'a>(
         self: &Arc<Self>,
         headers: impl Iterator<Item = &'a [u8]> + Clone,

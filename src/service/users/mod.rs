@@ -1,4 +1,4 @@
-//! Accounts: who may list, show, make, change and remove which.
+//! Accounts: lists, shows, creates, changes and removes them, with the rights to do so.
 
 mod rights;
 
@@ -31,7 +31,7 @@ pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
     caller.store().user(id)?.ok_or(ServiceError::NotFound)
 }
 
-/// Makes an account.
+/// Creates an account.
 ///
 /// # Errors
 /// [`ServiceError::Forbidden`] for what a restricted key may not give, [`ServiceError::Invalid`] with all violations.
@@ -73,7 +73,7 @@ pub async fn update(caller: &Caller, id: Id, submitted: Submitted<UserChange>) -
         .write(Action::UpdateUser, move |txn, by| {
             let target = if by.id == id { by.clone() } else { txn.user(id)?.ok_or(ServiceError::NotFound)? };
             rights.permit(&by, &target, &submitted)?;
-            // Other writes may have come in between.
+            // Other writes may have happened in between.
             let conflicts = conflicts(txn, Some(&target), &submitted.change)?;
             let change = submitted.accept(conflicts)?;
             let (user, has_ended_initial_password) = replace(txn, &target, change, password, now)?;
@@ -87,7 +87,7 @@ pub async fn update(caller: &Caller, id: Id, submitted: Submitted<UserChange>) -
     Ok(user)
 }
 
-/// Removes an account with everything that is its own.
+/// Removes an account with all its records.
 ///
 /// # Errors
 /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] for a restricted key on an administrator's account,
@@ -112,8 +112,8 @@ pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), Servic
     Ok(())
 }
 
-/// Refuses what is not worth a write, or the hash of a new password. What else may be wrong is known in the commit alone, once
-/// the caller is confirmed. The caller's own account is not read once more.
+/// Refuses an invalid change before a password is hashed and a write is queued. The commit checks everything again,
+/// after it has confirmed the caller. The caller's own account is not read again.
 fn refuse_early(
     caller: &Caller,
     id: Id,
@@ -129,14 +129,14 @@ fn refuse_early(
     Ok(())
 }
 
-/// Whether the change gives a new account what a restricted key may not give.
+/// Whether the change gives a new account a privilege that a restricted key may not give.
 fn is_privileged(change: &UserChange) -> bool {
     let is_root = |id: &Change<Option<SystemId>>| id.value() == Some(&Some(SystemId::ROOT));
     change.is_admin.value() == Some(&true) || is_root(&change.user_id) || is_root(&change.group_id)
 }
 
-/// What forbids a change that is valid by itself: a password that is the user name, the user name of another account, the
-/// end of the last administrator's role or account. `target` is `None` for a new account.
+/// The violations of a valid change that conflict with stored records: a password that is the user name, the user name
+/// of another account, or the end of the last administrator's role or account. `target` is `None` for a new account.
 fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> Result<Violations, StoreError> {
     let mut violations = Violations::none();
     let username = change.username.value().or(target.map(|target| &target.username));
@@ -193,7 +193,7 @@ fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestam
     Ok(user)
 }
 
-/// Replaces the account with the changed one. The flag is whether that has ended the first start's random password.
+/// Replaces the account by the changed one. The flag is whether that ended the initial random password.
 fn replace(
     txn: &mut Txn<'_>,
     target: &User,
@@ -217,8 +217,8 @@ fn replace(
     Ok((user, has_ended))
 }
 
-/// The account with the attributes that differ, as the audit log records them: user name and role with their new values, of
-/// the others the name alone.
+/// The account and its changed attributes, for the audit log: user name and role with their new values, the others by
+/// name.
 fn diff(old: &User, new: &User) -> AffectedResource {
     let name = || format!("username = {}", new.username.as_str());
     let role = || format!("is_admin = {}", new.is_admin);
@@ -240,7 +240,7 @@ fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreE
     Ok(user.is_lasting_administrator() && id_set::count(rows, IdSet::Administrators)? == 1)
 }
 
-/// Notes that this account no longer has the first start's random password, and returns whether it had.
+/// Records that this account no longer has the initial random password, and returns whether it had.
 fn end_initial_password(txn: &mut Txn<'_>, id: Id) -> Result<bool, StoreError> {
     let had = txn.initial_administrator()? == Some(id);
     if had {

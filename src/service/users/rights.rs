@@ -1,4 +1,4 @@
-//! What a caller may change of which account, whether or not the change would be valid.
+//! The rights to change accounts, which do not depend on whether a change is valid.
 
 use crate::{
     domain::{AccountIdentifier, Problem, Submitted, SystemId, User, UserChange, Username, Violations},
@@ -6,7 +6,7 @@ use crate::{
     store::{StoreError, Tables, used_identifiers::is_used},
 };
 
-/// What the credential permits; the role is the account's, and is given with each question.
+/// The rights of a credential; the caller's role is passed with each check.
 #[derive(Clone)]
 pub(super) struct Rights {
     is_restricted: bool,
@@ -22,13 +22,13 @@ impl Rights {
         if self.is_restricted && target.is_admin { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
     }
 
-    /// What forbids a new account to a restricted key: ids of the system's own, and what another account is or was known
-    /// by, whose place it would take.
+    /// The violations of a restricted key that creates an account: ids of system accounts, and identifiers that another
+    /// account has or had, which the new one would impersonate.
     pub(super) fn conflicts_of_new(&self, rows: &impl Tables, change: &UserChange) -> Result<Violations, StoreError> {
         if !self.is_restricted {
             return Ok(Violations::none());
         }
-        // A name that an account has now is found taken for every caller.
+        // A name that an account currently has is a conflict for every caller, found elsewhere.
         let mut username = change.username.value();
         if let Some(name) = username
             && rows.user_by_username(&name.folded())?.is_some()
@@ -39,7 +39,7 @@ impl Rights {
         Ok(system_ids(change).and(self.used(rows, username, user_id)?))
     }
 
-    /// The violations of a restricted key that gives a new account what another one is or was known by.
+    /// The violations of a restricted key that gives a new account an identifier that another one has or had.
     pub(super) fn used(
         &self,
         rows: &impl Tables,
@@ -82,7 +82,8 @@ impl Rights {
     }
 }
 
-/// The ids that a restricted key may give to no account: the system's own, whose groups may be as good as root's.
+/// The violations of ids that a restricted key may not give: those of system accounts, whose groups may be equivalent
+/// to root.
 fn system_ids(change: &UserChange) -> Violations {
     let mut violations = Violations::none();
     for (attribute, id) in [("user_id", &change.user_id), ("group_id", &change.group_id)] {
@@ -95,7 +96,7 @@ fn system_ids(change: &UserChange) -> Violations {
     violations
 }
 
-/// What a request asks to change, beside the password.
+/// What a request changes besides the password.
 struct Changes {
     email: bool,
     /// Name, ids, role, end and source.
@@ -121,7 +122,7 @@ impl Changes {
     }
 }
 
-/// Whether a request asks for another password, be it a valid one or not.
+/// Whether a request asks for another password, valid or not.
 pub(super) fn changes_password(submitted: &Submitted<UserChange>) -> bool {
     submitted.change.password.value().is_some() || submitted.violations.concern("password")
 }
