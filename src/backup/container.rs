@@ -94,7 +94,7 @@ pub enum BackupError {
     #[error("it is not a backup of lodge")]
     Foreign,
     /// It has the name that a backup was to have.
-    #[error("something that is no backup has that name")]
+    #[error("another file has that name")]
     InTheWay,
     /// A newer server made it.
     #[error("it is a backup of version {0}; this lodge reads up to {VERSION}")]

@@ -1,4 +1,4 @@
-//! A backup as a file: written to a temporary name, synced, renamed, read back.
+//! Backup files: written under a temporary name, synced, renamed, and read back.
 
 use std::{
     fs::{self, File},
@@ -18,13 +18,13 @@ use crate::{
     privileges::as_operator,
 };
 
-/// What the names of all backups that are made by a schedule end with.
+/// The suffix of scheduled backups.
 const SUFFIX: &str = ".backup";
 
-/// What a backup's name ends with until it is whole.
+/// The suffix of unfinished backups.
 const UNFINISHED: &str = ".unfinished";
 
-/// A backup file that could not be made or is not sound.
+/// A backup file that could not be written or is not valid.
 #[derive(Debug, Error)]
 #[error("the backup {}", path.display())]
 pub struct BackupFileError {
@@ -32,18 +32,18 @@ pub struct BackupFileError {
     source: BackupError,
 }
 
-/// Reads a backup to its end.
+/// Reads a backup to its end to check it.
 ///
 /// # Errors
-/// [`BackupFileError`] if it is not sound.
+/// [`BackupFileError`] if it is not valid.
 pub fn check(path: &Path) -> Result<Summary, BackupFileError> {
     open(path).map(|(_, summary)| summary)
 }
 
-/// Opens a backup, reads it to its end, and goes back to its beginning.
+/// Opens a backup, checks it to its end, and rewinds the file.
 ///
 /// # Errors
-/// [`BackupFileError`] if it is not sound.
+/// [`BackupFileError`] if it is not valid.
 pub fn open(path: &Path) -> Result<(File, Summary), BackupFileError> {
     let checked = || -> Result<(File, Summary), BackupError> {
         let mut file = as_operator(path, || File::open(path))?;
@@ -56,8 +56,9 @@ pub fn open(path: &Path) -> Result<(File, Summary), BackupFileError> {
     checked().map_err(|source| BackupFileError { path: path.to_owned(), source })
 }
 
-/// Has a backup written, makes it durable under its name, and reads it back. An older one of that name is replaced only by a
-/// whole one, and what is no backup never. `write` has no more rights than its caller, the file those of [`as_operator`].
+/// Writes a backup, makes it durable under its name, and reads it back. An older backup of that name is replaced only
+/// by a complete one; another file is never replaced. `write` runs with the caller's rights, file operations with those
+/// of [`as_operator`].
 ///
 /// # Errors
 /// [`BackupFileError`]; then there is no new file.
@@ -79,7 +80,7 @@ pub fn save(
     })
 }
 
-/// A name is easily mistaken, and whatever had it would be gone. An empty file holds a place.
+/// Refuses to replace a file that is neither a backup nor empty, because its name may be a mistake.
 fn refuse_to_replace(path: &Path) -> Result<(), BackupError> {
     let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -93,9 +94,9 @@ fn refuse_to_replace(path: &Path) -> Result<(), BackupError> {
     if may_be_a_backup { Ok(()) } else { Err(BackupError::InTheWay) }
 }
 
-/// The backups that one store's schedule makes in a directory, which others may share: `lodge-<store id>-<time>.backup`.
+/// The scheduled backups of one store in a directory, which may have other files: `lodge-<store id>-<time>.backup`.
 ///
-/// Only files of exactly such a name are counted, removed or cleaned up.
+/// Only files with exactly such a name are counted or removed.
 #[derive(Clone, Debug)]
 pub(super) struct ScheduledBackups {
     directory: PathBuf,
@@ -125,7 +126,7 @@ impl ScheduledBackups {
         Ok((path, summary))
     }
 
-    /// The moment of the newest one, from its name. One from after `now` does not count: the clock has been set back since.
+    /// The time of the newest one, from its name. One after `now` does not count: the clock was set back since then.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -134,20 +135,20 @@ impl ScheduledBackups {
         Ok(made.into_iter().map(|(moment, _)| moment).filter(|moment| *moment <= now).max())
     }
 
-    /// Removes what a server that was killed left unfinished.
+    /// Removes the unfinished backups of a server that was killed.
     fn remove_unfinished(&self) -> io::Result<()> {
         self.made(&format!("{SUFFIX}{UNFINISHED}"))?.iter().try_for_each(|(_, path)| fs::remove_file(path))
     }
 
     fn remove_oldest(&self, keep: usize, newest: &Path) -> io::Result<()> {
         let mut made = self.made(SUFFIX)?;
-        // What is dated later than the newest is from before the clock was set back.
+        // Backups with a later date than the newest one are from before the clock was set back.
         let until_newest = made.partition_point(|(_, path)| path.as_path() <= newest);
         made.rotate_left(until_newest);
         made.iter().take(made.len().saturating_sub(keep)).try_for_each(|(_, path)| fs::remove_file(path))
     }
 
-    /// The store's files whose names end like that, oldest first.
+    /// The store's files with that suffix, oldest first.
     fn made(&self, suffix: &str) -> io::Result<Vec<(Timestamp, PathBuf)>> {
         let moment =
             |path: &Path| moment_of(path.file_name()?.to_str()?.strip_prefix(&self.prefix)?.strip_suffix(suffix)?);
@@ -159,7 +160,7 @@ impl ScheduledBackups {
 
 fn moment_of(moment: &str) -> Option<Timestamp> {
     let (date, time) = moment.split_once('T')?;
-    // As it was before `Timestamp::in_file_name` made it part of a name.
+    // Reverses `Timestamp::in_file_name`.
     let text = format!("{date}T{}", time.replacen('-', ":", 2).replacen('-', ".", 1));
     let since_1970 = humantime::parse_rfc3339(&text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let read: Timestamp = since_1970.as_millis().try_into().ok().map(Timestamp::from_millis)?;
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_removed_but_what_the_stores_own_schedule_made() {
+    fn only_scheduled_backups_of_the_same_store_are_removed() {
         let directory = tempfile::tempdir().unwrap();
         let backups = backups_in(&directory);
         let other = ScheduledBackups::of(directory.path(), Uuid::from_bytes([8; 16]));
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_after_the_clock_was_set_back_pushes_out_those_from_before_and_not_itself() {
+    fn a_backup_after_the_clock_was_set_back_replaces_those_from_before_and_not_itself() {
         let directory = tempfile::tempdir().unwrap();
         let backups = backups_in(&directory);
         let name = |secs| name_of(&backups, Timestamp::from_secs(secs));
@@ -263,24 +264,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_backup_is_not_replaced() {
+    fn a_file_that_is_no_backup_is_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("backup");
         let refused = || {
             let saved = save(&path, |_| panic!("nothing is written"));
             saved.unwrap_err().source.to_string()
         };
-        let told = "something that is no backup has that name";
+        let message = "another file has that name";
 
         fs::write(&path, "a letter").unwrap();
-        assert_eq!((refused().as_str(), fs::read_to_string(&path).unwrap().as_str()), (told, "a letter"));
+        assert_eq!((refused().as_str(), fs::read_to_string(&path).unwrap().as_str()), (message, "a letter"));
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert_eq!(refused(), told);
+        assert_eq!(refused(), message);
     }
 
     #[test]
-    fn what_lies_where_a_backup_is_written_is_replaced_and_not_followed() {
+    fn a_link_at_the_temporary_name_is_replaced_and_not_followed() {
         let directory = tempfile::tempdir().unwrap();
         let [unfinished, elsewhere] = ["unfinished", "elsewhere"].map(|name| directory.path().join(name));
         fs::write(&elsewhere, "somebody's").unwrap();

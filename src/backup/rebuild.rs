@@ -1,4 +1,4 @@
-//! Building a store anew from records: of a backup, or of what is left of a damaged store.
+//! Builds a store from the records of a backup or of a damaged store.
 
 use std::array;
 
@@ -20,33 +20,33 @@ use crate::{
 /// How many records are written at once.
 const BATCH: usize = 2000;
 
-/// A record that cannot be in a sound store.
+/// Why a store cannot be built.
 #[derive(Debug, Error)]
 pub enum RebuildError {
     /// It breaks the rules for records of its kind.
-    #[error("{0} {1} breaks the rules for such records")]
+    #[error("{0} {1} has invalid values")]
     Unsound(&'static str, Id),
-    /// There is another one with its id, name, key or digest.
-    #[error("{0} {1} is there twice, or shares what must be its own")]
+    /// Another one has its id, name, key or digest.
+    #[error("{0} {1} exists twice, or has the name, key or digest of another one")]
     Twice(&'static str, Id),
-    /// Its owner is not there.
+    /// Its owner does not exist.
     #[error("{0} {1} has no owner")]
     Dangling(&'static str, Id),
-    /// No administrator is left who could go on for good.
-    #[error("no administrator is among what can be read, or none without `expired_at`")]
+    /// There is no administrator who never expires.
+    #[error("there is no administrator, or none without `expired_at`")]
     NoAdministrator,
-    /// No further record of that kind could be made.
-    #[error("the ids of {0} are used up: no further one could be made")]
+    /// No further record of that kind could be created.
+    #[error("the ids of {0} are used up: no further one could be created")]
     IdsExhausted(&'static str),
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The audit log cannot go on in the new store.
+    /// The audit log cannot be continued in the new store.
     #[error(transparent)]
     Audit(#[from] AuditError),
 }
 
-/// Builds an empty store up.
+/// Fills an empty store.
 pub struct Rebuild<'a> {
     store: &'a Store,
     waiting: Vec<Line>,
@@ -55,7 +55,7 @@ pub struct Rebuild<'a> {
     is_salvage: bool,
 }
 
-/// What a store was built of.
+/// The numbers of records that a store was built from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// How many users.
@@ -82,7 +82,7 @@ impl<'a> Rebuild<'a> {
         }
     }
 
-    /// Begins with an empty store, and leaves out what cannot be in a sound one instead of failing.
+    /// Begins with an empty store, and leaves out invalid records instead of failing.
     #[must_use]
     pub fn salvaging(store: &'a Store) -> Self {
         Self { is_salvage: true, ..Self::of(store) }
@@ -105,14 +105,15 @@ impl<'a> Rebuild<'a> {
         if self.waiting.len() >= BATCH { self.write().await } else { Ok(()) }
     }
 
-    /// Ends with the state, whose sequences go on no lower than the records and `at_least` demand.
+    /// Finishes with the state. The sequences continue after its numbers, the records' ids and `at_least`, whichever
+    /// are highest.
     ///
     /// # Errors
-    /// [`RebuildError`] if a record cannot be in a sound store, or if the store would lack an administrator or further ids.
+    /// [`RebuildError`] if a record is invalid, or if the store would lack an administrator or further ids.
     pub async fn finish(mut self, state: State, at_least: [u64; 3]) -> Result<Rebuilt, RebuildError> {
         self.write().await?;
         let last = self.last_ids(&state, at_least);
-        // A first start would make an administrator of its own, and the loss would go unnoticed.
+        // The next start would create an administrator of its own, and the loss would not be noticed.
         if id_set::count(self.store, IdSet::Administrators)? == 0 {
             return Err(RebuildError::NoAdministrator);
         }
@@ -139,7 +140,7 @@ impl<'a> Rebuild<'a> {
         array::from_fn(|place| stored[place].max(at_least[place]).max(self.rebuilt.last[place]))
     }
 
-    /// Ids are unique in their collection, over all owners.
+    /// Checks that the id is unique in its collection, over all owners.
     fn claim_id(&mut self, line: &Line) -> Result<(), RebuildError> {
         let (ids, kind, id) = match line {
             Line::User(user) => (&mut self.ids[0], "user", user.id),
@@ -231,7 +232,7 @@ fn put_new<R: Record>(txn: &mut Txn<'_>, kind: &'static str, id: Id, record: &R)
     })
 }
 
-/// Refuses a record whose values were not made by the rules: a file may come from anywhere.
+/// Refuses a record with invalid values: the file may come from anywhere.
 fn check(line: &Line) -> Result<(), RebuildError> {
     match line {
         Line::User(user) if !is_sound_user(user) => Err(RebuildError::Unsound("user", user.id)),

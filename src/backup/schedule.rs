@@ -1,4 +1,4 @@
-//! Backups that are made by themselves while the server runs.
+//! Scheduled backups while the server runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,24 +19,24 @@ use crate::{
     store::{StoreError, Tables},
 };
 
-/// How often the thread looks whether the last backup is still there.
+/// How often the thread checks that the last backup still exists.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How the last backup went; a clone reports the same.
+/// The result of the last backup; a clone shares it.
 #[derive(Clone, Debug, Default)]
 pub struct BackupLog(Arc<Mutex<Option<LastBackup>>>);
 
-/// How a backup went.
+/// The result of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LastBackup {
-    /// When it was begun, as RFC 3339.
+    /// When it began, in RFC 3339.
     pub at: String,
-    /// Whether it was made and read back, and is still where it was put.
+    /// Whether it was written and read back, and still exists.
     pub succeeded: bool,
 }
 
 impl BackupLog {
-    /// How the last backup went, `None` if none was made since the server started.
+    /// The result of the last backup, `None` if there was none since the server started.
     ///
     /// # Panics
     /// Never: nothing panics while it holds the lock.
@@ -60,8 +60,8 @@ impl BackupLog {
     }
 }
 
-/// Makes a backup each time the schedule says, on a thread of its own: the first once the store's newest in the directory
-/// is that old.
+/// Makes scheduled backups on a thread of its own. The first is due once the store's newest backup in the directory is
+/// older than the schedule's interval.
 ///
 /// # Errors
 /// [`StoreError`] if the store's id cannot be read.
@@ -81,27 +81,27 @@ pub fn start(schedule: BackupSchedule, state: Arc<AppState>, log: BackupLog) -> 
     Ok(())
 }
 
-/// A server that ends and starts again all the time must not push out every good backup.
+/// The time until the first backup is due: a server that restarts all the time must not replace all older backups.
 fn first_wait(backups: &ScheduledBackups, every: Duration, now: Timestamp) -> Duration {
-    // Where the directory cannot be read, the backup reports it.
+    // If the directory cannot be read, the backup reports it.
     let newest = backups.newest(now).unwrap_or_default();
     let age = newest.map_or(Duration::MAX, |newest| Duration::from_millis(now.as_millis() - newest.as_millis()));
     every.saturating_sub(age)
 }
 
-/// Waits until the next backup is due, and reports it if the last one goes missing meanwhile.
+/// Waits until the next backup is due, and reports it if the last one is deleted meanwhile.
 fn watch(mut made: Option<&Path>, every: Duration, log: &BackupLog) {
     let due = Instant::now() + every;
     while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         thread::sleep(left.min(LOOK_EVERY));
         if let Some(missing) = made.take_if(|path| !path.exists()) {
-            log::error!("the last backup is no longer there: {}", missing.display());
+            log::error!("the last backup has been deleted: {}", missing.display());
             log.record_missing();
         }
     }
 }
 
-/// The file of the backup, if it was made.
+/// Makes a backup and returns its file, if it was made.
 fn back_up(
     backups: &ScheduledBackups,
     schedule: &BackupSchedule,
@@ -118,7 +118,7 @@ fn back_up(
     made.ok()
 }
 
-/// Records a backup in the audit log; the server's secret is in none of these.
+/// Records a backup in the audit log; scheduled backups never contain the secret.
 fn record(state: &AppState, now: Timestamp) {
     if let Err(error) = state.audit.chain.record(&state.store, event(now, Actor::SERVER, false)) {
         log::error!("the audit log cannot record a backup: {}", chain(&error));
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_backup_waits_until_the_newest_is_as_old_as_the_schedule_says() {
+    fn the_first_backup_waits_until_the_newest_is_as_old_as_the_interval() {
         let directory = tempfile::tempdir().unwrap();
         let backups = ScheduledBackups::of(&directory.path().join("backups"), Uuid::nil());
         let wait = |now| first_wait(&backups, Duration::from_mins(1), Timestamp::from_secs(now)).as_secs();

@@ -1,4 +1,4 @@
-//! `lodge audit`: who did what, and whether the log is what was written.
+//! `lodge audit`: prints or verifies the audit log.
 
 use std::io::{self, BufWriter, Write};
 
@@ -20,11 +20,11 @@ pub(super) struct AuditArguments {
     #[command(flatten)]
     pub(super) data: DataArguments,
 
-    /// No entries before that time (RFC 3339) or longer ago than that (24h)
+    /// Only entries from that time on: RFC 3339, or how long ago (24h)
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
 
-    /// Only entries before that time, or longer ago than that
+    /// Only entries before that time: RFC 3339, or how long ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
 
@@ -36,7 +36,8 @@ pub(super) struct AuditArguments {
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
 
-    /// Verifies that the log is what the server wrote, and names the first entry that is not, instead of printing entries
+    /// Verifies that the log is what the server wrote, and names the first entry that is not, instead of printing
+    /// entries
     #[arg(long, conflicts_with_all = ["since", "until", "user", "action"])]
     verify: bool,
 }
@@ -56,7 +57,7 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     output::line(format_args!("the audit log is what was written: entries {first} to {last}"));
     if key_since > first {
         output::line(format_args!(
-            "entries before {key_since} are what they were when entry {key_since} sealed them; earlier changes are not noticed"
+            "entries before {key_since} are as they were when entry {key_since} sealed them; earlier changes cannot be detected"
         ));
     }
     Ok(())
@@ -80,7 +81,7 @@ fn print(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Resul
     out.flush().map_err(|error| AuditError::Out(error).into())
 }
 
-/// Writes lines without what would command a terminal: what answers at the local socket need not be the server.
+/// Writes lines with control characters escaped: they may come from another process than the server.
 struct Printable<W: Write> {
     out: W,
     line: Vec<u8>,
@@ -109,7 +110,7 @@ impl<W: Write> Write for Printable<W> {
     }
 }
 
-/// No failure if the reader has seen enough, as `head` does.
+/// Ignores a closed pipe, as `head` leaves one.
 fn unless_pipe_closed(printed: Result<(), Failure>) -> Result<(), Failure> {
     let is_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match printed {
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_commands_the_terminal_whoever_wrote_it() {
+    fn control_characters_of_any_line_are_escaped() {
         let mut out = Printable::new(Vec::new());
         for piece in ["{\"id\":1}\n{\"id", "\":2,\u{1b}]0;owned\u{7}\u{9b}31m}\n", "a piece"] {
             out.write_all(piece.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! `lodge backup`: one consistent moment of the store in one file.
+//! `lodge backup`: a consistent snapshot of the store in one file.
 
 use std::{
     io::Write,
@@ -28,7 +28,7 @@ pub(super) struct BackupArguments {
     #[command(flatten)]
     pub(super) data: DataArguments,
 
-    /// Puts the server's secret into the backup: whoever has it can then make every session and API key
+    /// Puts the server's secret into the backup, with which every session and API key can be forged
     #[arg(long)]
     with_secret: bool,
 }
@@ -58,21 +58,21 @@ fn of_stopped_server(arguments: &BackupArguments) -> Result<Summary, Failure> {
         let secret = if arguments.with_secret { Some(RootSecret::open(&secret_file, false)?) } else { None };
         let secret = secret.map(|secret| secret.to_hexadecimal());
         if arguments.with_secret {
-            tell(store, &secret_file, true)?;
+            record(store, &secret_file, true)?;
         }
         let snapshot = store.snapshot()?;
         let write = |out: &mut dyn Write| backup::write(&snapshot, secret, Clock::system().now(), out).map(|_| ());
         let summary = backup::save(&arguments.file, write)?;
         if !arguments.with_secret {
-            tell(store, &secret_file, false)?;
+            record(store, &secret_file, false)?;
         }
         Ok(summary)
     })
 }
 
-/// Has the audit log tell of it, unless the store is older than the log. Neither a full disk nor a secret that is elsewhere
-/// keeps anybody from a backup; under any other secret the entry would break the log.
-fn tell(store: &Store, secret_file: &Path, with_secret: bool) -> Result<(), Failure> {
+/// Records the backup in the audit log, unless the store is older than the log. A full disk or a missing secret only
+/// causes a warning; without the secret nothing is recorded, because an entry under another one would break the log.
+fn record(store: &Store, secret_file: &Path, with_secret: bool) -> Result<(), Failure> {
     if store.format()? != Some(FORMAT) {
         return Ok(());
     }

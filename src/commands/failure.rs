@@ -1,4 +1,4 @@
-//! Why a command ended early; each kind has its exit code.
+//! The failures of commands, and their exit codes.
 
 use std::{io, path::PathBuf};
 
@@ -20,7 +20,7 @@ use crate::{
     tls::{SelfSignedError, TlsError},
 };
 
-/// Why a command ended early.
+/// Why a command failed.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
     #[error("these settings cannot be used:\n{0}")]
@@ -41,7 +41,7 @@ pub(super) enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     SelfSigned(#[from] SelfSignedError),
-    #[error("the first administrator cannot be made")]
+    #[error("the first administrator cannot be created")]
     FirstStart(#[from] FirstStartError),
     #[error("the address {address} cannot be listened on")]
     Address {
@@ -64,7 +64,7 @@ pub(super) enum Failure {
     StorageFailed(#[source] EngineError),
     #[error("the server at {address} is not ready: {why}")]
     NotReady { address: String, why: String },
-    #[error("the store does not agree with itself: {0}")]
+    #[error("the store is inconsistent: {0}")]
     Unsound(String),
     #[error(transparent)]
     Backup(#[from] BackupFileError),
@@ -72,7 +72,7 @@ pub(super) enum Failure {
     Asked(#[source] AdminSocketError),
     #[error("the backup cannot be restored, and nothing was changed")]
     Restore(#[source] ReplaceError<RestoreError>),
-    #[error("what is left of the store cannot be saved")]
+    #[error("the damaged store cannot be salvaged")]
     Salvage(#[source] ReplaceError<RebuildError>),
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -140,11 +140,11 @@ impl Failure {
         }
     }
 
-    /// Tells the failure, its causes and how to go on, on standard error.
-    pub(super) fn tell(&self) {
-        // Some of it may come from whoever is behind the door.
-        let told: Vec<_> = chain(self).lines().map(|line| printable(line).into_owned()).collect();
-        output::report(format!("lodge: {}", told.join("\n")));
+    /// Prints the failure, its causes and some advice to standard error.
+    pub(super) fn report(&self) {
+        // A part of the text may come from another process.
+        let lines: Vec<_> = chain(self).lines().map(|line| printable(line).into_owned()).collect();
+        output::report(format!("lodge: {}", lines.join("\n")));
         if let Some(advice) = self.advice() {
             output::report(format!("lodge: {advice}"));
         }
@@ -154,10 +154,10 @@ impl Failure {
         match self {
             Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. })
             | Self::StorageFailed(EngineError::Lost(_)) => Some(
-                "put a backup in its place with `lodge restore`, or go on with what is left with `lodge serve --accept-loss`",
+                "restore a backup with `lodge restore`, or continue with the remaining records with `lodge serve --accept-loss`",
             ),
             Self::Salvage(_) => Some(
-                "put a backup in its place with `lodge restore`, or move the directory `store` away to begin with an empty one",
+                "restore a backup with `lodge restore`, or move the directory `store` away to begin with an empty one",
             ),
             _ => None,
         }

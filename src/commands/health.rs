@@ -1,4 +1,4 @@
-//! `lodge health`: whether a running server is ready.
+//! `lodge health`: checks that a running server is ready.
 
 use std::{
     io::{self, Read, Write},
@@ -11,10 +11,10 @@ use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 use super::Failure;
 use crate::{config::ServeArguments, tls};
 
-/// How long one address may take to be reached, and then to answer.
+/// The timeout for a connection to one address, and for its answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Asks at each address that a server with these settings may be reached at, until one says that it is ready.
+/// Tries each address on which a server with these settings can be reached, until one answers that it is ready.
 pub(super) fn health(arguments: &ServeArguments) -> Result<(), Failure> {
     let (listen, is_encrypted) = arguments.reached_at();
     let not_ready = |why| Failure::NotReady { address: listen.clone(), why };
@@ -30,7 +30,7 @@ pub(super) fn health(arguments: &ServeArguments) -> Result<(), Failure> {
     Err(not_ready(whys.join("; ")))
 }
 
-/// A server that listens on all addresses is reached on this machine's own, of IPv4 too where IPv6 is off.
+/// The addresses for a server that listens on all: this machine's own, with IPv4 too in case IPv6 is off.
 fn reachable(listen: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let own = |address: SocketAddr| {
         let loopback: &[IpAddr] = match address.ip() {
@@ -53,7 +53,8 @@ fn ask(address: SocketAddr, is_encrypted: bool) -> io::Result<String> {
     if is_encrypted { converse(encrypted(connection)?) } else { converse(connection) }
 }
 
-/// The connection with TLS, whatever certificate the server has: one that was renewed a moment ago is no reason for a restart.
+/// The connection with TLS. Any certificate is accepted: an expired or just renewed one is no reason to restart the
+/// server.
 fn encrypted(connection: TcpStream) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::IpAddress(connection.peer_addr()?.ip().into());
     let client = ClientConnection::new(tls::client(), name).map_err(io::Error::other)?;
@@ -65,7 +66,7 @@ fn converse(mut connection: impl Read + Write) -> io::Result<String> {
     let mut answer = Vec::new();
     connection.take(4096).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    Ok(answer.lines().next().unwrap_or("it hung up").to_owned())
+    Ok(answer.lines().next().unwrap_or("it closed the connection").to_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What the server's parts may take of the memory that there is.
+//! Divides the available memory among the server's parts.
 
 use bytesize::ByteSize;
 use thiserror::Error;
 
 use crate::{auth::Cost, config::Settings};
 
-/// The settings that take memory.
+/// The settings that determine the memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     cache_bytes: u64,
@@ -20,19 +20,19 @@ impl From<&Settings> for Wanted {
     }
 }
 
-/// What the server takes beside its cache, hashes, and large bodies and answers.
+/// The memory that the server needs besides its cache, hashes, and large bodies and responses.
 const BASE_BYTES: u64 = 40 << 20;
-/// What large bodies and answers have at the least.
+/// The minimum memory for large bodies and responses.
 const MIN_TRANSFER_BYTES: u64 = 1 << 20;
 
-/// How many hashes may be computed at once, and what large bodies and answers may take.
+/// How many hashes may be computed at once, and the memory for large bodies and responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MemoryPlan {
     pub(super) hash_threads: usize,
     pub(super) transfer_bytes: usize,
 }
 
-/// Not even one password can be hashed.
+/// The memory is not enough to hash one password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{} of memory are not enough: the server takes {}, of which one password hash {}; give it as much, or set {advice}",

@@ -1,4 +1,4 @@
-//! The command line: one file a verb.
+//! The command line, with one file for each command.
 
 mod audit;
 mod backup;
@@ -42,36 +42,36 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serves the API until it is told to stop (SIGTERM or SIGINT)
+    /// Serves the API until SIGTERM or SIGINT
     #[command(after_help = EXIT_CODES)]
     Serve(Box<ServeArguments>),
-    /// Makes a backup, of a running server too, and reads it back before it says that it is made
+    /// Makes a backup, also of a running server, and reads it back to check it
     Backup(backup::BackupArguments),
-    /// Puts a backup in place of the store, which is kept beside it; no server may be using it
+    /// Replaces the store by a backup, and keeps the old store beside it; no server may be running
     Restore(restore::RestoreArguments),
-    /// Reads the whole store, of a running server too, and tells whether it agrees with itself
+    /// Reads the whole store, also of a running server, and checks that it is consistent
     Verify(DataArguments),
-    /// Prints who did what, of a running server too, or verifies that the audit log is what the server wrote
+    /// Prints or verifies the audit log, also of a running server
     Audit(audit::AuditArguments),
     /// Replaces the server's secret
     #[command(subcommand)]
     Secret(SecretVerb),
-    /// Lists the accounts and addresses on which failed tries make further ones wait, and clears them
+    /// Lists locked-out accounts and addresses, and clears locks
     Locks(locks::LocksArguments),
-    /// Asks a running server whether it is ready, with the settings of `serve`; exits with 0 if it is, for the health check of a
-    /// container
+    /// Checks that a running server with these settings of `serve` is ready, for the health check of a container; exits
+    /// with 0 if it is
     Health(Box<ServeArguments>),
 }
 
 #[derive(Debug, Subcommand)]
 enum SecretVerb {
-    /// Makes a new secret after one was leaked or lost, and says first what that ends; no server may be running
+    /// Creates a new secret after the old one was leaked or lost; lists first what that ends; no server may be running
     Rotate(rotate::RotateArguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  `health`: the server is not ready; `locks`: none is running; `verify`: the store does not agree with itself;
+   1  `health`: the server is not ready; `locks`: none is running; `verify`: the store is inconsistent;
       `audit --verify`: the log was changed, or is not vouched for
    2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
   10  the data directory cannot be used, or is not a directory
@@ -84,7 +84,7 @@ const EXIT_CODES: &str = "Exit codes:
   17  the data directory cannot be written to, or its disk has too little room
   18  the backup cannot be made, or is not a sound one";
 
-/// Runs the command line and tells the exit code.
+/// Runs the command line and returns the exit code.
 #[must_use]
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let command_line = match config::parse::<CommandLine>(arguments) {
@@ -104,10 +104,10 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     })
 }
 
-/// Runs a command whose result is what it prints, with warnings on standard error; root's with the rights of the user whose
-/// data directory it is.
+/// Runs a command that prints its result, with warnings on standard error. If root runs it, it has the rights of the
+/// data directory's owner.
 fn quietly(data: &DataArguments, command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    // No thread has been started that would keep root's rights.
+    // No thread may have been started before, because it would keep root's rights.
     work_as_owner(&data.data_dir)?;
     logging::start("warn");
     serve::harden_process();
@@ -130,7 +130,7 @@ fn on_stopped_store<T>(
     done
 }
 
-/// Whoever runs this command, as the audit log names one.
+/// The user who runs this command, as an actor of the audit log.
 fn actor() -> Actor {
     Actor::local(getuid().as_raw())
 }
@@ -140,7 +140,7 @@ fn exit(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.tell();
+            failure.report();
             ExitCode::from(failure.exit_code())
         }
     }

@@ -1,4 +1,4 @@
-//! `lodge restore`: a backup in place of the store.
+//! `lodge restore`: replaces the store by a backup.
 
 use std::{
     fs::File,
@@ -30,14 +30,14 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub(super) struct RestoreArguments {
-    /// The backup to put in place of the store
+    /// The backup to restore
     file: PathBuf,
 
     #[command(flatten)]
     pub(super) data: DataArguments,
 }
 
-/// What of the replaced store matters to the one that comes in its place.
+/// The replaced store, and its sequences.
 #[derive(Default)]
 struct Replaced {
     store: Option<Store>,
@@ -64,7 +64,7 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
     let (restored, kept) = System::new().block_on(replace_store(&directory, now, build)).map_err(Failure::Restore)?;
     print(&restored, could_be_read);
     if let Some(kept) = kept {
-        output::line(format_args!("what was there is kept in {}", kept.display()));
+        output::line(format_args!("the old store is kept in {}", kept.display()));
     }
     keep_secret(restored.secret, &secret_file)
 }
@@ -75,7 +75,7 @@ impl Replaced {
         let checkpointed =
             checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
         let store = match path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES)) {
-            // The lock was removed from under a server that goes on writing.
+            // The lock file was deleted while a server runs, which still writes.
             Some(Err(error @ OpenError::InUse(_))) => return Err(error.into()),
             opened => opened.and_then(Result::ok),
         };
@@ -84,8 +84,8 @@ impl Replaced {
         Ok(Self { store, sequences: [higher(0), higher(1), higher(2)] })
     }
 
-    /// Whether the replaced store, if it could be read, had no such key.
-    fn had_not(&self, api_key: &ApiKey) -> bool {
+    /// Whether the replaced store could be read and does not have the key.
+    fn lacks(&self, api_key: &ApiKey) -> bool {
         let had = |store: &Store| store.api_key_by_digest(api_key.digest).ok().flatten().is_some();
         self.store.as_ref().is_some_and(|store| !had(store))
     }
@@ -112,10 +112,10 @@ impl Log {
         Ok(carry_over(replaced, &self.files, store, entry).await?)
     }
 
-    /// The chain under the secret that there will be. Where there is none, the entry is left out: under any other secret it
-    /// would break the log of the one that is put back.
+    /// The chain under the secret that the restored server will have. Without a secret the entry is left out: under
+    /// another one it would break the log once the operator puts the right secret back.
     fn chain(&self, of_backup: Option<&RootSecret>) -> Option<Chain> {
-        // The secret of the backup is taken only where there is none.
+        // The backup's secret is used only if there is no other.
         if let Some(secret) = of_backup.filter(|_| !is_there(&self.secret_file)) {
             return Some(Chain::new(secret));
         }
@@ -133,7 +133,7 @@ async fn rebuild(file: File, store: &Store, replaced: Replaced, log: Log) -> Res
     while let Some(line) = reader.next_line()? {
         match line {
             Line::Secret(digits) => restored.secret = RootSecret::from_hexadecimal(&digits),
-            Line::ApiKey(api_key) if replaced.had_not(&api_key) => {
+            Line::ApiKey(api_key) if replaced.lacks(&api_key) => {
                 restored.revived.push(api_key.clone());
                 rebuild.add(Line::ApiKey(api_key)).await?;
             }
@@ -142,9 +142,9 @@ async fn rebuild(file: File, store: &Store, replaced: Replaced, log: Log) -> Res
     }
     restored.rebuilt = rebuild.finish(state, replaced.sequences).await?;
     if let Some(replaced) = &replaced.store {
-        // What it cannot give any more is lost with it.
+        // A failure does not prevent the restore.
         if let Err(error) = used_identifiers::carry_over(replaced, store).await {
-            log::warn!("the names that accounts of the replaced store had are forgotten: {}", chain(&error));
+            log::warn!("the used names of the replaced store cannot be carried over: {}", chain(&error));
         }
     }
     let of = format!("a backup of {}, commit {}", reader.header.created_at, reader.header.commit);
@@ -155,15 +155,15 @@ async fn rebuild(file: File, store: &Store, replaced: Replaced, log: Log) -> Res
 fn print(restored: &Restored, could_be_read: bool) {
     let Rebuilt { users, configurations, api_keys, .. } = &restored.rebuilt;
     output::line(format_args!(
-        "restored {users} users, {configurations} configurations, {api_keys} API keys; everybody signs in anew"
+        "restored {users} users, {configurations} configurations, {api_keys} API keys; all users have to sign in again"
     ));
     if !could_be_read {
         output::line(format_args!(
-            "the replaced store could not be read: API keys that were destroyed since the backup are good again"
+            "the replaced store could not be read: API keys that were destroyed since the backup are valid again"
         ));
     }
     if !restored.revived.is_empty() {
-        output::line(format_args!("these API keys are good again, which the replaced store did not have:"));
+        output::line(format_args!("these API keys, which the replaced store did not have, are valid again:"));
     }
     for api_key in &restored.revived {
         let name = api_key.name.as_ref().map_or("", |name| name.as_str());
@@ -171,14 +171,14 @@ fn print(restored: &Restored, could_be_read: bool) {
     }
 }
 
-/// The backup's secret is taken only where there is none.
+/// Saves the backup's secret, if there is no other.
 fn keep_secret(secret: Option<RootSecret>, path: &Path) -> Result<(), Failure> {
     match secret {
         Some(secret) if !is_there(path) => {
             secret.save(path)?;
-            output::line(format_args!("the secret of the backup was put into {}", path.display()));
+            output::line(format_args!("the secret of the backup was saved in {}", path.display()));
         }
-        Some(_) => output::line(format_args!("the secret of the backup was left aside: {} is there", path.display())),
+        Some(_) => output::line(format_args!("the secret of the backup was ignored: {} exists", path.display())),
         None if !is_there(path) => output::line(format_args!(
             "there is no secret in {}: put it back, or make a new one with `lodge secret rotate`",
             path.display()

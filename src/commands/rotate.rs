@@ -1,4 +1,4 @@
-//! `lodge secret rotate`: a new secret in place of one that was leaked or lost.
+//! `lodge secret rotate`: replaces a leaked or lost secret.
 
 use actix_web::rt::System;
 use clap::Args;
@@ -19,12 +19,12 @@ pub(super) struct RotateArguments {
     #[command(flatten)]
     pub(super) data: DataArguments,
 
-    /// Keeps the API keys: they stay good, and are shown masked from then on. Only for a secret that was lost: with one
-    /// that was leaked and a copy of the store, every key can be made
+    /// Keeps the API keys: they stay valid, and are shown masked from then on. Only for a lost secret: with a leaked
+    /// one and a copy of the store, every key can be derived
     #[arg(long)]
     keep_keys: bool,
 
-    /// Does it; without this flag the command only prints what it would end
+    /// Replaces the secret; without this flag the command only prints what it would end
     #[arg(long)]
     yes: bool,
 }
@@ -33,15 +33,15 @@ pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
     on_stopped_store(&arguments.data.data_dir, |directory, store| {
         print_what_ends(arguments, store)?;
         if !arguments.yes {
-            return Err(Failure::Refused("nothing was changed; add --yes to go on".to_owned()));
+            return Err(Failure::Refused("nothing was changed; add --yes to replace the secret".to_owned()));
         }
-        // The rows go first: a crash in between leaves the old secret with nothing that it is good for.
+        // The rows are removed first: after a crash in between, the old secret is valid for nothing.
         upgrade(directory, store)?;
         let path = arguments.data.secret_path(directory.path());
         let secret = RootSecret::random();
         let (old, new) = (Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret)), Chain::new(&secret));
         let files = LogReader::of(&directory_in(directory.path()))?;
-        // Before anything ends: a place where the secret or the seal cannot be written must cost nothing.
+        // Written before anything ends: if the secret or the seal cannot be written, nothing is changed.
         let prepared = secret.prepare(&path)?;
         drop(files.prepare_seal(&new, store)?);
         System::new().block_on(async {

@@ -1,4 +1,4 @@
-//! `lodge serve --accept-loss`: going on with what is left of a damaged store.
+//! `lodge serve --accept-loss`: continues with the readable records of a damaged store.
 
 use std::path::Path;
 
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-/// Builds a new store of every record of the damaged one that can be read; what was there is kept beside it.
+/// Builds a new store of the readable records of the damaged one, which is kept beside it.
 pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: &Path) -> Result<(), Failure> {
-    // The server would not start without it, and the audit log must not record this under any other.
+    // The server would not start without the secret, and the audit log must not record this under another one.
     let chain = Chain::new(&RootSecret::open(secret_file, false)?);
-    log::error!("{loss}; going on with what is left, as --accept-loss says");
+    log::error!("{loss}; continuing with the readable records, because of --accept-loss");
     let path = store_in(directory.path());
     let checkpointed =
         checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
@@ -77,7 +77,7 @@ async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Resu
     Ok(rebuilt)
 }
 
-/// The identifiers that accounts have had, as far as the storage can read them; without their key they are worth nothing.
+/// The used identifiers, as far as the storage can read them; none without their key.
 fn used_identifiers(damaged: &Store) -> Vec<Line> {
     let Ok(Some(key)) = used_identifiers::key(damaged) else { return Vec::new() };
     let mut lines = vec![Line::IdentifierKey(key)];
@@ -86,7 +86,7 @@ fn used_identifiers(damaged: &Store) -> Vec<Line> {
         std::ops::ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        log::error!("the rest of the identifiers that accounts have had cannot be read: {error}");
+        log::error!("the rest of the used identifiers cannot be read: {error}");
     }
     lines
 }

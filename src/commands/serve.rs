@@ -1,4 +1,4 @@
-//! `lodge serve`: opens everything in order, serves, and closes it again.
+//! `lodge serve`: opens the data directory and the store, serves, and closes them.
 
 use std::{env, path::Path, sync::Arc, thread};
 
@@ -43,7 +43,7 @@ use crate::{
 
 pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(Failure::Signals)?;
-    let told = arguments.texts();
+    let texts = arguments.texts();
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
     if let Some(complaint) = clock::complaint() {
@@ -63,12 +63,12 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     }
     let store = open(&directory, &settings)?;
     let upgraded = upgrade(&directory, &store)?;
-    let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(told))];
+    let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(texts))];
     let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
     System::new().block_on(serve_from(&directory, store, Prepared { settings, plan, certificate, signals, events }))
 }
 
-/// Files are the owner's alone from the moment they are made, and a crash leaves no memory on the disk.
+/// Creates files for their owner only, and forbids core dumps.
 pub(super) fn harden_process() {
     umask(Mode::from_raw_mode(0o077));
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
@@ -76,7 +76,8 @@ pub(super) fn harden_process() {
     }
 }
 
-/// Raises the limit of file descriptors as far as allowed; the number of connections that there are descriptors for.
+/// Raises the limit of file descriptors as far as allowed; returns the number of connections that there are descriptors
+/// for.
 fn within_descriptors(connections: usize) -> usize {
     /// What the store, backups and the door need.
     const OTHERS: u64 = 128;
@@ -85,20 +86,20 @@ fn within_descriptors(connections: usize) -> usize {
         log::warn!("the limit of file descriptors cannot be raised: {error}");
     }
     let Some(descriptors) = getrlimit(Resource::Nofile).current else { return connections };
-    let most = usize::try_from(descriptors.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(1);
-    if connections > most {
-        log::warn!("{most} connections are served at once, because there are {descriptors} file descriptors");
+    let max = usize::try_from(descriptors.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(1);
+    if connections > max {
+        log::warn!("{max} connections are served at once, because there are {descriptors} file descriptors");
     }
-    connections.min(most)
+    connections.min(max)
 }
 
-/// Fits what the server takes into the memory of the machine and of the process's control groups.
+/// Fits the server into the memory of the machine and of the process's control groups.
 fn memory_plan(settings: &Settings) -> Result<MemoryPlan, NotEnoughMemory> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let plan = MemoryPlan::new(settings.into(), memory_limit(), cores)?;
     if plan.hash_threads < cores {
         log::warn!(
-            "passwords are hashed {} at a time on {cores} cores: the memory is not enough for more",
+            "{} passwords are hashed at a time on {cores} cores: the memory is not enough for more",
             plan.hash_threads
         );
     }
@@ -122,8 +123,8 @@ fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure
     }
 }
 
-/// Brings a store of an older format to the present one, after a backup; killed in between it does so again. Tells what
-/// the audit log says of it, if it did.
+/// Upgrades a store of an older format after a backup; an interrupted upgrade is repeated. Returns the details for the
+/// audit log if it upgraded.
 pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option<Vec<String>>, Failure> {
     let Some(format) = store.format()?.filter(|format| *format < FORMAT) else { return Ok(None) };
     let now = Clock::system().now();
@@ -133,15 +134,15 @@ pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option
     let file = backups.join(name);
     let snapshot = store.snapshot()?;
     backup::save(&file, |out| backup::write(&snapshot, None, now, out).map(|_| ()))?;
-    log::warn!("bringing the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
+    log::warn!("upgrading the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
     System::new().block_on(store.initialise())?;
     Ok(Some(vec![format!("from format {format} to {FORMAT}")]))
 }
 
-/// What the audit log is to say before the server serves.
+/// The events for the audit log before the server serves.
 type Events = Vec<(Action, Vec<String>)>;
 
-/// The certificate to serve with, if TLS is served; one that is made here is told by its fingerprint.
+/// The certificate, if TLS is served; the fingerprint of a self-signed one is printed.
 fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Certificate>>, Failure> {
     let files = match settings {
         TlsSettings::Off => return Ok(None),
@@ -157,7 +158,7 @@ fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Cer
     Ok(Some(Certificate::open(files, None)?))
 }
 
-/// What a start has made ready before its store is used.
+/// The results of the start before the store is used.
 struct Prepared {
     settings: Settings,
     plan: MemoryPlan,
@@ -225,7 +226,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     }
 }
 
-/// Continues the audit log where it ends, before anything is recorded in it.
+/// Continues the audit log after its end, before anything is recorded in it.
 async fn keep_audit_log(
     directory: &DataDirectory,
     state: &AppState,
@@ -245,14 +246,15 @@ async fn keep_audit_log(
     Maintenance::start(Arc::clone(&state.audit), state.store.clone()).map_err(Failure::Thread)
 }
 
-/// A store that was too large to be read whole before serving is read now, and serves nothing more if it has lost anything.
+/// Checks a store that was too large to be checked before serving, on a thread of its own; if it has lost data, the
+/// server stops.
 fn check_beside_serving(store: &Store) -> Result<(), Failure> {
     if store.was_read_whole()? {
         return Ok(());
     }
     let store = store.clone();
     let check = move || match store.loss() {
-        Ok(loss) if loss.is_empty() => log::info!("the store was read whole: nothing is lost"),
+        Ok(loss) if loss.is_empty() => log::info!("the whole store was checked: nothing is lost"),
         Ok(loss) => store.mark_failed(&EngineError::Lost(loss.join(", "))),
         Err(error) => store.mark_failed(&EngineError::Lost(error.to_string())),
     };
@@ -280,9 +282,9 @@ async fn make_administrator(state: &AppState, settings: &Settings) -> Result<(),
             log::warn!("the given administrator's password is ignored: there are users already");
         }
         FirstStart::NotFirst => {}
-        FirstStart::WithGivenPassword => log::info!("the administrator `admin` was made, with the given password"),
+        FirstStart::WithGivenPassword => log::info!("the administrator `admin` was created with the given password"),
         FirstStart::WithRandomPassword => log::info!(
-            "the administrator `admin` was made; the password is in {}",
+            "the administrator `admin` was created; the password is in {}",
             state.policy.initial_password_file.display()
         ),
     }

@@ -1,4 +1,4 @@
-//! `lodge verify`: whether the store agrees with itself.
+//! `lodge verify`: checks that the store is consistent.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -25,7 +25,7 @@ pub(super) fn verify(arguments: &DataArguments) -> Result<(), Failure> {
     }
     let count = |tree| findings.records.get(&tree).copied().unwrap_or(0);
     output::line(format_args!(
-        "the store agrees with itself: {} users, {} configurations, {} API keys, {} sessions",
+        "the store is consistent: {} users, {} configurations, {} API keys, {} sessions",
         count(Tree::Users),
         count(Tree::Configurations),
         count(Tree::ApiKeys),
@@ -43,7 +43,7 @@ fn of_stopped_server(arguments: &DataArguments) -> Result<Findings, Failure> {
     on_stopped_store(&arguments.data_dir, |_, store| Ok(verify::verify(store, &mut every_10_000)?))
 }
 
-/// Tells a terminal how far the work has come.
+/// Shows the progress on a terminal.
 fn progress(rows: u64) {
     let mut terminal = io::stderr();
     if terminal.is_terminal() {

@@ -46,7 +46,7 @@ fn a_sound_store_is_told_in_one_line_while_the_server_runs_and_when_it_does_not(
     server.stop();
     let stopped = lodge(&server, &["verify"]).expect(0);
 
-    let line = "the store agrees with itself: 2 users, 1 configurations, 1 API keys, 0 sessions\n";
+    let line = "the store is consistent: 2 users, 1 configurations, 1 API keys, 0 sessions\n";
     assert_eq!([running.out.as_str(), stopped.out.as_str()], [line, line]);
     assert_eq!([running.err.as_str(), stopped.err.as_str()], ["", ""]);
 }
@@ -159,7 +159,7 @@ fn a_store_too_large_to_be_read_first_is_read_beside_serving_and_ends_if_it_lost
     fill(&server);
 
     server.start_again();
-    server.wait_for_log("the store was read whole: nothing is lost");
+    server.wait_for_log("the whole store was checked: nothing is lost");
     let configurations = server.admin().get("/users/me/configurations?limit=1&offset=50000").expect(200).json();
     assert_eq!(configurations["count"], MANY);
     assert_eq!(configurations["configurations"][0]["id"], MANY);

@@ -285,7 +285,7 @@ fn keys_of_the_same_id_and_different_owners_are_refused() {
 #[test]
 fn records_that_break_the_rules_are_refused() {
     let target = Target::new();
-    let unsound = "breaks the rules for such records";
+    let unsound = "has invalid values";
     let hash = |parameters: &str| {
         let salt = "aM15713r3Xsvxbi31lqr1Q";
         json!(format!("$scrypt${parameters}${salt}$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E"))

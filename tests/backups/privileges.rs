@@ -59,7 +59,7 @@ fn root_reads_and_writes_where_the_operator_says_and_only_there() {
     let left = lodge(&server, &["restore", backup, "--secret-file", secret]).expect(0).out;
     lodge(&server, &["verify"]).expect(0);
 
-    assert!(left.contains("was left aside"), "{left}");
+    assert!(left.contains("was ignored"), "{left}");
     assert_eq!(owner_and_mode(Path::new(backup)), (0, 0o600));
     assert_eq!(owner_and_mode(Path::new(secret)), (OWNER, 0o600), "the server has to read it");
     let paths = contents(&server.data_dir());

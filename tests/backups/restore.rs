@@ -181,7 +181,7 @@ fn keys_that_were_destroyed_since_the_backup_are_told() {
     let said = restore_and_start(&mut server, &file);
 
     assert!(!lasting.contains("good again"), "{lasting}");
-    assert!(said.contains("these API keys are good again"), "{said}");
+    assert!(said.contains("these API keys, which the replaced store did not have, are valid again"), "{said}");
     assert!(said.contains("API key 1 of user 2"), "{said}");
     server.with(key.authorization.as_deref().unwrap()).get("/users/me").expect(200);
 }
@@ -220,13 +220,13 @@ fn a_missing_secret_is_taken_from_a_backup_that_has_it_and_one_that_is_there_is_
 
     fs::remove_file(secret_of(&server)).unwrap();
     let taken = lodge(&server, &["restore", text(&file)]).expect(0);
-    assert!(taken.out.contains("the secret of the backup was put into"), "{}", taken.out);
+    assert!(taken.out.contains("the secret of the backup was saved in"), "{}", taken.out);
     assert_eq!(fs::read(secret_of(&server)).unwrap(), secret);
     assert_eq!(fs::metadata(secret_of(&server)).unwrap().permissions().mode() & 0o777, 0o600);
 
     fs::write(secret_of(&server), [7; 32]).unwrap();
     let left = lodge(&server, &["restore", text(&file)]).expect(0);
-    assert!(left.out.contains("was left aside"), "{}", left.out);
+    assert!(left.out.contains("was ignored"), "{}", left.out);
     assert_eq!(fs::read(secret_of(&server)).unwrap(), [7; 32]);
 
     fs::write(secret_of(&server), &secret).unwrap();

@@ -149,5 +149,5 @@ fn a_backup_that_goes_missing_is_not_reported_as_good_any_more() {
     fs::remove_file(entries_beginning(&directory, "lodge-").remove(0)).unwrap();
 
     wait_until("it is missed", || last_backup(&server)["succeeded"] == false);
-    server.wait_for_log("the last backup is no longer there");
+    server.wait_for_log("the last backup has been deleted");
 }

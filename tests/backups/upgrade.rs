@@ -175,7 +175,7 @@ fn a_store_of_the_first_format_is_brought_up_after_a_backup_of_it() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("bringing the store from format 1 to 4"));
+    assert!(server.log().contains("upgrading the store from format 1 to 4"));
     assert_eq!(backups(&server).len(), 1);
     is_all_there(&restored(&backups(&server)[0], &secret_of(&server)), &key);
     server.stop();
@@ -194,7 +194,7 @@ fn a_store_of_the_second_format_is_brought_up_with_what_it_knows_of_itself() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("bringing the store from format 2 to 4"));
+    assert!(server.log().contains("upgrading the store from format 2 to 4"));
     assert_eq!(backups(&server).len(), 1);
     server.restart();
     is_all_there(&server, &key);
@@ -217,7 +217,7 @@ fn a_store_of_the_third_format_is_brought_up_with_its_audit_log() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("bringing the store from format 3 to 4"));
+    assert!(server.log().contains("upgrading the store from format 3 to 4"));
     assert_eq!(backups(&server).len(), 1);
     lodge(&server, &["audit", "--verify"]).expect(0);
     server.restart();
