@@ -1,4 +1,4 @@
-//! The data directory: what lies where in it, whose it is, and who is using it.
+//! The data directory: the paths in it, its owner, and its lock.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -16,26 +16,26 @@ use thiserror::Error;
 
 use crate::privileges;
 
-/// What may be in a data directory before a server has used it, besides hidden files and what a new file system has.
+/// Entries that a data directory may have before a server has used it, besides hidden files.
 const PREPARED: [&str; 4] = ["secret", "tls", "backups", "lost+found"];
 
-/// The data directory, which nobody else uses while this lives.
+/// The data directory, which no other process uses while this lives.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
     _lock: File,
 }
 
-/// A data directory that cannot be used.
+/// Why a data directory cannot be used.
 #[derive(Debug, Error)]
 pub enum DirectoryError {
-    /// It is something else.
+    /// It is not a directory.
     #[error("the data directory {} is not a directory", .0.display())]
     NotADirectory(PathBuf),
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     #[error("the data directory {} belongs to another user of this system; run lodge as that user", .0.display())]
     Foreign(PathBuf),
-    /// It belongs to root, as volumes do, and this process has another user.
+    /// It belongs to root, like a new volume, and this process does not run as root.
     #[error(
         "the data directory {path} belongs to root, and this process (uid {uid}) cannot close it to others; name a directory \
          below it, which lodge creates (`--data-dir {path}/lodge`; in Kubernetes `fsGroup` lets it), or make it this \
@@ -48,7 +48,7 @@ pub enum DirectoryError {
         /// The process's user.
         uid: u32,
     },
-    /// Its owner, with whose rights root's commands work in it, cannot enter a directory above it.
+    /// Its owner, whose rights root's commands take, cannot enter a directory above it.
     #[error(
         "the data directory {} cannot be reached by its owner (uid {owner}), with whose rights root works in it; let that \
          user enter the directories above it",
@@ -57,21 +57,21 @@ pub enum DirectoryError {
     Unreachable {
         /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
     },
-    /// It is something else's.
+    /// It has other files in it and has never been used by lodge.
     #[error(
-        "the data directory {} has nothing of lodge's in it, but `{other}`; name an empty directory, or one that is not there",
+        "the data directory {} is not one of lodge's: it has `{other}` in it; name an empty directory, or one that does not exist",
         path.display()
     )]
     NotADataDirectory {
         /// The directory.
         path: PathBuf,
-        /// Something that is in it.
+        /// One of the other files.
         other: String,
     },
-    /// Nothing can be written there.
+    /// It cannot be written to.
     #[error("the data directory {} cannot be written to", path.display())]
     ReadOnly {
         /// The directory.
@@ -79,10 +79,10 @@ pub enum DirectoryError {
         /// Why.
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process uses it.
     #[error("another lodge is using the data directory {}", .0.display())]
     InUse(PathBuf),
-    /// It cannot be made or looked at.
+    /// It cannot be created or read.
     #[error("the data directory {} cannot be used", path.display())]
     Io {
         /// The directory.
@@ -92,7 +92,7 @@ pub enum DirectoryError {
     },
 }
 
-/// Where the store is in a data directory.
+/// The path of the store in a data directory.
 #[must_use]
 pub fn store_in(path: &Path) -> PathBuf {
     path.join("store")
@@ -104,15 +104,13 @@ pub fn door_in(path: &Path) -> PathBuf {
     path.join("door")
 }
 
-/// Makes a command of root's work with the rights of the user whose directory it is, from here on; see [`privileges`]. No
-/// other thread may have been started. Any other process keeps its rights.
-///
-/// Whose it is, is looked up by `path`, which root follows through the directories above it.
+/// Gives a command that root runs the rights of the directory's owner; see [`privileges`]. No other thread may have
+/// been started. A command of another user keeps its rights.
 ///
 /// # Errors
-/// [`DirectoryError`] if root may not, or the owner cannot enter the directory.
+/// [`DirectoryError`] if the rights cannot be changed, or the owner cannot enter the directory.
 pub fn work_as_owner(path: &Path) -> Result<(), DirectoryError> {
-    // Where nothing is, there is no owner; who needs the directory reports that.
+    // A directory that does not exist has no owner; opening it reports that.
     let Ok(owner) = fs::metadata(path).map(|metadata| metadata.uid()) else { return Ok(()) };
     if owner == 0 || !geteuid().is_root() {
         return Ok(());
@@ -122,7 +120,7 @@ pub fn work_as_owner(path: &Path) -> Result<(), DirectoryError> {
 }
 
 impl DataDirectory {
-    /// Takes the directory for this process; makes it if it does not exist, and closes it to others.
+    /// Takes the directory for this process. Creates it if it does not exist, and closes it to other users.
     ///
     /// # Errors
     /// [`DirectoryError`]; then nothing in it is changed.
@@ -158,7 +156,7 @@ impl DataDirectory {
 
     fn lock(path: &Path) -> Result<Self, DirectoryError> {
         let read_only = |source| DirectoryError::ReadOnly { path: path.to_owned(), source };
-        refuse_strange(path)?;
+        refuse_foreign_files(path)?;
         let metadata = fs::metadata(path).map_err(read_only)?;
         if metadata.permissions().mode() & 0o777 != 0o700 {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(read_only)?;
@@ -180,8 +178,8 @@ fn foreign(path: &Path, metadata: &Metadata) -> DirectoryError {
     if metadata.uid() == 0 { DirectoryError::Roots { path, uid } } else { DirectoryError::Foreign(path) }
 }
 
-/// Refuses a directory that no server has used and that is not empty: it would be closed to all others.
-fn refuse_strange(path: &Path) -> Result<(), DirectoryError> {
+/// Refuses a directory with files of others, which would be closed to their users.
+fn refuse_foreign_files(path: &Path) -> Result<(), DirectoryError> {
     if path.join("lock").is_file() || path.join("store").is_dir() {
         return Ok(());
     }
@@ -202,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lock_is_not_taken_behind_a_link() {
+    fn the_lock_is_not_taken_through_a_link() {
         let place = tempfile::tempdir().unwrap();
         let (data, elsewhere) = (place.path().join("data"), place.path().join("elsewhere"));
         fs::create_dir_all(data.join("store")).unwrap();
@@ -215,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_with_other_things_in_it_is_left_as_it_is() {
+    fn a_directory_with_other_files_is_left_unchanged() {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let letter = place.path().join("letter");
         fs::write(&letter, "to whom it may concern").unwrap();
         for take in [DataDirectory::take, DataDirectory::take_existing] {
             let refused = take(place.path()).unwrap_err().to_string();
-            assert!(refused.contains("has nothing of lodge's in it, but `letter`"), "{refused}");
+            assert!(refused.contains("is not one of lodge's: it has `letter` in it"), "{refused}");
         }
         let mode = fs::metadata(place.path()).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode, fs::read_dir(place.path()).unwrap().count()), (0o755, 1));

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// An error and its causes in one sentence, each said once.
+/// An error and its causes in one sentence, without repetitions.
 pub fn chain(error: &dyn Error) -> String {
     let mut sentences = vec![error.to_string()];
     let mut cause = error.source();

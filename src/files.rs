@@ -1,7 +1,7 @@
 //! Files: private ones, their atomic replacement, texts, and names in directories.
 //!
-//! A file that is not whole yet has a name that follows from its own, not a random one: what a crash leaves is replaced by the
-//! next attempt and does not pile up.
+//! An unfinished file has a temporary name that is derived from its final one, not a random one: the next attempt
+//! replaces what a crash has left.
 
 mod private;
 mod text;
@@ -25,7 +25,7 @@ pub use self::{
 };
 use crate::privileges::as_operator;
 
-/// The paths of what is in that directory under names that begin and end so, in the order of their names.
+/// The paths in a directory whose names have that prefix and suffix, sorted by name.
 ///
 /// # Errors
 /// If the directory cannot be read.
@@ -43,7 +43,7 @@ pub fn named_in(directory: &Path, begin: &str, end: &str) -> io::Result<Vec<Path
     Ok(paths)
 }
 
-/// The path with something behind its last name.
+/// The path with that suffix after its last name.
 #[must_use]
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
@@ -51,7 +51,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// What a removal says, unless nothing was there to remove.
+/// The result of a removal, where a missing file is no error.
 ///
 /// # Errors
 /// Those of the removal.
@@ -62,47 +62,48 @@ pub fn ignore_not_found(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The directory that a path's last name is in.
+/// The directory of a path's last name.
 #[must_use]
 pub fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Opens a file to read, and nothing that could make the reader wait, such as a pipe.
+/// Opens a regular file for reading. Anything that could block the reader, such as a pipe, is refused.
 ///
 /// # Errors
-/// Whatever the file system says, and if it is no file.
+/// Those of the file system, and if it is not a regular file.
 pub fn open_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// Makes the names in a directory durable: those of files that were made, renamed or removed there.
+/// Makes the creation, renaming and removal of files in a directory durable.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Those of the file system.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Makes a file that only its owner can read in place of what is there. A link that is there goes, and what it leads to stays.
+/// Creates a file that only its owner can read, and replaces an existing file or link. The target of a link is not
+/// changed.
 ///
 /// # Errors
-/// Whatever the file system says, also if somebody else makes one meanwhile.
+/// Those of the file system, and if another process creates the file meanwhile.
 pub fn create_private(path: &Path) -> io::Result<File> {
     ignore_not_found(fs::remove_file(path))?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a file that only its owner can read, whole or not at all, and durable when this returns.
+/// Writes a file that only its owner can read, atomically; it is durable when this returns.
 ///
 /// # Errors
-/// Whatever the file system says; a half-written file is never left under that name.
+/// Those of the file system; a partial file is never left under that name.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Prepared::write(path, bytes)?.put_in_place()
 }
 
-/// A file that only its owner can read, whole and durable under another name until it is put in its place.
+/// A private file that is complete and durable under a temporary name, until it is put in place.
 #[must_use]
 pub struct Prepared {
     temporary: PathBuf,
@@ -110,10 +111,10 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Writes the file beside its place.
+    /// Writes the file under a temporary name.
     ///
     /// # Errors
-    /// Whatever the file system says, and if a directory is in its place.
+    /// Those of the file system, and if a directory has the final name.
     pub fn write(path: &Path, bytes: &[u8]) -> io::Result<Self> {
         let (temporary, owner) = (with_suffix(path, ".new"), geteuid());
         let mut file = as_operator(path, || create_beside(path, &temporary, owner))?;
@@ -122,10 +123,10 @@ impl Prepared {
         Ok(Self { temporary, path: path.to_owned() })
     }
 
-    /// Puts the file in its place; that is durable when this returns.
+    /// Renames the file to its final name; durable when this returns.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Those of the file system.
     pub fn put_in_place(self) -> io::Result<()> {
         as_operator(&self.path, || {
             fs::rename(&self.temporary, &self.path)?;
@@ -134,7 +135,7 @@ impl Prepared {
     }
 }
 
-/// Makes the file that is to take the place of `path`; root makes it for the owner, who has to read it.
+/// Creates the temporary file for `path`; one that root creates belongs to the owner, who has to read it.
 fn create_beside(path: &Path, temporary: &Path, owner: Uid) -> io::Result<File> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -160,7 +161,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_private_file_takes_the_place_of_a_link_or_an_open_file_and_nothing_of_theirs() {
+    fn a_private_file_replaces_a_link_or_an_open_file_and_leaves_their_contents_alone() {
         let directory = tempfile::tempdir().unwrap();
         let [path, temporary, elsewhere] =
             ["secret", "secret.new", "elsewhere"].map(|name| directory.path().join(name));
@@ -178,7 +179,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_secret_whose_name_ends_like_that_of_a_temporary_file_is_kept_until_the_next_is_whole() {
+    fn a_secret_with_a_name_like_a_temporary_file_is_kept_until_the_next_one_is_complete() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret.new");
         write_private(&path, &[1; 32]).unwrap();
@@ -191,13 +192,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_what_is_no_file() {
+    fn opening_a_pipe_or_a_directory_fails_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 
         for path in [pipe.as_path(), directory.path()] {
-            assert_eq!(open_file(path).unwrap_err().to_string(), "it is no file");
+            assert_eq!(open_file(path).unwrap_err().to_string(), "it is not a regular file");
         }
     }
 }

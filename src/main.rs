@@ -1,8 +1,8 @@
-//! Command line in, exit code out.
+//! The program: runs the command line and returns its exit code.
 
 use std::{env, process::ExitCode};
 
-/// Of the packaged binary: answers more requests than the C library's; see `decisions.md`.
+/// The allocator of the packaged binary, which is faster than the C library's; see `decisions.md`.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -13,10 +13,10 @@ fn main() -> ExitCode {
     lodge::commands::run(&env::args_os().collect::<Vec<_>>())
 }
 
-/// Makes glibc's allocator keep little of what is freed: two arenas, 64 KiB at the end of one, and none of what is
-/// 32 KiB large.
+/// Bounds the freed memory that glibc's allocator keeps: two arenas, at most 64 KiB at the end of each, and no blocks
+/// of 32 KiB or more.
 ///
-/// Otherwise it has an arena for each thread, and each keeps what its thread once needed.
+/// By default it has an arena for each thread, which keeps the memory that its thread once needed.
 #[cfg(all(not(feature = "jemalloc"), target_env = "gnu"))]
 #[expect(unsafe_code, reason = "no thread has been started that could allocate meanwhile")]
 fn bound_allocator() {

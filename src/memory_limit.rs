@@ -1,19 +1,21 @@
-//! How much memory this process may use: what the machine has, and what its control groups allow.
+//! The memory that this process may use: that of the machine, within the limits of its control groups.
 //!
-//! Control groups nest, and each level may have a limit; both versions of them may be mounted at once. See `cgroups(7)`.
+//! Control groups nest, and each level may have a limit; both versions of them may be mounted at once. See
+//! `cgroups(7)`.
 
 use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
 
-/// The fewest bytes that the machine and any of the process's control groups allow; `None` where nothing says so.
+/// The lowest of the machine's memory and the limits of the process's control groups, in bytes; `None` if none is
+/// known.
 #[must_use]
 pub fn memory_limit() -> Option<u64> {
     memory_limit_below(Path::new("/"))
 }
 
-/// The same with the files of another root.
+/// The same, read below another root directory.
 fn memory_limit_below(root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
@@ -62,11 +64,11 @@ impl Hierarchy {
         limits.min()
     }
 
-    /// The process's group and those that it is in, as paths below the mount point.
+    /// The process's group and its parents, as paths below the mount point.
     fn levels<'a>(&self, mut groups: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
         let group = groups.find_map(|line| self.group(line)).unwrap_or_default();
         let below = Path::new(group).strip_prefix(&self.mounted_group).unwrap_or(Path::new(""));
-        // A group outside of the namespace is shown as `/..`; its limits cannot be seen.
+        // A group outside of the namespace is shown as `/..`; its limits cannot be read.
         let is_visible = below.components().all(|component| matches!(component, Component::Normal(_)));
         let below = if is_visible { below } else { Path::new("") };
         below.ancestors().map(Path::to_owned).collect()

@@ -1,7 +1,7 @@
-//! Standard output and standard error, neither of which anybody has to read.
+//! Standard output and standard error.
 //!
-//! A closed or full output is no reason to fail: the work that a line reports is done by then. A pipe that is never read
-//! blocks whoever writes to it, so what a server prints is written by a thread of its own.
+//! A closed or full output is no failure: the work that a line reports is done by then. Writing to a pipe that is never
+//! read blocks, so a server prints from a thread of its own.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-/// How long the end of the process waits for a reader of its last lines.
+/// How long the process waits for a reader of its last lines before it ends.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Writes a line to standard output; a failure is ignored.
@@ -32,7 +32,7 @@ pub fn announce(text: String) {
     let _ = LINES.send(text);
 }
 
-/// Writes a line to standard error, and waits for at most two seconds until it is taken.
+/// Writes a line to standard error, and waits at most two seconds for a reader.
 pub fn report(text: String) {
     let (written, taken) = channel();
     detached(move || {
@@ -43,6 +43,6 @@ pub fn report(text: String) {
 }
 
 fn detached(write: impl FnOnce() + Send + 'static) {
-    // Without another thread the line is lost, but the process goes on.
+    // If no thread can be started, the line is lost, but the process continues.
     let _ = thread::Builder::new().name("output".to_owned()).spawn(write);
 }

@@ -1,9 +1,9 @@
-//! The rights of a command that root runs on another user's data directory: that user's, except where a file that the
-//! operator names is outside that user's directories.
+//! Lowers the rights of a command that root runs on another user's data directory to those of that user, except for
+//! files that the operator names outside of that user's directories.
 //!
-//! Only the effective ids change. The real and the saved ones stay root's: so the owner can neither signal nor trace the
-//! process, the audit log names root, and root's rights can be taken up again. On Linux the ids are a thread's own, and a
-//! new thread has those of the thread that starts it.
+//! Only the effective ids change. The real and the saved ids stay root's, so that the owner can neither signal nor
+//! trace the process, the audit log names root, and root's rights can be restored. On Linux each thread has its own
+//! ids, and a new thread inherits those of the thread that starts it.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
@@ -12,36 +12,37 @@ use rustix::{
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
 };
 
-/// The group `nogroup`, to which nothing belongs: for an owner whom the name service does not know. The data directory's own
-/// group may have rights elsewhere that its owner has not: it is root's where only the user of the directory was changed.
+/// The group `nogroup`, which owns nothing: for an owner whom the name service does not know. The data directory's
+/// group is not used, because it may have more rights than the owner: it is root's if only the directory's user was
+/// changed.
 const NO_GROUP: u32 = 65_534;
-/// As many symbolic links as Linux follows (`path_resolution(7)`).
+/// The number of symbolic links that Linux follows (`path_resolution(7)`).
 const MAX_LINKS: u8 = 40;
 
-/// Works with that user's rights from here on, on this thread and on those that it starts; before any other is started.
+/// Lowers the rights to that user's, for this thread and those that it starts. No other thread may have been started.
 ///
 /// # Errors
-/// If this process may not, as in a container without `CAP_SETUID` and `CAP_SETGID`.
+/// If this process may not change its ids, as in a container without `CAP_SETUID` and `CAP_SETGID`.
 pub fn lower(owner: u32) -> io::Result<()> {
     let (primary, groups) = groups_of(owner);
     set_thread_groups(&groups)?;
     set_ids(Uid::from_raw(owner), primary)
 }
 
-/// Whether root works with another user's rights here.
+/// Whether root's rights have been lowered to another user's.
 #[must_use]
 pub fn are_lowered() -> bool {
     getuid().is_root() && !geteuid().is_root()
 }
 
-/// Works with root's rights on this thread, if they were lowered.
+/// Runs `work` with root's rights on this thread, if they were lowered.
 pub fn as_root<T>(work: impl FnOnce() -> T) -> T {
     let _raised = are_lowered().then(Raised::new);
     work()
 }
 
-/// Works on a file that the operator names: with root's rights, if they were lowered and the path leads through no directory
-/// of the owner, who decides what is there.
+/// Runs `work` on a file that the operator names: with root's rights, if they were lowered and the path has no
+/// directory of the owner, who could replace it by a link.
 pub fn as_operator<T>(file: &Path, work: impl FnOnce() -> T) -> T {
     let owner = geteuid().as_raw();
     let _raised = are_lowered().then(Raised::new).filter(|_| !leads_through_directory_of(owner, file, MAX_LINKS));
@@ -68,7 +69,7 @@ impl Drop for Raised {
     }
 }
 
-/// The group first: with another user's rights it can only be set to the real one.
+/// Sets the group first, because with another user's rights it could only be set to the real one.
 fn set_ids(user: Uid, group: Gid) -> io::Result<()> {
     set_thread_res_gid(None::<Gid>, group, None::<Gid>)?;
     Ok(set_thread_res_uid(None::<Uid>, user, None::<Uid>)?)
@@ -98,10 +99,10 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// That somebody has the id is not needed.
+    /// The id of a user who need not exist.
     const OWNER: u32 = 65_532;
 
-    /// Whether a test that only root can do is done; it fails instead if `LODGE_TEST_EVERYTHING` is set.
+    /// Whether a test that needs root can run; panics instead of returning false if `LODGE_TEST_EVERYTHING` is set.
     pub(crate) fn is_root(what: &str) -> bool {
         let is_root = geteuid().is_root();
         if !is_root {
@@ -118,7 +119,7 @@ pub(crate) mod tests {
         (geteuid().as_raw(), getegid().as_raw())
     }
 
-    /// Does the work with the owner's rights, which end with the thread that has them.
+    /// Runs the work with the owner's rights, on a thread of its own, which ends with it.
     fn lowered<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         let lowered = || {
             lower(OWNER).unwrap();
@@ -146,7 +147,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn roots_rights_last_as_long_as_the_work_that_needs_them() {
+    fn roots_rights_end_with_the_work_that_needs_them() {
         if !is_root("the rights of another user") {
             return;
         }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 /// `N` bytes from the system's random generator.
 ///
 /// # Panics
-/// If the system has no randomness to give, without which nothing here is safe.
+/// If the system's generator fails, without which nothing is secure.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

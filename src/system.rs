@@ -1,7 +1,7 @@
-//! The users and groups of the operating system, from its name service.
+//! Reads the users and groups of the operating system from its name service.
 //!
-//! `getpwent` and `getgrent` walk one list for the whole process, and a name service may hang. So one thread reads both
-//! lists, and a request waits for it for at most [`DEADLINE`].
+//! `getpwent` and `getgrent` have one position for the whole process, and a name service may hang. So one thread reads both
+//! lists, and a request waits for it at most [`DEADLINE`].
 
 use std::{
     cmp::Ordering,
@@ -52,13 +52,13 @@ pub struct SystemGroup {
     pub users: Vec<String>,
 }
 
-/// A name service that does not answer.
+/// Why the name service has no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NameServiceError {
-    /// It broke off with an error.
+    /// It returned an error.
     #[error("the name service failed: {0}")]
     Failed(Errno),
-    /// It has no entry that may be shown, as where `/etc/passwd` is absent or cannot be read.
+    /// It has no valid entry, for example because `/etc/passwd` is missing or cannot be read.
     #[error("the name service lists no {0}")]
     Empty(&'static str),
     /// It took longer than [`DEADLINE`], or too many requests wait for it.
@@ -66,17 +66,17 @@ pub enum NameServiceError {
     Slow,
 }
 
-enum Question {
+enum Query {
     Users(oneshot::Sender<Result<Vec<SystemUser>, NameServiceError>>),
     Groups(oneshot::Sender<Result<Vec<SystemGroup>, NameServiceError>>),
 }
 
-/// Asks the name service; a clone asks the same one.
+/// The name service; a clone shares its thread.
 #[derive(Clone, Debug)]
-pub struct NameService(Arc<SyncSender<Question>>);
+pub struct NameService(Arc<SyncSender<Query>>);
 
 impl NameService {
-    /// Starts the thread that asks.
+    /// Starts the thread that reads the lists.
     ///
     /// # Panics
     /// If no thread can be started.
@@ -93,7 +93,7 @@ impl NameService {
     /// # Errors
     /// [`NameServiceError`] if the whole list cannot be had in time.
     pub async fn users(&self) -> Result<Vec<SystemUser>, NameServiceError> {
-        self.ask(Question::Users).await
+        self.ask(Query::Users).await
     }
 
     /// All system groups, by gid and name, read now.
@@ -101,12 +101,12 @@ impl NameService {
     /// # Errors
     /// [`NameServiceError`] if the whole list cannot be had in time.
     pub async fn groups(&self) -> Result<Vec<SystemGroup>, NameServiceError> {
-        self.ask(Question::Groups).await
+        self.ask(Query::Groups).await
     }
 
     async fn ask<T>(
         &self,
-        question: impl FnOnce(oneshot::Sender<Result<T, NameServiceError>>) -> Question,
+        question: impl FnOnce(oneshot::Sender<Result<T, NameServiceError>>) -> Query,
     ) -> Result<T, NameServiceError> {
         let (reply, answer) = oneshot::channel();
         self.0.try_send(question(reply)).map_err(|_| NameServiceError::Slow)?;
@@ -114,13 +114,13 @@ impl NameService {
     }
 }
 
-fn answer(waiting: &Receiver<Question>) {
+fn answer(waiting: &Receiver<Query>) {
     for question in waiting {
-        // A request that has given up needs no answer.
+        // A request that has timed out needs no answer.
         match question {
-            Question::Users(reply) if !reply.is_closed() => drop(reply.send(read_users())),
-            Question::Groups(reply) if !reply.is_closed() => drop(reply.send(read_groups())),
-            Question::Users(_) | Question::Groups(_) => {}
+            Query::Users(reply) if !reply.is_closed() => drop(reply.send(read_users())),
+            Query::Groups(reply) if !reply.is_closed() => drop(reply.send(read_groups())),
+            Query::Users(_) | Query::Groups(_) => {}
         }
     }
 }
@@ -130,7 +130,7 @@ fn read_users() -> Result<Vec<SystemUser>, NameServiceError> {
     let list = List { what: "system users", reported: &REPORTED };
     let mut users = read_all(PasswordEntries::begin, Option::clone, &list)?;
     users.sort_by(|a, b| by_id_then_name((a.uid, &a.name), (b.uid, &b.name)));
-    // Two services may list the same user; the first one counts, as it does for the system.
+    // Two services may list the same user; the first entry counts, as for the system.
     users.dedup_by(|later, first| (later.uid, &later.name) == (first.uid, &first.name));
     Ok(users)
 }
@@ -145,9 +145,9 @@ fn read_groups() -> Result<Vec<SystemGroup>, NameServiceError> {
     Ok(groups)
 }
 
-/// The system's list of users, each entry that may not be shown as `None`.
+/// The system's list of users; an invalid entry is `None`.
 ///
-/// The crate `users` walks it too, and reads through null pointers where an entry of NIS is nothing but a name.
+/// The crate `users` reads it too, but dereferences null pointers where an entry of NIS has only a name.
 struct PasswordEntries;
 
 #[expect(unsafe_code, reason = "the list of users is one per process; only the thread of NameService walks it")]
@@ -181,7 +181,7 @@ impl Drop for PasswordEntries {
     }
 }
 
-/// Reads a list from its beginning to its end. Neither the beginning nor the end reports an error but by `errno`.
+/// Reads a whole list. Its functions report errors only in `errno`.
 fn read_all<E, T, I: Iterator<Item = E>>(
     begin: impl FnOnce() -> I,
     read: fn(&E) -> Option<T>,
@@ -214,13 +214,13 @@ fn system_group(group: &users::Group) -> Option<SystemGroup> {
     Some(SystemGroup { name: name(group.name())?, gid: id(group.gid())?, users })
 }
 
-/// The name, unless it is empty, not UTF-8, or an entry of NIS that stands for others.
+/// The name, unless it is empty, not UTF-8, or an entry of NIS that includes others.
 fn name(name: &OsStr) -> Option<String> {
     let name = name.to_str()?;
     (!name.is_empty() && !name.starts_with(['+', '-'])).then(|| name.to_owned())
 }
 
-/// The id, unless clients cannot hold it in a signed 32-bit integer.
+/// The id, unless it exceeds a signed 32-bit integer, which clients use.
 fn id(id: u32) -> Option<u32> {
     (id < 1 << 31).then_some(id)
 }
@@ -229,7 +229,7 @@ fn by_id_then_name(a: (u32, &String), b: (u32, &String)) -> Ordering {
     a.cmp(&b)
 }
 
-/// One of the two lists, and whether its entries that are left out were reported.
+/// One of the two lists, and whether its invalid entries were reported.
 struct List {
     what: &'static str,
     reported: &'static Once,

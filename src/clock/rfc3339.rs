@@ -1,15 +1,15 @@
-//! Reads moments as RFC 3339 writes them.
+//! Parses times in RFC 3339.
 
 use super::Timestamp;
 
 const DAY: i64 = 86_400;
 
 impl Timestamp {
-    /// The last moment that RFC 3339 can write: the end of the year 9999.
+    /// The last time that RFC 3339 can express: the end of the year 9999.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// Parses a date-time of RFC 3339 with any offset; what is finer than a millisecond is cut off. `None` for what is no
-    /// time, or none from 1970 to 9999 in UTC.
+    /// Parses a date-time of RFC 3339 with any offset, truncated to milliseconds. `None` if it is malformed or not from
+    /// 1970 to 9999 in UTC.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date, time) = (text.get(..10)?, text.get(11..19)?);
@@ -46,14 +46,14 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// The seconds of a time of day; a leap second, which may only end an hour, counts as the first second after it.
+/// The seconds of a time of day; a leap second, which only an hour's last minute has, counts as the second after it.
 fn seconds(time: &str) -> Option<i64> {
     let [hour, minute, second] = numbers(time, b':', [2, 2, 2])?;
     let last = if minute == 59 { 60 } else { 59 };
     (hour <= 23 && minute <= 59 && second <= last).then_some(hour * 3600 + minute * 60 + second)
 }
 
-/// The milliseconds of a fraction, 0 if there is none, and what comes after it.
+/// The milliseconds of a fraction, 0 if there is none, and the rest of the text.
 fn fraction(text: &str) -> Option<(i64, &str)> {
     let Some(rest) = text.strip_prefix('.') else { return Some((0, text)) };
     let length = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_the_same_in_every_spelling_of_it() {
+    fn equal_times_in_different_spellings_are_equal() {
         for text in [
             "2026-11-23T17:22:00Z",
             "2026-11-23t17:22:00z",
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn a_malformed_time_is_refused() {
         for text in [
             "",
             "now",

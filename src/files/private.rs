@@ -1,4 +1,4 @@
-//! Files that hold secrets: who else can read them, and who can have put them there.
+//! Files that hold secrets: checks who else can read them, and who may have put them there.
 
 use std::{
     collections::BTreeSet,
@@ -16,26 +16,26 @@ use zeroize::Zeroizing;
 use super::{directory_of, open_file};
 use crate::privileges::as_operator;
 
-/// Why a file is not one that holds a secret.
+/// Why a file must not be used as a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotPrivate {
-    /// Others can read this process's own file, with these permission bits.
+    /// It belongs to this process's user, and others can read it, with these permission bits.
     #[error("can be read by others (mode {0:03o}); make it yours alone: chmod 600")]
     Exposed(u32),
-    /// Others can read a file of root, with these permission bits.
+    /// It belongs to root, and others can read it, with these permission bits.
     #[error(
         "belongs to root and can be read by others (mode {0:03o}); let only root and one of this process's groups read it: \
          mode 440 and that group (Kubernetes: `defaultMode: 0440` with `fsGroup`; Docker: `mode: 0440` with `gid`)"
     )]
     RootsExposed(u32),
-    /// Its owner, who has this id, knows what is in it.
+    /// It belongs to another user, with this id, who knows its contents.
     #[error("belongs to another user of this system (uid {0}); make it yours: chown")]
     Foreign(u32),
 }
 
-/// Reads a file that holds a secret, unless anybody beyond root, this process's user and its groups can read it, or it is
-/// neither this process's user's nor root's. Root, who also does things for a server of another user, reads what cannot have
-/// been planted.
+/// Reads a file that holds a secret. It must belong to this process's user or to root, and only root, this user and
+/// this process's groups may be able to read it. Root, who may act for a server of another user, also reads files of
+/// other users in their own directories.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -55,7 +55,7 @@ fn read_with_these_rights(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, 
 struct Reader {
     uid: u32,
     gids: BTreeSet<u32>,
-    /// Where systemd puts credentials.
+    /// The directory in which systemd passes credentials.
     credentials: Option<PathBuf>,
 }
 
@@ -82,24 +82,24 @@ impl Reader {
         })
     }
 
-    /// Whether what the group's bits allow is allowed to this process alone.
+    /// Whether the group's permission bits apply to this process only.
     fn has_group_alone(&self, path: &Path, file: &Metadata) -> io::Result<bool> {
         let path = fs::canonicalize(path)?;
-        // With an access control list these bits are its mask, and systemd's lists name the service's user alone.
+        // With an access control list these bits are its mask; systemd's lists name only the service's user.
         let is_credential = self.credentials.as_ref().is_some_and(|directory| path.starts_with(directory));
         let is_of_ours = self.gids.contains(&file.gid());
         Ok(file.uid() == 0 && (is_of_ours || is_credential) || is_of_ours && self.is_enclosed(&path))
     }
 
-    /// Whether others are kept from the file by a directory above it. Kubernetes gives the group of a pod rights on every file
-    /// of its volumes, at each start.
+    /// Whether a directory above the file keeps others out. Kubernetes gives a pod's group rights on every file of its
+    /// volumes at each start, so the file's own bits are not enough.
     fn is_enclosed(&self, path: &Path) -> bool {
         let is_closed = |metadata: Metadata| metadata.uid() == self.uid && metadata.mode().trailing_zeros() >= 6;
         path.ancestors().skip(1).any(|directory| fs::metadata(directory).is_ok_and(is_closed))
     }
 }
 
-/// Whether the file's owner may have put it into somebody else's directory.
+/// Whether the file's owner may have put it into a directory of another user.
 fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
     let directory = fs::metadata(directory_of(path))?;
     let is_roots_alone = directory.uid() == 0 && directory.mode() & 0o022 == 0;
@@ -123,14 +123,14 @@ mod tests {
     struct Place(TempDir);
 
     impl Place {
-        /// A directory that everybody can enter.
+        /// A directory that all users can enter.
         fn new() -> Self {
             let place = tempfile::tempdir().unwrap();
             fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
             Self(place)
         }
 
-        /// What the user is told of a file of that owner and group with those permission bits.
+        /// Why a file of that owner and group with those permission bits is refused.
         fn refusal(&self, (uid, gid): (u32, u32), mode: u32, credentials: Option<PathBuf>) -> Option<NotPrivate> {
             let path = self.0.path().join("secret");
             fs::write(&path, [7; 32]).unwrap();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_file_is_taken_if_nobody_beyond_root_and_the_processs_groups_can_read_it() {
+    fn a_file_of_root_is_accepted_if_only_root_and_the_processs_groups_can_read_it() {
         if !is_root("files that belong to others") {
             return;
         }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_taken_for_what_it_leads_to() {
+    fn a_link_is_judged_by_its_target() {
         if !is_root("files that belong to others") {
             return;
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_of_a_credentials_access_control_list_exposes_nothing() {
+    fn the_mask_of_a_credentials_access_control_list_does_not_count_as_exposed() {
         if !is_root("files that belong to others") {
             return;
         }

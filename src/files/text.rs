@@ -10,14 +10,14 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads a file in UTF-8, without the byte order mark that it may begin with.
 ///
 /// # Errors
-/// Whatever the file system says, and if the file is in another encoding.
+/// Those of the file system, and if the file is in another encoding.
 pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let bytes = without_marks(&Zeroizing::new(fs::read(path)?))?;
     let text = str::from_utf8(&bytes).map_err(|_| io::Error::other("it is not text in UTF-8"))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// A text without the byte order marks at the beginning of its lines: several files may have been put together in one.
+/// The text without byte order marks at the beginning of its lines: several files may have been concatenated.
 ///
 /// # Errors
 /// If it begins with the mark of UTF-16 or UTF-32.
@@ -32,7 +32,7 @@ pub fn without_marks(text: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(rest)
 }
 
-/// Whether the bytes are a text that begins with a byte order mark, and not random bytes that happen to begin like one.
+/// Whether the bytes are text that begins with a byte order mark, and not random bytes that only look like that.
 #[must_use]
 pub fn is_marked_text(bytes: &[u8]) -> bool {
     let is_ascii_in_utf16 = || bytes.len().is_multiple_of(2) && bytes[2..].chunks(2).all(|pair| pair.contains(&0));
@@ -42,7 +42,8 @@ pub fn is_marked_text(bytes: &[u8]) -> bool {
     }
 }
 
-/// UTF-32 in little endian begins like UTF-16.
+/// Whether the text begins with a byte order mark of UTF-16 or UTF-32; that of UTF-32 in little endian begins like
+/// UTF-16's.
 fn begins_as_utf16(text: &[u8]) -> bool {
     [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| text.starts_with(*mark)) || text.starts_with(b"\0\0\xfe\xff")
 }

@@ -121,7 +121,8 @@ pub fn for_each_member(rows: &(impl ReadRows + ?Sized), visit: &mut dyn FnMut(Id
     if is_sound { Ok(()) } else { Err(corrupt(Tree::Lists)) }
 }
 
-/// Adds the page's ids of one chunk to `ids`, where earlier chunks have `before` ids; returns the number of ids in the chunk.
+/// Adds the page's ids of one chunk to `ids`, where earlier chunks have `before` ids; returns the number of ids in the
+/// chunk.
 fn add_chunk(ids: &mut Vec<Id>, page: Page, before: u64, key: &[u8], bytes: &[u8]) -> Option<u64> {
     let members = u64::from(u32::from_be_bytes(*bytes.first_chunk()?));
     let wanted = page.limit - ids.len();
@@ -161,6 +162,6 @@ fn encode(ids: &mut RoaringBitmap) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<RoaringBitmap> {
     let (count, bitmap) = bytes.split_first_chunk::<4>()?;
     let ids = RoaringBitmap::deserialize_from(bitmap).ok()?;
-    let is_sound = ids.len() == u64::from(u32::from_be_bytes(*count)) && ids.max().is_none_or(|most| most <= 0xffff);
+    let is_sound = ids.len() == u64::from(u32::from_be_bytes(*count)) && ids.max().is_none_or(|max| max <= 0xffff);
     is_sound.then_some(ids)
 }

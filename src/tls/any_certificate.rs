@@ -1,4 +1,4 @@
-//! A client that takes whatever certificate the server has: it sends nothing that is secret, and believes nothing but a status.
+//! A TLS client that accepts any certificate. It sends no secret, and reads nothing but a status.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use rustls::{
 
 use super::provider;
 
-/// What a client needs to speak TLS with a server whose certificate may be for other names, over, or signed by anybody.
+/// The configuration of a client for a server whose certificate may be expired, for other names, or signed by any
+/// issuer.
 ///
 /// # Panics
-/// Never: the versions are ones that the provider has.
+/// Never: the provider has the default versions.
 #[must_use]
 pub fn client() -> Arc<ClientConfig> {
     let provider = provider();
@@ -27,7 +28,7 @@ pub fn client() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Takes any certificate, from a server that has its key.
+/// Accepts any certificate, if the server has its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

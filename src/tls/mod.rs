@@ -1,4 +1,4 @@
-//! TLS: the certificate that is served, kept up to date with its files.
+//! TLS: the served certificate, which is reloaded when its files change.
 
 mod any_certificate;
 mod self_signed;
@@ -30,7 +30,7 @@ use crate::{
     files::{NotPrivate, open_file, read_private, without_marks},
 };
 
-/// Larger files are no certificate and no key.
+/// The maximum size of a file with certificates or a key.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The files of a certificate and its key, in PEM.
@@ -42,7 +42,7 @@ pub struct Files {
     pub key: PathBuf,
 }
 
-/// Files that cannot be served with.
+/// Why a certificate and its key cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -53,7 +53,7 @@ pub enum TlsError {
         /// Why.
         source: io::Error,
     },
-    /// Somebody else may have read or made the key.
+    /// Another user may know the key.
     #[error("{} {why}", path.display())]
     NotPrivate {
         /// The key's file.
@@ -67,7 +67,7 @@ pub enum TlsError {
     /// There is no key in the file.
     #[error("{} holds no private key in PEM without a password", .0.display())]
     NoKey(PathBuf),
-    /// The key or the certificate is not of a kind that can be used, or the one does not belong to the other.
+    /// The key or the certificate is of an unsupported kind, or they do not belong together.
     #[error("{} and {} cannot be used together", certificate.display(), key.display())]
     Unusable {
         /// The certificate's file.
@@ -82,7 +82,7 @@ pub enum TlsError {
 impl TlsError {
     /// The error and its causes in one sentence.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn chain(&self) -> String {
         chain(self)
     }
 }
@@ -99,7 +99,7 @@ impl Files {
         chain.ok_or_else(|| TlsError::NoCertificate(self.certificate.clone()))
     }
 
-    /// The key in its file, which only its owner may read: this process's user, or root.
+    /// The key in its file, which must be private; see [`read_private`].
     ///
     /// # Errors
     /// [`TlsError::Unreadable`], [`TlsError::NotPrivate`], [`TlsError::NoKey`].
@@ -139,8 +139,8 @@ impl Files {
     }
 }
 
-/// What tells files from those that take their place, and from what they were before something was done to them, a change of
-/// their mode too: device, inode and time of the last change. `None` for one that is not there.
+/// The device, inode and time of the last status change of each file, which differ after a replacement and after a
+/// change of contents or mode. `None` for a missing file.
 type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
@@ -149,7 +149,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     read.map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
 }
 
-/// Reads a file, unless it is too large to be one of certificates.
+/// Reads a file, unless it is larger than [`MAX_FILE_BYTES`].
 fn read_bounded(file: File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     if file.metadata()?.len() > MAX_FILE_BYTES {
         return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
@@ -187,12 +187,12 @@ mod tests {
 
         let utf16 = certificate.encode_utf16().flat_map(u16::to_le_bytes);
         fs::write(&files.certificate, [0xff, 0xfe].into_iter().chain(utf16).collect::<Vec<_>>()).unwrap();
-        let refused = files.read_certificates().unwrap_err().told();
+        let refused = files.read_certificates().unwrap_err().chain();
         assert!(refused.ends_with("cannot be read: it is text in UTF-16; save it as UTF-8"), "{refused}");
     }
 
     #[test]
-    fn a_key_that_somebody_else_may_have_planted_is_refused_though_only_they_can_read_it() {
+    fn a_private_key_of_another_user_is_refused() {
         if !is_root("files that belong to others") {
             return;
         }

@@ -1,4 +1,4 @@
-//! A certificate that is signed by nobody else, kept in the data directory.
+//! The self-signed certificate, which is stored in the data directory.
 
 use std::{
     fmt, fs, io,
@@ -17,11 +17,11 @@ use time::OffsetDateTime;
 use super::Files;
 use crate::{clock::Timestamp, files::write_private};
 
-/// How long it lasts: the longest that browsers and systems take of one that is trusted by hand.
+/// The lifetime of the certificate: the longest that browsers and systems accept of one that is trusted by hand.
 const LIFETIME: Duration = Duration::from_hours(825 * 24);
-/// How long before its end another one is made.
+/// How long before its end the certificate is renewed.
 const MARGIN: Duration = Duration::from_hours(60 * 24);
-/// Clocks that go slow shall take it all the same.
+/// How far in the past the certificate's beginning is, for clients whose clocks are behind.
 const BACKDATED: Duration = Duration::from_hours(24);
 
 /// The host names and addresses that a certificate is for, each once.
@@ -29,10 +29,10 @@ const BACKDATED: Duration = Duration::from_hours(24);
 pub struct Names(Vec<String>);
 
 impl Names {
-    /// The names in a list that is separated by commas.
+    /// Parses names that are separated by commas.
     ///
     /// # Errors
-    /// A sentence that says which one is wrong.
+    /// A sentence that names the invalid one.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut names: Vec<String> = Vec::new();
         for name in text.split(',').map(str::trim) {
@@ -54,30 +54,30 @@ impl fmt::Display for Names {
     }
 }
 
-/// A certificate that cannot be made.
+/// Why a certificate cannot be created.
 #[derive(Debug, Error)]
 pub enum SelfSignedError {
-    /// The names or the system's randomness do not allow it.
-    #[error("a certificate for {names} cannot be made")]
+    /// The names are invalid, or the system's random generator failed.
+    #[error("a certificate for {names} cannot be created")]
     Making {
-        /// The names it was to be for.
+        /// The names of the certificate.
         names: Names,
         /// Why.
         source: rcgen::Error,
     },
     /// It cannot be written.
-    #[error("the certificate cannot be kept in the data directory")]
+    #[error("the certificate cannot be stored in the data directory")]
     Keeping(#[from] io::Error),
 }
 
-/// Where the certificate is in a data directory.
+/// The files of the certificate in a data directory.
 fn in_data_dir(data_dir: &Path) -> Files {
     let directory = data_dir.join("tls");
     Files { certificate: directory.join("cert.pem"), key: directory.join("key.pem") }
 }
 
-/// The files of a certificate for those names: the ones that are there, or new ones if they are for other names or at
-/// their end.
+/// The files of a certificate for those names, which is created or renewed if it is missing, for other names, or near
+/// its end.
 ///
 /// # Errors
 /// [`SelfSignedError`].
@@ -97,7 +97,7 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     bytes.join(":")
 }
 
-/// Whether the files can be served with, are for those names and last a while.
+/// Whether the files are valid, for those names, and not near their end.
 fn is_good(files: &Files, names: &Names, now: Timestamp) -> bool {
     let Ok(text) = fs::read_to_string(&files.certificate) else { return false };
     let mut lines = text.lines();
@@ -105,14 +105,14 @@ fn is_good(files: &Files, names: &Names, now: Timestamp) -> bool {
     let until =
         lines.next().and_then(|line| line.strip_prefix(UNTIL)).and_then(|time| humantime::parse_rfc3339(time).ok());
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis());
-    // What lasts longer than any that is made now comes from a clock that was ahead, and is not valid yet.
+    // A certificate that lasts longer than a new one would was created while the clock was ahead, and is not valid yet.
     let is_timely = |until| now + MARGIN < until && until <= now + LIFETIME;
     is_for_them && until.is_some_and(is_timely) && files.load().is_ok()
 }
 
 const UNTIL: &str = "It lasts until ";
 
-/// What a certificate is for is told by its file's first line, in front of the PEM (RFC 7468 permits that).
+/// The first line of the file, before the PEM, which names what the certificate is for (RFC 7468 permits such lines).
 fn for_line(names: &Names) -> String {
     format!("Made by lodge for {names}")
 }
@@ -125,7 +125,7 @@ fn make(files: &Files, names: &Names, now: Timestamp) -> Result<(), SelfSignedEr
     if let Some(directory) = files.certificate.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    // The key first: a certificate without its key would be taken for a good one no more than the other way round.
+    // After a crash in between, the old certificate does not belong to the new key, and both are created again.
     write_private(&files.key, key.serialize_pem().as_bytes())?;
     write_private(&files.certificate, text.as_bytes())?;
     Ok(())
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_kept_while_it_is_for_the_same_names_and_not_at_its_end() {
+    fn a_certificate_is_kept_while_it_is_for_the_same_names_and_not_near_its_end() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let start = Timestamp::from_secs(1_800_000_000);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_without_its_key_is_made_anew() {
+    fn a_certificate_without_its_key_is_created_again() {
         let directory = tempfile::tempdir().unwrap();
         let now = Timestamp::from_secs(1_800_000_000);
         let first = kept(directory.path(), "localhost", now);

@@ -1,4 +1,4 @@
-//! The certificate that is served: taken from its files again when they change, and watched until its end.
+//! The served certificate: reloaded when its files change, with warnings before its end.
 
 use std::{
     path::PathBuf,
@@ -21,30 +21,30 @@ use crate::{
     error_chain::chain,
 };
 
-/// How often the files and the certificate's end are looked at.
+/// How often the files and the certificate's end are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a start waits for the second half of a pair that is being renewed.
 const PAIR_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it looks meanwhile.
+/// How often a start checks again meanwhile.
 const PAIR_LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long before its end a certificate is warned of, once a day.
+/// How long before a certificate's end a warning is logged once a day.
 const WARN_BEFORE: Duration = Duration::from_hours(14 * 24);
 const DAY: Duration = Duration::from_hours(24);
 
-/// How a certificate of the server's own is made again before its end.
+/// How the server's self-signed certificate is renewed.
 #[derive(Clone, Debug)]
 pub struct Renewal {
-    /// The data directory that it is kept in.
+    /// The data directory with the certificate.
     pub data_dir: PathBuf,
     /// The names that it is for.
     pub names: Names,
 }
 
 impl Files {
-    /// The certificate with its key; where they do not belong together, the second half of a renewal is waited for.
+    /// Loads the certificate and its key. If they do not belong together, waits for the second half of a renewal.
     ///
     /// # Errors
-    /// [`TlsError`] if they cannot be served with, or not in time.
+    /// [`TlsError`] if they cannot be used, or not in time.
     pub fn load_in_time(&self) -> Result<CertifiedKey, TlsError> {
         let until = Instant::now() + PAIR_TIMEOUT;
         loop {
@@ -56,32 +56,32 @@ impl Files {
     }
 }
 
-/// The certificate that is served now.
+/// The certificate that is served.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
     renewal: Option<Renewal>,
-    /// From before the files were read first.
+    /// The files' state before they were first read.
     first: Stamps,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
 impl Certificate {
-    /// The certificate in those files. Where the key does not belong to it, one of the two is perhaps about to be renewed:
-    /// that is waited for, up to five seconds.
+    /// Loads the certificate from its files. If the key does not belong to it, waits up to five seconds for the second
+    /// half of a renewal.
     ///
     /// # Errors
-    /// [`TlsError`] if it cannot be served.
+    /// [`TlsError`] if it cannot be used.
     pub fn open(files: Files, renewal: Option<Renewal>) -> Result<Arc<Self>, TlsError> {
         let first = files.stamps();
         let current = RwLock::new(Arc::new(files.load_in_time()?));
         Ok(Arc::new(Self { files, renewal, first, current }))
     }
 
-    /// What a server needs to speak TLS 1.2 and 1.3 with it; HTTP/1.1 is all that is spoken inside.
+    /// The configuration of a server with this certificate: TLS 1.2 and 1.3, with HTTP/1.1 only.
     ///
     /// # Panics
-    /// Never: the versions are ones that the provider has.
+    /// Never: the provider has the default versions.
     #[must_use]
     pub fn server(self: &Arc<Self>) -> ServerConfig {
         let config = ServerConfig::builder_with_provider(provider())
@@ -92,9 +92,9 @@ impl Certificate {
         config
     }
 
-    /// Serves for ever what is put in place of the files, and renews a certificate of the server's own before its end.
+    /// Reloads the certificate when its files change, and renews a self-signed one before its end. Never returns.
     ///
-    /// Looks every few seconds, and when `asked` ends. What cannot be served is logged and not taken.
+    /// Checks every few seconds, and when `asked` ends. Invalid files are logged and the old certificate stays in use.
     pub async fn follow(self: Arc<Self>, clock: Clock, mut asked: impl AsyncFnMut()) {
         let (mut seen, mut warned) = (self.first, None);
         loop {
@@ -116,7 +116,7 @@ impl Certificate {
     fn renew(&self, now: Timestamp) {
         let Some(Renewal { data_dir, names }) = &self.renewal else { return };
         if let Err(error) = keep(data_dir, names, now) {
-            log::error!("the certificate is not renewed: {}", chain(&error));
+            log::error!("the certificate cannot be renewed: {}", chain(&error));
         }
     }
 
@@ -124,9 +124,11 @@ impl Certificate {
         match self.files.load() {
             Ok(loaded) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
-                log::info!("the certificate was read again: {}", self.files.certificate.display());
+                log::info!("the certificate was reloaded: {}", self.files.certificate.display());
             }
-            Err(error) => log::error!("the certificate is served as it was: {}", chain(&error)),
+            Err(error) => {
+                log::error!("the certificate cannot be reloaded, and the old one is still served: {}", chain(&error))
+            }
         }
     }
 
@@ -139,9 +141,9 @@ impl Certificate {
         *warned = Some(now);
         let file = self.files.certificate.display();
         if end <= now {
-            log::error!("the certificate is over since {end}, and clients refuse it: {file}");
+            log::error!("the certificate expired at {end}, and clients refuse it: {file}");
         } else {
-            log::warn!("the certificate ends at {end}: {file}");
+            log::warn!("the certificate expires at {end}: {file}");
         }
     }
 }
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_that_change_before_they_are_followed_are_taken_over() {
+    async fn files_that_change_before_they_are_followed_are_reloaded() {
         let directory = tempfile::tempdir().unwrap();
         let certificate = Certificate::open(made_for(directory.path(), "first.example", START), None).unwrap();
         let files = made_for(directory.path(), "second.example", START);
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_from_a_clock_that_was_ahead_is_made_again() {
+    fn a_certificate_from_a_clock_that_was_ahead_is_created_again() {
         let directory = tempfile::tempdir().unwrap();
         let ahead = made_for(directory.path(), "localhost", START.after(Duration::from_hours(24 * 400)));
         let first = ahead.read_certificates().unwrap();

@@ -166,7 +166,7 @@ fn new_files_are_taken_over_while_serving_and_bad_ones_are_not() {
     assert!(is_served_to(&trusts_first) && !is_served_to(&trusts_second));
 
     put(certificate, &second.0);
-    server.wait_for_log("the certificate is served as it was");
+    server.wait_for_log("the certificate cannot be reloaded");
     assert!(is_served_to(&trusts_first), "a certificate without its key is not taken");
 
     fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
@@ -175,7 +175,7 @@ fn new_files_are_taken_over_while_serving_and_bad_ones_are_not() {
     assert!(is_served_to(&trusts_first), "a key that others may have read is not taken");
 
     fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
-    server.wait_for_log("the certificate was read again");
+    server.wait_for_log("the certificate was reloaded");
     assert!(is_served_to(&trusts_second) && !is_served_to(&trusts_first));
 }
 

@@ -337,7 +337,7 @@ fn an_end_that_is_cut_off_in_the_store_is_noticed_however_well_the_rest_is_made_
 
     let before_the_files = Log::with(40);
     fitting(&before_the_files, 20);
-    before_the_files.names("entry 21 is in the files, and the store does not know of it");
+    before_the_files.names("entry 21 is in the files, but not in the store's state of the log");
 }
 
 #[test]
