@@ -108,7 +108,7 @@ impl<R: Read> Reader<R> {
             return Err(if is_end { BackupError::Damaged("it ends too early") } else { self.malformed("is too long") });
         }
         self.digest.update(&text);
-        serde_json::from_slice(&text).map_err(|_| self.malformed("makes no sense"))
+        serde_json::from_slice(&text).map_err(|_| self.malformed("cannot be decoded"))
     }
 
     fn end(&mut self, footer: &Footer, digest: Context) -> Result<(), BackupError> {

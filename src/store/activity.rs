@@ -96,7 +96,7 @@ pub(super) fn faults(rows: &(impl ReadRows + ?Sized)) -> Result<Vec<String>, Sto
     rows.scan(Tree::Activity, &KeyRange::all(), &mut |key, bytes| {
         let is_readable = is_key(key) && decode(bytes).is_ok();
         match record_of(key).map_or(Ok(false), |(tree, key)| Ok(rows.get(tree, &key)?.is_some())) {
-            Ok(_) if !is_readable => faults.push(format!("a row of `{}` makes no sense", Tree::Activity)),
+            Ok(_) if !is_readable => faults.push(format!("a row of `{}` cannot be decoded", Tree::Activity)),
             Ok(true) => {}
             Ok(false) => faults.push(format!("a row of `{}` is of a record that does not exist", Tree::Activity)),
             Err(error) => failure = Err(error),

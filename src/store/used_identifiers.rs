@@ -68,7 +68,7 @@ pub(super) fn faults(rows: &(impl ReadRows + ?Sized)) -> Result<Vec<String>, Sto
     let mut faults = Vec::new();
     rows.scan(Tree::UsedIdentifiers, &KeyRange::all(), &mut |key, value| {
         if key.len() != 16 || !value.is_empty() {
-            faults.push(format!("a row of `{}` makes no sense", Tree::UsedIdentifiers));
+            faults.push(format!("a row of `{}` cannot be decoded", Tree::UsedIdentifiers));
         }
         ControlFlow::Continue(())
     })?;
@@ -243,7 +243,7 @@ mod tests {
         let without_key = faults(Changes::from([((Tree::Meta, KEY_KEY.to_vec()), None)]));
 
         assert!(missing.contains("a `user_id` is missing in `used_identifiers`"), "{missing}");
-        assert!(senseless.contains("a row of `used_identifiers` makes no sense"), "{senseless}");
+        assert!(senseless.contains("a row of `used_identifiers` cannot be decoded"), "{senseless}");
         assert!(without_key.contains("the key of `used_identifiers` is missing"), "{without_key}");
     }
 }

@@ -175,7 +175,7 @@ fn lines_in_the_wrong_place_and_a_wrong_footer_are_refused() {
     target.refuses(&footer(&|footer| footer["records"] = json!(1)), differs);
     target.refuses(&footer(&|footer| footer["sha256"] = json!("00".repeat(32))), differs);
     target.refuses(&footer(&|footer| footer["sha256"] = json!("")), differs);
-    target.refuses(&footer(&|footer| footer["id"] = json!(1)), "makes no sense");
+    target.refuses(&footer(&|footer| footer["id"] = json!(1)), "cannot be decoded");
     target.refuses(&packed(&text), "it ends too early");
     target.refuses(&packed(with_footer(&text).trim_end()), "it ends too early");
     target.refuses(&packed(&format!("{}{{}}\n", with_footer(&text))), "it goes on after its end");
@@ -184,7 +184,7 @@ fn lines_in_the_wrong_place_and_a_wrong_footer_are_refused() {
     target.refuses_changed("does not belong there", |lines| lines.insert(3, lines[0].clone()));
     target.refuses_changed("does not belong there", |lines| lines.insert(3, lines[1].clone()));
     target.refuses_changed("does not belong there", |lines| lines.push(json!({"secret": "00".repeat(32)})));
-    target.refuses_changed("makes no sense", |lines| lines.insert(3, json!({"session": {}})));
+    target.refuses_changed("cannot be decoded", |lines| lines.insert(3, json!({"session": {}})));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn used_identifiers_without_their_one_key_before_the_records_are_refused() {
         lines.push(key.clone());
     });
     for wrong in [json!("00"), json!("0g".repeat(16)), json!(7), json!("00".repeat(17))] {
-        target.refuses_changed("makes no sense", |lines| lines.push(json!({"used_identifier": wrong})));
+        target.refuses_changed("cannot be decoded", |lines| lines.push(json!({"used_identifier": wrong})));
     }
 }
 
@@ -295,8 +295,8 @@ fn records_that_break_the_rules_are_refused() {
         for id in [0, 1_u64 << 31] {
             target.refuses_value(unsound, kind, "id", json!(id));
         }
-        target.refuses_value("makes no sense", kind, "id", json!(1_u64 << 32));
-        target.refuses_value("makes no sense", kind, "id", json!(-1));
+        target.refuses_value("cannot be decoded", kind, "id", json!(1_u64 << 32));
+        target.refuses_value("cannot be decoded", kind, "id", json!(-1));
     }
     for username in ["", "a\u{0}b", "a\nb", "a:b", "x\u{7f}", &"x".repeat(70_000)] {
         target.refuses_value(unsound, "user", "username", json!(username));

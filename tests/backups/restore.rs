@@ -180,7 +180,7 @@ fn keys_that_were_destroyed_since_the_backup_are_told() {
 
     let said = restore_and_start(&mut server, &file);
 
-    assert!(!lasting.contains("good again"), "{lasting}");
+    assert!(!lasting.contains("valid again"), "{lasting}");
     assert!(said.contains("these API keys, which the replaced store did not have, are valid again"), "{said}");
     assert!(said.contains("API key 1 of user 2"), "{said}");
     server.with(key.authorization.as_deref().unwrap()).get("/users/me").expect(200);

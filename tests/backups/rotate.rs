@@ -79,7 +79,7 @@ fn what_the_audit_log_had_before_a_new_secret_is_verified_under_it() {
             lodge(&server, &["secret", "rotate", "--yes"]).expect(0);
         }
         let whole = lodge(&server, &["audit", "--verify"]).expect(0).out;
-        assert!(whole.contains("earlier changes are not noticed"), "{whole}");
+        assert!(whole.contains("earlier changes cannot be detected"), "{whole}");
         let file = server.data_dir().join("audit/audit-000000000001.jsonl");
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, text.replacen("theme", "thyme", 1)).unwrap();

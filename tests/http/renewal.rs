@@ -87,7 +87,7 @@ fn a_certificate_of_the_servers_own_is_renewed_while_it_is_served_60_days_before
         thread::yield_now();
     }
 
-    server.wait_for_log("the certificate was read again");
+    server.wait_for_log("the certificate was reloaded");
     while curl(&server, &certificate, "/healthz", &[]).is_err() {
         assert!(Instant::now() < deadline, "the new one is never served: {}", server.log());
     }
@@ -98,7 +98,7 @@ fn a_certificate_of_the_servers_own_is_renewed_while_it_is_served_60_days_before
 fn each_hangup_has_the_certificate_read_once_though_its_files_are_as_they_were() {
     let server = ServerBuilder::new().flag("--tls-self-signed", "127.0.0.1").start_unasked();
     let certificate = server.data_dir().join("tls/cert.pem");
-    let readings = || server.log().matches("the certificate was read again").count();
+    let readings = || server.log().matches("the certificate was reloaded").count();
 
     for hangups in 1..=3 {
         server.signal(Signal::HUP);

@@ -306,7 +306,7 @@ fn a_sequence_below_an_id_in_use_is_noticed() {
 #[test]
 fn activity_of_a_record_that_does_not_exist_or_that_makes_no_sense_is_a_fault() {
     let nothing = "a row of `activity` is of a record that does not exist".to_owned();
-    let nonsense = "a row of `activity` makes no sense".to_owned();
+    let nonsense = "a row of `activity` cannot be decoded".to_owned();
     let at = || encode(&Activity::at(Timestamp::from_secs(60), None));
     let scope = |key| ActivitySubject::ApiKeyScope(id(ANN), id(key), "users", "show");
     let with = |subject, bytes: Vec<u8>| Damaged::new().with(Tree::Activity, key_of(subject), bytes).faults();
