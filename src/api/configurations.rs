@@ -73,7 +73,7 @@ pub(super) async fn index(
     budget: RequestBudget,
 ) -> Result<Listing<ConfigurationView>, ApiError> {
     let access = access.into();
-    // Their size is known only once they are read, so memory for the largest possible page is reserved before.
+    // The size of a page is known only after it was read, so memory for the largest possible one is reserved first.
     let max_bytes = configurations::max_bytes(&access, page)?;
     let permit = budget.reserve(max_bytes)?;
     let slice = if max_bytes > AT_ONCE {

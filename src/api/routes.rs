@@ -15,7 +15,7 @@ use super::{
 pub(super) enum Routed<'a> {
     /// That operation, with the path's parameters.
     To(&'static Operation, PathParameters<&'a str>),
-    /// No operation: the path has other methods.
+    /// No operation: the path has only other methods.
     MethodNotAllowed(&'static Route),
     /// No operation: the path is unknown.
     NotFound,

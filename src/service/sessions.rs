@@ -122,8 +122,8 @@ pub async fn destroy_all(access: &ResourceAccess, kept: Option<Uuid>) -> Result<
         .await
 }
 
-/// Removes the sessions that are over, and those that would last longer than one lifetime from now; their number. Callers
-/// that are idle leave the memory too.
+/// Removes expired sessions, and those that would last longer than one lifetime from now; returns their number. Also removes
+/// expired callers from the cache.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.

@@ -192,7 +192,7 @@ fn records_that_are_there_twice_or_belong_to_nobody_are_refused() {
     let target = Target::new();
     let other = json!("00000000-0000-4000-8000-000000000000");
     let digest = json!(vec![0; 32]);
-    let twice = "is there twice, or shares what must be its own";
+    let twice = "exists twice, or has the name, key or digest of another one";
 
     target.refuses_changed(twice, |lines| copy(lines, "user", &[("username", json!("zoe"))]));
     target.refuses_changed(twice, |lines| copy(lines, "user", &[("id", json!(77))]));
@@ -210,7 +210,7 @@ fn records_that_are_there_twice_or_belong_to_nobody_are_refused() {
 #[test]
 fn a_backup_without_an_administrator_who_could_go_on_is_refused() {
     let target = Target::new();
-    let none = "no administrator is among what can be read, or none without `expired_at`";
+    let none = "there is no administrator, or none without `expired_at`";
     let change = |member: &'static str, value: Value| {
         move |lines: &mut Vec<Value>| {
             for line in lines.iter_mut().filter(|line| line["user"]["is_admin"] == true) {
@@ -269,14 +269,14 @@ fn a_backup_whose_ids_are_used_up_is_refused() {
 #[test]
 fn records_of_the_same_id_and_different_owners_are_refused() {
     let target = Target::new();
-    let twice = "is there twice, or shares what must be its own";
+    let twice = "exists twice, or has the name, key or digest of another one";
     target.refuses_changed(twice, |lines| copy(lines, "configuration", &[("owner", json!(1))]));
 }
 
 #[test]
 fn keys_of_the_same_id_and_different_owners_are_refused() {
     let target = Target::new();
-    let twice = "is there twice, or shares what must be its own";
+    let twice = "exists twice, or has the name, key or digest of another one";
     let other = json!("00000000-0000-4000-8000-000000000000");
     let changes = [("owner", json!(1)), ("digest", json!(vec![0; 32])), ("identifier", other)];
     target.refuses_changed(twice, |lines| copy(lines, "api_key", &changes));
