@@ -88,19 +88,8 @@ mod tests {
     };
 
     fn user() -> Arc<User> {
-        Arc::new(User {
-            id: Id::FIRST,
-            username: Username::parse("ann").unwrap(),
-            password: PasswordHash::new(String::new()),
-            email: None,
-            user_id: None,
-            group_id: None,
-            is_admin: false,
-            expired_at: None,
-            source_type: None,
-            created_at: Timestamp::from_secs(0),
-            updated_at: Timestamp::from_secs(0),
-        })
+        let username = Username::parse("ann").unwrap();
+        Arc::new(User::new(Id::FIRST, username, PasswordHash::new(String::new()), Timestamp::from_secs(0)))
     }
 
     fn of(text: &'static [u8]) -> impl FnOnce(&User) -> Bytes {

@@ -29,7 +29,12 @@ use super::{
     tls_policy::{TlsPolicy, Transport},
     user_list_cache::UserListCache,
 };
-use crate::{backup::schedule::BackupLog, config::Limits, domain::Id, service::AppState};
+use crate::{
+    backup::schedule::BackupLog,
+    config::{Limits, Settings},
+    domain::Id,
+    service::AppState,
+};
 
 /// The state that all requests share.
 pub struct App {
@@ -49,6 +54,24 @@ pub struct App {
     pub user_list_cache: Arc<UserListCache>,
     /// The results of the scheduled backups.
     pub backups: BackupLog,
+}
+
+impl App {
+    /// The application over that state, within the bounds of these settings.
+    #[must_use]
+    pub fn new(state: Arc<AppState>, settings: &Settings, backups: BackupLog) -> Self {
+        let memory_budget = MemoryBudget::new(settings.transfer_memory);
+        Self {
+            limits: settings.limits(),
+            user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
+            memory_budget,
+            origins: Origins::new(&settings.cors_origin),
+            tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
+            proxies: TrustedProxies::new(settings.trusted_proxy.clone(), state.clock.clone()),
+            backups,
+            state,
+        }
+    }
 }
 
 /// The account and the API key that a request was made with, for the log.

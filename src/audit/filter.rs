@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::parsed_line::{EntrySummary, rfc_3339};
+use super::parsed_line::EntrySummary;
 use crate::clock::Timestamp;
 
 /// Selects the entries that match all given members.
@@ -30,7 +30,7 @@ impl Filter {
         if let Ok(duration) = humantime::parse_duration(text) {
             return Ok(Timestamp::from_millis(ago(duration)));
         }
-        rfc_3339(text).ok_or_else(|| {
+        Timestamp::parse(text).ok_or_else(|| {
             format!("`{}` is not a time such as 2026-11-23T17:22:00Z or a duration such as 24h", text.escape_default())
         })
     }
@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn a_moment_is_a_time_or_a_duration_ago() {
         let now = Timestamp::from_secs(1_000_000);
-        assert_eq!(Filter::moment("1970-01-02T00:00:00.007Z", now), Ok(Timestamp::from_millis(86_400_007)));
+        for text in ["1970-01-02T00:00:00.007Z", "1970-01-02T02:00:00.007+02:00"] {
+            assert_eq!(Filter::moment(text, now), Ok(Timestamp::from_millis(86_400_007)), "{text}");
+        }
         assert_eq!(Filter::moment("24h", now), Ok(Timestamp::from_secs(1_000_000 - 86_400)));
         assert_eq!(Filter::moment("3650days", now), Ok(Timestamp::from_secs(0)));
         for wrong in ["", "now", "1969-01-01T00:00:00Z", "2026-11-23", "-1h"] {

@@ -1,7 +1,5 @@
 //! Parses a line of the log.
 
-use std::time::SystemTime;
-
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -90,13 +88,7 @@ impl EntrySummary {
     }
 }
 
-/// Parses RFC 3339; `None` for any other text or a time before 1970.
-pub(super) fn rfc_3339(text: &str) -> Option<Timestamp> {
-    let since_1970 = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since_1970.as_millis()).ok().map(Timestamp::from_millis)
-}
-
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
-    rfc_3339(&text).ok_or_else(|| D::Error::custom("not a time"))
+    Timestamp::parse(&text).ok_or_else(|| D::Error::custom("not a time"))
 }

@@ -1,9 +1,6 @@
 //! Writes a backup.
 
-use std::{
-    io::{self, Write},
-    ops::ControlFlow,
-};
+use std::io::{self, Write};
 
 use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
@@ -16,7 +13,7 @@ use crate::{
         Sequence, Snapshot, Tables,
         engine::KeyRange,
         integrity::Integrity,
-        table::{ReadRows, Record, decode},
+        table::{Record, decode, visit_rows},
         used_identifiers,
     },
 };
@@ -79,22 +76,14 @@ impl<W: Write> Writer<W> {
     }
 
     fn records<R: Record>(&mut self, snapshot: &Snapshot, line: fn(R) -> Line) -> Result<(), BackupError> {
-        let mut written = Ok(());
-        snapshot.scan(R::TREE, &KeyRange::all(), &mut |_, bytes| {
-            written = decode(bytes).map_err(BackupError::from).and_then(|record| Ok(self.line(&line(record))?));
+        visit_rows(snapshot, R::TREE, &KeyRange::all(), |_, bytes| {
             self.records += 1;
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        written
+            Ok(self.line(&line(decode(bytes)?))?)
+        })
     }
 
     fn used_identifiers(&mut self, snapshot: &Snapshot) -> Result<(), BackupError> {
-        let mut written = Ok(());
-        used_identifiers::visit(snapshot, &mut |hash| {
-            written = self.line(&Line::UsedIdentifier(hash));
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        Ok(written?)
+        used_identifiers::visit(snapshot, |hash| Ok(self.line(&Line::UsedIdentifier(hash))?))
     }
 
     fn end(mut self) -> io::Result<u64> {

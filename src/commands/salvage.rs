@@ -17,7 +17,7 @@ use crate::{
         Sequence, Store, StoreError, Tables,
         engine::KeyRange,
         sled::{OpenError, checkpoint},
-        table::{ReadRows, Record, decode},
+        table::{Record, decode, visit_rows},
         used_identifiers,
     },
 };
@@ -81,9 +81,9 @@ async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Resu
 fn used_identifiers(damaged: &Store) -> Vec<Line> {
     let Ok(Some(key)) = used_identifiers::key(damaged) else { return Vec::new() };
     let mut lines = vec![Line::IdentifierKey(key)];
-    let read = used_identifiers::visit(damaged, &mut |hash| {
+    let read = used_identifiers::visit(damaged, |hash| {
         lines.push(Line::UsedIdentifier(hash));
-        std::ops::ControlFlow::Continue(())
+        Ok::<_, StoreError>(())
     });
     if let Err(error) = read {
         log::error!("the rest of the used identifiers cannot be read: {error}");
@@ -94,12 +94,12 @@ fn used_identifiers(damaged: &Store) -> Vec<Line> {
 /// The records of one kind, as far as the storage can read them.
 fn readable<R: Record>(damaged: &Store, line: fn(R) -> Line, unreadable: &mut u64) -> Vec<Line> {
     let mut lines = Vec::new();
-    let read: Result<(), StoreError> = damaged.scan(R::TREE, &KeyRange::all(), &mut |_, bytes| {
+    let read = visit_rows(damaged, R::TREE, &KeyRange::all(), |_, bytes| {
         match decode(bytes) {
             Ok(record) => lines.push(line(record)),
             Err(_) => *unreadable += 1,
         }
-        std::ops::ControlFlow::Continue(())
+        Ok::<_, StoreError>(())
     });
     if let Err(error) = read {
         log::error!("the rest of `{}` cannot be read: {error}", R::TREE);

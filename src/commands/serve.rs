@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     admin_socket,
-    api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache},
+    api::App,
     audit::{Files, LogReader, Maintenance, continue_after_files, directory_in},
     auth::{Cost, Hasher},
     backup::{
@@ -199,17 +199,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
-    let memory_budget = MemoryBudget::new(settings.transfer_memory);
-    let app = Arc::new(App {
-        proxies: TrustedProxies::new(settings.trusted_proxy.clone(), state.clock.clone()),
-        state: Arc::clone(&state),
-        user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
-        memory_budget,
-        limits: settings.limits(),
-        origins: Origins::new(&settings.cors_origin),
-        tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
-        backups: log,
-    });
+    let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let ready = |address| output::announce(format!("lodge is listening on {scheme}://{address}"));
     let served = server::serve(app, &settings.listen, certificate, failure, signals, ready).await;

@@ -17,6 +17,15 @@ fn settings(arguments: &[&str]) -> Result<Settings, SettingsError> {
     Command::parse_from(arguments).serve.settings(None)
 }
 
+/// The command line with a file of that content.
+fn with_file(content: impl AsRef<[u8]>, flags: &[&str]) -> Result<Command, clap::Error> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lodge.toml");
+    fs::write(&file, content).unwrap();
+    let arguments = [&["lodge", "--config", file.to_str().unwrap()], flags].concat();
+    parse(&arguments.into_iter().map(OsString::from).collect::<Vec<_>>())
+}
+
 #[test]
 fn every_wrong_setting_is_named_at_once() {
     let wrong = [
@@ -69,12 +78,9 @@ fn the_limits_of_the_audit_logs_files_have_bounds() {
 
 #[test]
 fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("lodge.toml");
-    fs::write(&file, "listen = \"0.0.0.0:80\"\nscrypt-cost = 12\n").unwrap();
-    let arguments = ["lodge", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0"].map(OsString::from);
+    let file = "listen = \"0.0.0.0:80\"\nscrypt-cost = 12\n";
 
-    let settings = parse::<Command>(&arguments).unwrap().serve.settings(None).unwrap();
+    let settings = with_file(file, &["--listen", "127.0.0.1:0"]).unwrap().serve.settings(None).unwrap();
 
     assert_eq!(settings.listen, "127.0.0.1:0");
     assert_eq!(settings.scrypt_cost, 12);
@@ -82,27 +88,17 @@ fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
 
 #[test]
 fn an_unknown_setting_in_the_file_is_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("lodge.toml");
-    fs::write(&file, "listne = \"0.0.0.0:80\"\n").unwrap();
-    let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
-
-    let said = parse::<Command>(&arguments).err().unwrap().to_string();
+    let said = with_file("listne = \"0.0.0.0:80\"\n", &[]).err().unwrap().to_string();
 
     assert!(said.contains("listne"), "{said}");
 }
 
 #[test]
 fn a_file_that_begins_with_a_byte_order_mark_is_read_without_it_and_one_in_utf16_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("lodge.toml");
-    let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
+    let marked = with_file("\u{feff}scrypt-cost = 12\r\n", &[]).unwrap();
+    assert_eq!(marked.serve.settings(None).unwrap().scrypt_cost, 12);
 
-    fs::write(&file, "\u{feff}scrypt-cost = 12\r\n").unwrap();
-    assert_eq!(parse::<Command>(&arguments).unwrap().serve.settings(None).unwrap().scrypt_cost, 12);
-
-    fs::write(&file, b"\xff\xfes\0c\0").unwrap();
-    let said = parse::<Command>(&arguments).err().unwrap().to_string();
+    let said = with_file(b"\xff\xfes\0c\0", &[]).err().unwrap().to_string();
     assert!(said.contains("lodge.toml: it is text in UTF-16; save it as UTF-8"), "{said}");
 }
 
@@ -137,12 +133,7 @@ fn every_bound_is_a_value_and_every_default_is_within_the_bounds() {
 
 #[test]
 fn accept_loss_and_config_cannot_be_given_in_the_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("lodge.toml");
-    fs::write(&file, "accept-loss = true\nconfig = \"other.toml\"\n").unwrap();
-    let arguments = ["lodge", "--config", file.to_str().unwrap()].map(OsString::from);
-
-    let said = parse::<Command>(&arguments).err().unwrap().to_string();
+    let said = with_file("accept-loss = true\nconfig = \"other.toml\"\n", &[]).err().unwrap().to_string();
 
     assert!(said.contains("`accept-loss` is not a setting") && said.contains("`config` is not a setting"), "{said}");
 }

@@ -75,6 +75,24 @@ pub struct UserChange {
 }
 
 impl User {
+    /// A standard user, made at that moment, who has a name and a password and nothing else.
+    #[must_use]
+    pub fn new(id: Id, username: Username, password: PasswordHash, at: Timestamp) -> Self {
+        Self {
+            id,
+            username,
+            password,
+            email: None,
+            user_id: None,
+            group_id: None,
+            is_admin: false,
+            expired_at: None,
+            source_type: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
     /// Whether nothing of the account works any more; it is over on the very millisecond.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {

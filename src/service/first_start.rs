@@ -129,19 +129,8 @@ async fn create(state: &AppState, password: &NewPassword, is_random: bool) -> Re
             if !txn.users(Page::new(Some(1), None))?.records.is_empty() {
                 return Ok(((), AffectedResource::default()));
             }
-            let administrator = User {
-                id: txn.next_id(Sequence::Users)?,
-                username: name(),
-                password,
-                email: None,
-                user_id: None,
-                group_id: None,
-                is_admin: true,
-                expired_at: None,
-                source_type: None,
-                created_at: now,
-                updated_at: now,
-            };
+            let id = txn.next_id(Sequence::Users)?;
+            let administrator = User { is_admin: true, ..User::new(id, name(), password, now) };
             txn.put(&administrator).map_err(super::never_taken)?;
             txn.set_initial_administrator(is_random.then_some(administrator.id));
             Ok(((), AffectedResource::from(&administrator).with(vec!["is_admin = true".to_owned()])))

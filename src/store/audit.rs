@@ -108,17 +108,13 @@ pub fn visit_after(
     id: u64,
     visit: &mut dyn FnMut(AuditEntry) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
-    let Some(from) = id.checked_add(1) else { return Ok(()) };
-    let range = KeyRange { from: from.to_be_bytes().to_vec(), to: None };
     let mut failure = None;
-    rows.scan(Tree::Audit, &range, &mut |_, bytes| {
-        table::decode(bytes).map_or_else(
-            |error| {
-                failure = Some(error);
-                ControlFlow::Break(())
-            },
-            &mut *visit,
-        )
+    rows.scan(Tree::Audit, &entries_after(id), &mut |_, bytes| match table::decode(bytes) {
+        Ok(entry) => visit(entry),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
     })?;
     failure.map_or(Ok(()), Err)
 }
@@ -128,14 +124,13 @@ pub fn visit_after(
 /// # Errors
 /// [`StoreError`] if one cannot be read.
 pub fn after(rows: &(impl ReadRows + ?Sized), id: u64, max: usize) -> Result<Vec<AuditEntry>, StoreError> {
-    let mut entries = Vec::new();
-    if max > 0 {
-        visit_after(rows, id, &mut |entry| {
-            entries.push(entry);
-            if entries.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-    }
-    Ok(entries)
+    table::read_rows(rows, Tree::Audit, &entries_after(id), max, |_, bytes| table::decode(bytes))
+}
+
+fn entries_after(id: u64) -> KeyRange {
+    // After the last id there is nothing: its own row is the end.
+    let from = [&id.to_be_bytes()[..], &[0]].concat();
+    KeyRange { from, to: None }
 }
 
 /// A page of the entries in the store, and their count. Ids have no gaps, so no entry before the page is read.

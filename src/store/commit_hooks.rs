@@ -6,12 +6,12 @@ use super::{
     StoreError,
     engine::{Changes, Engine, EngineError, Tree},
     integrity::{Before, INTEGRITY_KEY, Integrity, RowHasher},
+    rows::{Committed, ReadRows},
     sled::{
         checkpoint::Checkpointer,
         disk::DiskMonitor,
         snapshot::{Preimages, Snapshot},
     },
-    table::ReadRows,
     txn::Sequence,
 };
 
@@ -118,22 +118,4 @@ pub fn sequences(rows: &(impl ReadRows + ?Sized)) -> Result<[u64; 3], StoreError
 
 fn before(engine: &dyn Engine, changes: &Changes) -> Result<Before, StoreError> {
     changes.keys().map(|(tree, key)| Ok(engine.get(*tree, key)?)).collect()
-}
-
-/// The rows that an engine has, without any changes over them.
-pub(super) struct Committed<'a>(pub(super) &'a dyn Engine);
-
-impl ReadRows for Committed<'_> {
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0.get(tree, key)?)
-    }
-
-    fn scan(
-        &self,
-        tree: Tree,
-        range: &super::engine::KeyRange,
-        visit: &mut super::engine::Visit<'_>,
-    ) -> Result<(), StoreError> {
-        Ok(self.0.scan(tree, range, visit)?)
-    }
 }

@@ -35,8 +35,8 @@ use self::{
     commit_hooks::CommitHooks,
     engine::{Engine, EngineError, KeyRange, Tree, Visit},
     record::RecordError,
+    rows::{Committed, ReadRows},
     sled::checkpoint::Checkpointer,
-    table::ReadRows,
     versions::Versions,
 };
 pub use self::{
@@ -97,8 +97,7 @@ impl Store {
     /// If the engine's metadata cannot be read.
     #[must_use]
     pub fn over(engine: Arc<dyn Engine>) -> Self {
-        let commit_hooks =
-            CommitHooks::of(&commit_hooks::Committed(&*engine), None, None).expect("the metadata can be read");
+        let commit_hooks = CommitHooks::of(&Committed(&*engine), None, None).expect("the metadata can be read");
         Self::with_hooks(commit_hooks, engine, None)
     }
 

@@ -4,10 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     DiskReserve, Store, StoreError, Tables,
-    commit_hooks::{CommitHooks, Committed, sequences},
+    commit_hooks::{CommitHooks, sequences},
     engine::{Engine, EngineError, Tree},
     id_set::{self, IdSet},
     integrity::{Integrity, RowHasher},
+    rows::{Committed, ReadRows},
     schema::{FORMAT, FORMAT_WITH_DIGEST, StoreIdentity},
     sled::{
         OpenError, Sled,
@@ -15,7 +16,6 @@ use super::{
         disk::DiskMonitor,
         set_aside_derived,
     },
-    table::ReadRows,
     used_identifiers,
 };
 use crate::random::{random_bytes, random_uuid};

@@ -10,7 +10,7 @@ use super::{
     id_set::IdSet,
     integrity::DIGEST_KEY_KEY,
     key,
-    table::{self, ReadRows, Record, Slice},
+    table::{self, ReadRows, Record, Slice, read_rows},
     txn::Txn,
 };
 use crate::{
@@ -196,16 +196,10 @@ fn sessions_by_end(
     range: &KeyRange,
     max: usize,
 ) -> Result<Vec<(Id, Uuid)>, StoreError> {
-    let mut sessions = Vec::new();
-    if max == 0 {
-        return Ok(Vec::new());
-    }
-    rows.scan(Tree::SessionsByExpiry, range, &mut |key, _| {
+    read_rows(rows, Tree::SessionsByExpiry, range, max, |key, _| {
         let place = key.split_at_checked(8).and_then(|(_, place)| owner_and_jti(place));
-        sessions.push(place.ok_or_else(|| table::corrupt(Tree::SessionsByExpiry)));
-        if sessions.len() < max { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
-    })?;
-    sessions.into_iter().collect()
+        place.ok_or_else(|| table::corrupt(Tree::SessionsByExpiry))
+    })
 }
 
 fn owner_and_jti(place: &[u8]) -> Option<(Id, Uuid)> {

@@ -1,8 +1,6 @@
 //! Typed records over trees: each record type defines its key, its indexes and the lists that it is in.
 
-use std::ops::ControlFlow;
-
-pub use super::rows::{ReadRows, corrupt};
+pub use super::rows::{ReadRows, corrupt, read_rows, visit_rows};
 use super::{
     StoreError,
     engine::{KeyRange, Tree},
@@ -98,19 +96,7 @@ pub fn page<R: Record>(
 }
 
 fn within<R: Record>(rows: &(impl ReadRows + ?Sized), range: &KeyRange) -> Result<Vec<R>, StoreError> {
-    let mut records = Vec::new();
-    let mut failure = None;
-    rows.scan(R::TREE, range, &mut |_, bytes| match decode(bytes) {
-        Ok(record) => {
-            records.push(record);
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    failure.map_or(Ok(records), Err)
+    read_rows(rows, R::TREE, range, usize::MAX, |_, bytes| decode(bytes))
 }
 
 /// Decodes a record.

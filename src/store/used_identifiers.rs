@@ -19,7 +19,7 @@ use super::{
     StoreError,
     engine::{KeyRange, Tree},
     integrity::Integrity,
-    table::{self, ReadRows},
+    table::{self, ReadRows, visit_rows},
     txn::Txn,
 };
 use crate::domain::AccountIdentifier;
@@ -49,15 +49,15 @@ pub fn key(rows: &(impl ReadRows + ?Sized)) -> Result<Option<IdentifierKey>, Sto
     bytes.try_into().map(|bytes| Some(IdentifierKey(bytes))).map_err(|_| table::corrupt(Tree::Meta))
 }
 
-/// Visits every hash, as long as `visit` continues.
+/// Visits every hash, until a visit fails.
 ///
 /// # Errors
-/// [`StoreError`] if a row cannot be read.
-pub fn visit(
+/// What the visit fails with; [`StoreError`] if a row cannot be read.
+pub fn visit<E: From<StoreError>>(
     rows: &(impl ReadRows + ?Sized),
-    visit: &mut dyn FnMut(IdentifierHash) -> ControlFlow<()>,
-) -> Result<(), StoreError> {
-    visit_from(rows, Vec::new(), visit)
+    mut visit: impl FnMut(IdentifierHash) -> Result<(), E>,
+) -> Result<(), E> {
+    visit_rows(rows, Tree::UsedIdentifiers, &KeyRange::all(), |key, _| visit(hash_in(key)?))
 }
 
 /// What is wrong with the hashes, a sentence each.
@@ -75,18 +75,9 @@ pub(super) fn faults(rows: &(impl ReadRows + ?Sized)) -> Result<Vec<String>, Sto
     Ok(faults)
 }
 
-fn visit_from(
-    rows: &(impl ReadRows + ?Sized),
-    from: Vec<u8>,
-    visit: &mut dyn FnMut(IdentifierHash) -> ControlFlow<()>,
-) -> Result<(), StoreError> {
-    let mut is_sound = true;
-    rows.scan(Tree::UsedIdentifiers, &KeyRange { from, to: None }, &mut |key, _| {
-        let hash = key.try_into().map(IdentifierHash);
-        is_sound &= hash.is_ok();
-        hash.map_or(ControlFlow::Break(()), &mut *visit)
-    })?;
-    if is_sound { Ok(()) } else { Err(table::corrupt(Tree::UsedIdentifiers)) }
+/// The hash that is the key of a row.
+fn hash_in(key: &[u8]) -> Result<IdentifierHash, StoreError> {
+    key.try_into().map(IdentifierHash).map_err(|_| table::corrupt(Tree::UsedIdentifiers))
 }
 
 /// Whether no more are remembered, as of the last commit.
@@ -151,19 +142,9 @@ mod tests {
     }
 
     fn ann() -> User {
-        User {
-            id: Id::FIRST,
-            username: Username::parse("Ann").unwrap(),
-            password: PasswordHash::new(String::new()),
-            email: None,
-            user_id: SystemId::new(1000).ok(),
-            group_id: None,
-            is_admin: true,
-            expired_at: None,
-            source_type: None,
-            created_at: Timestamp::from_secs(0),
-            updated_at: Timestamp::from_secs(0),
-        }
+        let (username, password) = (Username::parse("Ann").unwrap(), PasswordHash::new(String::new()));
+        let user = User::new(Id::FIRST, username, password, Timestamp::from_secs(0));
+        User { user_id: SystemId::new(1000).ok(), is_admin: true, ..user }
     }
 
     fn remembered(engine: &Memory, identifiers: &[AccountIdentifier]) -> Changes {

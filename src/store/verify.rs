@@ -17,7 +17,7 @@ use super::{
     open::loss,
     record,
     schema::{FORMAT, Tables},
-    table::{self, IndexRow, ReadRows, Record},
+    table::{self, IndexRow, ReadRows, Record, visit_rows},
     txn::Sequence,
     used_identifiers,
 };
@@ -234,11 +234,11 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
 fn index_faults(rows: &impl ReadRows) -> Result<Vec<String>, StoreError> {
     let mut faults = Vec::new();
     for index in INDEXES {
-        each(rows, index, |key, value| {
+        visit_rows(rows, index, &KeyRange::all(), |key, value| {
             if !is_entry_of_a_record(rows, index, key, value)? {
                 faults.push(format!("an entry of `{index}` points at no record that has it"));
             }
-            Ok(())
+            Ok::<_, StoreError>(())
         })?;
     }
     missing_entries::<User>(rows, &mut faults)?;
@@ -249,7 +249,7 @@ fn index_faults(rows: &impl ReadRows) -> Result<Vec<String>, StoreError> {
 }
 
 fn missing_entries<T: Record>(rows: &impl ReadRows, faults: &mut Vec<String>) -> Result<(), StoreError> {
-    each(rows, T::TREE, |key, bytes| {
+    visit_rows(rows, T::TREE, &KeyRange::all(), |key, bytes| {
         let Some(record) = readable::<T>(key, bytes) else { return Ok(()) };
         for row in record.index_rows() {
             let tree = row.tree;
@@ -288,18 +288,4 @@ fn has_entry<T: Record>(rows: &impl ReadRows, key: &[u8], entry: &IndexRow) -> R
 
 fn readable<T: Record>(key: &[u8], bytes: &[u8]) -> Option<T> {
     table::decode::<T>(bytes).ok().filter(|record| record.key() == key)
-}
-
-/// Calls `visit` with every row of a tree, until it fails.
-fn each(
-    rows: &impl ReadRows,
-    tree: Tree,
-    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut visited = Ok(());
-    rows.scan(tree, &KeyRange::all(), &mut |key, value| {
-        visited = visit(key, value);
-        if visited.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    visited
 }

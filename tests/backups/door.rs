@@ -60,7 +60,7 @@ fn visitors_who_say_nothing_leave_room_for_the_next_once_they_go() {
     let silent: Vec<_> = (0..20).map(|_| connect()).collect();
     assert_eq!(usernames(&server), ["admin"]);
     drop(silent);
-    crate::backups::wait_until("the door has room again", || lodge(&server, &["verify"]).code == Some(0));
+    crate::harness::wait_until("the door has room again", || lodge(&server, &["verify"]).code == Some(0));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_backup_is_told_though_whoever_asked_for_it_has_gone() {
     stream.shutdown(Shutdown::Read).unwrap();
     stream.write_all(b"{\"backup\":{\"with_secret\":true}}\n").unwrap();
 
-    crate::backups::wait_until("the backup is told", || {
+    crate::harness::wait_until("the backup is told", || {
         let told = lodge(&server, &["audit", "--action", "backups / create"]).expect(0).out;
         told.lines().count() == 1 && told.contains("with the server's secret")
     });

@@ -8,11 +8,8 @@ use std::{
 };
 
 use crate::{
-    backups::{
-        back_up, entries_beginning, lodge, restore::with_one_of_each, run_and_kill, store_of, text, usernames,
-        wait_until,
-    },
-    harness::Server,
+    backups::{back_up, entries_beginning, lodge, restore::with_one_of_each, run_and_kill, store_of, text, usernames},
+    harness::{Server, wait_until},
 };
 
 /// How often each is killed, unless `LODGE_TEST_KILLS` says otherwise.

@@ -25,9 +25,6 @@ use std::{
 
 use crate::harness::{Server, ServerBuilder, random_below};
 
-/// How long anything may take before the test fails.
-const TIMEOUT: Duration = Duration::from_mins(1);
-
 /// What a command said, and how it ended.
 struct CommandOutput {
     code: Option<i32>,
@@ -113,16 +110,6 @@ fn entries_beginning(directory: &Path, beginning: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let begins = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(beginning);
     entries.filter(begins).collect()
-}
-
-/// Waits until that is so.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to this: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// Starts the command and kills it within `most`, at a random moment.

@@ -12,9 +12,9 @@ use crate::{
     backups::{
         back_up,
         container::{lines, of_kind},
-        lodge, restored, secret_of, usernames, wait_until,
+        lodge, restored, secret_of, usernames,
     },
-    harness::{Server, basic, password_of},
+    harness::{Server, basic, password_of, wait_until},
 };
 
 /// Fewer than one address may have queued for hashing, on one core too.

@@ -13,13 +13,13 @@ use std::{
 
 use rustix::{
     fs::{CWD, RenameFlags, renameat_with},
-    process::{Uid, geteuid},
+    process::Uid,
     thread::set_thread_res_uid,
 };
 
 use crate::{
     backups::{back_up, contents, lodge, run, text},
-    harness::Server,
+    harness::{Server, is_root},
 };
 
 /// Whose the directory is, and somebody else; that they have the ids is not needed.
@@ -228,9 +228,7 @@ impl Valuable {
 /// A stopped server with a backup beside its data directory, which is the owner's. The directory's group is still root's, as
 /// where only its user was changed. `None` without root, who alone can try this.
 pub fn stopped_server_of_owner() -> Option<(Server, PathBuf)> {
-    if !geteuid().is_root() {
-        assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can try this");
-        eprintln!("left out: root in another user's directory: this is not root");
+    if !is_root("root in another user's directory") {
         return None;
     }
     let mut server = Server::start();

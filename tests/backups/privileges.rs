@@ -19,9 +19,9 @@ use crate::{
     backups::{
         contents, lodge,
         planted::{OWNER, stopped_server_of_owner},
-        text, wait_until,
+        text,
     },
-    harness::Server,
+    harness::{Server, wait_until},
 };
 
 /// A directory beside the server's that only root can enter.

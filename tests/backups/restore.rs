@@ -6,7 +6,6 @@ use std::{
     path::Path,
 };
 
-use rustix::process::geteuid;
 use serde_json::json;
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
         container::{container, lines, text as unpacked},
         contents, entries_beginning, lodge, restored, run, secret_of, store_of, text, usernames,
     },
-    harness::{Client, Server, ServerBuilder, basic, password_of},
+    harness::{Client, Server, ServerBuilder, basic, is_root, password_of},
 };
 
 /// Whose the directory is that root restores into: `nobody`.
@@ -250,9 +249,7 @@ fn without_any_secret_the_restore_says_how_to_go_on() {
 
 #[test]
 fn what_root_does_in_a_directory_leaves_it_to_the_one_who_owns_it() {
-    if !geteuid().is_root() {
-        assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can try this");
-        eprintln!("left out: root in another user's directory: this is not root");
+    if !is_root("root in another user's directory") {
         return;
     }
     let (mut server, _) = with_one_of_each();

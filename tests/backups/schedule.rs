@@ -7,9 +7,9 @@ use serde_json::Value;
 use crate::{
     backups::{
         container::{lines, of_kind},
-        entries_beginning, lodge, restored, secret_of, text, usernames, wait_until,
+        entries_beginning, lodge, restored, secret_of, text, usernames,
     },
-    harness::{Request, Server, ServerBuilder},
+    harness::{Request, Server, ServerBuilder, wait_until},
 };
 
 /// How the last backup went, as the server tells it.

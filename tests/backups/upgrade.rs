@@ -8,19 +8,19 @@ use lodge::{
     domain::AuditEntry,
     secret::{Purpose, RootSecret},
     store::{
-        StoreError,
         audit::{AuditState, LogPosition, after, state},
-        engine::{Changes, Engine, KeyRange, Tree, Visit},
+        engine::{Changes, Engine, KeyRange, Tree},
         integrity::{Integrity, RowHasher},
         record::encode,
+        rows::Committed,
         sled::Sled,
-        table::ReadRows,
     },
 };
 use ring::{
     digest::{SHA256, digest},
     hmac,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -47,19 +47,27 @@ fn age(server: &Server) {
     fs::remove_dir_all(server.data_dir().join("audit")).unwrap();
 }
 
+/// Writes the digest of the rows as version `version` had it, with the numbers of rows of the first `N` trees.
+fn set_integrity<const N: usize>(store: &Sled, version: u8)
+where
+    [u64; N]: Serialize,
+{
+    let stored = Committed(store);
+    let hasher = RowHasher::of(&stored).unwrap().unwrap();
+    let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
+    let Integrity { rows, digest, .. } = Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap();
+    let older: [u64; N] = rows[..N].try_into().unwrap();
+    let bytes = bincode::serde::encode_to_vec((commit, older, digest), bincode::config::standard()).unwrap();
+    store.commit(&Changes::from([row("integrity", Some([vec![version], bytes].concat()))])).unwrap();
+}
+
 /// Makes of a stopped server's store one of format 2, which has a digest of its rows.
 fn age_to_format_2(server: &Server) {
     let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
     let mut changes = without_audit_log(&store);
     changes.extend([row("format", Some(2_u32.to_be_bytes().to_vec()))]);
     store.commit(&changes).unwrap();
-    let stored = Stored(&store);
-    let hasher = RowHasher::of(&stored).unwrap().unwrap();
-    let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
-    let Integrity { rows, digest, .. } = Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap();
-    let older: [u64; 10] = rows[..10].try_into().unwrap();
-    let bytes = bincode::serde::encode_to_vec((commit, older, digest), bincode::config::standard()).unwrap();
-    store.commit(&Changes::from([row("integrity", Some([vec![1], bytes].concat()))])).unwrap();
+    set_integrity::<10>(&store, 1);
     drop(store);
     fs::remove_dir_all(server.data_dir().join("audit")).unwrap();
 }
@@ -70,21 +78,15 @@ fn age_to_format_3(server: &Server) {
     let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
     let mut changes = without_rows_of_format_4(&store);
     changes.extend([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
-    let text = link_entries(&Stored(&store), &secret, &mut changes);
+    let text = link_entries(&Committed(&store), &secret, &mut changes);
     store.commit(&changes).unwrap();
-    let stored = Stored(&store);
-    let hasher = RowHasher::of(&stored).unwrap().unwrap();
-    let commit = Integrity::stored(&stored).unwrap().unwrap().commit;
-    let Integrity { rows, digest, .. } = Integrity::scan_all(&stored, &hasher, &mut |_| {}).unwrap();
-    let older: [u64; 11] = rows[..11].try_into().unwrap();
-    let bytes = bincode::serde::encode_to_vec((commit, older, digest), bincode::config::standard()).unwrap();
-    store.commit(&Changes::from([row("integrity", Some([vec![2], bytes].concat()))])).unwrap();
+    set_integrity::<11>(&store, 2);
     drop(store);
     fs::write(server.data_dir().join("audit/audit-000000000001.jsonl"), text).unwrap();
 }
 
 /// The rows of an audit log that is whole in the store as 0.3.0 wrote them, and its lines.
-fn link_entries(stored: &Stored<'_>, secret: &RootSecret, changes: &mut Changes) -> String {
+fn link_entries(stored: &Committed<'_>, secret: &RootSecret, changes: &mut Changes) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::AuditLog).expose());
     let sign = |message: &[&[u8]]| <[u8; 32]>::try_from(hmac::sign(&key, &message.concat()).as_ref()).unwrap();
     let (mut link, mut text) = ([0; 32], String::new());
@@ -107,18 +109,6 @@ fn link_entries(stored: &Stored<'_>, secret: &RootSecret, changes: &mut Changes)
     state.seal = sign(&[b"state", &positions, &state.key_id, &state.key_since.to_be_bytes()]);
     changes.extend([row("audit", Some(encode(&state)))]);
     text
-}
-
-struct Stored<'a>(&'a Sled);
-
-impl ReadRows for Stored<'_> {
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0.get(tree, key)?)
-    }
-
-    fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        Ok(self.0.scan(tree, range, visit)?)
-    }
 }
 
 fn row(key: &str, value: Option<Vec<u8>>) -> ((Tree, Vec<u8>), Option<Vec<u8>>) {

@@ -15,7 +15,7 @@ use rustix::fs::{XattrFlags, setxattr};
 use tempfile::TempDir;
 
 use super::run_to_its_end;
-use crate::harness::ServerBuilder;
+use crate::harness::{ServerBuilder, is_root};
 
 /// The server's user and group, a group that it is not in, and how it is named in an access control list.
 const USER: u32 = 65_532;
@@ -24,15 +24,6 @@ const FOREIGN_GROUP: u32 = 65_530;
 
 /// What a server has gone past its files with: its address is in use.
 const SERVED: Option<i32> = Some(14);
-
-fn is_root(test: &str) -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "{test}: only root can do that");
-        eprintln!("left out: {test}: this is not root");
-    }
-    is_root
-}
 
 /// A certificate for localhost with its key, each in PEM.
 fn pair() -> (String, String) {

@@ -11,6 +11,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::harness::is_possible;
+
 /// How large an image is; of its room only what is written is used. XFS takes no less than 300 MiB.
 const IMAGE_BYTES: u64 = 512 << 20;
 
@@ -102,12 +104,7 @@ impl Drop for Disk {
 /// # Panics
 /// If it cannot and `LODGE_TEST_EVERYTHING` is set.
 pub fn is_equipped(test: &str, tools: &[&str]) -> bool {
-    let missing = what_is_missing(tools);
-    if let Some(missing) = &missing {
-        assert!(env::var_os("LODGE_TEST_EVERYTHING").is_none(), "{test}: {missing}");
-        eprintln!("left out: {test}: {missing}");
-    }
-    missing.is_none()
+    is_possible(test, what_is_missing(tools).as_deref())
 }
 
 fn what_is_missing(tools: &[&str]) -> Option<String> {

@@ -57,7 +57,7 @@ impl Writer {
     }
 
     fn send(&mut self, client: &Client, request: &Request, key: String, number: Option<usize>) -> Fate {
-        let Some(reply) = client.try_send(request).ok().filter(is_whole) else {
+        let Some(reply) = client.try_send(request).ok().filter(Reply::is_whole) else {
             self.doubtful.entry(key).or_default().insert(number);
             return Fate::Unanswered;
         };
@@ -125,10 +125,4 @@ fn value(number: usize) -> String {
 fn number(text: &str) -> Option<usize> {
     let number = text.parse().ok()?;
     (value(number) == text).then_some(number)
-}
-
-/// Whether the reply has come as far as its head declares.
-fn is_whole(reply: &Reply) -> bool {
-    let length = reply.header("content-length").map_or(Ok(0), str::parse);
-    length == Ok(reply.body.len())
 }

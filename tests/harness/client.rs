@@ -123,6 +123,12 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Whether the reply has come as far as its head declares: a kill may cut it.
+    pub fn is_whole(&self) -> bool {
+        let length = self.header("content-length").map_or(Ok(0), str::parse);
+        length == Ok(self.body.len())
+    }
+
     /// The id in the body.
     #[track_caller]
     pub fn id(&self) -> u64 {

@@ -5,13 +5,15 @@
 
 mod client;
 mod document;
+mod possible;
 mod preload;
 mod process;
 mod secrets;
 
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
+    possible::{is_possible, is_root},
     preload::compile_preloaded,
-    process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below},
+    process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
     secrets::record_traffic,
 };

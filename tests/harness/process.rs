@@ -39,6 +39,16 @@ pub fn password_of(username: &str) -> String {
     format!("{username} lives here")
 }
 
+/// Waits until that is so, for a minute at most.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to this: {what}");
+        thread::yield_now();
+    }
+}
+
 /// A random number below that one.
 pub fn random_below(bound: usize) -> usize {
     let number = RandomState::new().hash_one(0);

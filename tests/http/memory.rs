@@ -3,23 +3,15 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::json;
 
-use crate::harness::{Client, Request, Server, ServerBuilder};
+use crate::harness::{Client, Request, Server, ServerBuilder, wait_until};
 
 /// How long the server may take before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::yield_now();
-    }
-}
 
 fn connect(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     auth::AuthError,
@@ -77,92 +76,82 @@ fn is_refused<T>(result: &Result<T, ServiceError>) -> bool {
     matches!(result, Err(ServiceError::Auth(AuthError::Refused(_))))
 }
 
-#[test]
-fn every_credential_is_refused_from_the_moment_on_and_good_again_once_it_is_cleared() {
-    System::new().block_on(async {
-        let scene = Scene::new().await;
-        // The caches know the account with its end.
-        scene.set_end(json!(end().to_string())).await;
-        assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
+#[tokio::test]
+async fn every_credential_is_refused_from_the_moment_on_and_good_again_once_it_is_cleared() {
+    let scene = Scene::new().await;
+    // The caches know the account with its end.
+    scene.set_end(json!(end().to_string())).await;
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
 
-        scene.test_app.set_clock(just_before_end());
-        assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
-        scene.test_app.set_clock(end());
-        assert_eq!(scene.statuses().await, [401; 4]);
+    scene.test_app.set_clock(just_before_end());
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
+    scene.test_app.set_clock(end());
+    assert_eq!(scene.statuses().await, [401; 4]);
 
-        scene.set_end(Value::Null).await;
-        assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
-    });
+    scene.set_end(Value::Null).await;
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
 }
 
-#[test]
-fn an_end_that_is_over_already_counts_at_once() {
-    System::new().block_on(async {
-        let scene = Scene::new().await;
-        assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
+#[tokio::test]
+async fn an_end_that_is_over_already_counts_at_once() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
 
-        scene.set_end(json!(NOW.to_string())).await;
+    scene.set_end(json!(NOW.to_string())).await;
 
-        assert_eq!(scene.statuses().await, [401; 4]);
-    });
+    assert_eq!(scene.statuses().await, [401; 4]);
 }
 
-#[test]
-fn the_password_of_an_expired_account_costs_one_hash_right_or_wrong() {
-    System::new().block_on(async {
-        let scene = Scene::new().await;
-        assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
-        scene.set_end(json!(NOW.to_string())).await;
-        let hasher = &scene.test_app.state.authenticator.hasher;
-        for password in [PASSWORD, "a house without one"] {
-            let before = hasher.computed();
-            let (method, path, _) = sign_in();
-            let asked = (method, path, json!({"user": {"username": "ben", "password": password}}));
-
-            assert_eq!(scene.test_app.answer(&[], &asked).await.status, 401);
-
-            assert_eq!(hasher.computed() - before, 1, "{password}");
-        }
+#[tokio::test]
+async fn the_password_of_an_expired_account_costs_one_hash_right_or_wrong() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
+    scene.set_end(json!(NOW.to_string())).await;
+    let hasher = &scene.test_app.state.authenticator.hasher;
+    for password in [PASSWORD, "a house without one"] {
         let before = hasher.computed();
-        let me = ("GET", "/users/me".to_owned(), Value::Null);
-        assert_eq!(scene.test_app.send(Some(&scene.ben[0]), &me).await.0, 401);
-        assert_eq!(hasher.computed() - before, 1);
-    });
+        let (method, path, _) = sign_in();
+        let asked = (method, path, json!({"user": {"username": "ben", "password": password}}));
+
+        assert_eq!(scene.test_app.answer(&[], &asked).await.status, 401);
+
+        assert_eq!(hasher.computed() - before, 1, "{password}");
+    }
+    let before = hasher.computed();
+    let me = ("GET", "/users/me".to_owned(), Value::Null);
+    assert_eq!(scene.test_app.send(Some(&scene.ben[0]), &me).await.0, 401);
+    assert_eq!(hasher.computed() - before, 1);
 }
 
-#[test]
-fn a_request_that_was_admitted_before_the_moment_writes_nothing_after_it() {
-    System::new().block_on(async {
-        let scene = Scene::new().await;
-        scene.set_end(json!(end().to_string())).await;
-        let mut callers: Vec<Caller> = Vec::new();
-        for credential in &scene.ben {
-            let headers = [credential.as_bytes()].into_iter();
-            callers.push(scene.test_app.state.authenticate(headers, [127, 0, 0, 1].into()).await.unwrap());
-        }
+#[tokio::test]
+async fn a_request_that_was_admitted_before_the_moment_writes_nothing_after_it() {
+    let scene = Scene::new().await;
+    scene.set_end(json!(end().to_string())).await;
+    let mut callers: Vec<Caller> = Vec::new();
+    for credential in &scene.ben {
+        let headers = [credential.as_bytes()].into_iter();
+        callers.push(scene.test_app.state.authenticate(headers, [127, 0, 0, 1].into()).await.unwrap());
+    }
 
-        scene.test_app.set_clock(end());
+    scene.test_app.set_clock(end());
 
-        for caller in callers {
-            let destroyed = configurations::destroy(&caller.into(), ConfigurationName::Id(Id::FIRST)).await;
-            assert!(is_refused(&destroyed), "{destroyed:?}");
-        }
-    });
+    for caller in callers {
+        let destroyed = configurations::destroy(&caller.into(), ConfigurationName::Id(Id::FIRST)).await;
+        assert!(is_refused(&destroyed), "{destroyed:?}");
+    }
 }
 
-#[test]
-fn a_password_that_was_queued_before_the_moment_opens_no_session_after_it() {
-    System::new().block_on(async {
-        let scene = Scene::new().await;
-        scene.set_end(json!(end().to_string())).await;
-        let hold = scene.test_app.hold_hashes();
-        let asked = sign_in();
-        let mut queued = Box::pin(scene.test_app.answer(&[], &asked));
-        assert!(advance(&mut queued).is_none());
+#[tokio::test]
+async fn a_password_that_was_queued_before_the_moment_opens_no_session_after_it() {
+    let scene = Scene::new().await;
+    scene.set_end(json!(end().to_string())).await;
+    let hold = scene.test_app.hold_hashes();
+    let asked = sign_in();
+    let mut queued = Box::pin(scene.test_app.answer(&[], &asked));
+    assert!(advance(&mut queued).is_none());
 
-        scene.test_app.set_clock(end());
-        drop(hold);
+    scene.test_app.set_clock(end());
+    drop(hold);
 
-        assert_eq!(queued.await.status, 401);
-    });
+    assert_eq!(queued.await.status, 401);
 }

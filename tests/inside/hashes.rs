@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
@@ -47,90 +46,81 @@ fn basic(text: impl AsRef<[u8]>) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(text))
 }
 
-#[test]
-fn signing_in_costs_one_hash_for_known_and_unknown_users_and_none_for_an_impossible_name() {
-    System::new().block_on(async {
-        let home = Home::build().await;
-        let possible =
-            [("ann", PASSWORD, 201), ("ANN", "a guess", 401), ("bob", PASSWORD, 401), ("b:b", "a guess", 401)];
-        for (username, password, status) in possible {
-            let (answered, hashes, _) = home.sign_in(user(username, password)).await;
-            assert_eq!((answered, hashes), (status, 1), "{username}");
-        }
-        let impossible = [
-            user("", PASSWORD),
-            user("ann", ""),
-            user("ann", "x".repeat(1025)),
-            user("ann", "\u{1}"),
-            user(7, PASSWORD),
-            user("ann", 7),
-            user("ann", Value::Null),
-            user(json!(["ann"]), json!({"password": PASSWORD})),
-            json!({"user": {"username": "ann"}}),
-            json!({"user": []}),
-            json!({"user": null}),
-            json!({}),
-        ];
-        for body in impossible {
-            assert_eq!(home.sign_in(body.clone()).await, (401, 0, false), "{body}");
-        }
-    });
+#[tokio::test]
+async fn signing_in_costs_one_hash_for_known_and_unknown_users_and_none_for_an_impossible_name() {
+    let home = Home::build().await;
+    let possible = [("ann", PASSWORD, 201), ("ANN", "a guess", 401), ("bob", PASSWORD, 401), ("b:b", "a guess", 401)];
+    for (username, password, status) in possible {
+        let (answered, hashes, _) = home.sign_in(user(username, password)).await;
+        assert_eq!((answered, hashes), (status, 1), "{username}");
+    }
+    let impossible = [
+        user("", PASSWORD),
+        user("ann", ""),
+        user("ann", "x".repeat(1025)),
+        user("ann", "\u{1}"),
+        user(7, PASSWORD),
+        user("ann", 7),
+        user("ann", Value::Null),
+        user(json!(["ann"]), json!({"password": PASSWORD})),
+        json!({"user": {"username": "ann"}}),
+        json!({"user": []}),
+        json!({"user": null}),
+        json!({}),
+    ];
+    for body in impossible {
+        assert_eq!(home.sign_in(body.clone()).await, (401, 0, false), "{body}");
+    }
 }
 
-#[test]
-fn only_a_right_password_is_remembered() {
-    System::new().block_on(async {
-        let home = Home::build().await;
-        let (right, wrong) = (basic(format!("ann:{PASSWORD}")), basic("ann:a guess"));
-        let unknown = basic(format!("bob:{PASSWORD}"));
+#[tokio::test]
+async fn only_a_right_password_is_remembered() {
+    let home = Home::build().await;
+    let (right, wrong) = (basic(format!("ann:{PASSWORD}")), basic("ann:a guess"));
+    let unknown = basic(format!("bob:{PASSWORD}"));
 
-        assert_eq!(home.me(&right).await, (200, 1, true));
-        for _ in 0..1000 {
-            assert_eq!(home.me(&right).await, (200, 0, false));
-        }
-        for refused in [&wrong, &wrong, &unknown, &unknown] {
-            assert_eq!(home.me(refused).await, (401, 1, true), "{refused}");
-        }
-    });
+    assert_eq!(home.me(&right).await, (200, 1, true));
+    for _ in 0..1000 {
+        assert_eq!(home.me(&right).await, (200, 0, false));
+    }
+    for refused in [&wrong, &wrong, &unknown, &unknown] {
+        assert_eq!(home.me(refused).await, (401, 1, true), "{refused}");
+    }
 }
 
-#[test]
-fn what_is_no_user_name_and_password_costs_neither_a_hash_nor_a_look() {
-    System::new().block_on(async {
-        let home = Home::build().await;
-        let broken = [
-            "Basic".to_owned(),
-            "Basic !".to_owned(),
-            basic("ann"),
-            basic(":"),
-            basic("ann:"),
-            basic(format!(":{PASSWORD}")),
-            basic(format!("ann\0:{PASSWORD}")),
-            basic(format!("ann:{PASSWORD}\r\n")),
-            basic(format!("ann:{}", "x".repeat(1025))),
-        ];
-        for header in broken {
-            assert_eq!(home.me(&header).await, (401, 0, false), "{header}");
-        }
-    });
+#[tokio::test]
+async fn what_is_no_user_name_and_password_costs_neither_a_hash_nor_a_look() {
+    let home = Home::build().await;
+    let broken = [
+        "Basic".to_owned(),
+        "Basic !".to_owned(),
+        basic("ann"),
+        basic(":"),
+        basic("ann:"),
+        basic(format!(":{PASSWORD}")),
+        basic(format!("ann\0:{PASSWORD}")),
+        basic(format!("ann:{PASSWORD}\r\n")),
+        basic(format!("ann:{}", "x".repeat(1025))),
+    ];
+    for header in broken {
+        assert_eq!(home.me(&header).await, (401, 0, false), "{header}");
+    }
 }
 
-#[test]
-fn a_key_costs_no_hash_and_a_mistyped_one_not_even_a_look() {
-    System::new().block_on(async {
-        let home = Home::build().await;
-        let (status, made) = home
-            .0
-            .send(Some(&basic(format!("ann:{PASSWORD}"))), &("POST", "/users/me/api_keys".to_owned(), json!({})))
-            .await;
-        assert_eq!(status, 201);
-        let key = made["key"].as_str().unwrap();
-        let other = if key.ends_with('A') { "B" } else { "A" };
-        let mistyped = format!("{}{other}", &key[..key.len() - 1]);
+#[tokio::test]
+async fn a_key_costs_no_hash_and_a_mistyped_one_not_even_a_look() {
+    let home = Home::build().await;
+    let (status, made) = home
+        .0
+        .send(Some(&basic(format!("ann:{PASSWORD}"))), &("POST", "/users/me/api_keys".to_owned(), json!({})))
+        .await;
+    assert_eq!(status, 201);
+    let key = made["key"].as_str().unwrap();
+    let other = if key.ends_with('A') { "B" } else { "A" };
+    let mistyped = format!("{}{other}", &key[..key.len() - 1]);
 
-        assert_eq!(home.me(key).await, (403, 0, true));
-        assert_eq!(home.me(&mistyped).await, (401, 0, false));
-        assert_eq!(home.me("Bearer a.b.c").await, (401, 0, false));
-        assert_eq!(home.me("Bearer nothing").await, (401, 0, false));
-    });
+    assert_eq!(home.me(key).await, (403, 0, true));
+    assert_eq!(home.me(&mistyped).await, (401, 0, false));
+    assert_eq!(home.me("Bearer a.b.c").await, (401, 0, false));
+    assert_eq!(home.me("Bearer nothing").await, (401, 0, false));
 }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use actix_web::rt::System;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     domain::{Configuration, ConfigurationKey, ConfigurationValue, Id},
@@ -33,25 +32,23 @@ async fn test_app(configurations: usize) -> TestApp {
     test_app
 }
 
-#[test]
-fn a_long_list_is_not_even_read_while_others_have_the_memory_for_it() {
-    System::new().block_on(async {
-        let test_app = test_app(600).await;
-        let credential = BASE64_STANDARD.encode(format!("ann:{PASSWORD}"));
-        let headers = [("Authorization", format!("Basic {credential}"))];
-        let list = ("GET", "/users/me/configurations?limit=600".to_owned(), Value::Null);
-        let ask = async || {
-            let before = test_app.reads.load(Ordering::Relaxed);
-            let status = test_app.answer(&headers, &list).await.status;
-            (status, test_app.reads.load(Ordering::Relaxed) - before)
-        };
-        let untaken = test_app.untaken(&headers, &list).await;
+#[tokio::test]
+async fn a_long_list_is_not_even_read_while_others_have_the_memory_for_it() {
+    let test_app = test_app(600).await;
+    let credential = BASE64_STANDARD.encode(format!("ann:{PASSWORD}"));
+    let headers = [("Authorization", format!("Basic {credential}"))];
+    let list = ("GET", "/users/me/configurations?limit=600".to_owned(), Value::Null);
+    let ask = async || {
+        let before = test_app.reads.load(Ordering::Relaxed);
+        let status = test_app.answer(&headers, &list).await.status;
+        (status, test_app.reads.load(Ordering::Relaxed) - before)
+    };
+    let untaken = test_app.untaken(&headers, &list).await;
 
-        let (refused, looks) = ask().await;
-        drop(untaken);
-        let (answered, reads) = ask().await;
+    let (refused, looks) = ask().await;
+    drop(untaken);
+    let (answered, reads) = ask().await;
 
-        assert_eq!((refused, answered), (503, 200));
-        assert!(looks < reads, "{looks} looks into the store for a refusal, {reads} for an answer");
-    });
+    assert_eq!((refused, answered), (503, 200));
+    assert!(looks < reads, "{looks} looks into the store for a refusal, {reads} for an answer");
 }

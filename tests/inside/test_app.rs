@@ -20,7 +20,7 @@ use actix_web::{
 use clap::Parser;
 use futures_util::FutureExt;
 use lodge::{
-    api::{App, MemoryBudget, Origins, TlsPolicy, TrustedProxies, UserListCache, entry::respond},
+    api::{App, entry::respond},
     audit::{Files, RetentionPolicy},
     auth::{Cost, HashRequester, Hasher, Throttle, Verification},
     backup::schedule::BackupLog,
@@ -105,17 +105,7 @@ impl TestApp {
         let shown = Arc::clone(&now);
         let clock = Clock::new(move || Timestamp::from_millis(shown.load(Ordering::SeqCst)));
         let state = Arc::new(AppState::new(store.clone(), secret, clock, (&settings).into(), hasher));
-        let memory_budget = MemoryBudget::new(settings.transfer_memory);
-        let app = App {
-            state: Arc::clone(&state),
-            user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
-            memory_budget,
-            limits: settings.limits(),
-            origins: Origins::new(&settings.cors_origin),
-            tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
-            proxies: TrustedProxies::new(settings.trusted_proxy, state.clock.clone()),
-            backups: BackupLog::default(),
-        };
+        let app = App::new(Arc::clone(&state), &settings, BackupLog::default());
         Self { state, store, reads, account_reads, writes, app: web::Data::new(app), now }
     }
 
@@ -127,19 +117,9 @@ impl TestApp {
     /// Makes an administrator.
     pub async fn take_in(&self, number: u32, username: &str, password: &str) {
         let password = PresentedPassword::parse(password).unwrap();
-        let user = User {
-            id: Id::new(number).unwrap(),
-            username: Username::parse(username).unwrap(),
-            password: self.state.authenticator.hasher.hash(HashRequester::server(), &password).await.unwrap(),
-            email: None,
-            user_id: None,
-            group_id: None,
-            is_admin: true,
-            expired_at: None,
-            source_type: None,
-            created_at: NOW,
-            updated_at: NOW,
-        };
+        let password = self.state.authenticator.hasher.hash(HashRequester::server(), &password).await.unwrap();
+        let (id, username) = (Id::new(number).unwrap(), Username::parse(username).unwrap());
+        let user = User { is_admin: true, ..User::new(id, username, password, NOW) };
         self.store.write(move |txn| txn.put(&user)).await.unwrap();
     }
 

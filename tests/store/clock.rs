@@ -23,10 +23,7 @@ use lodge::{
     store::{Store, Tables, integrity::Integrity, memory::Memory},
 };
 
-use crate::{
-    histories::runtime,
-    values::{administrator, findings_beside_sequences, session},
-};
+use crate::values::{administrator, findings_beside_sequences, session};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -132,140 +129,124 @@ fn newcomer(name: &str) -> Submitted<UserChange> {
     submitted(UserChange { username, password, ..UserChange::default() })
 }
 
-#[test]
-fn a_session_that_was_swept_is_not_revived_by_a_clock_that_is_set_back() {
-    runtime().block_on(async {
+#[tokio::test]
+async fn a_session_that_was_swept_is_not_revived_by_a_clock_that_is_set_back() {
+    let test_app = TestApp::build().await;
+    let token = test_app.sign_in().await;
+    assert!(test_app.caller(&token).await.is_some());
+
+    test_app.forward(HOUR);
+    assert!(test_app.caller(&token).await.is_none());
+    assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+    test_app.back(DAY);
+
+    assert!(test_app.caller(&token).await.is_none());
+    assert_eq!(test_app.numbers(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_signed_out_is_not_revived_by_a_clock_that_is_set_back() {
+    let test_app = TestApp::build().await;
+    let token = test_app.sign_in().await;
+
+    sign_out(&test_app.caller(&token).await.unwrap()).await.unwrap();
+    test_app.back(DAY);
+
+    assert!(test_app.caller(&token).await.is_none());
+}
+
+#[tokio::test]
+async fn sessions_after_a_clock_was_set_back_are_new_ones_and_last_as_long() {
+    let test_app = TestApp::build().await;
+    let token = test_app.sign_in().await;
+    test_app.back(DAY);
+
+    let later = test_app.sign_in().await;
+
+    assert_ne!(later, token);
+    assert_eq!(test_app.numbers(), [1, 2]);
+    assert!(test_app.caller(&later).await.is_some());
+    test_app.forward(HOUR);
+    assert!(test_app.caller(&later).await.is_none());
+    assert_eq!(sweep(&test_app.state).await.unwrap(), 2);
+    assert_eq!(test_app.numbers(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_session_that_was_made_while_the_clock_was_ahead_is_refused_and_removed() {
+    let test_app = TestApp::build().await;
+    let token = test_app.sign_in().await;
+    assert!(test_app.caller(&token).await.is_some());
+    test_app.back(Duration::from_secs(1));
+
+    assert!(test_app.caller(&token).await.is_none(), "it would last a second longer than a session may");
+    assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+    test_app.forward(Duration::from_secs(1));
+
+    assert!(test_app.caller(&token).await.is_none());
+    assert_eq!(test_app.numbers(), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_lifetime_that_is_lowered_counts_for_sessions_that_are_there() {
+    let test_app = TestApp::build().await;
+    let token = test_app.sign_in().await;
+
+    let lowered = test_app.restarted_with(HOUR / 2);
+    assert!(lowered.caller(&token).await.is_none());
+    let later = lowered.sign_in().await;
+    assert_eq!(sweep(&lowered.state).await.unwrap(), 1);
+
+    assert!(lowered.caller(&later).await.is_some());
+    assert_eq!(lowered.numbers(), [2]);
+}
+
+#[tokio::test]
+async fn a_session_is_over_at_the_end_of_its_token_or_of_its_row_whichever_comes_first() {
+    for ends in [HOUR / 2, HOUR, HOUR * 2] {
         let test_app = TestApp::build().await;
-        let token = test_app.sign_in().await;
+        let token = test_app.token_that_ends_after(ends).await;
         assert!(test_app.caller(&token).await.is_some());
 
-        test_app.forward(HOUR);
-        assert!(test_app.caller(&token).await.is_none());
-        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
-        test_app.back(DAY);
-
-        assert!(test_app.caller(&token).await.is_none());
-        assert_eq!(test_app.numbers(), [0; 0]);
-    });
-}
-
-#[test]
-fn a_session_that_was_signed_out_is_not_revived_by_a_clock_that_is_set_back() {
-    runtime().block_on(async {
-        let test_app = TestApp::build().await;
-        let token = test_app.sign_in().await;
-
-        sign_out(&test_app.caller(&token).await.unwrap()).await.unwrap();
-        test_app.back(DAY);
-
-        assert!(test_app.caller(&token).await.is_none());
-    });
-}
-
-#[test]
-fn sessions_after_a_clock_was_set_back_are_new_ones_and_last_as_long() {
-    runtime().block_on(async {
-        let test_app = TestApp::build().await;
-        let token = test_app.sign_in().await;
-        test_app.back(DAY);
-
-        let later = test_app.sign_in().await;
-
-        assert_ne!(later, token);
-        assert_eq!(test_app.numbers(), [1, 2]);
-        assert!(test_app.caller(&later).await.is_some());
-        test_app.forward(HOUR);
-        assert!(test_app.caller(&later).await.is_none());
-        assert_eq!(sweep(&test_app.state).await.unwrap(), 2);
-        assert_eq!(test_app.numbers(), [0; 0]);
-    });
-}
-
-#[test]
-fn a_session_that_was_made_while_the_clock_was_ahead_is_refused_and_removed() {
-    runtime().block_on(async {
-        let test_app = TestApp::build().await;
-        let token = test_app.sign_in().await;
-        assert!(test_app.caller(&token).await.is_some());
-        test_app.back(Duration::from_secs(1));
-
-        assert!(test_app.caller(&token).await.is_none(), "it would last a second longer than a session may");
-        assert_eq!(sweep(&test_app.state).await.unwrap(), 1);
+        test_app.forward(ends.min(HOUR).saturating_sub(Duration::from_secs(1)));
+        assert!(test_app.caller(&token).await.is_some(), "{ends:?}");
         test_app.forward(Duration::from_secs(1));
-
-        assert!(test_app.caller(&token).await.is_none());
-        assert_eq!(test_app.numbers(), [0; 0]);
-    });
+        assert!(test_app.caller(&token).await.is_none(), "{ends:?}");
+    }
 }
 
-#[test]
-fn a_lifetime_that_is_lowered_counts_for_sessions_that_are_there() {
-    runtime().block_on(async {
-        let test_app = TestApp::build().await;
-        let token = test_app.sign_in().await;
+#[tokio::test]
+async fn however_many_sessions_are_over_no_write_waits_for_more_than_500_of_them() {
+    let test_app = TestApp::build().await;
+    let commits = || Integrity::stored(&test_app.store).unwrap().unwrap().commit;
+    let over = (0..1201).map(|jti| session(1, jti, 100)).collect::<Vec<_>>();
+    let live = test_app.sign_in().await;
+    test_app.store.write(move |txn| over.iter().try_for_each(|session| txn.put(session))).await.unwrap();
+    let before = commits();
 
-        let lowered = test_app.restarted_with(HOUR / 2);
-        assert!(lowered.caller(&token).await.is_none());
-        let later = lowered.sign_in().await;
-        assert_eq!(sweep(&lowered.state).await.unwrap(), 1);
+    assert_eq!(sweep(&test_app.state).await.unwrap(), 1201);
 
-        assert!(lowered.caller(&later).await.is_some());
-        assert_eq!(lowered.numbers(), [2]);
-    });
+    assert_eq!(commits() - before, 3);
+    assert_eq!(test_app.numbers(), [1]);
+    assert!(test_app.caller(&live).await.is_some());
 }
 
-#[test]
-fn a_session_is_over_at_the_end_of_its_token_or_of_its_row_whichever_comes_first() {
-    runtime().block_on(async {
-        for ends in [HOUR / 2, HOUR, HOUR * 2] {
-            let test_app = TestApp::build().await;
-            let token = test_app.token_that_ends_after(ends).await;
-            assert!(test_app.caller(&token).await.is_some());
+#[tokio::test]
+async fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
+    let test_app = TestApp::build().await;
+    let ann = || async { Administrator(test_app.caller(&test_app.sign_in().await).await.unwrap()) };
+    let first = users::create(&ann().await, newcomer("bob")).await.unwrap();
+    test_app.back(DAY);
 
-            test_app.forward(ends.min(HOUR).saturating_sub(Duration::from_secs(1)));
-            assert!(test_app.caller(&token).await.is_some(), "{ends:?}");
-            test_app.forward(Duration::from_secs(1));
-            assert!(test_app.caller(&token).await.is_none(), "{ends:?}");
-        }
-    });
-}
+    let ann = ann().await;
+    let second = users::create(&ann, newcomer("cid")).await.unwrap();
+    let email = Change::Set(Some(Email::parse("bob@example.org").unwrap()));
+    let changed =
+        users::update(&ann.0, first.id, submitted(UserChange { email, ..UserChange::default() })).await.unwrap();
 
-#[test]
-fn however_many_sessions_are_over_no_write_waits_for_more_than_500_of_them() {
-    runtime().block_on(async {
-        let test_app = TestApp::build().await;
-        let commits = || Integrity::stored(&test_app.store).unwrap().unwrap().commit;
-        let over = (0..1201).map(|jti| session(1, jti, 100)).collect::<Vec<_>>();
-        let live = test_app.sign_in().await;
-        test_app.store.write(move |txn| over.iter().try_for_each(|session| txn.put(session))).await.unwrap();
-        let before = commits();
-
-        assert_eq!(sweep(&test_app.state).await.unwrap(), 1201);
-
-        assert_eq!(commits() - before, 3);
-        assert_eq!(test_app.numbers(), [1]);
-        assert!(test_app.caller(&live).await.is_some());
-    });
-}
-
-#[test]
-fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
-    runtime().block_on(async {
-        let test_app = TestApp::build().await;
-        let ann = || async { Administrator(test_app.caller(&test_app.sign_in().await).await.unwrap()) };
-        let first = users::create(&ann().await, newcomer("bob")).await.unwrap();
-        test_app.back(DAY);
-
-        let ann = ann().await;
-        let second = users::create(&ann, newcomer("cid")).await.unwrap();
-        let email = Change::Set(Some(Email::parse("bob@example.org").unwrap()));
-        let changed =
-            users::update(&ann.0, first.id, submitted(UserChange { email, ..UserChange::default() })).await.unwrap();
-
-        assert_eq!((first.id.get(), second.id.get()), (2, 3));
-        assert!(second.created_at < first.created_at);
-        assert_eq!(changed.created_at, first.created_at);
-        assert_eq!(users::show(&ann.0, first.id).unwrap(), changed);
-        assert_eq!(findings_beside_sequences(&test_app.store).faults, [""; 0]);
-    });
+    assert_eq!((first.id.get(), second.id.get()), (2, 3));
+    assert!(second.created_at < first.created_at);
+    assert_eq!(changed.created_at, first.created_at);
+    assert_eq!(users::show(&ann.0, first.id).unwrap(), changed);
+    assert_eq!(findings_beside_sequences(&test_app.store).faults, [""; 0]);
 }

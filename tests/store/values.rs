@@ -21,18 +21,10 @@ pub fn id(number: u32) -> Id {
 }
 
 pub fn user(number: u32, username: &str) -> User {
+    let (username, password) = (Username::parse(username).unwrap(), PasswordHash::new("$scrypt$".to_owned()));
     User {
-        id: id(number),
-        username: Username::parse(username).unwrap(),
-        password: PasswordHash::new("$scrypt$".to_owned()),
-        email: None,
-        user_id: None,
-        group_id: None,
-        is_admin: false,
-        expired_at: None,
-        source_type: None,
-        created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(2),
+        ..User::new(id(number), username, password, Timestamp::from_millis(1))
     }
 }
 

@@ -13,20 +13,8 @@ const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn user() -> Arc<User> {
-    let user = User {
-        id: Id::new(1).unwrap(),
-        username: Username::parse("ann").unwrap(),
-        password: PasswordHash::new("none".to_owned()),
-        email: None,
-        user_id: None,
-        group_id: None,
-        is_admin: false,
-        expired_at: None,
-        source_type: None,
-        created_at: NOW,
-        updated_at: NOW,
-    };
-    Arc::new(user)
+    let (username, password) = (Username::parse("ann").unwrap(), PasswordHash::new("none".to_owned()));
+    Arc::new(User::new(Id::FIRST, username, password, NOW))
 }
 
 /// An entry of an API key with that many scopes.

@@ -64,20 +64,7 @@ struct LastingUser {
 impl From<LastingUser> for User {
     fn from(user: LastingUser) -> Self {
         let LastingUser { id, username, password, email, user_id, group_id, is_admin, created_at, updated_at } = user;
-        let (expired_at, source_type) = (None, None);
-        Self {
-            id,
-            username,
-            password,
-            email,
-            user_id,
-            group_id,
-            is_admin,
-            expired_at,
-            source_type,
-            created_at,
-            updated_at,
-        }
+        Self { email, user_id, group_id, is_admin, updated_at, ..Self::new(id, username, password, created_at) }
     }
 }
 

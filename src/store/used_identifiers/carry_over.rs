@@ -1,11 +1,14 @@
 //! What a store remembers of another one, and of the accounts that it had before it remembered anything.
 
-use std::ops::ControlFlow;
-
-use super::{key, visit_from};
+use super::{hash_in, key};
 use crate::{
     domain::{AccountIdentifier, Page, User},
-    store::{Store, StoreError, Tables, table::Record, txn::Txn},
+    store::{
+        Store, StoreError, Tables,
+        engine::{KeyRange, Tree},
+        table::{Record, read_rows},
+        txn::Txn,
+    },
 };
 
 /// How many are copied in one write.
@@ -29,11 +32,8 @@ pub async fn carry_over(from: &Store, to: &Store) -> Result<(), StoreError> {
 async fn carry_hashes_over(from: &Store, to: &Store) -> Result<(), StoreError> {
     let mut begin = Vec::new();
     loop {
-        let mut hashes = Vec::with_capacity(BATCH);
-        visit_from(from, begin, &mut |hash| {
-            hashes.push(hash);
-            if hashes.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+        let range = KeyRange { from: begin, to: None };
+        let hashes = read_rows(from, Tree::UsedIdentifiers, &range, BATCH, |key, _| hash_in(key))?;
         let Some(last) = hashes.last() else { return Ok(()) };
         begin = [&last.0[..], &[0]].concat();
         to.write(move |txn| hashes.into_iter().try_for_each(|hash| txn.remember_hash(hash))).await?;

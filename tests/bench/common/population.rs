@@ -70,20 +70,8 @@ fn put(txn: &mut Txn<'_>, user: &User, owned: Option<&(Configuration, ApiKey)>) 
 }
 
 fn user(id: u32, password: &PasswordHash) -> User {
-    let now = Clock::system().now();
-    User {
-        id: Id::new(id).unwrap(),
-        username: Username::parse(&format!("user-{id}")).unwrap(),
-        password: password.clone(),
-        email: None,
-        user_id: None,
-        group_id: None,
-        is_admin: false,
-        expired_at: None,
-        source_type: None,
-        created_at: now,
-        updated_at: now,
-    }
+    let username = Username::parse(&format!("user-{id}")).unwrap();
+    User::new(Id::new(id).unwrap(), username, password.clone(), Clock::system().now())
 }
 
 fn configuration(owner: u32) -> Configuration {

@@ -62,7 +62,7 @@ impl Writer {
     pub fn write(&mut self, server: &Server) -> bool {
         let action = self.next_action();
         let (client, request) = self.request(server, &action);
-        let Some(reply) = client.try_send(&request).ok().filter(is_whole) else {
+        let Some(reply) = client.try_send(&request).ok().filter(Reply::is_whole) else {
             self.unanswered = Some(action);
             return false;
         };
@@ -258,12 +258,6 @@ fn configuration(method: &str, key: &str) -> Request {
 
 fn scopes(controller: &str) -> Json {
     json!([{"controller": controller, "action": "index"}])
-}
-
-/// Whether the reply has come as far as its head declares: a kill may cut it.
-fn is_whole(reply: &Reply) -> bool {
-    let length = reply.header("content-length").map_or(Ok(0), str::parse);
-    length == Ok(reply.body.len())
 }
 
 fn ask(client: &Client, path: &str) -> Reply {

@@ -169,20 +169,9 @@ impl World {
 }
 
 fn account(id: Id, username: &str, is_admin: bool) -> User {
-    User {
-        id,
-        username: Username::parse(username).unwrap(),
-        // Nobody knows these passwords.
-        password: PasswordHash::new("$scrypt$".to_owned()),
-        email: None,
-        user_id: SystemId::new(1000).ok(),
-        group_id: None,
-        is_admin,
-        expired_at: None,
-        source_type: None,
-        created_at: NOW,
-        updated_at: NOW,
-    }
+    // Nobody knows these passwords.
+    let (username, password) = (Username::parse(username).unwrap(), PasswordHash::new("$scrypt$".to_owned()));
+    User { user_id: SystemId::new(1000).ok(), is_admin, ..User::new(id, username, password, NOW) }
 }
 
 /// All accounts, configurations and keys that are there, those of fresh accounts too.
