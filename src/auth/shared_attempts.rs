@@ -40,16 +40,8 @@ impl<T: Clone + Send + Sync + 'static> SharedAttempts<T> {
         Arc::new(Self(Mutex::new(Attempts { running: HashMap::new(), last_number: 0 })))
     }
 
-    /// Waits for the equal attempt that is running, or else runs `verify`.
-    pub(super) async fn join(
-        self: &Arc<Self>,
-        cache_key: CacheKey,
-        verify: impl Future<Output = Outcome<T>> + Send + 'static,
-    ) -> Outcome<T> {
-        self.running_or(cache_key, verify).await
-    }
-
-    fn running_or(
+    /// The outcome of the equal attempt that is running, or else of `verify`.
+    pub(super) fn join(
         self: &Arc<Self>,
         cache_key: CacheKey,
         verify: impl Future<Output = Outcome<T>> + Send + 'static,

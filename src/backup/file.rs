@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use thiserror::Error;
@@ -162,9 +161,7 @@ fn moment_of(moment: &str) -> Option<Timestamp> {
     let (date, time) = moment.split_once('T')?;
     // Reverses `Timestamp::in_file_name`.
     let text = format!("{date}T{}", time.replacen('-', ":", 2).replacen('-', ".", 1));
-    let since_1970 = humantime::parse_rfc3339(&text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let read: Timestamp = since_1970.as_millis().try_into().ok().map(Timestamp::from_millis)?;
-    (read.in_file_name() == moment).then_some(read)
+    Timestamp::parse(&text).filter(|read| read.in_file_name() == moment)
 }
 
 fn write_durably(

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::setting::{Checks, Written};
-use crate::tls::{Files, Names};
+use crate::{
+    error_chain::chain,
+    tls::{Files, Names},
+};
 
 /// Whether and with which certificate TLS is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +41,9 @@ fn refuse(checks: &mut Checks, name: &str, why: &str) -> Option<TlsSettings> {
 
 fn checked_files(certificate: &Path, key: &Path, checks: &mut Checks) -> Option<TlsSettings> {
     let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
-    let chain = checks.note("tls_cert", files.read_certificates().map_err(|error| error.chain()));
-    let private = checks.note("tls_key", files.read_key().map_err(|error| error.chain()));
-    chain.and(private)?;
-    checks.note("tls_key", files.load_in_time().map_err(|error| error.chain()))?;
+    let certificates = checks.note("tls_cert", files.read_certificates().map_err(|error| chain(&error)));
+    let private = checks.note("tls_key", files.read_key().map_err(|error| chain(&error)));
+    certificates.and(private)?;
+    checks.note("tls_key", files.load_in_time().map_err(|error| chain(&error)))?;
     Some(TlsSettings::Files(files))
 }

@@ -26,7 +26,7 @@ pub use self::{
     served::{Certificate, Renewal},
 };
 use crate::{
-    error_chain::chain,
+    clock::Timestamp,
     files::{NotPrivate, open_file, read_private, without_marks},
 };
 
@@ -77,14 +77,6 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
-}
-
-impl TlsError {
-    /// The error and its causes in one sentence.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        chain(self)
-    }
 }
 
 impl Files {
@@ -161,12 +153,18 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
+/// The last second of a certificate; `None` if it cannot be read.
+fn end(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Timestamp::from_secs(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
-    use crate::{clock::Timestamp, files::tests::is_root};
+    use crate::{error_chain::chain, files::tests::is_root};
 
     #[test]
     fn files_with_byte_order_marks_and_line_ends_of_any_kind_are_read_whole_and_utf16_is_refused() {
@@ -187,7 +185,7 @@ mod tests {
 
         let utf16 = certificate.encode_utf16().flat_map(u16::to_le_bytes);
         fs::write(&files.certificate, [0xff, 0xfe].into_iter().chain(utf16).collect::<Vec<_>>()).unwrap();
-        let refused = files.read_certificates().unwrap_err().chain();
+        let refused = chain(&files.read_certificates().unwrap_err());
         assert!(refused.ends_with("cannot be read: it is text in UTF-16; save it as UTF-8"), "{refused}");
     }
 

@@ -1,12 +1,6 @@
 //! The self-signed certificate, which is stored in the data directory.
 
-use std::{
-    fmt, fs, io,
-    net::IpAddr,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, fs, io, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, time::Duration};
 
 use data_encoding::HEXUPPER;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
@@ -14,7 +8,7 @@ use rustls::pki_types::{CertificateDer, DnsName};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-use super::Files;
+use super::{Files, end};
 use crate::{clock::Timestamp, files::write_private};
 
 /// The lifetime of the certificate: the longest that browsers and systems accept of one that is trusted by hand.
@@ -100,17 +94,12 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 /// Whether the files are valid, for those names, and not near their end.
 fn is_good(files: &Files, names: &Names, now: Timestamp) -> bool {
     let Ok(text) = fs::read_to_string(&files.certificate) else { return false };
-    let mut lines = text.lines();
-    let is_for_them = lines.next() == Some(&for_line(names));
-    let until =
-        lines.next().and_then(|line| line.strip_prefix(UNTIL)).and_then(|time| humantime::parse_rfc3339(time).ok());
-    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis());
+    let is_for_them = text.lines().next() == Some(&for_line(names));
+    let until = files.load().ok().and_then(|pair| end(pair.cert.first()?));
     // A certificate that lasts longer than a new one would was created while the clock was ahead, and is not valid yet.
-    let is_timely = |until| now + MARGIN < until && until <= now + LIFETIME;
-    is_for_them && until.is_some_and(is_timely) && files.load().is_ok()
+    let is_timely = |until: Timestamp| now.after(MARGIN) < until && until <= now.after(LIFETIME);
+    is_for_them && until.is_some_and(is_timely)
 }
-
-const UNTIL: &str = "It lasts until ";
 
 /// The first line of the file, before the PEM, which names what the certificate is for (RFC 7468 permits such lines).
 fn for_line(names: &Names) -> String {
@@ -121,7 +110,7 @@ fn make(files: &Files, names: &Names, now: Timestamp) -> Result<(), SelfSignedEr
     let until = Timestamp::from_secs(now.as_secs() + LIFETIME.as_secs());
     let (certificate, key) =
         signed(names, now, until).map_err(|source| SelfSignedError::Making { names: names.clone(), source })?;
-    let text = format!("{}\n{UNTIL}{until}\n{certificate}", for_line(names));
+    let text = format!("{}\nIt lasts until {until}\n{certificate}", for_line(names));
     if let Some(directory) = files.certificate.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }

@@ -9,13 +9,12 @@ use std::{
 
 use rustls::{
     ServerConfig,
-    pki_types::CertificateDer,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tokio::time;
 
-use super::{Files, Names, Stamps, TlsError, keep, provider};
+use super::{Files, Names, Stamps, TlsError, end, keep, provider};
 use crate::{
     clock::{Clock, Timestamp},
     error_chain::chain,
@@ -154,18 +153,13 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-/// The last second of a certificate; `None` if it cannot be read.
-fn end(certificate: &CertificateDer<'static>) -> Option<Timestamp> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(Timestamp::from_secs(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, future::pending, io::Read, path::Path};
 
     use futures_util::FutureExt;
     use rustix::fs::inotify;
+    use rustls::pki_types::CertificateDer;
 
     use super::*;
 
