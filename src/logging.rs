@@ -9,13 +9,13 @@ mod queue;
 
 use std::{
     fmt::Write as _,
-    io::{self, Write},
+    io,
     panic,
     sync::Arc,
     thread,
 };
 
-use env_logger::{Builder, Logger, Target, fmt::Formatter};
+use env_filter::{Builder, Filter};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub use self::printable::printable;
@@ -23,7 +23,7 @@ use self::{
     printable::{DEFAULT, MAX_LENGTH, one_line},
     queue::Lines,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
 /// The target of the log's own lines.
 const TARGET: &str = module_path!();
@@ -33,20 +33,17 @@ const TARGET: &str = module_path!();
 /// # Panics
 /// If no thread can be started.
 pub fn start(filter: &str) {
-    let clock = Clock::system();
     let mut builder = Builder::new();
     // What these libraries call information is not worth a line here, unless the filter asks for it.
     builder.filter_module("actix_server", LevelFilter::Warn).filter_module("sled", LevelFilter::Warn);
     // It calls every malformed request an error, with which strangers could fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);
     let lines = Arc::new(Lines::default());
-    builder.parse_filters(filter).format(move |out, record| write(out, &clock, record));
-    builder.target(Target::Pipe(Box::new(Queue(Arc::clone(&lines)))));
-    let logger = builder.build();
-    let most = logger.filter();
+    let filter = builder.parse(filter).build();
+    let max_level = filter.filter();
     // A second call, as tests in one process make it, changes nothing.
-    if log::set_boxed_logger(Box::new(Prompt { logger, lines: Arc::clone(&lines) })).is_ok() {
-        log::set_max_level(most);
+    if log::set_boxed_logger(Box::new(Logger { filter, clock: Clock::system(), lines: Arc::clone(&lines) })).is_ok() {
+        log::set_max_level(max_level);
         let writer = thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_on(io::stderr()));
         writer.expect("a thread can be started");
     }
@@ -58,33 +55,23 @@ pub fn finish() {
     log::logger().flush();
 }
 
-/// Where the logger writes to.
-struct Queue(Arc<Lines>);
-
-impl Write for Queue {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.add(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Has warnings and errors written at once.
-struct Prompt {
-    logger: Logger,
+/// Queues what the filter lets through, and has warnings and errors written at once.
+struct Logger {
+    filter: Filter,
+    clock: Clock,
     lines: Arc<Lines>,
 }
 
-impl Log for Prompt {
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.logger.enabled(metadata)
+        self.filter.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.logger.log(record);
+        if !self.filter.matches(record) {
+            return;
+        }
+        self.lines.add(line(self.clock.now(), record).as_bytes());
         if record.level() <= Level::Warn {
             self.lines.hurry();
         }
@@ -95,12 +82,13 @@ impl Log for Prompt {
     }
 }
 
-fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<()> {
-    let (now, level) = (clock.now().text(), record.level().as_str());
+fn line(now: Timestamp, record: &Record<'_>) -> String {
+    let (now, level) = (now.text(), record.level().as_str());
     let mut line = String::with_capacity(DEFAULT);
     line.extend([now.as_str(), " ", level, &"      "[level.len()..], record.target(), " "]);
     let head = line.len();
-    write!(line, "{}", record.args()).map_err(io::Error::other)?;
+    // Of a value that cannot be written there is what it wrote.
+    let _ = write!(line, "{}", record.args());
     let message = &line[head..];
     // All are looked at, because that is done many at a time.
     let are_plain = message.bytes().fold(true, |are_plain, byte| are_plain & (b' '..=b'~').contains(&byte));
@@ -108,5 +96,5 @@ fn write(out: &mut Formatter, clock: &Clock, record: &Record<'_>) -> io::Result<
         line = [&line[..head], &one_line(message)].concat();
     }
     line.push('\n');
-    out.write_all(line.as_bytes())
+    line
 }
