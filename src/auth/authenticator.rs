@@ -82,9 +82,8 @@ impl Authenticator {
         let now = self.clock.now();
         let presented = only.and_then(Presented::of);
         let fingerprint = presented.map(|presented| self.caller_cache.fingerprint(presented, address));
-        if let Some(entry) = fingerprint.and_then(|fingerprint| self.caller_cache.get(fingerprint))
-            && entry.is_valid(self.store.owner_version(entry.user.id), now)
-        {
+        let is_valid = |entry: &Entry| entry.is_valid(self.store.owner_version(entry.user.id), now);
+        if let Some(entry) = fingerprint.and_then(|fingerprint| self.caller_cache.get(fingerprint, is_valid)) {
             if matches!(entry.authentication, Authentication::Password) {
                 self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
             }

@@ -3,7 +3,10 @@
 //! An entry is valid while the store's version of its owner is unchanged: a request that begins after the answer to a
 //! sign-out, a deletion or any loss of rights finds a newer version, and the entry is not used. Entries are found by a
 //! keyed hash of the credential, in any spelling of its header, and for a password also of the address; the credential
-//! itself is not stored. All threads share the entries. Their memory is bounded, and idle entries are dropped.
+//! itself is not stored. All threads share the entries, and each copies a few that it uses
+//! repeatedly. Their memory is bounded, and idle entries are dropped.
+
+mod copies;
 
 use std::{
     array,
@@ -101,8 +104,17 @@ impl CallerCache {
         Fingerprint(hasher.finish128().as_u128())
     }
 
-    /// The entry of that fingerprint, valid or not.
-    pub(super) fn get(&self, fingerprint: Fingerprint) -> Option<Entry> {
+    /// The entry of that fingerprint, if it is valid.
+    pub(super) fn get(&self, fingerprint: Fingerprint, is_valid: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        if let Some(copy) = copies::get(fingerprint, &is_valid) {
+            return Some(copy);
+        }
+        let entry = self.shared(fingerprint).filter(is_valid)?;
+        copies::offer(fingerprint, &entry);
+        Some(entry)
+    }
+
+    fn shared(&self, fingerprint: Fingerprint) -> Option<Entry> {
         let mut shard = self.shard(fingerprint);
         if let Some(entry) = shard.recent.get(&fingerprint) {
             return Some(entry.clone());
@@ -125,9 +137,14 @@ impl CallerCache {
     }
 
     fn shard(&self, fingerprint: Fingerprint) -> MutexGuard<'_, Shard> {
-        // The shard's table uses the other half of the fingerprint.
-        let number = (fingerprint.0 >> 64) % SHARDS as u128;
-        lock(&self.shards[usize::try_from(number).expect("it is below the number of shards")])
+        lock(&self.shards[fingerprint.below(SHARDS)])
+    }
+}
+
+impl Fingerprint {
+    /// A number below that bound, from the half that a shard's table does not use.
+    fn below(self, bound: usize) -> usize {
+        usize::try_from((self.0 >> 64) % bound as u128).expect("it is below a number of that type")
     }
 }
 

@@ -102,8 +102,8 @@ fn entries_take_bounded_memory_and_the_latest_are_kept() {
 
     let (count, bytes) = held(&cache);
     assert!(bytes <= MAX_BYTES && count >= 256, "{count} entries with {bytes} bytes");
-    assert!(cache.get(keys(4095)).is_some());
-    assert!(cache.get(keys(0)).is_none());
+    assert!(cache.shared(keys(4095)).is_some());
+    assert!(cache.shared(keys(0)).is_none());
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_entry_that_is_used_outlives_unused_ones() {
 
     for number in 0..4096 {
         cache.insert(keys(number), entry(256));
-        assert!(cache.get(keys(0)).is_some());
+        assert!(cache.shared(keys(0)).is_some());
     }
 }
 
@@ -129,7 +129,34 @@ fn idle_entries_are_dropped() {
     cache.drop_idle(Timestamp::from_millis(NOW.as_millis() + LIFETIME_MILLIS));
 
     assert_eq!(held(&cache).0, 32);
-    assert!((cache.get(keys(0)).is_none(), cache.get(keys(1)).is_some()) == (true, true));
+    assert!((cache.shared(keys(0)).is_none(), cache.shared(keys(1)).is_some()) == (true, true));
+}
+
+#[test]
+fn an_entry_that_a_thread_uses_again_and_again_is_copied_if_it_is_small() {
+    let cache = CallerCache::new();
+    let are_copies = |name, entry| {
+        let key = fingerprint(&cache, name, HERE).unwrap();
+        cache.insert(key, entry);
+        let shared = cache.shared(key).unwrap();
+        [(); 4].map(|()| !Arc::ptr_eq(&cache.get(key, |_| true).unwrap().user, &shared.user))
+    };
+
+    assert_eq!(are_copies("lodge_x", entry(1)), [false, false, true, true]);
+    assert_eq!(are_copies("lodge_y", entry(256)), [false; 4]);
+}
+
+#[test]
+fn a_copy_that_is_not_valid_any_more_gives_way_to_the_entry_that_is() {
+    let cache = CallerCache::new();
+    let key = fingerprint(&cache, "lodge_x", HERE).unwrap();
+    let get = |number| cache.get(key, |entry| entry.version == Version::of(number)).map(|entry| entry.version);
+    cache.insert(key, entry(0));
+    assert_eq!([(); 3].map(|()| get(1)), [Some(Version::of(1)); 3]);
+
+    cache.insert(key, Entry { version: Version::of(2), ..entry(0) });
+
+    assert_eq!([get(2), get(1)], [Some(Version::of(2)), None]);
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! A thread's own copies of the entries that it uses again and again.
+//!
+//! Handing out an entry counts its holders up and down, and looking for it takes a lock: what several threads do that with goes
+//! from core to core with each request. A copy shares nothing. There are few, each of bounded size, so a thread has at most
+//! 256 KiB of them; one that is no longer valid is dropped when it is met.
+
+use std::{cell::RefCell, sync::Arc};
+
+use super::{Entry, Fingerprint};
+use crate::auth::Authentication;
+
+/// How many copies a thread has at most.
+const MAX_COPIES: usize = 64;
+/// The size of the largest entry that is copied: a key with some 15 scopes.
+const MAX_BYTES: usize = 4096;
+
+/// The one place where the copy of an entry can be.
+#[derive(Default)]
+struct Place {
+    /// The last entry that was asked for here and not found.
+    wanted: Option<Fingerprint>,
+    copy: Option<(Fingerprint, Entry)>,
+}
+
+thread_local! {
+    static PLACES: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread's copy of that entry, if it has one and it is valid.
+pub(super) fn get(fingerprint: Fingerprint, is_valid: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
+    with_place(fingerprint, |place| {
+        let (_, entry) = place.copy.as_ref().filter(|(of, _)| *of == fingerprint)?;
+        if is_valid(entry) {
+            return Some(entry.clone());
+        }
+        place.copy = None;
+        None
+    })
+}
+
+/// Copies an entry that this thread has used, if it is the second time in a row of those that have the same place.
+pub(super) fn offer(fingerprint: Fingerprint, entry: &Entry) {
+    if entry.bytes() > MAX_BYTES {
+        return;
+    }
+    with_place(fingerprint, |place| {
+        if place.wanted.replace(fingerprint) == Some(fingerprint) {
+            place.copy = Some((fingerprint, copy(entry)));
+        }
+    });
+}
+
+fn with_place<T>(fingerprint: Fingerprint, work: impl FnOnce(&mut Place) -> T) -> T {
+    PLACES.with_borrow_mut(|places| {
+        if places.is_empty() {
+            places.resize_with(MAX_COPIES, Place::default);
+        }
+        work(&mut places[fingerprint.below(MAX_COPIES)])
+    })
+}
+
+/// An entry that has nothing in common with the other.
+fn copy(entry: &Entry) -> Entry {
+    let authentication = match &entry.authentication {
+        Authentication::Password => Authentication::Password,
+        Authentication::Session(jti) => Authentication::Session(*jti),
+        Authentication::ApiKey(key) => Authentication::ApiKey(Arc::new(key.as_ref().clone())),
+    };
+    Entry { user: Arc::new(entry.user.as_ref().clone()), authentication, ..*entry }
+}
