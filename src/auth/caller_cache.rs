@@ -3,8 +3,8 @@
 //! An entry is valid while the store's version of its owner is unchanged: a request that begins after the answer to a
 //! sign-out, a deletion or any loss of rights finds a newer version, and the entry is not used. Entries are found by a
 //! keyed hash of the credential, in any spelling of its header, and for a password also of the address; the credential
-//! itself is not stored. All threads share the entries, and each copies a few that it uses
-//! repeatedly. Their memory is bounded, and idle entries are dropped.
+//! itself is not stored. All threads share the entries, and each copies a few that it uses repeatedly. Their memory is bounded, and
+//! idle entries are dropped.
 
 mod copies;
 

@@ -6,6 +6,7 @@ mod framing;
 mod head;
 mod sending;
 mod signals;
+mod stopping;
 mod timed_stream;
 mod timer;
 mod transport;
@@ -33,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 pub use self::signals::Signals;
 use self::{
     connection_table::{ConnectionTable, TableBounds},
+    stopping::Stopping,
     timed_stream::{Bounds, TimedStream},
     transport::Transport,
 };
@@ -85,11 +87,11 @@ pub async fn serve(
     let listeners = listeners(listen)?;
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let acceptor = certificate.as_ref().map(|certificate| TlsAcceptor::from(Arc::new(certificate.server())));
-    let server = run(&app, listeners, acceptor)?;
+    let (server, stopping) = run(&app, listeners, acceptor)?;
     let clock = app.state.clock.clone();
     let sweeper = rt::spawn(sweep(app));
     let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
-    let stopper = rt::spawn(stop_in_time(server.handle(), signals.clone(), failure));
+    let stopper = rt::spawn(stop_in_time(server.handle(), stopping, signals.clone(), failure));
     addresses.into_iter().for_each(ready);
     tokio::select! {
         ended = server => ended?,
@@ -122,11 +124,11 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Starts the workers, one for each core.
-fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor>) -> io::Result<Server> {
+fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor>) -> io::Result<(Server, Stopping)> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(app.limits.connections);
     let server = Server::build().workers(workers).backlog(BACKLOG).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
     let mut server = server.max_concurrent_connections(app.limits.connections / workers + WAITING);
-    let stopping = server.graceful_shutdown_signal();
+    let stopping = Stopping::new(server.graceful_shutdown_signal());
     let table = ConnectionTable::new(table_bounds(&app.limits));
     let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), table, app: Arc::clone(app) };
     for listener in listeners {
@@ -134,10 +136,7 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
         server = server.listen("api", listener, move || {
             let stopping = stopping.clone();
             let http = HttpService::build()
-                .graceful_shutdown_signal(move || {
-                    let stopping = stopping.clone();
-                    async move { stopping.notified().await }
-                })
+                .graceful_shutdown_signal(move || stopping.clone().begun())
                 // The deadlines for heads and for idle connections are in `TimedStream`, which knows what has been
                 // received.
                 .keep_alive(KeepAlive::Os)
@@ -154,7 +153,7 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
             fn_service(move |stream| Rc::clone(&entrance).enter(stream)).and_then(http.map_err(drop))
         })?;
     }
-    Ok(server.run())
+    Ok((server.run(), stopping))
 }
 
 fn table_bounds(limits: &Limits) -> TableBounds {
@@ -206,6 +205,7 @@ impl ConnectionAcceptor {
 /// Stops the server after a signal or a failure of the storage, and returns the reason.
 async fn stop_in_time(
     server: ServerHandle,
+    stopping: Stopping,
     signals: Signals,
     mut failure: watch::Receiver<Option<EngineError>>,
 ) -> ShutdownReason {
@@ -214,6 +214,7 @@ async fn stop_in_time(
         error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
     log::info!("stopping: running requests may take up to {SHUTDOWN_SECS} s");
+    stopping.begin();
     server.stop(true).await;
     ended
 }

@@ -102,12 +102,14 @@ impl TimedStream {
         self.connection.is_pending() || self.sending.is_stalled()
     }
 
-    /// Continues with the next request if the answer has ended.
-    fn follow(&mut self) {
-        if !self.connection.is_pending() && self.framing.end_answer() {
+    /// Continues with the next request if the answer has ended and been taken; returns whether it has.
+    fn follow(&mut self) -> bool {
+        let has_ended = !self.is_busy() && self.framing.end_answer();
+        if has_ended {
             self.since = Instant::now();
             self.slot.set_idle(self.since);
         }
+        has_ended
     }
 
     fn allowance(&self) -> Allowance {
@@ -273,7 +275,7 @@ impl AsyncWrite for TimedStream {
         let this = &mut *self;
         let flushed = Pin::new(&mut this.transport).poll_flush(cx);
         std::task::ready!(this.sending.follow(cx, flushed, |()| 0))?;
-        this.follow();
+        let has_ended = this.follow();
         if !this.connection.is_pending() {
             // The client has read the answer: the next request may be passed on. The connection may also be idle from
             // now on, and the framework does not poll for that until something is received.
@@ -282,7 +284,12 @@ impl AsyncWrite for TimedStream {
             if this.slot.must_leave() {
                 cx.waker().wake_by_ref();
             }
-            let _ = this.timer.is_over(cx, this.since + this.bounds.idle_deadline);
+            let deadline = this.since + this.bounds.idle_deadline;
+            if has_ended {
+                this.timer.set(cx, this.since, deadline);
+            } else {
+                let _ = this.timer.is_over(cx, deadline);
+            }
         }
         Poll::Ready(Ok(()))
     }
