@@ -7,13 +7,7 @@
 mod printable;
 mod queue;
 
-use std::{
-    fmt::Write as _,
-    io,
-    panic,
-    sync::Arc,
-    thread,
-};
+use std::{fmt::Write as _, io, panic, sync::Arc, thread};
 
 use env_filter::{Builder, Filter};
 use log::{Level, LevelFilter, Log, Metadata, Record};

@@ -132,16 +132,22 @@ impl Drop for Answering {
     }
 }
 
-/// The body of an answer; dropping it ends the answer.
-pub(super) struct LastingBody {
-    body: BoxBody,
-    _answering: Option<Answering>,
+/// The body of an answer, which ends the answer once it is dropped. A body in one piece ends it now, because the framework
+/// writes it together with the head before it reads on.
+pub(super) fn lasting(body: BoxBody, answering: Option<Answering>) -> BoxBody {
+    if body.size() == BodySize::None {
+        return body;
+    }
+    match body.try_into_bytes() {
+        Ok(bytes) => bytes.boxed(),
+        Err(body) => LastingBody { body, _answering: answering }.boxed(),
+    }
 }
 
-impl LastingBody {
-    pub(super) fn new(body: BoxBody, answering: Option<Answering>) -> Self {
-        Self { body, _answering: answering }
-    }
+/// The body of an answer; dropping it ends the answer.
+struct LastingBody {
+    body: BoxBody,
+    _answering: Option<Answering>,
 }
 
 impl MessageBody for LastingBody {

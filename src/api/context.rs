@@ -89,8 +89,11 @@ pub(super) struct RequiredScope {
 }
 
 /// One request of an operation.
-pub(super) struct RequestContext {
-    pub(super) app: Arc<App>,
+pub(super) struct RequestContext<'a> {
+    // Borrowed, because one more holder would be counted up and down on a line that all workers share.
+    pub(super) app: &'a Arc<App>,
+    /// The client's address: the other end of the connection, or the one that trusted proxies report.
+    pub(super) address: IpAddr,
     pub(super) scope: RequiredScope,
     /// The path's parameters as they were sent, not yet decoded; those that the path does not have are empty.
     pub(super) parameters: PathParameters<String>,
@@ -102,7 +105,7 @@ pub(super) struct RequestContext {
     pub(super) body_permit: Option<Permit>,
 }
 
-impl RequestContext {
+impl RequestContext<'_> {
     /// The values of all headers of that name.
     pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> + Clone {
         self.http.headers().get_all(name).map(HeaderValue::as_bytes)
@@ -135,7 +138,7 @@ impl RequestContext {
     }
 
     fn holder(&self) -> Holder {
-        Holder::at(self.address()).with_account(self.identity.user)
+        Holder::at(self.address).with_account(self.identity.user)
     }
 
     /// Reserves memory for a response of that many bytes before a change, because it cannot be refused after the
@@ -155,10 +158,10 @@ impl RequestContext {
 
     /// The memory budget of the response, which includes the body's memory. Only the response to a request that changes
     /// nothing is refused if there is no memory.
-    pub(super) fn response_budget(&mut self) -> ResponseBudget {
-        let permit = self.body_permit.take().unwrap_or_else(|| self.permit());
-        let is_head = *self.http.method() == Method::HEAD;
-        ResponseBudget { permit, may_be_refused: self.changes_nothing(), is_head }
+    pub(super) fn response_budget(&mut self) -> ResponseBudget<'_> {
+        let (permit, is_head) = (self.body_permit.take(), *self.http.method() == Method::HEAD);
+        let (memory, holder) = (&self.app.memory_budget, self.holder());
+        ResponseBudget { memory, holder, permit, may_be_refused: self.changes_nothing(), is_head }
     }
 
     fn changes_nothing(&self) -> bool {
@@ -169,12 +172,12 @@ impl RequestContext {
     pub(super) fn transport(&self) -> Transport {
         Transport { peer: self.http.peer_addr(), is_encrypted: is_encrypted(&self.http) }
     }
+}
 
-    /// The client's address: the other end of the connection, or the one that trusted proxies report.
-    pub(super) fn address(&self) -> IpAddr {
-        let peer = self.http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-        self.app.proxies.client(peer, self.http.headers())
-    }
+/// The client's address: the other end of the connection, or the one that trusted proxies report.
+pub(super) fn client_address(http: &HttpRequest, proxies: &TrustedProxies) -> IpAddr {
+    let peer = http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+    proxies.client(peer, http.headers())
 }
 
 /// Whether this server decrypted the request.

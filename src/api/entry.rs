@@ -1,18 +1,9 @@
 //! The entry point: every request arrives here, and every response leaves here.
 
-use std::{
-    panic::AssertUnwindSafe,
-    rc::Rc,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{cell::Cell, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::MessageBody,
     dev::Payload,
     http::{
         ConnectionType, Method,
@@ -27,8 +18,8 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::{
-    connection::{Connection, LastingBody},
-    context::{App, RequestContext, RequestIdentity, RequiredScope, is_encrypted},
+    connection::{Connection, lasting},
+    context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, is_encrypted},
     error::ApiError,
     operations::PREFIX,
     public_endpoints::{PublicEndpoint, options},
@@ -40,7 +31,7 @@ use crate::{config::Limits, random::random_bytes};
 ///
 /// # Panics
 /// If the framework's application data has no [`App`].
-pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse<impl MessageBody> {
+pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
     // Not an extractor parameter: that would clone the `Arc`, whose counter all workers share.
     let app = http.app_data::<web::Data<App>>().expect("the application data has it");
     let connection = http.conn_data::<Rc<Connection>>();
@@ -68,7 +59,7 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse<i
     if connection.is_some_and(|connection| connection.is_closing()) {
         head.set_connection_type(ConnectionType::Close);
     }
-    response.map_body(|_, body| LastingBody::new(body, answering))
+    response.map_body(|_, body| lasting(body, answering))
 }
 
 async fn answer(
@@ -98,11 +89,11 @@ async fn answer(
         }
         Routed::To(operation, parameters) => {
             line.route = (PREFIX, operation.path);
-            let (app, parameters) = (Arc::clone(app), parameters.map(str::to_owned));
             let mut context = RequestContext {
                 app,
+                address: client_address(http, &app.proxies),
                 scope: RequiredScope { controller: operation.controller, action: operation.action },
-                parameters,
+                parameters: parameters.map(str::to_owned),
                 http: http.clone(),
                 payload,
                 identity: RequestIdentity::default(),
@@ -147,13 +138,16 @@ fn complete(headers: &mut HeaderMap, request_id: Uuid, is_encrypted: bool) {
     headers.insert(HeaderName::from_static("x-request-id"), id.expect("a UUID is a header value"));
 }
 
-/// The id of the next request: a hash of its number under a key of the process (RFC 9562, version 8), so that an id
+/// The id of the next request: a hash of its number under a key of the thread (RFC 9562, version 8), so that an id
 /// reveals neither other ids nor the number of requests.
 fn next_request_id() -> Uuid {
-    static KEY: LazyLock<SipHasher24> = LazyLock::new(|| SipHasher24::new_with_key(&random_bytes()));
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let hash = KEY.hash(&count.to_ne_bytes()).as_u128();
+    // A counter that all threads share would move from core to core with each request.
+    thread_local! {
+        static KEY: SipHasher24 = SipHasher24::new_with_key(&random_bytes());
+        static COUNT: Cell<u64> = const { Cell::new(0) };
+    }
+    let count = COUNT.replace(COUNT.get() + 1);
+    let hash = KEY.with(|key| key.hash(&count.to_ne_bytes())).as_u128();
     uuid::Builder::from_custom_bytes(hash.to_be_bytes()).into_uuid()
 }
 

@@ -18,7 +18,7 @@ use crate::{
 
 /// Admits a request to an operation, or refuses it.
 pub(super) trait Guard: Sized {
-    fn admit(context: &mut RequestContext) -> impl Future<Output = Result<Self, ApiError>>;
+    fn admit(context: &mut RequestContext<'_>) -> impl Future<Output = Result<Self, ApiError>>;
 
     /// Documents the responses to refused requests.
     fn describe(description: &mut Description) {
@@ -44,10 +44,10 @@ impl From<UserAdministrator> for ResourceAccess {
 }
 
 impl Guard for Anonymous {
-    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         // A sign-in has a password in its body.
         context.app.tls_policy.accept_password(context.transport())?;
-        Ok(Self { state: Arc::clone(&context.app.state), address: context.address() })
+        Ok(Self { state: Arc::clone(&context.app.state), address: context.address })
     }
 
     fn describe(description: &mut Description) {
@@ -58,12 +58,12 @@ impl Guard for Anonymous {
 }
 
 impl Guard for Authenticated {
-    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let headers = context.headers(header::AUTHORIZATION);
         if let Some(header) = headers.clone().next() {
             accept(&context.app.tls_policy, header, context.transport())?;
         }
-        let caller = context.app.state.authenticate(headers, context.address()).await?;
+        let caller = context.app.state.authenticate(headers, context.address).await?;
         context.identity = RequestIdentity { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
         Ok(Self(caller))
     }
@@ -76,7 +76,7 @@ impl Guard for Authenticated {
 }
 
 impl Guard for Caller {
-    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let Authenticated(caller) = Authenticated::admit(context).await?;
         let RequiredScope { controller, action } = context.scope;
         if caller.permits(controller, action) {
@@ -94,14 +94,14 @@ fn accept(policy: &TlsPolicy, header: &[u8], transport: Transport) -> Result<(),
 }
 
 impl Guard for Administrator {
-    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let caller = Caller::admit(context).await?;
         if caller.user.is_admin { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
     }
 }
 
 impl Guard for UserAdministrator {
-    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let administrator = Administrator::admit(context).await?;
         let owner = context.first_path_id().ok_or(ApiError::NotFound)?;
         Ok(Self(ResourceAccess::of_user(administrator, owner)?))
@@ -114,7 +114,7 @@ impl Guard for UserAdministrator {
 }
 
 impl Guard for SelfOrAdministrator {
-    async fn admit(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let caller = Caller::admit(context).await?;
         let is_admitted = is_self_or_administrator(&caller, context.path_id());
         if is_admitted { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }

@@ -27,14 +27,14 @@ const AT_ONCE: usize = 8 << 10;
 
 /// A value that is read from a request once the caller is admitted.
 pub(super) trait Input: Sized {
-    fn read(context: &mut RequestContext) -> impl Future<Output = Result<Self, ApiError>>;
+    fn read(context: &mut RequestContext<'_>) -> impl Future<Output = Result<Self, ApiError>>;
 
     /// Documents the parameters or the body, and the responses to wrong ones.
     fn describe(description: &mut Description);
 }
 
 impl Input for () {
-    async fn read(_: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(_: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok(())
     }
 
@@ -42,7 +42,7 @@ impl Input for () {
 }
 
 impl<I: Input> Input for (I,) {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok((I::read(context).await?,))
     }
 
@@ -52,7 +52,7 @@ impl<I: Input> Input for (I,) {
 }
 
 impl<I: Input, J: Input> Input for (I, J) {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok((I::read(context).await?, J::read(context).await?))
     }
 
@@ -66,7 +66,7 @@ impl<I: Input, J: Input> Input for (I, J) {
 pub(super) struct PathId(pub(super) Id);
 
 impl Input for PathId {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         context.path_id().map(Self).ok_or(ApiError::NotFound)
     }
 
@@ -76,7 +76,7 @@ impl Input for PathId {
 }
 
 impl Input for ConfigurationName {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let name = context.last_parameter().ok_or(ApiError::NotFound)?;
         if !name.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Key(name));
@@ -90,7 +90,7 @@ impl Input for ConfigurationName {
 }
 
 impl Input for Page {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let query = context.http.query_string();
         Ok(Self::new(query::number(query, "limit")?, query::number(query, "offset")?))
     }
@@ -103,7 +103,7 @@ impl Input for Page {
 }
 
 impl Input for Arc<UserListCache> {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok(Self::clone(&context.app.user_list_cache))
     }
 
@@ -111,7 +111,7 @@ impl Input for Arc<UserListCache> {
 }
 
 impl Input for RequestBudget {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok(context.budget())
     }
 
@@ -137,9 +137,9 @@ pub(super) trait FromObject: Sized + Send + 'static {
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: FromObject> Input for Body<T> {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let bytes = read_body(context, T::IS_ANONYMOUS).await?;
-        let (depth, app) = (context.app.limits.json_depth, Arc::clone(&context.app));
+        let (depth, app) = (context.app.limits.json_depth, Arc::clone(context.app));
         if bytes.len() <= AT_ONCE {
             return parse_body(&bytes, depth, &app.state.policy).map(Self);
         }
@@ -165,7 +165,7 @@ pub(super) fn parse_body<T: FromObject>(bytes: &[u8], depth: usize, policy: &Pol
 }
 
 /// Receives the body; the context holds its memory from then on.
-async fn read_body(context: &mut RequestContext, is_anonymous: bool) -> Result<BytesMut, BodyError> {
+async fn read_body(context: &mut RequestContext<'_>, is_anonymous: bool) -> Result<BytesMut, BodyError> {
     let limits = &context.app.limits;
     let bytes = if is_anonymous { limits.body_bytes.min(SMALL) } else { limits.body_bytes };
     let bounds = BodyBounds { bytes, deadline: limits.body_deadline };

@@ -30,7 +30,7 @@ pub(super) fn small(status: StatusCode, body: &impl Serialize) -> HttpResponse {
 /// # Errors
 /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
 pub(super) fn within(
-    budget: ResponseBudget,
+    budget: ResponseBudget<'_>,
     status: StatusCode,
     body: &impl Serialize,
 ) -> Result<HttpResponse, BudgetExhausted> {
@@ -43,7 +43,7 @@ pub(super) fn within(
 ///
 /// # Errors
 /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
-pub(super) fn ready(budget: ResponseBudget, body: Bytes) -> Result<HttpResponse, BudgetExhausted> {
+pub(super) fn ready(budget: ResponseBudget<'_>, body: Bytes) -> Result<HttpResponse, BudgetExhausted> {
     Ok(encoded(StatusCode::OK, ready_body(budget, body)?))
 }
 

@@ -89,7 +89,7 @@ impl<V: Listed> JsonSchema for Listing<V> {
 }
 
 impl<V: Listed> Reply for Listing<V> {
-    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         // Each record is dropped once it is written.
         let mut buffer = BudgetedBuffer::replacing(response_budget, self.items.iter().map(V::bytes).sum())?;
         self.write_to(&mut buffer).await?;

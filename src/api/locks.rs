@@ -53,7 +53,7 @@ impl Listed for LockView {
 }
 
 impl Input for LockFilter {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let given = context.http.query_string();
         // Ignoring a mistyped name would clear all locks.
         if form_urlencoded::parse(given.as_bytes()).any(|(name, _)| name != "username" && name != "address") {

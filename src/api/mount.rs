@@ -55,7 +55,8 @@ where
     }
 }
 
-type Run = dyn for<'a> Fn(&'a mut RequestContext) -> LocalBoxFuture<'a, Result<HttpResponse, ApiError>> + Send + Sync;
+type Run =
+    dyn for<'a> Fn(&'a mut RequestContext<'_>) -> LocalBoxFuture<'a, Result<HttpResponse, ApiError>> + Send + Sync;
 
 /// A handler of any signature, which can be run and described.
 pub(super) struct Mounted {
@@ -77,7 +78,7 @@ pub(super) fn mount<G: Guard + 'static, I: Input + 'static, H: Handler<G, I>>(ha
 
 async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
     handler: H,
-    context: &mut RequestContext,
+    context: &mut RequestContext<'_>,
 ) -> Result<HttpResponse, ApiError> {
     // Admit before parsing: a caller without a valid credential must not learn from a 400 or 404 what exists.
     let guard = G::admit(context).await?;

@@ -27,7 +27,7 @@ pub(super) trait Reply: Sized {
     /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
     fn into_response(
         self,
-        response_budget: ResponseBudget,
+        response_budget: ResponseBudget<'_>,
     ) -> impl Future<Output = Result<HttpResponse, BudgetExhausted>>;
 
     /// How many bytes the response to a change has at most, where that does not follow from the request's length.
@@ -77,7 +77,7 @@ impl<R> Encoded<R> {
 }
 
 impl<V: View> Reply for Shown<V> {
-    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         json_response::within(response_budget, StatusCode::OK, &self.0)
     }
 
@@ -91,7 +91,7 @@ impl<V: View> Reply for Shown<V> {
 }
 
 impl<V: View> Reply for Created<V> {
-    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         json_response::within(response_budget, StatusCode::CREATED, &self.0)
     }
 
@@ -101,7 +101,7 @@ impl<V: View> Reply for Created<V> {
 }
 
 impl<V: View> Reply for SignedIn<V> {
-    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         let mut response = json_response::within(response_budget, StatusCode::CREATED, &self.view)?;
         let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
@@ -117,7 +117,7 @@ impl<V: View> Reply for SignedIn<V> {
 }
 
 impl Reply for NoContent {
-    async fn into_response(self, _: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, _: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         Ok(HttpResponse::NoContent().finish())
     }
 
@@ -127,7 +127,7 @@ impl Reply for NoContent {
 }
 
 impl<R: Reply> Reply for MayBeInvalid<R> {
-    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         self.0.into_response(response_budget).await
     }
 
@@ -138,7 +138,7 @@ impl<R: Reply> Reply for MayBeInvalid<R> {
 }
 
 impl<R: Reply> Reply for Encoded<R> {
-    async fn into_response(self, response_budget: ResponseBudget) -> Result<HttpResponse, BudgetExhausted> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         json_response::ready(response_budget, self.body)
     }
 

@@ -15,32 +15,43 @@ use actix_web::{
 use super::memory_budget::{BudgetExhausted, DEFAULT, Holder, MemoryBudget, Permit, SMALL};
 
 /// What an answer may take of that memory.
-pub(super) struct ResponseBudget {
+pub(super) struct ResponseBudget<'a> {
+    /// The whole memory.
+    pub(super) memory: &'a MemoryBudget,
+    /// For whom it is taken.
+    pub(super) holder: Holder,
     /// What is taken already.
-    pub(super) permit: Permit,
+    pub(super) permit: Option<Permit>,
     /// Whether it is refused if there is no memory. One that reports what has been done is not: it would seem not to be done.
     pub(super) may_be_refused: bool,
     /// Whether only its length is asked for.
     pub(super) is_head: bool,
 }
 
-impl ResponseBudget {
+impl<'a> ResponseBudget<'a> {
     /// That of a reader who is nobody in particular.
-    pub(super) fn of(memory: &MemoryBudget) -> Self {
-        Self { permit: memory.permit(Holder::default()), may_be_refused: true, is_head: false }
+    pub(super) fn of(memory: &'a MemoryBudget) -> Self {
+        Self { memory, holder: Holder::default(), permit: None, may_be_refused: true, is_head: false }
+    }
+
+    /// A permit for what is taken already.
+    fn taken(self) -> Permit {
+        self.permit.unwrap_or_else(|| self.memory.permit(self.holder))
     }
 
     /// A permit for that many bytes.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if others have what is needed.
-    fn permit(mut self, bytes: usize) -> Result<Permit, BudgetExhausted> {
-        let grown = self.permit.grow_to(bytes);
-        if self.may_be_refused {
+    fn permit(self, bytes: usize) -> Result<Permit, BudgetExhausted> {
+        let may_be_refused = self.may_be_refused;
+        let mut permit = self.taken();
+        let grown = permit.grow_to(bytes);
+        if may_be_refused {
             grown?;
         }
-        self.permit.take(bytes);
-        Ok(self.permit)
+        permit.take(bytes);
+        Ok(permit)
     }
 }
 
@@ -55,8 +66,9 @@ pub(super) struct BudgetedBuffer {
 
 impl BudgetedBuffer {
     /// One with nothing in it.
-    pub(super) fn new(response_budget: ResponseBudget) -> Self {
-        let ResponseBudget { permit, may_be_refused, is_head } = response_budget;
+    pub(super) fn new(response_budget: ResponseBudget<'_>) -> Self {
+        let ResponseBudget { may_be_refused, is_head, .. } = response_budget;
+        let permit = response_budget.taken();
         let bytes = Vec::with_capacity(if is_head { 0 } else { DEFAULT });
         Self { bytes, length: 0, permit, may_be_refused, is_head }
     }
@@ -65,10 +77,10 @@ impl BudgetedBuffer {
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for the records.
-    pub(super) fn replacing(response_budget: ResponseBudget, record_bytes: usize) -> Result<Self, BudgetExhausted> {
-        let ResponseBudget { may_be_refused, is_head, .. } = response_budget;
-        let permit = response_budget.permit(record_bytes)?;
-        Ok(Self::new(ResponseBudget { permit, may_be_refused, is_head }))
+    pub(super) fn replacing(response_budget: ResponseBudget<'_>, record_bytes: usize) -> Result<Self, BudgetExhausted> {
+        let ResponseBudget { memory, holder, may_be_refused, is_head, .. } = response_budget;
+        let permit = Some(response_budget.permit(record_bytes)?);
+        Ok(Self::new(ResponseBudget { memory, holder, permit, may_be_refused, is_head }))
     }
 
     /// Adds to it.
@@ -132,7 +144,10 @@ impl Write for BudgetedBuffer {
 ///
 /// # Errors
 /// [`BudgetExhausted`] if the memory for such answers is used up.
-pub(super) fn ready_body(response_budget: ResponseBudget, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
+pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
+    if bytes.len() <= SMALL {
+        return Ok(bytes.boxed());
+    }
     let permit = response_budget.permit(bytes.len())?;
     Ok(body(bytes, Some(permit)))
 }

@@ -95,7 +95,7 @@ impl Listed for SessionView {
 pub(super) struct SessionId(Uuid);
 
 impl Input for SessionId {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         refuse_parameters(context, &[])?;
         let text = context.last_parameter().ok_or(ApiError::NotFound)?;
         let id = Uuid::try_parse(&text).ok().filter(|id| id.to_string().eq_ignore_ascii_case(&text));
@@ -112,7 +112,7 @@ impl Input for SessionId {
 pub(super) struct SessionPage(Page);
 
 impl Input for SessionPage {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         refuse_parameters(context, &["limit", "offset"])?;
         Page::read(context).await.map(Self)
     }
@@ -130,7 +130,7 @@ pub(super) enum Except {
 }
 
 impl Input for Except {
-    async fn read(context: &mut RequestContext) -> Result<Self, ApiError> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         refuse_parameters(context, &["except"])?;
         match query::text(context.http.query_string(), "except")?.as_deref() {
             None => Ok(Self::None),
