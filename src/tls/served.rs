@@ -126,7 +126,7 @@ impl Certificate {
                 log::info!("the certificate was reloaded: {}", self.files.certificate.display());
             }
             Err(error) => {
-                log::error!("the certificate cannot be reloaded, and the old one is still served: {}", chain(&error))
+                log::error!("the certificate cannot be reloaded, and the old one is still served: {}", chain(&error));
             }
         }
     }

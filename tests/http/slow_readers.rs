@@ -14,7 +14,7 @@ use crate::harness::ServerBuilder;
 /// How long the server may take to give a reader up before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Whether the server has not closed its end of the connection, as the kernel has it (proc_net_tcp, state 1).
+/// Whether the server has not closed its end of the connection, as the kernel has it (`/proc/net/tcp`, state 1).
 fn is_open(server: SocketAddr, client: SocketAddr) -> bool {
     let ends = format!(": 0100007F:{:04X} 0100007F:{:04X} 01 ", server.port(), client.port());
     fs::read_to_string("/proc/net/tcp").unwrap().contains(&ends)
@@ -31,10 +31,10 @@ fn a_reader_that_is_steady_and_too_slow_is_given_up_at_the_deadline_of_an_answer
     }
     let list = ann.get("/users/me/configurations").expect(200);
     let authorization = ann.authorization.clone().unwrap();
-    let head = "GET /api/v2/users/me/configurations HTTP/1.1\r\nHost: lodge\r\nConnection: close";
+    let request = "GET /api/v2/users/me/configurations HTTP/1.1\r\nHost: lodge\r\nConnection: close";
     let mut stream = TcpStream::connect(server.address).unwrap();
     let client = stream.local_addr().unwrap();
-    stream.write_all(format!("{head}\r\nAuthorization: {authorization}\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("{request}\r\nAuthorization: {authorization}\r\n\r\n").as_bytes()).unwrap();
 
     let mut heard = vec![0];
     stream.read_exact(&mut heard).unwrap();
