@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     backups::{lodge, run, text, usernames},
-    harness::{Server, ServerBuilder},
+    harness::{Server, ServerBuilder, copy_lodge},
 };
 
 /// Everything the door answers to these bytes.
@@ -104,7 +104,7 @@ fn nobody_but_root_and_the_servers_own_user_is_let_in() {
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     let place = TempDir::new().unwrap();
     let lodge = place.path().join("lodge");
-    fs::copy(env!("CARGO_BIN_EXE_lodge"), &lodge).unwrap();
+    copy_lodge(&lodge);
     // Whatever the modes of the files, the peer is looked at.
     let server = Server::start();
     for path in [place.path(), server.directory(), &server.data_dir(), &server.data_dir().join("door")] {

@@ -1,7 +1,7 @@
 //! Root in another user's data directory: whose rights which file is opened with, and whose what is made is.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, symlink},
         net::UnixListener,
@@ -21,7 +21,7 @@ use crate::{
         planted::{OWNER, stopped_server_of_owner},
         text,
     },
-    harness::{Server, wait_until},
+    harness::{Server, copy_lodge, wait_until},
 };
 
 /// A directory beside the server's that only root can enter.
@@ -117,7 +117,7 @@ fn a_running_servers_log_names_root() {
     let Some((server, _)) = stopped_server_of_owner() else { return };
     let roots = of_root(&server);
     let program = server.directory().join("lodge");
-    fs::copy(env!("CARGO_BIN_EXE_lodge"), &program).unwrap();
+    copy_lodge(&program);
     let mut command = Command::new(&program);
     command.env_clear().envs(server.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut running = command.current_dir("/").uid(OWNER).gid(OWNER).spawn().unwrap();

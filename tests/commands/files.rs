@@ -15,7 +15,7 @@ use rustix::fs::{XattrFlags, setxattr};
 use tempfile::TempDir;
 
 use super::run_to_its_end;
-use crate::harness::{ServerBuilder, is_root};
+use crate::harness::{ServerBuilder, copy_lodge, is_root};
 
 /// The server's user and group, a group that it is not in, and how it is named in an access control list.
 const USER: u32 = 65_532;
@@ -38,7 +38,7 @@ struct Volume(TempDir);
 impl Volume {
     fn new() -> Self {
         let volume = Self(TempDir::new().unwrap());
-        fs::copy(env!("CARGO_BIN_EXE_lodge"), volume.path("lodge")).unwrap();
+        copy_lodge(&volume.path("lodge"));
         for directory in ["", "data", "..2026"] {
             fs::create_dir_all(volume.path(directory)).unwrap();
             fs::set_permissions(volume.path(directory), fs::Permissions::from_mode(0o755)).unwrap();

@@ -12,7 +12,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic, is_root};
+use crate::harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic, copy_lodge, is_root};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -282,7 +282,7 @@ fn a_directory_of_root_is_refused_with_what_can_be_done() {
     }
     let place = tempfile::tempdir().unwrap();
     let [lodge, data] = ["lodge", "data"].map(|name| place.path().join(name));
-    fs::copy(env!("CARGO_BIN_EXE_lodge"), &lodge).unwrap();
+    copy_lodge(&lodge);
     fs::create_dir(&data).unwrap();
     std::os::unix::fs::chown(&data, Some(0), Some(65_532)).unwrap();
     for (path, mode) in [(place.path(), 0o755), (&lodge, 0o755), (&data, 0o2775)] {

@@ -51,7 +51,7 @@ fn a_full_disk_stops_writes_and_nothing_else_and_they_go_on_by_themselves_when_t
     assert_nothing_is_lost(&server, &mut writer);
 
     server.restart();
-    server.wait_for_log("the ballast was given up");
+    server.wait_for_log("the ballast was deleted");
     assert_nothing_is_lost(&server, &mut writer);
     assert_is_full(&write_until_refused(&server, &mut writer));
 

@@ -6,14 +6,14 @@
 mod client;
 mod document;
 mod possible;
-mod preload;
 mod process;
+mod programs;
 mod secrets;
 
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
     possible::{is_possible, is_root},
-    preload::compile_preloaded,
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
+    programs::{compile_preloaded, copy_lodge},
     secrets::record_traffic,
 };

@@ -1,4 +1,4 @@
-//! Libraries that take the place of the system's.
+//! Programs and libraries beside a test's server.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,4 +12,13 @@ pub fn compile_preloaded(source: &str, directory: &Path) -> PathBuf {
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status();
     assert!(compiled.unwrap().success());
     library
+}
+
+/// Copies `lodge` to that path, for users who cannot enter the directory that it was built in.
+///
+/// Another process writes the copy: what this one has open for writing is also open in the processes that other tests start
+/// meanwhile, and a program that is open for writing cannot be started.
+pub fn copy_lodge(to: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_lodge")).arg(to).status();
+    assert!(copied.unwrap().success());
 }
