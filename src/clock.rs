@@ -1,4 +1,4 @@
-//! Time as a value that is passed in, so that every rule about time can be tested.
+//! Clocks, which are passed in so that every rule about time can be tested.
 
 mod monotonic_time;
 mod rfc3339;
@@ -15,7 +15,7 @@ use std::{
 
 pub use self::{monotonic_time::MonotonicTime, timestamp::Timestamp};
 
-/// One moment on both clocks.
+/// The current time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// On the wall clock.
@@ -25,13 +25,14 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// When the wall clock will show that moment, if nobody sets it until then; a moment that is over reads as now.
+    /// The wall time at which that monotonic time is reached if the wall clock is not set; the current time if it is
+    /// past.
     #[must_use]
     pub fn wall_time_of(self, moment: MonotonicTime) -> Timestamp {
         self.wall.after(moment.since(self.monotonic))
     }
 
-    /// The monotonic moment of a time on the wall clock; one that lies ahead is now.
+    /// The monotonic time of a wall time; the current time if that is in the future.
     #[must_use]
     pub fn monotonic_time_of(self, at: Timestamp) -> MonotonicTime {
         self.monotonic.before(Duration::from_millis(self.wall.as_millis().saturating_sub(at.as_millis())))
@@ -46,21 +47,22 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The clock of this machine, which goes forward alone: set back while the process runs, it goes on from where it was,
-    /// so that nothing that is over begins again. A moment before 1970 reads as 1970.
+    /// The clock of this machine, which never goes back: if it is set back while the process runs, it continues from
+    /// where it was, so that nothing expired becomes valid again. A time before 1970 reads as 1970.
     #[must_use]
     pub fn system() -> Self {
         let began = Instant::now();
         Self::forward(wall_millis, move || millis(began.elapsed()))
     }
 
-    /// A clock that follows `wall` forwards and `elapsed`, the time since its making, when the wall is set back; its
-    /// monotonic reading follows `elapsed` alone.
+    /// A clock that follows `wall` while it goes forward, and `elapsed`, the time since the clock's creation, when it
+    /// is set back. Its monotonic reading follows `elapsed` only.
     fn forward(
         wall: impl Fn() -> u64 + Send + Sync + 'static,
         elapsed: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
-        /// What happened before the clock was made has a monotonic time too: a sign-in that the audit log remembers.
+        /// The monotonic time of the clock's creation, so that earlier events, such as sign-ins in the audit log, have
+        /// one too.
         const ORIGIN_MILLIS: u64 = 3650 * 24 * 3_600_000;
         let (furthest, elapsed) = (AtomicU64::new(0), Arc::new(elapsed));
         let monotonic = Arc::clone(&elapsed);
@@ -68,7 +70,7 @@ impl Clock {
         let wall = move || {
             let elapsed = elapsed();
             let ahead = wall().saturating_sub(elapsed);
-            // Written only when it moves: all threads read it.
+            // Written only when it changes, because all threads read it.
             let known = furthest.load(Ordering::Relaxed);
             let ahead = if ahead > known { furthest.fetch_max(ahead, Ordering::Relaxed).max(ahead) } else { known };
             Timestamp::from_millis(ahead.saturating_add(elapsed))
@@ -76,7 +78,7 @@ impl Clock {
         Self::with_monotonic(wall, monotonic)
     }
 
-    /// A clock whose wall reading is the function's, and whose monotonic reading moves with it: for tests.
+    /// A clock for tests, whose readings both follow the function.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let wall: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
         let same = Arc::clone(&wall);
@@ -91,19 +93,19 @@ impl Clock {
         Self { wall: Arc::new(wall), monotonic: Arc::new(monotonic) }
     }
 
-    /// The present moment on the wall clock.
+    /// The current time on the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.wall)()
     }
 
-    /// The present moment on the monotonic clock.
+    /// The current time on the monotonic clock.
     #[must_use]
     pub fn monotonic(&self) -> MonotonicTime {
         (self.monotonic)()
     }
 
-    /// The present moment on both.
+    /// The current time on both.
     #[must_use]
     pub fn reading(&self) -> Reading {
         Reading { wall: self.now(), monotonic: self.monotonic() }
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_before_1970_is_complained_about_and_no_other() {
+    fn only_a_clock_before_1970_causes_a_warning() {
         let before = SystemTime::UNIX_EPOCH - Duration::from_hours(24);
 
         let complaint = complaint_about(before).unwrap();
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+    fn a_clock_that_is_set_back_continues_from_where_it_was() {
         let (wall, elapsed) = (Arc::new(AtomicU64::new(90_000)), Arc::new(AtomicU64::new(0)));
         let (theirs, also_theirs) = (Arc::clone(&wall), Arc::clone(&elapsed));
         let clock = Clock::forward(move || theirs.load(Ordering::SeqCst), move || also_theirs.load(Ordering::SeqCst));
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_monotonic_reading_does_not_move_with_a_wall_clock_that_is_set() {
+    fn the_monotonic_reading_does_not_follow_a_wall_clock_that_is_set() {
         let (wall, elapsed) = (Arc::new(AtomicU64::new(90_000)), Arc::new(AtomicU64::new(0)));
         let (theirs, also_theirs) = (Arc::clone(&wall), Arc::clone(&elapsed));
         let clock = Clock::forward(move || theirs.load(Ordering::SeqCst), move || also_theirs.load(Ordering::SeqCst));
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_translates_between_its_clocks() {
+    fn a_reading_converts_between_its_clocks() {
         let reading = Reading { wall: Timestamp::from_millis(90_000), monotonic: MonotonicTime::from_millis(500) };
 
         let ahead = reading.wall_time_of(MonotonicTime::from_millis(1_500));

@@ -1,8 +1,8 @@
-//! The log: one line an event, on standard error.
+//! The log: one line for each event, on standard error.
 //!
-//! A thread of its own writes the lines, those of requests up to 20 ms later and together, warnings and errors at once.
-//! So no request waits for a system call, nor for a reader: where nobody takes the lines, the queue is bounded, and the
-//! next line that finds room is preceded by one that counts those that were dropped.
+//! A thread of its own writes the lines: warnings and errors at once, those of requests in batches up to 20 ms later.
+//! So no request waits for a system call or for a reader of the log. If the log is not read, the queue is bounded;
+//! lines beyond the bound are dropped and counted in a line before the next one.
 
 mod printable;
 mod queue;
@@ -22,20 +22,20 @@ use crate::clock::{Clock, Timestamp};
 /// The target of the log's own lines.
 const TARGET: &str = module_path!();
 
-/// Starts logging what the filter lets through; the first call counts.
+/// Starts logging the lines that pass the filter; only the first call counts.
 ///
 /// # Panics
 /// If no thread can be started.
 pub fn start(filter: &str) {
     let mut builder = Builder::new();
-    // What these libraries call information is not worth a line here, unless the filter asks for it.
+    // Informational messages of these libraries are not logged unless the filter names them.
     builder.filter_module("actix_server", LevelFilter::Warn).filter_module("sled", LevelFilter::Warn);
-    // It calls every malformed request an error, with which strangers could fill the log.
+    // It logs every malformed request as an error, with which any client could fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);
     let lines = Arc::new(Lines::default());
     let filter = builder.parse(filter).build();
     let max_level = filter.filter();
-    // A second call, as tests in one process make it, changes nothing.
+    // A second call, as in tests of one process, changes nothing.
     if log::set_boxed_logger(Box::new(Logger { filter, clock: Clock::system(), lines: Arc::clone(&lines) })).is_ok() {
         log::set_max_level(max_level);
         let writer = thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_on(io::stderr()));
@@ -44,12 +44,12 @@ pub fn start(filter: &str) {
     panic::set_hook(Box::new(|panic| log::error!("panicked: {panic}")));
 }
 
-/// Writes what is still queued, for the end of the process; waits for at most two seconds.
+/// Writes the queued lines before the process ends; waits at most two seconds.
 pub fn finish() {
     log::logger().flush();
 }
 
-/// Queues what the filter lets through, and has warnings and errors written at once.
+/// Queues the lines that pass the filter, and has warnings and errors written at once.
 struct Logger {
     filter: Filter,
     clock: Clock,
@@ -84,7 +84,7 @@ fn line(now: Timestamp, record: &Record<'_>) -> String {
     // Of a value that cannot be written there is what it wrote.
     let _ = write!(line, "{}", record.args());
     let message = &line[head..];
-    // All are looked at, because that is done many at a time.
+    // Checks all bytes without an early exit, because the compiler vectorizes that.
     let are_plain = message.bytes().fold(true, |are_plain, byte| are_plain & (b' '..=b'~').contains(&byte));
     if message.len() > MAX_LENGTH || !are_plain {
         line = [&line[..head], &one_line(message)].concat();

@@ -1,4 +1,4 @@
-//! Secrets: values that are wiped on drop and never printed, the root secret and what is derived from it.
+//! Secrets: values that are wiped on drop and never printed, and the root secret with the keys derived from it.
 
 mod root_secret;
 
@@ -13,7 +13,7 @@ pub use self::root_secret::{Purpose, RootSecret, SecretError};
 pub struct Secret<T: Zeroize>(Zeroizing<T>);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value into custody.
+    /// Wraps a value.
     pub fn new(value: T) -> Self {
         Self(Zeroizing::new(value))
     }

@@ -1,4 +1,4 @@
-//! Lists as handlers answer them.
+//! Replies with lists.
 
 use std::borrow::Cow;
 
@@ -17,15 +17,15 @@ use super::{
 };
 use crate::store::Slice;
 
-/// The bytes of a list that are written before other requests get a turn.
+/// How many bytes of a list are written before other requests get a turn.
 const TURN: usize = 256 << 10;
 
-/// A record as it is in a list.
+/// A record as an item of a list.
 pub(super) trait Listed: Serialize + JsonSchema {
-    /// The member that the list is in.
+    /// The name of the member with the list.
     const COLLECTION: &'static str;
 
-    /// How many bytes its texts have, where they can be long.
+    /// The length of its texts in bytes, if they can be long.
     fn bytes(&self) -> usize {
         0
     }
@@ -38,7 +38,7 @@ pub(super) struct Listing<V> {
 }
 
 impl<V> Listing<V> {
-    /// A page, with a view of each record.
+    /// A page of a list, with a view of each record.
     pub(super) fn of<R>(slice: Slice<R>, view: impl FnMut(R) -> V) -> Self {
         Self { items: slice.records.into_iter().map(view).collect(), count: slice.count }
     }
@@ -51,7 +51,7 @@ impl<V> Listing<V> {
 }
 
 impl<V: Listed> Listing<V> {
-    /// Writes the list as JSON. Other requests get a turn in between, because a long list takes seconds.
+    /// Writes the list as JSON. Other requests get turns in between, because a long list takes seconds.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for it and it may be refused.
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::api::MemoryBudget;
 
-    /// A text, and how many bytes it claims to have.
+    /// A text, and the length that it reports.
     #[derive(JsonSchema)]
     struct Text(String, usize);
 

@@ -1,24 +1,24 @@
-//! The memory for large bodies and answers under way, a bounded part of the whole.
+//! The memory budget: bounds the memory of large bodies and responses in progress.
 //!
-//! # What a connection makes the server keep, and where it is counted
+//! # The memory of a connection, and where it is counted
 //!
 //! | bytes | bounded by | counted |
 //! |---|---|---|
 //! | the connection itself, its buffers and those of TLS | some 11 kB, 19 kB with TLS | `--max-connections`, a share for an address |
 //! | a head that has not arrived whole | `--head-limit`, `--path-limit` and 8 KiB | here beyond [`SMALL`], for the address |
 //! | requests that follow the pending one, not decoded | 4 KiB and one piece from the socket | here beyond [`SMALL`], for the address |
-//! | a body that nobody has asked for, or that is on its way to its handler | 12 KiB | with the connection |
+//! | a body that is not read, or not read yet | 12 KiB | with the connection |
 //! | a body that is read | `--body-limit` | here beyond [`SMALL`], for the address and the account |
-//! | what a body's JSON is made into while it is read | the number of large bodies that are read at once | by that number |
-//! | records of a list that are read for an answer | their lengths | here, before they are read |
-//! | an answer that is written or has not been taken | its length | here beyond [`SMALL`], for the address and the account |
-//! | an answer to a change, which cannot be refused afterwards | what was reserved before the change | here, before the change |
-//! | a piece of an answer in the framework's buffer | [`SMALL`] and a head | with the connection |
-//! | what the kernel holds of an answer | twice 128 KiB | by the kernel, not here |
-//! | the OpenAPI document, the cached pages of users | their lengths, once | not here: they are there anyway |
+//! | the parsed JSON of a body | the number of large bodies that are parsed at once | by that number |
+//! | records of a list that are read for a response | their lengths | here, before they are read |
+//! | a response that is being written or sent | its length | here beyond [`SMALL`], for the address and the account |
+//! | the response to a change, which cannot be refused afterwards | the reservation | here, before the change |
+//! | a piece of a response in the framework's buffer | [`SMALL`] and a head | with the connection |
+//! | a response in the kernel's send buffer | twice 128 KiB | by the kernel, not here |
+//! | the OpenAPI document, the cached pages of users | their lengths, once | not here: they are permanent |
 //!
-//! A client has a quarter of the memory at most, unless it has nothing else under way. Programs on this machine have no address
-//! of their own, and reverse proxies that are not trusted none that is a client's: a loopback address has no share.
+//! A client may have at most a quarter of the memory, unless it has no other request in progress. Loopback addresses
+//! have no such bound, because programs on this machine and the clients of an untrusted reverse proxy share them.
 
 use std::{
     collections::HashMap,
@@ -30,21 +30,21 @@ use thiserror::Error;
 
 use crate::domain::{Id, Network};
 
-/// What a connection may have under way without asking, and in what pieces an answer goes to the socket.
+/// The memory that a connection needs no permit for, and the size of the pieces in which a response is sent.
 ///
-/// A connection keeps the buffer that its longest piece needed for as long as it lives.
+/// A connection keeps the buffer of its longest piece until it ends.
 pub(super) const SMALL: usize = 12 << 10;
 
-/// More than most records take as JSON.
+/// The initial capacity of a buffer, enough for most records as JSON.
 pub(super) const DEFAULT: usize = 512;
 
-/// How much more a permit takes at least, so that many small pieces do not ask each time.
+/// The minimum step by which a permit grows, so that not every small piece takes the lock.
 const STEP: usize = 64 << 10;
 
-/// Which part of the memory one client may have: so many in one.
+/// The number of shares of the memory; a client may have one.
 const SHARES: usize = 4;
 
-/// The memory for large bodies and answers.
+/// The memory for large bodies and responses; a clone is the same memory.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget(Arc<Ledger>);
 
@@ -66,7 +66,7 @@ enum Client {
     Account(Id),
 }
 
-/// For whom memory is taken; by default for nobody in particular.
+/// The client that memory is charged to; by default none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Holder([Option<Client>; 2]);
 
@@ -79,7 +79,7 @@ impl Holder {
         Self([network, None])
     }
 
-    /// The same client, who is known to have that account.
+    /// The same client, with its account.
     pub(super) fn with_account(self, account: Option<Id>) -> Self {
         Self([self.0[0], account.map(Client::Account)])
     }
@@ -99,18 +99,18 @@ pub struct BudgetExhausted;
 pub struct Permit {
     memory: MemoryBudget,
     holder: Holder,
-    /// What is counted of it.
+    /// The counted bytes.
     counted: usize,
 }
 
 impl MemoryBudget {
-    /// That many bytes.
+    /// A budget of that many bytes.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Ledger { bytes, used: Mutex::default() }))
     }
 
-    /// A permit for what needs none of the memory: 12 KiB.
+    /// A permit for 12 KiB, which are not counted.
     #[must_use]
     pub fn permit(&self, holder: Holder) -> Permit {
         Permit { memory: self.clone(), holder, counted: 0 }
@@ -148,10 +148,10 @@ impl Used {
 }
 
 impl Permit {
-    /// Makes the permit large enough for that many bytes; what is larger than the whole memory takes all of it.
+    /// Grows the permit to that many bytes; a request for more than the whole memory takes all of it.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if others, or the same client otherwise, have what is needed.
+    /// [`BudgetExhausted`] if other requests hold the memory, or the client would exceed its share.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         if bytes <= self.bytes() {
             return Ok(());
@@ -168,7 +168,7 @@ impl Permit {
         Ok(())
     }
 
-    /// Makes the permit large enough for what is there already, whether there is memory for it or not: others are refused
+    /// Grows the permit for bytes that exist already, even beyond the budget, so that other requests are refused
     /// instead.
     pub fn take(&mut self, bytes: usize) {
         let more = bytes.saturating_sub(self.bytes());
@@ -178,7 +178,7 @@ impl Permit {
         }
     }
 
-    /// Returns what is not needed for that many bytes.
+    /// Shrinks the permit to that many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         let less = self.counted.saturating_sub(bytes.saturating_sub(SMALL));
         if less > 0 {
@@ -187,10 +187,10 @@ impl Permit {
         }
     }
 
-    /// For how many bytes it is enough.
+    /// The number of bytes that it permits.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // All of the memory is enough for anything.
+        // A permit for the whole memory permits any number.
         if self.counted >= self.memory.0.bytes { usize::MAX } else { self.counted + SMALL }
     }
 }
@@ -201,17 +201,17 @@ impl Drop for Permit {
     }
 }
 
-/// The memory, for the client of one request.
+/// The memory budget of one request, charged to its client.
 pub(super) struct RequestBudget {
     pub(super) memory: MemoryBudget,
     pub(super) holder: Holder,
 }
 
 impl RequestBudget {
-    /// A permit for up to that many bytes; half of the memory is enough for as many as there may be.
+    /// A permit for up to that many bytes, and at most half of the memory.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if others have what is needed.
+    /// [`BudgetExhausted`] if other requests hold the memory.
     pub(super) fn reserve(&self, most: usize) -> Result<Permit, BudgetExhausted> {
         let mut permit = self.memory.permit(self.holder);
         permit.grow_to(most.min(self.memory.0.bytes / 2))?;
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn large_permits_are_bounded_together_and_given_back() {
+    fn large_permits_are_bounded_together_and_returned() {
         let memory = MemoryBudget::new(1 << 20);
         let nobody = || memory.permit(Holder::default());
         let (mut one, mut other) = (nobody(), nobody());

@@ -1,4 +1,4 @@
-//! What handlers answer: the type is the status.
+//! The replies of handlers, whose types determine the status.
 
 use std::marker::PhantomData;
 
@@ -30,7 +30,7 @@ pub(super) trait Reply: Sized {
         response_budget: ResponseBudget<'_>,
     ) -> impl Future<Output = Result<HttpResponse, BudgetExhausted>>;
 
-    /// How many bytes the response to a change has at most, where that does not follow from the request's length.
+    /// The maximum size of the response to a change in bytes, if it can be larger than the request.
     fn max_bytes() -> usize {
         0
     }
@@ -40,7 +40,7 @@ pub(super) trait Reply: Sized {
 
 /// A record as clients see it.
 pub(super) trait View: Serialize + JsonSchema {
-    /// How many bytes it has at most as JSON, where they can be many.
+    /// The maximum size of its JSON in bytes, if it can be large.
     const MAX_BYTES: usize = 0;
 }
 
@@ -63,7 +63,7 @@ pub(super) struct NoContent;
 /// Documents an additional 422 for an operation without a body.
 pub(super) struct MayBeInvalid<R>(pub(super) R);
 
-/// The 200 of another reply, whose body is JSON already.
+/// 200 with an encoded body, documented like another reply.
 pub(super) struct Encoded<R> {
     body: Bytes,
     of: PhantomData<R>,

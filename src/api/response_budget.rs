@@ -1,4 +1,4 @@
-//! Answers that take a part of the memory: while they are written, and until they are sent.
+//! Response bodies that take memory of the budget until they have been sent.
 
 use std::{
     convert::Infallible,
@@ -14,22 +14,23 @@ use actix_web::{
 
 use super::memory_budget::{BudgetExhausted, DEFAULT, Holder, MemoryBudget, Permit, SMALL};
 
-/// What an answer may take of that memory.
+/// The memory budget of one response.
 pub(super) struct ResponseBudget<'a> {
     /// The whole memory.
     pub(super) memory: &'a MemoryBudget,
     /// For whom it is taken.
     pub(super) holder: Holder,
-    /// What is taken already.
+    /// The memory that is taken already.
     pub(super) permit: Option<Permit>,
-    /// Whether it is refused if there is no memory. One that reports what has been done is not: it would seem not to be done.
+    /// Whether the response is refused if there is no memory. The response to a change is not, because the change would
+    /// seem to have failed.
     pub(super) may_be_refused: bool,
-    /// Whether only its length is asked for.
+    /// Whether only its length is sent, as for HEAD.
     pub(super) is_head: bool,
 }
 
 impl<'a> ResponseBudget<'a> {
-    /// That of a reader who is nobody in particular.
+    /// A budget that is charged to no client.
     pub(super) fn of(memory: &'a MemoryBudget) -> Self {
         Self { memory, holder: Holder::default(), permit: None, may_be_refused: true, is_head: false }
     }
@@ -42,7 +43,7 @@ impl<'a> ResponseBudget<'a> {
     /// A permit for that many bytes.
     ///
     /// # Errors
-    /// [`BudgetExhausted`] if others have what is needed.
+    /// [`BudgetExhausted`] if other requests hold the memory.
     fn permit(self, bytes: usize) -> Result<Permit, BudgetExhausted> {
         let may_be_refused = self.may_be_refused;
         let mut permit = self.taken();
@@ -65,7 +66,7 @@ pub(super) struct BudgetedBuffer {
 }
 
 impl BudgetedBuffer {
-    /// One with nothing in it.
+    /// An empty buffer.
     pub(super) fn new(response_budget: ResponseBudget<'_>) -> Self {
         let ResponseBudget { may_be_refused, is_head, .. } = response_budget;
         let permit = response_budget.taken();
@@ -73,7 +74,7 @@ impl BudgetedBuffer {
         Self { bytes, length: 0, permit, may_be_refused, is_head }
     }
 
-    /// One that is written from records of that many bytes, which go as it grows.
+    /// A buffer that is written from records of that many bytes, which are dropped as it grows.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for the records.
@@ -83,7 +84,7 @@ impl BudgetedBuffer {
         Ok(Self::new(ResponseBudget { memory, holder, permit, may_be_refused, is_head }))
     }
 
-    /// Adds to it.
+    /// Appends bytes.
     ///
     /// # Errors
     /// [`BudgetExhausted`] if there is no memory for more.
@@ -91,17 +92,17 @@ impl BudgetedBuffer {
         self.write_all(more).map_err(|_| BudgetExhausted)
     }
 
-    /// How much was written.
+    /// The number of bytes written.
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// What was written.
+    /// The bytes written.
     pub(super) fn into_bytes(self) -> Bytes {
         self.bytes.into()
     }
 
-    /// What was written, as the body of an answer.
+    /// The bytes written, as the body of a response.
     pub(super) fn into_body(mut self) -> BoxBody {
         if self.is_head {
             return Lengthy(self.length as u64).boxed();
@@ -140,10 +141,10 @@ impl Write for BudgetedBuffer {
     }
 }
 
-/// The body of an answer that is there already.
+/// The body of a response that is already encoded.
 ///
 /// # Errors
-/// [`BudgetExhausted`] if the memory for such answers is used up.
+/// [`BudgetExhausted`] if there is no memory for it and it may be refused.
 pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> Result<BoxBody, BudgetExhausted> {
     if bytes.len() <= SMALL {
         return Ok(bytes.boxed());
@@ -152,17 +153,17 @@ pub(super) fn ready_body(response_budget: ResponseBudget<'_>, bytes: Bytes) -> R
     Ok(body(bytes, Some(permit)))
 }
 
-/// The body of an answer that is there for as long as the server is, and takes no memory of its own.
+/// A body that the server holds permanently, and that takes no memory of its own.
 pub(super) fn static_body(bytes: Bytes) -> BoxBody {
     body(bytes, None)
 }
 
-/// A body that is handed to the socket in pieces if it is large, so that no copy of it waits for a slow reader.
+/// A body that is sent in pieces if it is large, so that the framework buffers no copy of it for a slow client.
 fn body(bytes: Bytes, permit: Option<Permit>) -> BoxBody {
     if bytes.len() <= SMALL { bytes.boxed() } else { Pieces { rest: bytes, _permit: permit }.boxed() }
 }
 
-/// The body of an answer of which only the length is sent.
+/// A body of which only the length is sent.
 struct Lengthy(u64);
 
 impl MessageBody for Lengthy {
@@ -177,7 +178,7 @@ impl MessageBody for Lengthy {
     }
 }
 
-/// What is left of an answer.
+/// The rest of a body.
 struct Pieces {
     rest: Bytes,
     _permit: Option<Permit>,

@@ -1,4 +1,4 @@
-//! Hashes passwords: a bounded number at a time, and none that cannot be answered in time.
+//! Hashes passwords: a bounded number at a time, and only those that can be answered in time.
 
 use std::{
     sync::Arc,
@@ -11,13 +11,13 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Attempt, AuthError, Cost, HashRequester, password_hash::Scrypt, queue::HashQueue};
 use crate::domain::{PasswordHash, PresentedPassword};
 
-/// How many hashes may wait for each thread in each lane; one more is refused, which is better than to wait for seconds.
+/// How many hashes may be queued for each thread in each lane; a further one is refused instead of waiting for seconds.
 const MAX_QUEUED_PER_THREAD: usize = 8;
 
-/// How long a password may wait for its answer, unless the settings have another bound.
+/// How long a password may wait for its answer by default.
 const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Hashes passwords on threads of its own, as many as it was given: one hash uses a core and 128 MiB.
+/// Hashes passwords on its own threads; one hash uses a core and 128 MiB.
 pub struct Hasher {
     queue: Arc<HashQueue>,
     max_wait: Duration,
@@ -26,7 +26,7 @@ pub struct Hasher {
 
 /// A password to verify.
 pub struct Verification {
-    /// The attempt that ends with it.
+    /// The attempt, which ends with the hash.
     pub attempt: Attempt,
     /// The user's hash; `None` for an unknown user.
     pub stored: Option<PasswordHash>,
@@ -36,10 +36,10 @@ pub struct Verification {
     pub refused: Box<dyn FnOnce() + Send>,
 }
 
-/// A password was right.
+/// The result for a right password.
 #[derive(Clone, Debug)]
 pub struct RightPassword {
-    /// Its hash at the present cost, if the stored one is of a lower cost.
+    /// The password's hash at the configured cost, if the stored one has a lower cost.
     pub stronger: Option<PasswordHash>,
 }
 
@@ -59,7 +59,7 @@ impl Hasher {
         Self { queue, max_wait: DEFAULT_MAX_WAIT, scrypt: Scrypt::new(cost) }
     }
 
-    /// The hasher with another bound on how long a password may wait for its answer.
+    /// Sets how long a password may wait for its answer.
     #[must_use]
     pub fn with_max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = max_wait;
@@ -79,10 +79,11 @@ impl Hasher {
         self.run(requester, move || scrypt.hash(&password)).await
     }
 
-    /// Verifies a password in the time a right one takes, also for an unknown user.
+    /// Verifies a password in the time that a right one takes, also for an unknown user.
     ///
-    /// A hash of lower cost is followed by further work up to the present cost, so that it does not stand out. The attempt
-    /// ends with the hash, and a wrong password is reported, also when the client has disconnected meanwhile.
+    /// A hash of lower cost is followed by further work up to the configured cost, so that it takes as long as any
+    /// other. The attempt ends with the hash and a wrong password is reported even if the client has disconnected
+    /// meanwhile.
     ///
     /// # Errors
     /// [`AuthError::Busy`] if too many hashes are queued, or if this one cannot begin in time.
@@ -91,8 +92,8 @@ impl Hasher {
         self.run(verification.attempt.requester(), move || verification.end(&scrypt).is_some()).await
     }
 
-    /// Verifies a password as [`Hasher::verify`] does; a right one whose stored hash is of a lower cost is hashed anew in the
-    /// same turn. `None` if it is wrong.
+    /// Verifies a password as [`Hasher::verify`] does. A right one whose stored hash has a lower cost is hashed again
+    /// in the same turn. `None` if it is wrong.
     ///
     /// # Errors
     /// As [`Hasher::verify`].
@@ -119,7 +120,7 @@ impl Hasher {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AuthError> {
         let (reply, mut answer) = oneshot::channel();
-        // A job that has begun keeps its thread even when the client has disconnected.
+        // A job that has begun is not cancelled when the client disconnects.
         let job = Box::new(move || drop(reply.send(job())));
         let queued = self.queue.push(requester, self.max_wait, job)?;
         let answered = match timeout(queued.max_wait, &mut answer).await {
@@ -127,13 +128,13 @@ impl Hasher {
             Err(_) if queued.withdraw() => return Err(AuthError::Busy),
             Err(_) => answer.await,
         };
-        // Its job made room for another.
+        // The job was dropped for another one.
         answered.map_err(|_| AuthError::Busy)
     }
 }
 
 impl Verification {
-    /// Verifies the password and ends the attempt; the stored hash and the password, if it is right.
+    /// Verifies the password and ends the attempt; returns the stored hash and the password if it is right.
     fn end(self, scrypt: &Scrypt) -> Option<(PasswordHash, PresentedPassword)> {
         let is_right = scrypt.matches(self.stored.as_ref(), &self.password);
         self.attempt.finish(is_right);

@@ -1,11 +1,11 @@
 //! The queue of password hashes: short, and shared fairly between accounts and between addresses.
 //!
-//! There are two lanes, one for addresses that are known to the account and one for all others. They take turns, so that a
-//! flood from new addresses leaves every other hash to known ones. In a lane no account and no address has more than half of
-//! the places. The next turn is that of the account and the address that had the fewest recently. In a full lane a job of
-//! whoever takes up most makes room for one of whoever takes up less.
+//! There are two lanes, one for addresses that are known to the account and one for all others. They take turns, so
+//! that a flood from new addresses leaves every other hash to known ones. No account and no address has more than half
+//! of a lane's slots. The next job is one of the account and the address with the fewest recent turns. In a full lane a
+//! job of the account and address with the most jobs is dropped for one of those with fewer.
 //!
-//! A job that cannot begin in time is refused: at once where the jobs ahead of it make that certain.
+//! A job that cannot begin in time is refused, at once if the queued jobs make that certain.
 
 mod lanes;
 
@@ -19,14 +19,14 @@ use self::lanes::Lanes;
 use super::{AccountHash, AuthError};
 use crate::domain::Network;
 
-/// Who asks for a hash.
+/// The account and the network that a hash is computed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashRequester {
-    /// The account that the hash is for, or that changes a password.
+    /// The account whose password is verified, or who changes a password.
     pub account: AccountHash,
     /// The network of the client.
     pub network: Network,
-    /// Whether the user signed in from there recently, or is signed in.
+    /// Whether the user signed in from the network recently, or is signed in.
     pub is_known_address: bool,
 }
 
@@ -48,11 +48,11 @@ pub(super) struct HashQueue {
     changed: Condvar,
 }
 
-/// A job in the queue, taken out of it when this is dropped.
+/// A job in the queue, which is removed when this is dropped.
 pub(super) struct QueuedJob {
     queue: Arc<HashQueue>,
     number: u64,
-    /// How long it may wait until it begins.
+    /// How long the job may wait before it begins.
     pub(super) max_wait: Duration,
 }
 
@@ -62,11 +62,11 @@ impl HashQueue {
         Self { threads, lanes: Mutex::new(Lanes::new(max)), changed: Condvar::new() }
     }
 
-    /// Adds a job that is to end within `max_wait`. Where there is no place for it, a job of whoever has most makes room,
-    /// and is dropped.
+    /// Adds a job that is to end within `max_wait`. If the lane is full, it drops a job of the requester with the most
+    /// jobs.
     ///
     /// # Errors
-    /// [`AuthError::Busy`] if it cannot begin in time, or if no other takes up more than this one would.
+    /// [`AuthError::Busy`] if it cannot begin in time, or if the lane is full and no other requester has more jobs.
     pub(super) fn push(
         self: &Arc<Self>,
         requester: HashRequester,
@@ -74,14 +74,14 @@ impl HashQueue {
         job: Job,
     ) -> Result<QueuedJob, AuthError> {
         let mut lanes = self.lock();
-        // A hash that takes longer than half of the bound is not refused for that alone: nobody could sign in any more.
+        // If a hash takes longer than half of the bound, it may still begin: otherwise no sign-in would be possible.
         let max_wait = max_wait.saturating_sub(lanes.job_time).max(max_wait / 2);
         if lanes.shortest_wait(requester, self.threads) > max_wait {
             return Err(AuthError::Busy);
         }
         let (number, displaced) = lanes.push(requester, job)?;
         drop(lanes);
-        // Dropped without the lock: an attempt that ends takes locks of its own.
+        // Dropped after the lock is released: the end of an attempt takes locks of its own.
         drop(displaced);
         self.changed.notify_one();
         Ok(QueuedJob { queue: Arc::clone(self), number, max_wait })
@@ -104,7 +104,7 @@ impl HashQueue {
     /// Records how long a job took.
     pub(super) fn record(&self, took: Duration) {
         let mut lanes = self.lock();
-        // A running mean, so that one disturbed hash decides nothing.
+        // A running mean, so that a single slow hash has little effect.
         lanes.job_time = if lanes.job_time.is_zero() { took } else { (lanes.job_time * 3 + took) / 4 };
     }
 
@@ -120,7 +120,7 @@ impl HashQueue {
 }
 
 impl QueuedJob {
-    /// Takes the job out of the queue; false if it has begun or made room already.
+    /// Removes the job from the queue; false if it has begun or was dropped.
     pub(super) fn withdraw(&self) -> bool {
         let withdrawn = self.queue.lock().withdraw(self.number);
         withdrawn.is_some()

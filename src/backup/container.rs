@@ -22,9 +22,9 @@ pub(super) const VERSION: u32 = 2;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    /// What this file is.
+    /// The kind and the origin of the file.
     Header(Header),
-    /// What continues after the records.
+    /// The counters of the store.
     State(State),
     /// The server's secret, in hexadecimal digits.
     Secret(#[serde(with = "exposed")] Secret<String>),
@@ -36,26 +36,26 @@ pub enum Line {
     User(User),
     /// A setting.
     Configuration(Configuration),
-    /// An API key, without what it could be computed from.
+    /// An API key, without the secret from which it is derived.
     ApiKey(ApiKey),
     /// The end.
     Footer(Footer),
 }
 
-/// What a backup is, and of what.
+/// The kind and the origin of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub(super) format: String,
     pub(super) version: u32,
-    /// When it was made.
+    /// When the backup was made.
     pub created_at: String,
-    /// Of which store.
+    /// The id of the store.
     pub store: Uuid,
-    /// As of which commit.
+    /// The number of the store's last commit.
     pub commit: u64,
 }
 
-/// What continues after the records of a backup.
+/// The counters of the store, which continue after the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The last id of a user.
@@ -64,11 +64,11 @@ pub struct State {
     pub configurations: u64,
     /// The last id of an API key.
     pub api_keys: u64,
-    /// The administrator who still has the password of the first start.
+    /// The administrator who still has the random password of the first start.
     pub initial_administrator: Option<Id>,
 }
 
-/// The end of a backup. Its own hash does not cover it, so that nothing else may be in it.
+/// The end of a backup. The hash does not cover this line, so no other member is allowed in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Footer {
@@ -76,10 +76,10 @@ pub struct Footer {
     pub(super) sha256: String,
 }
 
-/// What a whole backup has in it.
+/// A summary of a complete backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// As of which commit.
+    /// The number of the store's last commit.
     pub commit: u64,
     /// When it was made.
     pub created_at: String,
@@ -87,19 +87,19 @@ pub struct Summary {
     pub records: u64,
 }
 
-/// A file that is not a sound backup.
+/// Why a backup cannot be written or read.
 #[derive(Debug, Error)]
 pub enum BackupError {
-    /// It is something else.
+    /// The file is not a backup.
     #[error("it is not a backup of lodge")]
     Foreign,
-    /// It has the name that a backup was to have.
+    /// Another file has the backup's name.
     #[error("another file has that name")]
     InTheWay,
-    /// A newer server made it.
+    /// A newer server wrote it.
     #[error("it is a backup of version {0}; this lodge reads up to {VERSION}")]
     TooNew(u32),
-    /// Its lines make no sense.
+    /// A line is invalid.
     #[error("line {line} {what}")]
     Malformed {
         /// The line's number, from 1 up.
@@ -107,7 +107,7 @@ pub enum BackupError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// It ends too early, or is not what was written.
+    /// It ends too early or has been changed.
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
     /// It cannot be read or written.
@@ -118,7 +118,7 @@ pub enum BackupError {
     Store(#[from] StoreError),
 }
 
-/// How a secret is written and read where it is asked for.
+/// Serializes a secret in clear.
 mod exposed {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_a_secret_has_it_in_the_file_and_nowhere_else() {
+    fn a_secret_is_in_clear_in_the_file_only() {
         let line: Line = serde_json::from_str(r#"{"secret":"00ff"}"#).unwrap();
 
         assert_eq!(serde_json::to_string(&line).unwrap(), r#"{"secret":"00ff"}"#);

@@ -8,12 +8,12 @@ use ring::digest::{Context, SHA256};
 use super::container::{BackupError, FORMAT, Footer, Header, Line, State, Summary, VERSION};
 use crate::secret::RootSecret;
 
-/// Longer than the line of any legal record: 64 KiB of control characters are 393 kB of JSON.
+/// The maximum length of a line. Those of legal records are shorter: 64 KiB of control characters are 393 kB of JSON.
 const MAX_LINE: u64 = 1 << 20;
-/// The window that a reader grants the compression, as a power of two: 8 MiB.
+/// The maximum window of the compression, as a power of two: 8 MiB.
 const LARGEST_WINDOW_LOG: u32 = 23;
 
-/// Reads a backup line by line. What it has given is to be believed only once it has come to its end.
+/// Reads a backup line by line. Its records are verified only once the end has been read.
 pub struct Reader<R: Read> {
     lines: BufReader<zstd::Decoder<'static, BufReader<R>>>,
     digest: Context,
@@ -21,9 +21,9 @@ pub struct Reader<R: Read> {
     records: u64,
     has_secret: bool,
     has_identifier_key: bool,
-    /// What the backup is.
+    /// The kind and the origin of the backup.
     pub header: Header,
-    /// What continues after its records.
+    /// The counters of the store.
     pub state: State,
 }
 
@@ -52,10 +52,10 @@ impl<R: Read> Reader<R> {
         Ok(reader)
     }
 
-    /// The next record, or the secret; `None` at the end, which has then been found to be the right one.
+    /// The next record, or the secret; `None` at the end, once the hash has been verified.
     ///
     /// # Errors
-    /// [`BackupError`] if the rest is not sound.
+    /// [`BackupError`] if the next line or the hash is wrong.
     pub fn next_line(&mut self) -> Result<Option<Line>, BackupError> {
         let so_far = self.digest.clone();
         let line = self.read_line()?;
@@ -87,13 +87,13 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// What the backup has in it, once it has come to its end.
+    /// The summary of the backup, once its end has been read.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary { commit: self.header.commit, created_at: self.header.created_at.clone(), records: self.records }
     }
 
-    /// The line's number in the file, for messages about it.
+    /// The error of the current line.
     pub(super) fn malformed(&self, what: &'static str) -> BackupError {
         BackupError::Malformed { line: self.number, what }
     }

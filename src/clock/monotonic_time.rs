@@ -1,16 +1,16 @@
-//! Moments on the monotonic clock.
+//! Times on the monotonic clock.
 
 use std::time::Duration;
 
 use super::millis;
 
-/// A moment on the monotonic clock, in milliseconds since an arbitrary origin: what is measured between two of them does not
-/// change when the wall clock is set.
+/// A time on the monotonic clock, in milliseconds since an arbitrary origin. Durations between two of them do not
+/// depend on whether the wall clock is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MonotonicTime(u64);
 
 impl MonotonicTime {
-    /// The moment that many milliseconds after the origin.
+    /// The time that many milliseconds after the origin.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
@@ -22,19 +22,19 @@ impl MonotonicTime {
         self.0
     }
 
-    /// The time since an earlier moment; zero if that one is later.
+    /// The duration since an earlier time; zero if that one is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment that long after this one.
+    /// The time that long after this one.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// The moment that long before this one, or the origin.
+    /// The time that long before this one, or the origin.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))

@@ -1,4 +1,4 @@
-//! Moments on the wall clock, and how they are written.
+//! Times on the wall clock, and their text in RFC 3339.
 
 use std::{fmt, time::Duration};
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z.
+/// A time in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub(super) u64);
 
 impl Timestamp {
-    /// The moment that many milliseconds after 1970.
+    /// The time that many milliseconds after 1970.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// The moment that many whole seconds after 1970.
+    /// The time that many whole seconds after 1970.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
@@ -36,7 +36,7 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// The moment that long after it.
+    /// The time that long after this one.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
@@ -61,7 +61,7 @@ impl Timestamp {
         TimestampText(text)
     }
 
-    /// The moment as a part of a file's name, which sorts as the moments do: `2026-11-23T17-22-00-000Z`.
+    /// The time as a part of a file's name, which sorts by time: `2026-11-23T17-22-00-000Z`.
     #[must_use]
     pub fn in_file_name(self) -> String {
         self.to_string().replace([':', '.'], "-")
@@ -74,7 +74,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A moment in words and figures.
+/// A time as text, without an allocation.
 #[derive(Clone, Copy)]
 pub(crate) struct TimestampText([u8; 24]);
 
@@ -89,7 +89,8 @@ impl TimestampText {
 /// Year, month and day of the month, that many days after 1970-01-01: `civil_from_days` of Howard Hinnant's
 /// "chrono-Compatible Low-Level Date Algorithms", whose years begin with March.
 ///
-/// Written here because every response has two times and every log line one: humantime takes some 740 instructions for each.
+/// Implemented here because every response has two times and every log line one, and humantime takes some 740
+/// instructions.
 fn date(day: u64) -> (u64, u64, u64) {
     let day = day + 719_468;
     let (era, day_of_era) = (day / 146_097, day % 146_097);
@@ -116,13 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_reads_as_rfc_3339_with_milliseconds() {
+    fn a_time_is_displayed_as_rfc_3339_with_milliseconds() {
         assert_eq!(Timestamp::from_millis(1_763_918_520_007).to_string(), "2025-11-23T17:22:00.007Z");
         assert_eq!(Timestamp::from_millis(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]
-    fn every_day_until_the_year_9999_reads_as_the_calendar_has_it() {
+    fn every_day_until_the_year_9999_has_the_date_of_the_calendar() {
         for day in 0..=2_932_896 {
             // Another time of day each day.
             let millis = day * 86_400_000 + day * 7_654_321 % 86_400_000;

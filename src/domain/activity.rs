@@ -1,4 +1,4 @@
-//! When something was last used, which no right depends on and no change of a record shows.
+//! Activity: when an account or a credential was last used. No right depends on it.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 
 const MINUTE_MILLIS: u64 = 60_000;
 
-/// What activity is recorded of, with its owner.
+/// The subject of an activity, with its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActivitySubject<'a> {
     /// An account that someone signed in to.
@@ -28,7 +28,7 @@ pub enum ActivitySubject<'a> {
 pub struct Activity {
     /// The beginning of the minute.
     pub at: Timestamp,
-    /// The client's address, where it is recorded.
+    /// The client's address, if it is recorded.
     pub address: Option<IpAddr>,
 }
 

@@ -22,11 +22,11 @@ pub struct User {
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
-    /// From when on nothing of it works, if that is so ever.
+    /// When it expires: from then on none of its credentials is valid. `None` if never.
     pub expired_at: Option<Timestamp>,
-    /// Where it comes from; `None` if nothing was given, which means the web application.
+    /// Its source; `None` if none was given, which means the web application.
     pub source_type: Option<SourceType>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -37,7 +37,7 @@ pub struct User {
 pub struct NewUser {
     /// The name.
     pub username: Username,
-    /// The password, in the clear.
+    /// The password in clear.
     pub password: NewPassword,
     /// The e-mail address.
     pub email: Option<Email>,
@@ -47,9 +47,9 @@ pub struct NewUser {
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
-    /// From when on nothing of it works.
+    /// When it expires.
     pub expired_at: Option<Timestamp>,
-    /// Where it comes from.
+    /// Its source.
     pub source_type: Option<SourceType>,
 }
 
@@ -58,7 +58,7 @@ pub struct NewUser {
 pub struct UserChange {
     /// The name.
     pub username: Change<Username>,
-    /// The password, in the clear.
+    /// The password in clear.
     pub password: Change<NewPassword>,
     /// The e-mail address, `None` to clear it.
     pub email: Change<Option<Email>>,
@@ -68,9 +68,9 @@ pub struct UserChange {
     pub group_id: Change<Option<SystemId>>,
     /// Whether it is an administrator.
     pub is_admin: Change<bool>,
-    /// From when on nothing of it works, `None` to clear it.
+    /// When it expires, `None` to clear it.
     pub expired_at: Change<Option<Timestamp>>,
-    /// Where it comes from, `None` to clear it.
+    /// Its source, `None` to clear it.
     pub source_type: Change<Option<SourceType>>,
 }
 
@@ -93,13 +93,14 @@ impl User {
         }
     }
 
-    /// Whether nothing of the account works any more; it is over on the very millisecond.
+    /// Whether the account has expired, which it has from that millisecond on.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expired_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it is an administrator for good: the last one of these is neither removed nor demoted, and never expires.
+    /// Whether it is an administrator that never expires. The last one of these cannot be removed, demoted or given an
+    /// expiry.
     #[must_use]
     pub fn is_lasting_administrator(&self) -> bool {
         self.is_admin && self.expired_at.is_none()
@@ -107,8 +108,8 @@ impl User {
 }
 
 impl UserChange {
-    /// The account with this change made, but for the password: its hash takes half a second to compute, and is computed
-    /// elsewhere.
+    /// The account with this change applied, except for the password, whose hash is computed elsewhere because it takes
+    /// half a second.
     #[must_use]
     pub fn applied_to(self, current: &User) -> User {
         User {

@@ -38,7 +38,7 @@ impl Username {
         &self.0
     }
 
-    /// The name in lower case: two names that fold alike are the same name.
+    /// The name in lower case; names with the same folded form are the same name.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! What is wrong with a record, in the codes and sentences of the API.
+//! The violations of a record, with the codes and sentences of the API.
 
 /// What is wrong with an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Problem {
         }
     }
 
-    /// The number that goes with the code, if one does.
+    /// The number that belongs to the code, if it has one.
     #[must_use]
     pub fn count(self) -> Option<i64> {
         match self {
@@ -55,12 +55,12 @@ pub struct Violation {
     pub attribute: &'static str,
     /// What is wrong with it.
     pub problem: Problem,
-    /// The value that was refused, where it is no secret.
+    /// The refused value, unless it is a secret.
     pub value: Option<String>,
     unit: &'static str,
 }
 
-/// Everything that is wrong with a record, in the order of its attributes.
+/// All violations of a record, in the order of its attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
@@ -119,7 +119,7 @@ impl Violations {
         self
     }
 
-    /// Whether something is wrong with that attribute.
+    /// Whether the attribute has a violation.
     #[must_use]
     pub fn concern(&self, attribute: &str) -> bool {
         self.iter().any(|violation| violation.attribute == attribute)
@@ -143,7 +143,7 @@ impl Violations {
 }
 
 impl Violation {
-    /// The problem as an English sentence in the words of Rails: `Username has already been taken`.
+    /// The violation as an English sentence in the words of Rails: `Username has already been taken`.
     #[must_use]
     pub fn message(&self) -> String {
         let unit = self.unit;

@@ -1,13 +1,13 @@
-//! Text as it is safe to show: on one line, and with what cannot be seen escaped.
+//! Makes text safe to print: on one line, with invisible characters escaped.
 
 use std::{borrow::Cow, fmt::Write as _, ops::RangeInclusive};
 
-/// The longest message that is written whole, in characters.
+/// The length at which a message is cut, in characters.
 pub(super) const MAX_LENGTH: usize = 4000;
-/// More bytes than most lines have.
+/// The initial capacity of a line, enough for most.
 pub(super) const DEFAULT: usize = 256;
 
-/// The text on one line: what cannot be seen escaped, cut if it is long.
+/// The text on one line, with invisible characters escaped, cut if it is long.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars().take(MAX_LENGTH) {
@@ -23,8 +23,8 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// The line with what cannot be seen escaped as in JSON, so that it commands no terminal and reads as what it is. A line of
-/// JSON means the same afterwards.
+/// The line with invisible characters escaped as in JSON, so that it cannot control a terminal or mislead a reader. The
+/// meaning of a line of JSON does not change.
 #[must_use]
 pub fn printable(line: &str) -> Cow<'_, str> {
     if !line.contains(is_hidden) {
@@ -43,8 +43,8 @@ pub fn printable(line: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-/// What changes how a line looks without being seen itself: control characters, separators of lines, and what Unicode 16 calls
-/// default ignorable, to which all controls of direction and what has no width belong.
+/// Whether the character is invisible: a control character, a line separator, or one that is default ignorable in
+/// Unicode 16, such as controls of direction and zero-width characters.
 fn is_hidden(character: char) -> bool {
     const RANGES: [RangeInclusive<char>; 17] = [
         '\u{ad}'..='\u{ad}',
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_escaped_in_the_log_and_in_what_commands_print() {
+    fn invisible_characters_are_escaped_in_the_log_and_in_the_output_of_commands() {
         let hidden = [
             '\u{202e}', '\u{2066}', '\u{61c}', '\u{200e}', '\u{2028}', '\u{2029}', '\u{200b}', '\u{200d}', '\u{feff}',
             '\u{ad}',

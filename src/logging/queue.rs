@@ -1,4 +1,4 @@
-//! Lines that wait to be written: their number is bounded, and whoever adds one never waits for an output.
+//! The bounded queue of lines; adding one never waits for the output.
 
 use std::{
     io::Write,
@@ -10,14 +10,14 @@ use std::{
 use super::TARGET;
 use crate::clock::Clock;
 
-/// How long a line may wait for others.
+/// How long a line may wait for others to be written with it.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 /// How many bytes may be queued; further lines are dropped and counted.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
-/// How long the end of the process waits for a reader of the log.
+/// How long the process waits for a reader of the log before it ends.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Lines that wait to be written, and the thread's way of learning of them.
+/// The queued lines, and the signal for the thread that writes them.
 #[derive(Default)]
 pub(super) struct Lines {
     pending: Mutex<Pending>,
@@ -27,7 +27,7 @@ pub(super) struct Lines {
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
-    /// How many lines found no room since the last one that did.
+    /// How many lines were dropped since the last one that was queued.
     dropped: u64,
     is_urgent: bool,
     is_being_written: bool,
@@ -38,7 +38,7 @@ impl Lines {
         self.pending.lock().expect("no holder of the lock panics")
     }
 
-    /// Queues a line, or counts it where the queue is full. Never waits for an output.
+    /// Queues a line, or drops and counts it if the queue is full. Never waits for the output.
     pub(super) fn add(&self, line: &[u8]) {
         let mut pending = self.pending();
         let is_first = pending.bytes.is_empty();
@@ -49,13 +49,13 @@ impl Lines {
         }
     }
 
-    /// Has everything that is queued written now.
+    /// Has the queued lines written at once.
     pub(super) fn hurry(&self) {
         self.pending().is_urgent = true;
         self.changed.notify_all();
     }
 
-    /// Waits until everything is written, or for as long as a reader may take.
+    /// Waits until everything is written, at most [`FINISH_TIMEOUT`].
     pub(super) fn finish(&self) {
         self.hurry();
         let is_unwritten = |pending: &mut Pending| !pending.bytes.is_empty() || pending.is_being_written;
@@ -79,7 +79,7 @@ impl Lines {
         }
     }
 
-    /// Waits for the first line, and then a moment for others unless it is urgent.
+    /// Waits for the first line, and then up to [`MAX_WAIT`] for others unless it is urgent.
     fn next_batch(&self) -> Vec<u8> {
         let first = self.changed.wait_while(self.pending(), |pending| pending.bytes.is_empty());
         let first = first.expect("no holder of the lock panics");
@@ -105,7 +105,7 @@ impl Pending {
         if dropped > 0 {
             let now = Clock::system().now();
             let report =
-                format!("{} WARN   {TARGET} dropped {dropped} lines that nobody read in time\n", now.text().as_str());
+                format!("{} WARN   {TARGET} dropped {dropped} lines that were not read in time\n", now.text().as_str());
             self.bytes.extend_from_slice(report.as_bytes());
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_bound_are_dropped_and_counted_in_front_of_the_next_that_finds_room() {
+    fn lines_beyond_the_bound_are_dropped_and_counted_before_the_next_line() {
         let mut pending = Pending::default();
         let line = [vec![b'x'; (1 << 10) - 1], vec![b'\n']].concat();
         (0..1030).for_each(|_| pending.add(&line));

@@ -16,7 +16,7 @@ use crate::{
     random::random_bytes,
 };
 
-/// What a derived key is for; each purpose has a key of its own.
+/// The purpose of a derived key; each purpose has its own key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Signs sessions' tokens.
@@ -47,17 +47,17 @@ impl Purpose {
 #[derive(Debug)]
 pub struct RootSecret(Secret<[u8; 32]>);
 
-/// A secret file that cannot be used.
+/// Why the secret file cannot be used.
 #[derive(Debug, Error)]
 pub enum SecretError {
-    /// The store has records, and the secret they were made with is gone.
+    /// The file is missing, but the store has been used with a secret.
     #[error(
         "the secret {} is missing, but the store has been used with one; \
          put the secret file back, without it sessions and API keys cannot be honoured; if it is lost, \
          `lodge secret rotate --keep-keys` makes another one", .0.display()
     )]
     Missing(PathBuf),
-    /// Somebody else may have read or made it.
+    /// Another user may know it.
     #[error("the secret {} {why}", path.display())]
     NotPrivate {
         /// The secret file.
@@ -73,11 +73,11 @@ pub enum SecretError {
         /// How long it is.
         length: usize,
     },
-    /// It is text that begins with a byte order mark, which comes and goes with the editor.
+    /// It is text that begins with a byte order mark, which editors add and remove.
     #[error("the secret {} is text that begins with a byte order mark; save it as UTF-8 without one", .0.display())]
     Marked(PathBuf),
-    /// It cannot be read or made.
-    #[error("the secret {} cannot be read or made", path.display())]
+    /// It cannot be read or created.
+    #[error("the secret {} cannot be read or created", path.display())]
     Io {
         /// The secret file.
         path: PathBuf,
@@ -87,16 +87,17 @@ pub enum SecretError {
 }
 
 impl RootSecret {
-    /// A secret of these very bytes.
+    /// A secret with these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Secret::new(bytes))
     }
 
-    /// Reads the secret, or makes it (mode 0600) where `may_create` says that nothing depends on an older one.
+    /// Reads the secret. If it is missing, creates it (mode 0600), provided that `may_create`: nothing depends on an
+    /// older one.
     ///
     /// # Errors
-    /// [`SecretError`] if it is missing and must not be made, too short, readable by group or others, or somebody else's.
+    /// [`SecretError`] if it is missing and must not be created, too short, readable by others, or another user's.
     pub fn open(path: &Path, may_create: bool) -> Result<Self, SecretError> {
         let not_private = |why| SecretError::NotPrivate { path: path.to_owned(), why };
         match read_private(path) {
@@ -107,7 +108,7 @@ impl RootSecret {
         }
     }
 
-    /// The secret in hexadecimal digits: for a backup that is asked to hold it.
+    /// The secret in hexadecimal digits, for a backup with the secret.
     #[must_use]
     pub fn to_hexadecimal(&self) -> Secret<String> {
         Secret::new(HEXLOWER.encode(self.0.expose()))
@@ -120,7 +121,7 @@ impl RootSecret {
         bytes.as_slice().try_into().ok().map(Self::from_bytes)
     }
 
-    /// Writes the secret to its file (mode 0600), in place of what is there.
+    /// Writes the secret to its file (mode 0600), and replaces an existing one.
     ///
     /// # Errors
     /// [`SecretError::Io`].
@@ -128,7 +129,7 @@ impl RootSecret {
         write_private(path, self.0.expose()).map_err(|error| SecretError::io(path, error))
     }
 
-    /// Writes the secret beside its file, so that nothing is in the way of putting it there.
+    /// Writes the secret beside its file, so that only a renaming is left to do.
     ///
     /// # Errors
     /// [`SecretError::Io`].
@@ -161,7 +162,7 @@ impl RootSecret {
         if is_marked_text(bytes) {
             return Err(SecretError::Marked(path.to_owned()));
         }
-        // A longer file (one written by other tools) is condensed; one of exactly 32 bytes is taken as it is.
+        // A file of exactly 32 bytes is used as it is; a longer one, written by another tool, is hashed.
         match <[u8; 32]>::try_from(bytes) {
             Ok(exact) => Ok(Self::from_bytes(exact)),
             Err(_) if bytes.len() < 32 => Err(SecretError::TooShort { path: path.to_owned(), length: bytes.len() }),
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_is_made_only_where_nothing_depends_on_it() {
+    fn a_missing_secret_is_created_only_if_nothing_depends_on_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
 
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_somebody_else_is_refused_where_they_may_have_planted_it() {
+    fn a_secret_of_another_user_is_refused_where_that_user_may_have_put_it() {
         if !is_root("files that belong to others") {
             return;
         }

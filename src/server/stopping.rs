@@ -12,7 +12,7 @@ use std::{
 
 use actix_server::GracefulShutdownSignal;
 
-/// Whether the server is stopping; a clone is of the same server.
+/// Whether the server is stopping; a clone shares the state.
 #[derive(Clone)]
 pub(super) struct Stopping {
     signal: GracefulShutdownSignal,
@@ -20,20 +20,21 @@ pub(super) struct Stopping {
 }
 
 impl Stopping {
-    /// That of the server with this signal.
+    /// The state of the server with this signal.
     pub(super) fn new(signal: GracefulShutdownSignal) -> Self {
         Self { signal, has_begun: Arc::default() }
     }
 
-    /// Records that the signal is about to be given.
+    /// Records that the signal is about to be sent.
     pub(super) fn begin(&self) {
         self.has_begun.store(true, Ordering::Release);
     }
 
-    /// Waits until the signal is given.
+    /// Waits until the signal is sent.
     ///
-    /// The framework looks here each time that it does anything for a connection. The signal wakes whom it has seen once, and
-    /// to look at it takes a lock that connections share: it is looked at again only if it may have been given.
+    /// The framework polls this whenever it does anything for a connection. Polling the signal takes a lock that
+    /// connections share, and it wakes every task that has polled it once: so it is polled again only if it may have
+    /// been sent.
     pub(super) async fn begun(self) {
         let mut notified = pin!(self.signal.notified());
         let mut waker: Option<Waker> = None;

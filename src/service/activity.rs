@@ -1,7 +1,8 @@
-//! Records when credentials, scopes and accounts were last used, to the minute: in memory at once, in the store every minute.
+//! Records when credentials, scopes and accounts were last used, to the minute: in memory at once, in the store every
+//! minute.
 //!
-//! No request waits for it. The same use in the same minute is recognised by one atomic read. What has not been written is
-//! lost in a crash, at most a minute of it; while the memory for it is full, further subjects are not recorded.
+//! No request waits for it. One atomic read shows that a use was already recorded in this minute. A crash loses at most
+//! one minute of activity; while the memory for it is full, further subjects are not recorded.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,11 +22,11 @@ use crate::{
     store::{Store, StoreError, activity},
 };
 
-/// How many uses are recognised as already recorded: 128 KiB.
+/// How many recorded uses are remembered, in 128 KiB.
 const SLOTS: usize = 1 << 14;
-/// How many subjects wait to be written: some 2 MiB.
+/// The maximum number of subjects that wait to be written, some 2 MiB.
 const MAX_WAITING: usize = 1 << 14;
-/// How many rows are written at once: they hold up other writes for a few milliseconds.
+/// How many rows are written at once, which delays other writes by a few milliseconds.
 const MAX_WRITTEN_AT_ONCE: usize = 500;
 
 /// The activity of one installation that is not yet in its store.
@@ -36,7 +37,7 @@ pub struct ActivityRecorder {
 }
 
 impl ActivityRecorder {
-    /// A recorder of nothing so far.
+    /// A recorder without activity.
     #[must_use]
     pub fn new() -> Self {
         let recorded = iter::repeat_with(|| AtomicU64::new(0)).take(SLOTS).collect();
@@ -65,7 +66,7 @@ impl ActivityRecorder {
         waiting.map_or_else(|| activity::last(store, subject), |activity| Ok(Some(activity)))
     }
 
-    /// The scopes that an API key of that owner has used, in the order of their names, written or not.
+    /// The scopes that an API key of that owner has used, sorted by name, written or not.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
@@ -77,7 +78,7 @@ impl ActivityRecorder {
         Ok(scopes.into_iter().collect())
     }
 
-    /// Writes what waits, in several writes. What cannot be written goes on waiting.
+    /// Writes the waiting activity in batches. If a batch cannot be written, it keeps waiting.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -91,7 +92,7 @@ impl ActivityRecorder {
         Ok(())
     }
 
-    /// Keeps an activity until it is written; whether there was room for it.
+    /// Keeps an activity until it is written; returns whether there was room for it.
     #[cold]
     fn keep(&self, subject: ActivitySubject<'_>, activity: Activity) -> bool {
         let (key, mut waiting) = (activity::key_of(subject), self.waiting());
@@ -102,7 +103,7 @@ impl ActivityRecorder {
         has_room
     }
 
-    /// Forgets what has been written, unless there is a later activity.
+    /// Removes written activity, unless there is a later one of the subject.
     fn forget(&self, written: &[(Vec<u8>, Activity)]) {
         let mut waiting = self.waiting();
         for (key, activity) in written {
@@ -127,7 +128,7 @@ impl Default for ActivityRecorder {
 }
 
 impl AppState {
-    /// Begins to record activity: remembers since when, unless the store knows that already.
+    /// Begins to record activity: stores since when, unless the store has that already.
     ///
     /// # Errors
     /// [`StoreError`] if that cannot be written.
@@ -142,7 +143,7 @@ impl AppState {
     /// Writes the activity that waits; a failure is logged.
     pub async fn write_activity(&self) {
         if let Err(error) = self.activity.write(&self.store).await {
-            log::error!("when credentials were last used cannot be written: {error}");
+            log::error!("the last use of credentials cannot be written: {error}");
         }
     }
 }

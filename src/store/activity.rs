@@ -1,7 +1,7 @@
-//! When credentials, scopes and accounts were last used, a row for each.
+//! Rows that record when credentials, scopes and accounts were last used.
 //!
-//! Rows are written some time after the use, many at once, and never by the write of a request. They are not in backups, and
-//! no cache depends on them. What is removed takes its rows along: their keys begin with the owner and the record's own key.
+//! Rows are written in batches some time after the use, never by the write of a request. They are not in backups, and
+//! no cache depends on them. They are removed with their record, whose key is the prefix of theirs.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ use crate::{
     domain::{Activity, ActivitySubject, Id, Scope},
 };
 
-/// How many scopes are remembered for one API key; further ones are not recorded.
+/// The maximum number of scopes that are recorded for one API key.
 pub const MAX_SCOPES_OF_KEY: usize = 256;
 
 const SINCE_KEY: &[u8] = b"activity_since";
@@ -28,7 +28,7 @@ const SCOPE_SEPARATOR: char = '/';
 
 impl Versioned for Activity {}
 
-/// The key of the row of that subject.
+/// The key of the subject's row.
 #[must_use]
 pub fn key_of(subject: ActivitySubject<'_>) -> Vec<u8> {
     match subject {
@@ -54,7 +54,7 @@ pub fn last(rows: &(impl ReadRows + ?Sized), subject: ActivitySubject<'_>) -> Re
     rows.get(Tree::Activity, &key_of(subject))?.map(|bytes| decode(&bytes)).transpose()
 }
 
-/// The scopes that an API key of that owner has used, in the order of their names, as far as that has been written.
+/// The scopes that an API key of that owner has used, sorted by name, as far as they have been written.
 ///
 /// # Errors
 /// [`StoreError`] if they cannot be read.
@@ -70,7 +70,7 @@ pub fn scopes_of_key(rows: &(impl ReadRows + ?Sized), owner: Id, id: Id) -> Resu
     scopes.into_iter().map(|row| row.ok_or_else(|| corrupt(Tree::Activity))).collect()
 }
 
-/// The scope whose use by that API key the row of this key records, if it is such a row.
+/// The scope of a row about that API key; `None` for another row.
 #[must_use]
 pub fn scope_of_key(row: &[u8], owner: Id, id: Id) -> Option<Scope> {
     row.strip_prefix(key_of(ActivitySubject::ApiKey(owner, id)).as_slice()).and_then(scope_in)
@@ -86,7 +86,7 @@ pub fn since(rows: &(impl ReadRows + ?Sized)) -> Result<Option<Timestamp>, Store
     Ok(Some(Timestamp::from_millis(u64::from_be_bytes(millis))))
 }
 
-/// What is wrong with the rows, a sentence each.
+/// The faults of the rows, one sentence each.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
@@ -107,7 +107,7 @@ pub(super) fn faults(rows: &(impl ReadRows + ?Sized)) -> Result<Vec<String>, Sto
 }
 
 impl Txn<'_> {
-    /// Remembers since when activity is recorded, unless that is known.
+    /// Stores since when activity is recorded, unless that is stored already.
     ///
     /// # Errors
     /// [`StoreError`] if that cannot be read.
@@ -118,8 +118,8 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Writes the activity of the subject with that key; nothing if its record has been removed meanwhile, or if it is one
-    /// scope more than are remembered.
+    /// Writes the activity of the subject with that key, unless its record has been removed meanwhile, or it is a scope
+    /// beyond the maximum.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -135,7 +135,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Removes the activity of a record, whose rows have keys that begin so.
+    /// Removes the activity of a record; the keys of its rows have that prefix.
     pub(super) fn remove_activity(&mut self, prefix: &[u8]) -> Result<(), StoreError> {
         for key in keys(self, prefix)? {
             self.set(Tree::Activity, key, None);
@@ -148,7 +148,7 @@ impl Txn<'_> {
         Ok(self.get(tree, &key)?.is_some())
     }
 
-    /// Whether the key is not that of one scope too many.
+    /// Whether the key may be added: it is not that of a scope beyond the maximum.
     fn has_room_for(&self, key: &[u8]) -> Result<bool, StoreError> {
         let Some((prefix, scope)) = split_scope(key) else { return Ok(true) };
         Ok(scope.is_empty() || keys(self, prefix)?.iter().filter(|key| *key != prefix).count() < MAX_SCOPES_OF_KEY)
@@ -183,7 +183,7 @@ fn is_key(key: &[u8]) -> bool {
     split_scope(key).is_none_or(|(_, scope)| scope.is_empty() || scope_in(scope).is_some())
 }
 
-/// Where the record is that the row of that key is about; `None` for a key of no kind.
+/// The tree and key of the record that a row is about; `None` if the row's key is malformed.
 fn record_of(row: &[u8]) -> Option<(Tree, Vec<u8>)> {
     let (owner, rest) = row.split_at_checked(4)?;
     match rest.split_first()? {

@@ -1,4 +1,4 @@
-//! What a store has in it: its format and identity, and how its records are looked up.
+//! The schema of a store: its format, its identity, and the look-ups of its records.
 
 mod records;
 
@@ -18,7 +18,7 @@ use crate::{
     domain::{ApiKey, Configuration, Id, KeyDigest, Page, Session, User},
 };
 
-/// The structure of the store; a store of a higher number is refused, one of a lower is brought up to it.
+/// The current format of the store. A store of a newer format is refused; one of an older format is upgraded.
 ///
 /// | format | since | what is new |
 /// |---|---|---|
@@ -27,14 +27,15 @@ use crate::{
 /// | 3 | 0.3.0 | the audit log |
 /// | 4 | 0.4.0 | entries of the audit log that are chained by their HMACs alone; older ones stay as they are; what identifiers accounts have had; activity |
 pub const FORMAT: u32 = 4;
-/// Since which format a store has a digest of its rows and a witness beside it.
+/// The first format with a digest of the rows and a checkpoint beside the store.
 pub(super) const FORMAT_WITH_DIGEST: u32 = 2;
 
 const FORMAT_KEY: &[u8] = b"format";
 const STORE_ID_KEY: &[u8] = b"store_id";
 const INITIAL_ADMINISTRATOR_KEY: &[u8] = b"initial_administrator";
 
-/// The look-ups of the schema, over whatever has [`ReadRows`]. Each fails with [`StoreError`] if the rows cannot be read.
+/// The look-ups of the schema, for everything that implements [`ReadRows`]. Each fails with [`StoreError`] if the rows
+/// cannot be read.
 #[expect(clippy::missing_errors_doc, reason = "all fail alike, as the trait says")]
 pub trait Tables: ReadRows {
     /// The user of that id.
@@ -42,7 +43,7 @@ pub trait Tables: ReadRows {
         table::find(self, &key::of_id(id))
     }
 
-    /// The user of that name, given without its case.
+    /// The user of that name, which is given in folded case.
     fn user_by_username(&self, folded: &str) -> Result<Option<User>, StoreError> {
         let Some(id) = self.get(Tree::UsersByUsername, folded.as_bytes())? else { return Ok(None) };
         let id = key::id(&id).ok_or_else(|| table::corrupt(Tree::UsersByUsername))?;
@@ -77,7 +78,7 @@ pub trait Tables: ReadRows {
         table::find(self, &key::owned(owner, id))
     }
 
-    /// The API key of that digest, whose ever it is.
+    /// The API key of that digest, of any owner.
     fn api_key_by_digest(&self, digest: KeyDigest) -> Result<Option<ApiKey>, StoreError> {
         let Some(place) = self.get(Tree::ApiKeysByDigest, &digest.0)? else { return Ok(None) };
         let (owner, id) = key::owner_and_id(&place).ok_or_else(|| table::corrupt(Tree::ApiKeysByDigest))?;
@@ -99,10 +100,10 @@ pub trait Tables: ReadRows {
         table::all(self, &key::of_id(owner))
     }
 
-    /// Owners and `jti`s of at most `most` sessions that are over at that moment, the longest over first.
-    fn expired_sessions(&self, now: Timestamp, most: usize) -> Result<Vec<(Id, Uuid)>, StoreError> {
+    /// Owners and `jti`s of at most `max` sessions that have ended by that time, the earliest end first.
+    fn expired_sessions(&self, now: Timestamp, max: usize) -> Result<Vec<(Id, Uuid)>, StoreError> {
         let range = KeyRange { from: Vec::new(), to: Some(first_end_after(now)) };
-        sessions_by_end(self, &range, most)
+        sessions_by_end(self, &range, max)
     }
 
     /// Owners and `jti`s of at most `max` sessions that end later than that second.
@@ -111,12 +112,12 @@ pub trait Tables: ReadRows {
         sessions_by_end(self, &range, max)
     }
 
-    /// The administrator that the first start made with a random password, while that password is still the one.
+    /// The administrator that the first start created with a random password, while that password is in use.
     fn initial_administrator(&self) -> Result<Option<Id>, StoreError> {
         Ok(self.get(Tree::Meta, INITIAL_ADMINISTRATOR_KEY)?.and_then(|bytes| key::id(&bytes)))
     }
 
-    /// Which store this is, `None` before it is initialised.
+    /// The id of the store, `None` before it is initialised.
     fn store_id(&self) -> Result<Option<Uuid>, StoreError> {
         let Some(bytes) = self.get(Tree::Meta, STORE_ID_KEY)? else { return Ok(None) };
         Uuid::from_slice(&bytes).map(Some).map_err(|_| table::corrupt(Tree::Meta))
@@ -132,7 +133,7 @@ pub trait Tables: ReadRows {
 
 impl<T: ReadRows + ?Sized> Tables for T {}
 
-/// What a store is made with.
+/// The random values of a new store.
 #[derive(Clone)]
 pub(super) struct StoreIdentity {
     pub(super) store_id: Uuid,
@@ -141,17 +142,17 @@ pub(super) struct StoreIdentity {
 }
 
 impl Txn<'_> {
-    /// Remembers which administrator has the random password of the first start, or that none has it any more.
+    /// Records which administrator has the random password of the first start, `None` if none has it any more.
     pub fn set_initial_administrator(&mut self, id: Option<Id>) {
         self.set(Tree::Meta, INITIAL_ADMINISTRATOR_KEY.to_vec(), id.map(key::of_id));
     }
 
-    /// Makes the store one of the present format.
+    /// Sets the current format.
     pub(super) fn set_format(&mut self) {
         self.set(Tree::Meta, FORMAT_KEY.to_vec(), Some(FORMAT.to_be_bytes().to_vec()));
     }
 
-    /// Gives the store an identity and keys for its digest and for what it remembers, unless it has them.
+    /// Gives the store an id and keys for its digest and its used identifiers, unless it has them.
     pub(super) fn identify(&mut self, new: &StoreIdentity) -> Result<(), StoreError> {
         let StoreIdentity { store_id, digest_key, identifier_key } = new;
         self.ensure_identifier_key(*identifier_key)?;
@@ -163,10 +164,10 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Removes a user with everything that is theirs.
+    /// Removes a user with all the user's records.
     ///
     /// # Errors
-    /// [`StoreError`] if something of theirs cannot be read.
+    /// [`StoreError`] if one of them cannot be read.
     pub fn remove_user(&mut self, user: &User) -> Result<(), StoreError> {
         self.remove_owned::<Configuration>(user.id)?;
         self.remove_owned::<ApiKey>(user.id)?;
@@ -186,7 +187,7 @@ impl Txn<'_> {
     }
 }
 
-/// Where the sessions begin that end after that second.
+/// The index key at which the sessions begin that end after that second.
 fn first_end_after(end: Timestamp) -> Vec<u8> {
     end.as_secs().saturating_add(1).to_be_bytes().to_vec()
 }

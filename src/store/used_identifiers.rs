@@ -1,8 +1,9 @@
-//! Names and system users that accounts have had, so that no restricted key makes an account that takes their place.
+//! Used identifiers: names and system users that accounts have had, so that no restricted key creates an account that
+//! impersonates a former one.
 //!
-//! A row is a keyed hash: of every user name that an account has left, renamed or removed, and of every `user_id` that an
-//! account was given. It comes with the very change, and nothing takes it away again. The key lies in the store and in its
-//! backups: it keeps a name from being read, and not from being guessed by someone who has the store.
+//! A row is a keyed hash of a user name that a renamed or removed account had, or of a `user_id` that an account was
+//! given. It is written by the same transaction as the change, and never removed. The key is in the store and in its
+//! backups: it prevents that names are read from the rows, but not that somebody with the store guesses them.
 
 mod carry_over;
 mod hash;
@@ -24,8 +25,8 @@ use super::{
 };
 use crate::domain::AccountIdentifier;
 
-/// How many identifiers are remembered, each in 16 bytes and what the storage adds, 200 MB in all. Those that were
-/// remembered first stay; once there are so many, every name and `user_id` counts as used.
+/// The maximum number of identifiers, some 200 MB in all. Once there are as many, no further one is added, and every
+/// name and `user_id` counts as used.
 pub const MAX_REMEMBERED: u64 = 1 << 22;
 
 const KEY_KEY: &[u8] = b"identifier_key";
@@ -60,7 +61,7 @@ pub fn visit<E: From<StoreError>>(
     visit_rows(rows, Tree::UsedIdentifiers, &KeyRange::all(), |key, _| visit(hash_in(key)?))
 }
 
-/// What is wrong with the hashes, a sentence each.
+/// The faults of the hashes, one sentence each.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
@@ -80,14 +81,14 @@ fn hash_in(key: &[u8]) -> Result<IdentifierHash, StoreError> {
     key.try_into().map(IdentifierHash).map_err(|_| table::corrupt(Tree::UsedIdentifiers))
 }
 
-/// Whether no more are remembered, as of the last commit.
+/// Whether the maximum number was reached, as of the last commit.
 fn is_full(rows: &(impl ReadRows + ?Sized)) -> Result<bool, StoreError> {
     let integrity = Integrity::stored(rows)?;
     Ok(integrity.is_some_and(|integrity| integrity.rows[Tree::UsedIdentifiers as usize] >= MAX_REMEMBERED))
 }
 
 impl Txn<'_> {
-    /// Sets the key of the hashes; those under another one are worth nothing from then on.
+    /// Sets the key of the hashes; hashes under another key are useless from then on.
     pub fn set_identifier_key(&mut self, key: &IdentifierKey) {
         self.set(Tree::Meta, KEY_KEY.to_vec(), Some(key.0.to_vec()));
     }
@@ -100,7 +101,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Remembers that an identifier is used, unless the store is not initialised or remembers as many as it may.
+    /// Records that an identifier is used, unless the store is not initialised or has the maximum number.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -109,7 +110,7 @@ impl Txn<'_> {
         self.remember_hash(hash_of(identifier, &key))
     }
 
-    /// Remembers an identifier by its hash under the store's key.
+    /// Records an identifier by its hash under the store's key.
     ///
     /// # Errors
     /// As [`Txn::remember`].
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn once_there_are_as_many_as_may_be_no_more_are_kept_and_every_one_counts_as_used() {
+    fn beyond_the_maximum_no_more_are_kept_and_every_identifier_counts_as_used() {
         let engine = Memory::default();
         engine.commit(&remembered(&engine, &[identifier(1)])).unwrap();
         let used = |number| {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_remembered_once_it_is_left_and_a_user_id_once_it_is_given() {
+    async fn a_name_is_remembered_when_it_is_given_up_and_a_user_id_when_it_is_given() {
         let store = Store::over(Arc::new(Memory::default()));
         store.initialise().await.unwrap();
         let used = |username: &str| {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn verify_misses_what_is_not_remembered_and_finds_what_makes_no_sense() {
+    async fn verify_finds_missing_and_malformed_rows() {
         let engine = Arc::new(Memory::default());
         let store = Store::over(Arc::<Memory>::clone(&engine));
         store.initialise().await.unwrap();

@@ -1,23 +1,23 @@
-//! A thread's own copies of the entries that it uses again and again.
+//! A thread's own copies of the entries that it uses repeatedly.
 //!
-//! Handing out an entry counts its holders up and down, and looking for it takes a lock: what several threads do that with goes
-//! from core to core with each request. A copy shares nothing. There are few, each of bounded size, so a thread has at most
-//! 256 KiB of them; one that is no longer valid is dropped when it is met.
+//! Using a shared entry takes a lock and changes a reference count, so its cache lines move between cores with each
+//! request. A copy shares nothing. A thread has few copies of bounded size, at most 256 KiB; an invalid one is dropped
+//! when it is found.
 
 use std::{cell::RefCell, sync::Arc};
 
 use super::{Entry, Fingerprint};
 use crate::auth::Authentication;
 
-/// How many copies a thread has at most.
+/// The maximum number of a thread's copies.
 const MAX_COPIES: usize = 64;
 /// The size of the largest entry that is copied: a key with some 15 scopes.
 const MAX_BYTES: usize = 4096;
 
-/// The one place where the copy of an entry can be.
+/// A slot, the only one in which the copy of a given entry can be.
 #[derive(Default)]
 struct Place {
-    /// The last entry that was asked for here and not found.
+    /// The last entry that was looked up here and not found.
     wanted: Option<Fingerprint>,
     copy: Option<(Fingerprint, Entry)>,
 }
@@ -38,7 +38,7 @@ pub(super) fn get(fingerprint: Fingerprint, is_valid: impl FnOnce(&Entry) -> boo
     })
 }
 
-/// Copies an entry that this thread has used, if it is the second time in a row of those that have the same place.
+/// Copies an entry that this thread has used twice in a row among those with the same slot.
 pub(super) fn offer(fingerprint: Fingerprint, entry: &Entry) {
     if entry.bytes() > MAX_BYTES {
         return;
@@ -59,7 +59,7 @@ fn with_place<T>(fingerprint: Fingerprint, work: impl FnOnce(&mut Place) -> T) -
     })
 }
 
-/// An entry that has nothing in common with the other.
+/// A copy of an entry that shares no memory with it.
 fn copy(entry: &Entry) -> Entry {
     let authentication = match &entry.authentication {
         Authentication::Password => Authentication::Password,

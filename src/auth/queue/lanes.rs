@@ -1,4 +1,4 @@
-//! The two lanes of the queue, and whose turn it is in them.
+//! The two lanes of the queue, and the order of turns.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,26 +12,26 @@ use crate::{
     domain::Network,
 };
 
-/// How many of the last jobs a lane remembers for each of its places: at the default cost, those of two minutes or so.
+/// How many recent jobs a lane remembers for each of its slots: those of about two minutes at the default cost.
 const RECENT_PER_PLACE: usize = 32;
 
 pub(super) struct Lanes {
-    /// For new addresses, and for known ones.
+    /// The lane for new addresses, and the one for known addresses.
     both: [Lane; 2],
     /// The lane whose turn it is.
     next: usize,
     last_number: u64,
-    /// What a job takes; zero until one has been measured.
+    /// The mean duration of a job; zero until one has been measured.
     pub(super) job_time: Duration,
     pub(super) is_closed: bool,
 }
 
 struct Lane {
     max: usize,
-    /// In the order of their arrival.
+    /// The queued jobs in the order of their arrival.
     jobs: VecDeque<Entry>,
     queued: Counts,
-    /// The last ones that have begun, the oldest first.
+    /// The requesters of the last jobs that have begun, the oldest first.
     begun: VecDeque<HashRequester>,
     recent: Counts,
 }
@@ -56,7 +56,7 @@ impl Lanes {
         Self { both, next: 0, last_number: 0, job_time: Duration::ZERO, is_closed: false }
     }
 
-    /// Adds a job; its number, and the one that made room for it, if one had to.
+    /// Adds a job; returns its number, and the job that was dropped for it, if any.
     pub(super) fn push(&mut self, requester: HashRequester, job: Job) -> Result<(u64, Option<Entry>), AuthError> {
         let number = self.last_number + 1;
         let displaced = self.both[lane_of(requester)].push(Entry { number, requester, job })?;
@@ -76,7 +76,7 @@ impl Lanes {
         None
     }
 
-    /// How long a job of that requester waits at least: for the jobs that have their turns before it.
+    /// The minimum wait of a job of that requester: the duration of the jobs before it.
     pub(super) fn shortest_wait(&self, requester: HashRequester, threads: usize) -> Duration {
         let lane = lane_of(requester);
         let before = self.both[lane].before(requester);
@@ -84,7 +84,7 @@ impl Lanes {
         self.job_time.saturating_mul(u32::try_from(ahead / threads.max(1)).unwrap_or(u32::MAX))
     }
 
-    /// Takes out the job of that number, if it is still there.
+    /// Removes the job of that number, if it is queued.
     pub(super) fn withdraw(&mut self, number: u64) -> Option<Entry> {
         self.both.iter_mut().find_map(|lane| lane.withdraw(number))
     }
@@ -96,12 +96,12 @@ impl Lane {
         Self { max, jobs: VecDeque::new(), queued, begun: VecDeque::new(), recent }
     }
 
-    /// How many jobs an account or an address may have at most.
+    /// The maximum number of jobs of an account or an address.
     fn share(&self) -> usize {
         self.max.div_ceil(2)
     }
 
-    /// Adds a job; gives back the one that made room for it, if one had to.
+    /// Adds a job; returns the job that was dropped for it, if any.
     fn push(&mut self, entry: Entry) -> Result<Option<Entry>, AuthError> {
         let displaced = self.to_displace(entry.requester)?.and_then(|position| self.remove(position));
         self.queued.add(entry.requester);
@@ -109,7 +109,7 @@ impl Lane {
         Ok(displaced)
     }
 
-    /// The position of the job that makes room for one of that requester; `None` if there is room.
+    /// The position of the job to drop for one of that requester; `None` if there is room.
     fn to_displace(&self, requester: HashRequester) -> Result<Option<usize>, AuthError> {
         let has_account_share = self.queued.of_account(requester) >= self.share();
         let has_network_share = self.queued.of_network(requester) >= self.share();
@@ -126,18 +126,18 @@ impl Lane {
         heaviest.map(|(position, _)| Some(position)).ok_or(AuthError::Busy)
     }
 
-    /// How many jobs the requester's account and address have and had recently.
+    /// The number of queued and recent jobs of the requester's account and address.
     fn load(&self, requester: HashRequester) -> usize {
         self.queued.of(requester) + self.recent.of(requester)
     }
 
-    /// The requester's load with one job more, which takes the place of the other's.
+    /// The requester's load with a further job that replaces one of the other's.
     fn load_in_place_of(&self, requester: HashRequester, other: HashRequester) -> usize {
         let is_of_others = [requester.account != other.account, requester.network != other.network];
         self.load(requester) + is_of_others.map(usize::from).iter().sum::<usize>()
     }
 
-    /// How many jobs have their turns before a further one of that requester.
+    /// How many jobs have turns before a further one of that requester.
     fn before(&self, requester: HashRequester) -> usize {
         let recent = self.recent.of(requester);
         self.jobs.iter().filter(|entry| self.recent.of(entry.requester) <= recent).count()

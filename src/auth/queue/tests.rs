@@ -1,6 +1,6 @@
 use super::*;
 
-/// A queue whose jobs record whose they were.
+/// A queue whose jobs record their accounts.
 struct TestQueue {
     tested: Arc<HashQueue>,
     done: Arc<Mutex<Vec<u8>>>,
@@ -17,7 +17,7 @@ impl TestQueue {
         Self { tested: Arc::new(HashQueue::new(1, max)), done: Arc::default(), queued: Vec::new() }
     }
 
-    /// Whether a job of that account from that address finds a place.
+    /// Pushes a job of that account from that address; returns whether it was queued.
     fn push_of(&mut self, account: u8, address: u8, is_known_address: bool) -> bool {
         let done = Arc::clone(&self.done);
         let job = Box::new(move || done.lock().unwrap().push(account));
@@ -27,7 +27,7 @@ impl TestQueue {
         has_place
     }
 
-    /// Whether a job from a new address finds a place, of an account of the same number.
+    /// Pushes a job from a new address and an account of the same number; returns whether it was queued.
     fn push(&mut self, number: u8) -> bool {
         self.push_of(number, number, false)
     }
@@ -40,7 +40,7 @@ impl TestQueue {
         }
     }
 
-    /// Runs everything that is queued; the accounts whose jobs have run, in their order.
+    /// Runs all queued jobs; returns the accounts of all jobs that have run, in their order.
     fn run_all(self) -> Vec<u8> {
         while let Some(job) = { self.tested.lock().pop() } {
             job();

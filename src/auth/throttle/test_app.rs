@@ -11,7 +11,7 @@ pub(super) struct TestApp {
     wall: Arc<AtomicU64>,
 }
 
-/// The outcome of an attempt: after how many seconds another one is worth it, if it is not admitted.
+/// The outcome of an attempt: the number of seconds to wait if it is not admitted.
 pub(super) type Outcome = Result<(), u64>;
 
 impl TestApp {
@@ -36,7 +36,7 @@ impl TestApp {
         self.wall.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock alone.
+    /// Sets only the wall clock.
     pub(super) fn set_wall_clock(&self, wall: Timestamp) {
         self.wall.store(wall.as_millis(), Ordering::SeqCst);
     }
@@ -45,7 +45,7 @@ impl TestApp {
         self.forward_millis(secs * 1000);
     }
 
-    /// An attempt that runs, `None` if too many others do.
+    /// Begins an attempt; `None` if too many others are running.
     pub(super) fn begin(&self, username: &str, address: &str) -> Option<Result<Attempt, u64>> {
         match self.throttle.begin(username, None, address.parse().unwrap()) {
             Err(AuthError::Busy) => None,
@@ -63,7 +63,7 @@ impl TestApp {
         self.begin(username, address).expect("nothing else is running").map(|attempt| attempt.finish(true))
     }
 
-    /// Fails that often, and waits as long as it has to in between.
+    /// Fails that many times, and waits in between as long as necessary.
     pub(super) fn fail_times(&self, times: usize, username: &str, address: &str) {
         for _ in 0..times {
             if let Err(secs) = self.fail(username, address) {
@@ -73,14 +73,14 @@ impl TestApp {
         }
     }
 
-    /// Fails for the account from more addresses than is good for it.
+    /// Fails for the account from so many addresses that it is locked out.
     pub(super) fn flood_account(&self, username: &str) {
         for number in 0..120 {
             let _ = self.fail(username, &format!("198.51.100.{number}"));
         }
     }
 
-    /// Fails from the address for more accounts than is good for it.
+    /// Fails from the address for so many accounts that it is locked out.
     pub(super) fn flood_address(&self, address: &str) {
         for number in 0..60 {
             let _ = self.fail(&format!("nobody{number}"), address);
@@ -92,7 +92,7 @@ impl TestApp {
         self.begin(username, address).unwrap().unwrap().requester().is_known_address
     }
 
-    /// Whether a password could be tried, without an attempt.
+    /// Checks whether a password could be tried, without an attempt.
     pub(super) fn check(&self, username: &str, address: &str) -> Outcome {
         self.throttle.check(username, address.parse().unwrap()).map_err(|error| retry_after(&error))
     }

@@ -1,4 +1,4 @@
-//! Whose configurations, API keys and sessions a caller works on: the caller's own, or another account's.
+//! Access to the configurations, API keys and sessions of the caller's own account, or of another one.
 
 use std::ops::Deref;
 
@@ -14,11 +14,11 @@ pub struct ResourceAccess {
     caller: Caller,
     /// The account whose resources they are.
     pub owner: Id,
-    /// Whether the request is about the caller's own resources, and not about those of any user.
+    /// Whether the request is for the caller's own resources, and not for those of a named user.
     pub is_own: bool,
 }
 
-/// What the audit log calls a write.
+/// The actions of a write for the audit log.
 #[derive(Clone, Copy, Debug)]
 pub struct ResourceAction {
     /// On the caller's own resources.
@@ -37,7 +37,7 @@ impl ResourceAccess {
         Ok(Self { caller, owner, is_own: false })
     }
 
-    /// Writes as [`Caller::write`] does; the write is given the owner's account as it is now.
+    /// Runs a write as [`Caller::write`] does; the write gets the owner's current account.
     ///
     /// # Errors
     /// Those of [`Caller::write`]; [`ServiceError::NotFound`] if the owner has been removed,

@@ -1,4 +1,4 @@
-//! Every record: in which tree it is, under what key, what points at it, and how its older shapes are read.
+//! The records: their trees, keys, indexes and lists, and the decoding of older versions.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ impl Versioned for Session {
     }
 }
 
-/// Version 1 of a session, of which neither beginning nor address is known.
+/// Version 1 of a session, without beginning and address.
 #[derive(Deserialize)]
 struct SessionV1 {
     owner: Id,
@@ -47,7 +47,7 @@ struct SessionV1 {
     expires_at: Timestamp,
 }
 
-/// Version 1 of a user, whose accounts never expired.
+/// Version 1 of a user, without expiry and source.
 #[derive(Deserialize)]
 struct LastingUser {
     id: Id,
@@ -94,7 +94,7 @@ impl Record for User {
     }
 
     fn given(&self) -> Vec<AccountIdentifier> {
-        // Several accounts may have one, and no index finds them by it.
+        // Several accounts may have the same id, so it has no index.
         self.user_id.map(AccountIdentifier::SystemUser).into_iter().collect()
     }
 }
@@ -143,7 +143,7 @@ impl Record for Session {
         key::owned_uuid(self.owner, self.jti)
     }
 
-    /// By the second of the end, so that the removal of expired sessions reads no others.
+    /// The index by the second of the end, so that the removal of expired sessions reads no others.
     fn index_rows(&self) -> Vec<IndexRow> {
         let key = [self.expires_at.as_secs().to_be_bytes().as_slice(), &self.key()].concat();
         vec![IndexRow { tree: Tree::SessionsByExpiry, key, value: Vec::new() }]

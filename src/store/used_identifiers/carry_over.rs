@@ -11,13 +11,14 @@ use crate::{
     },
 };
 
-/// How many are copied in one write.
+/// How many identifiers are copied in one write.
 const BATCH: usize = 10_000;
 
-/// Remembers in one store what another knows: its hashes, if both have the same key, and what its accounts are known by.
+/// Copies the used identifiers of one store to another: its hashes, if both have the same key, and the identifiers of
+/// its accounts.
 ///
 /// # Errors
-/// [`StoreError`] if the one cannot be read or the other not be written.
+/// [`StoreError`] if the one cannot be read or the other cannot be written.
 pub async fn carry_over(from: &Store, to: &Store) -> Result<(), StoreError> {
     if key(from)? == key(to)? {
         carry_hashes_over(from, to).await?;
@@ -40,7 +41,7 @@ async fn carry_hashes_over(from: &Store, to: &Store) -> Result<(), StoreError> {
     }
 }
 
-/// Remembers what the accounts of a store are given that was made before it remembered anything.
+/// Records the identifiers of the accounts in a store of an older format.
 pub(in crate::store) async fn remember_given(store: &Store) -> Result<(), StoreError> {
     for_each_page(store, async |users| {
         let remember = move |txn: &mut Txn<'_>| {
@@ -68,7 +69,7 @@ async fn for_each_page(
 }
 
 impl Txn<'_> {
-    /// Remembers what an account of another store is known by, except for the name of one that is there.
+    /// Records the identifiers of an account of another store, except for a name that an account has here.
     fn remember_unless_there(&mut self, user: &User) -> Result<(), StoreError> {
         user.given().iter().try_for_each(|identifier| self.remember(identifier))?;
         if self.user_by_username(&user.username.folded())?.is_some() {

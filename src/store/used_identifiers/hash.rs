@@ -12,7 +12,7 @@ use crate::domain::AccountIdentifier;
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdentifierKey(pub(super) [u8; 32]);
 
-/// The keyed hash of an identifier: HMAC-SHA-256, the first 16 bytes.
+/// The keyed hash of an identifier: the first 16 bytes of HMAC-SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentifierHash(pub(super) [u8; 16]);
 
