@@ -212,9 +212,9 @@ impl RequestBudget {
     ///
     /// # Errors
     /// [`BudgetExhausted`] if other requests hold the memory.
-    pub(super) fn reserve(&self, most: usize) -> Result<Permit, BudgetExhausted> {
+    pub(super) fn reserve(&self, max: usize) -> Result<Permit, BudgetExhausted> {
         let mut permit = self.memory.permit(self.holder);
-        permit.grow_to(most.min(self.memory.0.bytes / 2))?;
+        permit.grow_to(max.min(self.memory.0.bytes / 2))?;
         Ok(permit)
     }
 }
