@@ -39,17 +39,15 @@ impl<R: Read> Reader<R> {
         let (lines, digest) = (BufReader::new(decoder), Context::new(&SHA256));
         let mut reader =
             Self { lines, digest, number: 0, records: 0, has_secret: false, has_identifier_key: false, header, state };
-        match reader.read_line().map_err(|_| BackupError::Foreign)? {
-            Line::Header(header) if header.format != FORMAT => return Err(BackupError::Foreign),
-            Line::Header(header) if header.version > VERSION => return Err(BackupError::TooNew(header.version)),
-            Line::Header(header) => reader.header = header,
-            _ => return Err(BackupError::Foreign),
+        let Ok(Line::Header(header)) = reader.read_line() else { return Err(BackupError::Foreign) };
+        if header.format != FORMAT {
+            return Err(BackupError::Foreign);
         }
-        match reader.read_line()? {
-            Line::State(state) => reader.state = state,
-            _ => return Err(reader.malformed("is not the state")),
+        if header.version > VERSION {
+            return Err(BackupError::TooNew(header.version));
         }
-        Ok(reader)
+        let Line::State(state) = reader.read_line()? else { return Err(reader.malformed("is not the state")) };
+        Ok(Self { header, state, ..reader })
     }
 
     /// The next record, or the secret; `None` at the end, once the hash has been verified.

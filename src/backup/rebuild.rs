@@ -142,18 +142,8 @@ impl<'a> Rebuild<'a> {
 
     /// Checks that the id is unique in its collection, over all owners.
     fn claim_id(&mut self, line: &Line) -> Result<(), RebuildError> {
-        let (ids, kind, id) = match line {
-            Line::User(user) => (&mut self.ids[0], "user", user.id),
-            Line::Configuration(configuration) => (&mut self.ids[1], "configuration", configuration.id),
-            Line::ApiKey(api_key) => (&mut self.ids[2], "API key", api_key.id),
-            Line::Header(_)
-            | Line::State(_)
-            | Line::Secret(_)
-            | Line::IdentifierKey(_)
-            | Line::UsedIdentifier(_)
-            | Line::Footer(_) => return Ok(()),
-        };
-        if ids.insert(id.get()) { Ok(()) } else { Err(RebuildError::Twice(kind, id)) }
+        let Some((place, kind, id)) = record_of(line) else { return Ok(()) };
+        if self.ids[place].insert(id.get()) { Ok(()) } else { Err(RebuildError::Twice(kind, id)) }
     }
 
     async fn write(&mut self) -> Result<(), RebuildError> {
@@ -177,19 +167,24 @@ impl<'a> Rebuild<'a> {
 
 impl Rebuilt {
     fn count(&mut self, line: &Line) {
-        let (count, last, id) = match line {
-            Line::User(user) => (&mut self.users, &mut self.last[0], user.id),
-            Line::Configuration(configuration) => (&mut self.configurations, &mut self.last[1], configuration.id),
-            Line::ApiKey(api_key) => (&mut self.api_keys, &mut self.last[2], api_key.id),
-            Line::Header(_)
-            | Line::State(_)
-            | Line::Secret(_)
-            | Line::IdentifierKey(_)
-            | Line::UsedIdentifier(_)
-            | Line::Footer(_) => return,
-        };
-        *count += 1;
-        *last = (*last).max(u64::from(id.get()));
+        let Some((place, _, id)) = record_of(line) else { return };
+        *[&mut self.users, &mut self.configurations, &mut self.api_keys][place] += 1;
+        self.last[place] = self.last[place].max(u64::from(id.get()));
+    }
+}
+
+/// The place of a record's kind among the sequences, its kind and its id; `None` for a line that is no record.
+fn record_of(line: &Line) -> Option<(usize, &'static str, Id)> {
+    match line {
+        Line::User(user) => Some((0, "user", user.id)),
+        Line::Configuration(configuration) => Some((1, "configuration", configuration.id)),
+        Line::ApiKey(api_key) => Some((2, "API key", api_key.id)),
+        Line::Header(_)
+        | Line::State(_)
+        | Line::Secret(_)
+        | Line::IdentifierKey(_)
+        | Line::UsedIdentifier(_)
+        | Line::Footer(_) => None,
     }
 }
 
@@ -234,14 +229,19 @@ fn put_new<R: Record>(txn: &mut Txn<'_>, kind: &'static str, id: Id, record: &R)
 
 /// Refuses a record with invalid values: the file may come from anywhere.
 fn check(line: &Line) -> Result<(), RebuildError> {
-    match line {
-        Line::User(user) if !is_sound_user(user) => Err(RebuildError::Unsound("user", user.id)),
-        Line::Configuration(configuration) if !is_sound_configuration(configuration) => {
-            Err(RebuildError::Unsound("configuration", configuration.id))
-        }
-        Line::ApiKey(api_key) if !is_sound_api_key(api_key) => Err(RebuildError::Unsound("API key", api_key.id)),
-        _ => Ok(()),
-    }
+    let is_sound = match line {
+        Line::User(user) => is_sound_user(user),
+        Line::Configuration(configuration) => is_sound_configuration(configuration),
+        Line::ApiKey(api_key) => is_sound_api_key(api_key),
+        Line::Header(_)
+        | Line::State(_)
+        | Line::Secret(_)
+        | Line::IdentifierKey(_)
+        | Line::UsedIdentifier(_)
+        | Line::Footer(_) => true,
+    };
+    let refused = record_of(line).filter(|_| !is_sound);
+    refused.map_or(Ok(()), |(_, kind, id)| Err(RebuildError::Unsound(kind, id)))
 }
 
 fn is_id(id: Id) -> bool {

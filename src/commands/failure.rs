@@ -151,15 +151,17 @@ impl Failure {
     }
 
     fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. })
-            | Self::StorageFailed(EngineError::Lost(_)) => Some(
+        let is_damaged = matches!(
+            self,
+            Self::Open(OpenError::Damaged { .. } | OpenError::Lost { .. }) | Self::StorageFailed(EngineError::Lost(_))
+        );
+        if is_damaged {
+            return Some(
                 "restore a backup with `lodge restore`, or continue with the remaining records with `lodge serve --accept-loss`",
-            ),
-            Self::Salvage(_) => Some(
-                "restore a backup with `lodge restore`, or move the directory `store` away to begin with an empty one",
-            ),
-            _ => None,
+            );
         }
+        matches!(self, Self::Salvage(_)).then_some(
+            "restore a backup with `lodge restore`, or move the directory `store` away to begin with an empty one",
+        )
     }
 }

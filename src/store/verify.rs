@@ -277,7 +277,17 @@ fn is_entry_of_a_record(rows: &impl ReadRows, index: Tree, key: &[u8], value: &[
             has_entry::<Configuration>(rows, &[owner, value].concat(), &entry)
         }
         Tree::ApiKeysByDigest => has_entry::<ApiKey>(rows, value, &entry),
-        _ => has_entry::<Session>(rows, key.get(8..).unwrap_or_default(), &entry),
+        Tree::SessionsByExpiry => has_entry::<Session>(rows, key.get(8..).unwrap_or_default(), &entry),
+        // No indexes.
+        Tree::Users
+        | Tree::Configurations
+        | Tree::ApiKeys
+        | Tree::Sessions
+        | Tree::Lists
+        | Tree::Meta
+        | Tree::Audit
+        | Tree::UsedIdentifiers
+        | Tree::Activity => Ok(false),
     }
 }
 

@@ -122,62 +122,39 @@ fn a_sound_store_has_no_faults() {
     assert_eq!(Damaged::new().findings(), Findings { records, faults: Vec::new() });
 }
 
+/// The faults of a store in which nothing points at that record.
+fn lost(record: &impl Record) -> Vec<String> {
+    Damaged::new().without_index_rows_of(record).faults()
+}
+
+/// The faults of a store whose indexes point at that record too.
+fn added(record: &impl Record) -> Vec<String> {
+    Damaged::new().with_index_rows_of(record).faults()
+}
+
 #[test]
 fn a_record_that_its_index_has_lost_is_noticed() {
-    let lost = |record: &dyn Fn(Damaged) -> Damaged| record(Damaged::new()).faults();
-
-    assert_eq!(lost(&|damaged| damaged.without_index_rows_of(&user(BOB, "bob"))), [is_missing("users_by_username")]);
-    assert_eq!(
-        lost(&|damaged| damaged.without_index_rows_of(&configuration(ANN, 1, "theme", "dark"))),
-        [is_missing("configurations_by_key")]
-    );
-    assert_eq!(lost(&|damaged| damaged.without_index_rows_of(&api_key(ANN, 1, 7))), [is_missing("api_keys_by_digest")]);
-    assert_eq!(
-        lost(&|damaged| damaged.without_index_rows_of(&session(ANN, 1, 100))),
-        [is_missing("sessions_by_expiry")]
-    );
+    assert_eq!(lost(&user(BOB, "bob")), [is_missing("users_by_username")]);
+    assert_eq!(lost(&configuration(ANN, 1, "theme", "dark")), [is_missing("configurations_by_key")]);
+    assert_eq!(lost(&api_key(ANN, 1, 7)), [is_missing("api_keys_by_digest")]);
+    assert_eq!(lost(&session(ANN, 1, 100)), [is_missing("sessions_by_expiry")]);
 }
 
 #[test]
 fn an_index_entry_of_no_record_is_noticed() {
-    let dangling = |record: &dyn Fn(Damaged) -> Damaged| record(Damaged::new()).faults();
-
-    assert_eq!(
-        dangling(&|damaged| damaged.with_index_rows_of(&user(BOB, "robert"))),
-        [is_dangling("users_by_username")]
-    );
-    assert_eq!(
-        dangling(&|damaged| damaged.with_index_rows_of(&configuration(ANN, 1, "Theme", ""))),
-        [is_dangling("configurations_by_key")]
-    );
-    assert_eq!(
-        dangling(&|damaged| damaged.with_index_rows_of(&api_key(ANN, 1, 8))),
-        [is_dangling("api_keys_by_digest")]
-    );
-    assert_eq!(
-        dangling(&|damaged| damaged.with_index_rows_of(&session(ANN, 1, 101))),
-        [is_dangling("sessions_by_expiry")]
-    );
+    assert_eq!(added(&user(BOB, "robert")), [is_dangling("users_by_username")]);
+    assert_eq!(added(&configuration(ANN, 1, "Theme", "")), [is_dangling("configurations_by_key")]);
+    assert_eq!(added(&api_key(ANN, 1, 8)), [is_dangling("api_keys_by_digest")]);
+    assert_eq!(added(&session(ANN, 1, 101)), [is_dangling("sessions_by_expiry")]);
 }
 
 #[test]
 fn an_index_entry_that_points_elsewhere_is_noticed() {
-    let elsewhere = |record: &dyn Fn(Damaged) -> Damaged| record(Damaged::new()).faults();
-
-    assert_eq!(elsewhere(&|damaged| damaged.with_index_rows_of(&user(ANN, "bob"))), [is_dangling("users_by_username")]);
-    assert_eq!(
-        elsewhere(&|damaged| damaged.with_index_rows_of(&configuration(ANN, 2, "theme", ""))),
-        [is_dangling("configurations_by_key")]
-    );
-    assert_eq!(
-        elsewhere(&|damaged| damaged.with_index_rows_of(&api_key(BOB, 1, 7))),
-        [is_dangling("api_keys_by_digest")]
-    );
+    assert_eq!(added(&user(ANN, "bob")), [is_dangling("users_by_username")]);
+    assert_eq!(added(&configuration(ANN, 2, "theme", "")), [is_dangling("configurations_by_key")]);
+    assert_eq!(added(&api_key(BOB, 1, 7)), [is_dangling("api_keys_by_digest")]);
     let row = session(ANN, 1, 100).index_rows().remove(0);
-    assert_eq!(
-        elsewhere(&|damaged| damaged.with(row.tree, row.key.clone(), *b"something")),
-        [is_dangling("sessions_by_expiry")]
-    );
+    assert_eq!(Damaged::new().with(row.tree, row.key, *b"something").faults(), [is_dangling("sessions_by_expiry")]);
 }
 
 #[test]
