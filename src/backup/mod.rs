@@ -18,6 +18,7 @@ mod file;
 mod reader;
 mod rebuild;
 pub mod schedule;
+mod scheduled_files;
 mod writer;
 
 use std::io::Write;

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{BackupFileError, event, file::ScheduledBackups, of};
+use super::{BackupFileError, event, of, scheduled_files::ScheduledBackups};
 use crate::{
     clock::Timestamp,
     config::BackupSchedule,

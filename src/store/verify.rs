@@ -3,6 +3,8 @@
 //! The expected and the stored index rows are compared by the sums of their hashes, so that a store of any size is read
 //! once and in little memory. Only where the sums differ are the rows compared one by one.
 
+mod indexes;
+
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use roaring::RoaringBitmap;
@@ -17,7 +19,7 @@ use super::{
     open::loss,
     record,
     schema::{FORMAT, Tables},
-    table::{self, IndexRow, ReadRows, Record, visit_rows},
+    table::{IndexRow, ReadRows, Record},
     txn::Sequence,
     used_identifiers,
 };
@@ -31,10 +33,6 @@ pub struct Findings {
     /// One sentence for each fault.
     pub faults: Vec<String>,
 }
-
-/// The trees that point at records.
-const INDEXES: [Tree; 4] =
-    [Tree::UsersByUsername, Tree::ConfigurationsByKey, Tree::ApiKeysByDigest, Tree::SessionsByExpiry];
 
 /// Reads the whole store and checks that records, indexes, lists and owners are consistent and that all rows match the
 /// digest; `progress` is called with the number of rows compared with the digest so far.
@@ -161,7 +159,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
 
     fn indexes(&mut self) -> Result<(), StoreError> {
         let mut found: Sum = 0;
-        for tree in INDEXES {
+        for tree in indexes::INDEXES {
             self.rows.scan(tree, &KeyRange::all(), &mut |key, value| {
                 found = found.wrapping_add(self.hasher.hash(tree, key, value));
                 ControlFlow::Continue(())
@@ -170,7 +168,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         if found == self.expected_indexes {
             return Ok(());
         }
-        let faults = index_faults(self.rows)?;
+        let faults = indexes::faults(self.rows)?;
         self.findings.faults.extend(faults);
         Ok(())
     }
@@ -228,74 +226,4 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
     fn fault(&mut self, sentence: String) {
         self.findings.faults.push(sentence);
     }
-}
-
-/// The faults in the indexes of the records that can be read, one sentence each.
-fn index_faults(rows: &impl ReadRows) -> Result<Vec<String>, StoreError> {
-    let mut faults = Vec::new();
-    for index in INDEXES {
-        visit_rows(rows, index, &KeyRange::all(), |key, value| {
-            if !is_entry_of_a_record(rows, index, key, value)? {
-                faults.push(format!("an entry of `{index}` points at no record that has it"));
-            }
-            Ok::<_, StoreError>(())
-        })?;
-    }
-    missing_entries::<User>(rows, &mut faults)?;
-    missing_entries::<Configuration>(rows, &mut faults)?;
-    missing_entries::<ApiKey>(rows, &mut faults)?;
-    missing_entries::<Session>(rows, &mut faults)?;
-    Ok(faults)
-}
-
-fn missing_entries<T: Record>(rows: &impl ReadRows, faults: &mut Vec<String>) -> Result<(), StoreError> {
-    visit_rows(rows, T::TREE, &KeyRange::all(), |key, bytes| {
-        let Some(record) = readable::<T>(key, bytes) else { return Ok(()) };
-        for row in record.index_rows() {
-            let tree = row.tree;
-            match rows.get(tree, &row.key)? {
-                Some(value) if value == row.value => {}
-                Some(value) if is_entry_of_a_record(rows, tree, &row.key, &value)? => {
-                    faults.push(format!("two records have the same entry in `{tree}`"));
-                }
-                // An entry that points elsewhere has been reported already.
-                Some(_) => {}
-                None => faults.push(format!("a record is missing in `{tree}`")),
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Whether an index entry points at a record that has that entry.
-fn is_entry_of_a_record(rows: &impl ReadRows, index: Tree, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
-    let entry = IndexRow { tree: index, key: key.to_vec(), value: value.to_vec() };
-    match index {
-        Tree::UsersByUsername => has_entry::<User>(rows, value, &entry),
-        Tree::ConfigurationsByKey => {
-            let owner = key.get(..4).unwrap_or_default();
-            has_entry::<Configuration>(rows, &[owner, value].concat(), &entry)
-        }
-        Tree::ApiKeysByDigest => has_entry::<ApiKey>(rows, value, &entry),
-        Tree::SessionsByExpiry => has_entry::<Session>(rows, key.get(8..).unwrap_or_default(), &entry),
-        // No indexes.
-        Tree::Users
-        | Tree::Configurations
-        | Tree::ApiKeys
-        | Tree::Sessions
-        | Tree::Lists
-        | Tree::Meta
-        | Tree::Audit
-        | Tree::UsedIdentifiers
-        | Tree::Activity => Ok(false),
-    }
-}
-
-fn has_entry<T: Record>(rows: &impl ReadRows, key: &[u8], entry: &IndexRow) -> Result<bool, StoreError> {
-    let record = rows.get(T::TREE, key)?.and_then(|bytes| readable::<T>(key, &bytes));
-    Ok(record.is_some_and(|record| record.index_rows().contains(entry)))
-}
-
-fn readable<T: Record>(key: &[u8], bytes: &[u8]) -> Option<T> {
-    table::decode::<T>(bytes).ok().filter(|record| record.key() == key)
 }

@@ -4,6 +4,7 @@ mod audited_write;
 mod caller;
 mod credential_snapshot;
 mod resource_access;
+mod written_activity;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
