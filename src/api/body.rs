@@ -1,11 +1,12 @@
 //! Reads JSON bodies within their bounds.
 
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 
 use actix_web::{
     dev::Payload,
+    error::PayloadError,
     http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
-    web::BytesMut,
+    web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
 use thiserror::Error;
@@ -81,18 +82,27 @@ async fn receive(
     permit: &mut Permit,
 ) -> Result<BytesMut, BodyError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
+    while let Some(chunk) = next(payload, connection).await {
         let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
         if body.len() + chunk.len() > limit {
             return Err(BodyError::TooLarge(limit));
         }
         permit.grow_to(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
-        if let Some(connection) = connection {
-            connection.take_body(chunk.len());
-        }
     }
     Ok(body)
+}
+
+/// The next piece of the body; the connection hands on more only once all that it has handed on is taken.
+async fn next(payload: &mut Payload, connection: Option<&Connection>) -> Option<Result<Bytes, PayloadError>> {
+    poll_fn(|cx| {
+        let polled = payload.poll_next_unpin(cx);
+        if polled.is_pending() {
+            connection.inspect(|connection| connection.take_body());
+        }
+        polled
+    })
+    .await
 }
 
 /// Whether the body is declared, once, as JSON in UTF-8.

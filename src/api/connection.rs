@@ -36,7 +36,8 @@ pub struct Connection {
     is_pending: Cell<bool>,
     is_closing: Cell<bool>,
     refusal: Cell<Option<Refusal>>,
-    body_taken: Cell<usize>,
+    body_ahead: Cell<usize>,
+    is_body_complete: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
@@ -49,7 +50,8 @@ impl Connection {
             is_pending: Cell::new(false),
             is_closing: Cell::new(false),
             refusal: Cell::new(None),
-            body_taken: Cell::new(0),
+            body_ahead: Cell::new(0),
+            is_body_complete: Cell::new(true),
             waker: Cell::new(None),
         }
     }
@@ -57,12 +59,20 @@ impl Connection {
     /// Records that a request was passed to the framework; it is pending until its answer has been written.
     pub fn hand_on(&self) {
         self.is_pending.set(true);
-        self.body_taken.set(0);
+        self.body_ahead.set(0);
+    }
+
+    /// Records that a part of the pending request's body was passed on: what the framework keeps of it, in bytes, and whether the
+    /// body ends with it.
+    pub fn hand_on_body(&self, cost: usize, is_complete: bool) {
+        self.body_ahead.set(self.body_ahead.get() + cost);
+        self.is_body_complete.set(is_complete);
     }
 
     /// Records that the request that was passed on is a substitute for one that could not be read.
     pub fn refuse(&self, refusal: Refusal) {
         self.hand_on();
+        self.is_body_complete.set(false);
         self.refusal.set(Some(refusal));
     }
 
@@ -72,10 +82,10 @@ impl Connection {
         self.is_pending.get()
     }
 
-    /// How many bytes of the pending request's body its handler has read.
+    /// What the framework keeps of the pending request's body, in bytes: its handler has not read it.
     #[must_use]
-    pub fn body_taken(&self) -> usize {
-        self.body_taken.get()
+    pub fn body_ahead(&self) -> usize {
+        self.body_ahead.get()
     }
 
     /// Records that the pending request is the last one, which its answer announces.
@@ -83,7 +93,7 @@ impl Connection {
         self.is_closing.set(true);
     }
 
-    /// Wakes that task once, when the answer has ended or the handler has read more of the body.
+    /// Wakes that task once, when the answer has ended or the handler has read the body so far.
     pub fn wake_later(&self, waker: &Waker) {
         self.waker.set(Some(waker.clone()));
     }
@@ -100,9 +110,9 @@ impl Connection {
         self.is_encrypted
     }
 
-    /// Whether the pending answer is the last one.
+    /// Whether the pending answer is the last one, if it begins now: the rest of the body is not waited for.
     pub(super) fn is_closing(&self) -> bool {
-        self.is_closing.get()
+        self.is_closing.get() || !self.is_body_complete.get()
     }
 
     /// Why the pending request could not be read, if it could not.
@@ -110,20 +120,20 @@ impl Connection {
         self.refusal.take()
     }
 
-    /// Records that the handler has read that many bytes of the body.
-    pub(super) fn take_body(&self, length: usize) {
-        self.body_taken.set(self.body_taken.get() + length);
+    /// Records that the handler has read the body as far as it was passed on, and waits for more.
+    pub(super) fn take_body(&self) {
+        self.body_ahead.set(0);
         self.wake();
     }
 
     /// Begins an answer, which ends when the returned guard is dropped.
-    pub(super) fn begin(self: Rc<Self>) -> Answering {
+    pub(crate) fn begin(self: Rc<Self>) -> Answering {
         Answering(self)
     }
 }
 
 /// Marks the request as pending until it is dropped.
-pub(super) struct Answering(Rc<Connection>);
+pub(crate) struct Answering(Rc<Connection>);
 
 impl Drop for Answering {
     fn drop(&mut self) {

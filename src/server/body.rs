@@ -4,6 +4,8 @@
 const MAX_OVERHEAD: usize = 16 << 10;
 /// The maximum number of digits of a chunk's size.
 const MAX_DIGITS: u8 = 16;
+/// What the framework keeps of each piece of a body besides its bytes, at least.
+const PIECE: usize = 64;
 
 /// The rest of a body.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,11 +18,11 @@ pub(super) enum Body {
     Broken,
 }
 
-/// A number of bytes of a body, and how many of them are data.
+/// A number of bytes of a body, and how many bytes the framework keeps for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) bytes: usize,
-    pub(super) data: usize,
+    pub(super) cost: usize,
 }
 
 /// The next part of a chunked body.
@@ -59,35 +61,34 @@ impl Body {
         *self == Self::Broken
     }
 
-    /// Whether its end is found by reading its chunks.
-    pub(super) fn is_chunked(&self) -> bool {
-        matches!(self, Self::Chunked { .. })
-    }
-
-    /// Takes the bytes at the beginning that belong to the body.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Taken {
+    /// Takes the bytes at the beginning that belong to the body and cost at most that much.
+    pub(super) fn take(&mut self, bytes: &[u8], max_cost: usize) -> Taken {
         match self {
             Self::Length(left) => {
-                let length = at_most(*left, bytes.len());
-                *left -= length as u64;
-                Taken { bytes: length, data: length }
+                let piece = Taken::piece(*left, bytes.len(), max_cost);
+                *left -= piece.bytes as u64;
+                piece
             }
-            Self::Chunked { .. } => self.take_chunks(bytes),
+            Self::Chunked { .. } => self.take_chunks(bytes, max_cost),
             Self::Broken => Taken::default(),
         }
     }
 
-    fn take_chunks(&mut self, bytes: &[u8]) -> Taken {
+    fn take_chunks(&mut self, bytes: &[u8], max_cost: usize) -> Taken {
         let mut taken = Taken::default();
         while let Self::Chunked { next, overhead } = self
             && *next != Chunk::End
             && taken.bytes < bytes.len()
+            && taken.cost < max_cost
         {
             if let Chunk::Data(left) = *next {
-                let length = at_most(left, bytes.len() - taken.bytes);
-                let left = left - length as u64;
+                let piece = Taken::piece(left, bytes.len() - taken.bytes, max_cost - taken.cost);
+                if piece.bytes == 0 {
+                    break;
+                }
+                let left = left - piece.bytes as u64;
                 *next = if left == 0 { Chunk::DataCr } else { Chunk::Data(left) };
-                taken = Taken { bytes: taken.bytes + length, data: taken.data + length };
+                taken = Taken { bytes: taken.bytes + piece.bytes, cost: taken.cost + piece.cost };
                 continue;
             }
             *overhead += usize::from(matches!(next, Chunk::Blank(_) | Chunk::Extension(_) | Chunk::Trailer));
@@ -96,14 +97,18 @@ impl Body {
                 break;
             };
             *next = after;
-            taken.bytes += 1;
+            taken = Taken { bytes: taken.bytes + 1, cost: taken.cost + 1 };
         }
         taken
     }
 }
 
-fn at_most(left: u64, length: usize) -> usize {
-    usize::try_from(left).unwrap_or(usize::MAX).min(length)
+impl Taken {
+    /// Data in one piece: as much as is left, has come and may be paid for.
+    fn piece(left: u64, received: usize, max_cost: usize) -> Self {
+        let bytes = usize::try_from(left).unwrap_or(usize::MAX).min(received).min(max_cost.saturating_sub(PIECE));
+        Self { bytes, cost: if bytes == 0 { 0 } else { bytes + PIECE } }
+    }
 }
 
 impl Chunk {
@@ -145,9 +150,9 @@ mod tests {
         ] {
             for cut in 0..=text.len() {
                 let (bytes, mut body) = (format!("{text}GET /"), body(5));
-                let first = body.take(&bytes.as_bytes()[..cut]).bytes;
+                let first = body.take(&bytes.as_bytes()[..cut], usize::MAX).bytes;
                 assert_eq!((first, body.is_complete()), (cut, cut == text.len()), "{text:?} {cut}");
-                assert_eq!(first + body.take(&bytes.as_bytes()[cut..]).bytes, text.len());
+                assert_eq!(first + body.take(&bytes.as_bytes()[cut..], usize::MAX).bytes, text.len());
                 assert!(body.is_complete());
             }
         }
@@ -174,9 +179,21 @@ mod tests {
             &trailers,
         ] {
             let mut body = Body::chunked();
-            assert!(body.take(text.as_bytes()).bytes < text.len(), "{text:?}");
+            assert!(body.take(text.as_bytes(), usize::MAX).bytes < text.len(), "{text:?}");
             assert!(body.is_broken() && !body.is_complete(), "{text:?}");
-            assert_eq!(body.take(b"0\r\n\r\n"), Taken::default());
+            assert_eq!(body.take(b"0\r\n\r\n", usize::MAX), Taken::default());
         }
+    }
+
+    #[test]
+    fn what_is_taken_is_bounded_by_what_its_pieces_cost() {
+        let (chunk, chunks) = ("1\r\nx\r\n", "1\r\nx\r\n".repeat(1_000));
+        let cost = chunk.len() + PIECE;
+        assert_eq!(
+            Body::chunked().take(chunks.as_bytes(), 10 * cost),
+            Taken { bytes: 10 * chunk.len(), cost: 10 * cost }
+        );
+        assert_eq!(Body::of_length(1_000).take(&[b'x'; 1_000], 100 + PIECE), Taken { bytes: 100, cost: 100 + PIECE });
+        assert_eq!(Body::of_length(1_000).take(b"x", PIECE), Taken::default());
     }
 }

@@ -4,8 +4,6 @@
 //! queued ones when the client closes its half of the connection, and closes without an answer after what it cannot
 //! parse.
 
-use std::mem;
-
 use actix_web::web::BytesMut;
 use bytes::Buf;
 use tokio::io::ReadBuf;
@@ -35,10 +33,10 @@ pub(super) enum Phase {
     Head,
     /// A request whose head has been passed on.
     Body { body: Body, is_last: bool },
-    /// A request that was answered before its chunks ended; the framework discards the rest.
-    Unwanted { body: Body, is_last: bool },
-    /// Nothing: the bytes are discarded.
-    Closing,
+    /// A request that cannot be read and has not been answered.
+    Refused,
+    /// Nothing: the bytes are discarded. They may be the rest of a body.
+    Closing { is_in_body: bool },
 }
 
 /// What may be passed on now.
@@ -46,11 +44,11 @@ pub(super) enum Phase {
 pub(super) struct Allowance {
     /// Whether a request may begin.
     pub(super) may_begin: bool,
-    /// How many bytes of a body may be passed on.
+    /// How much of a body may be passed on, by what the framework keeps of it.
     pub(super) body: usize,
 }
 
-/// Bytes that are passed on: their number, how many of them are data of a body, and whether a head is among them.
+/// Bytes that are passed on: their number, what the framework keeps of a body among them, and whether a head is among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) bytes: usize,
@@ -70,12 +68,17 @@ impl Framing {
 
     /// Whether the pending request's body is malformed.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(&self.phase, Phase::Body { body, .. } | Phase::Unwanted { body, .. } if body.is_broken())
+        matches!(&self.phase, Phase::Body { body, .. } if body.is_broken())
+    }
+
+    /// Whether nothing more belongs to the present request.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(&self.phase, Phase::Body { body, .. } if body.is_complete())
     }
 
     /// Whether the pending request is the last one, even if the framework would keep the connection.
     pub(super) fn is_last(&self) -> bool {
-        matches!(&self.phase, Phase::Body { is_last: true, .. } | Phase::Unwanted { is_last: true, .. })
+        matches!(&self.phase, Phase::Body { is_last: true, .. })
     }
 
     /// Whether nothing of a next request has been received; empty lines before it do not count (RFC 9112, section 2.2).
@@ -88,24 +91,22 @@ impl Framing {
         self.received.len()
     }
 
-    /// Continues after the pending answer has ended; false if no request has ended by that.
+    /// Continues after the pending answer has ended; false if no request has ended by that. After an answer that came before the
+    /// end of the request's body nothing follows, which the answer has announced.
     pub(super) fn end_answer(&mut self) -> bool {
-        let (body, is_last, is_unwanted) = match &mut self.phase {
-            Phase::Head | Phase::Closing => return false,
-            Phase::Body { body, is_last } => (body, *is_last, false),
-            Phase::Unwanted { body, .. } if !body.is_complete() => return false,
-            Phase::Unwanted { body, is_last } => (body, *is_last, true),
+        let is_in_body = match &self.phase {
+            Phase::Head | Phase::Closing { .. } => return false,
+            Phase::Body { body, is_last: false } if body.is_complete() => {
+                self.phase = Phase::Head;
+                self.is_unread = true;
+                return true;
+            }
+            Phase::Body { body, is_last: _ } => !body.is_complete(),
+            Phase::Refused => true,
         };
-        if !is_unwanted && body.is_chunked() && !body.is_complete() {
-            self.phase = Phase::Unwanted { body: mem::replace(body, Body::Broken), is_last };
-        } else if body.is_complete() && !is_last {
-            self.phase = Phase::Head;
-            self.is_unread = true;
-        } else {
-            self.phase = Phase::Closing;
-            self.received = BytesMut::new();
-            self.granted = 0;
-        }
+        self.phase = Phase::Closing { is_in_body };
+        self.received = BytesMut::new();
+        self.granted = 0;
         true
     }
 
@@ -170,7 +171,7 @@ impl Framing {
     pub(super) fn refuse(&mut self) {
         self.received = BytesMut::from(UNREADABLE);
         self.granted = UNREADABLE.len();
-        self.phase = Phase::Closing;
+        self.phase = Phase::Refused;
     }
 }
 
@@ -182,11 +183,10 @@ impl Phase {
             grant = Grant { bytes: head.length, body: 0, has_begun: true };
             *self = Self::Body { body: head.body, is_last: head.is_last };
         }
-        if let Self::Body { body, .. } | Self::Unwanted { body, .. } = self {
-            let most = bytes.len().min(grant.bytes.saturating_add(allowance.body));
-            let taken = body.take(&bytes[grant.bytes..most]);
+        if let Self::Body { body, .. } = self {
+            let taken = body.take(&bytes[grant.bytes..], allowance.body);
             grant.bytes += taken.bytes;
-            grant.body = taken.data;
+            grant.body = taken.cost;
         }
         Ok(grant)
     }
@@ -251,7 +251,9 @@ mod tests {
         let wanted = |body| Allowance { may_begin: true, body };
 
         let text = format!("{head}5\r\nabcde\r\n0\r\n\r\nGET");
-        assert_eq!(handed(&mut framing, &text, wanted(5)).unwrap(), format!("{head}5\r\nabcde"));
+        // Three bytes for the size, and the data with what a piece costs.
+        let (size, data) = (3, 5 + 64);
+        assert_eq!(handed(&mut framing, &text, wanted(size + data)).unwrap(), format!("{head}5\r\nabcde"));
         assert_eq!(handed(&mut framing, " /", wanted(0)).unwrap(), "");
         assert_eq!(handed(&mut framing, "", wanted(100)).unwrap(), "\r\n0\r\n\r\n");
         assert_eq!(framing.waiting(), "GET /".len());
@@ -263,7 +265,20 @@ mod tests {
             let mut framing = Framing::new(1 << 10);
             assert_eq!(handed(&mut framing, &format!("{last}{GET}"), BEGIN).unwrap(), last);
             assert!(framing.end_answer());
-            assert_eq!((framing.phase(), framing.waiting()), (&Phase::Closing, 0));
+            assert_eq!((framing.phase(), framing.waiting()), (&Phase::Closing { is_in_body: false }, 0));
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_request_that_is_answered_before_its_body_has_ended() {
+        for (framed_by, part) in [("Transfer-Encoding: chunked", "5\r\nab"), ("Content-Length: 3", "ab")] {
+            let mut framing = Framing::new(1 << 10);
+            let head = format!("POST / HTTP/1.1\r\nHost: lodge\r\n{framed_by}\r\n\r\n");
+
+            handed(&mut framing, &format!("{head}{part}"), BEGIN).unwrap();
+
+            assert!(!framing.is_complete() && framing.end_answer());
+            assert_eq!(framing.phase(), &Phase::Closing { is_in_body: true }, "{framed_by}");
         }
     }
 }

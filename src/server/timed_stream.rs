@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -15,6 +16,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
+    DISCONNECT_TIMEOUT,
     connection_table::Slot,
     framing::{Allowance, Framing, Grant, Phase},
     sending::Sending,
@@ -28,7 +30,7 @@ use crate::{
 
 /// How many bytes are read ahead while a request is pending.
 const READ_AHEAD: usize = 4 << 10;
-/// How many bytes of a body are passed on before its handler reads them.
+/// How much of a body is passed on before its handler reads it, by what the framework keeps of it.
 const BODY_AHEAD: usize = 12 << 10;
 
 /// The limits of all connections.
@@ -63,9 +65,7 @@ pub(super) struct TimedStream {
     connection: Rc<Connection>,
     bounds: Bounds,
     framing: Framing,
-    /// How many bytes of the pending request's body have been passed on.
-    body_handed: usize,
-    /// Since when the stream waits for the next head, or for the rest of it.
+    /// Since when the stream waits for the next head, for the rest of it or for the client's end.
     since: Instant,
     timer: Timer,
     sending: Sending,
@@ -86,7 +86,6 @@ impl TimedStream {
             framing: Framing::new(bounds.head_bytes),
             sending: Sending::new(bounds.send_deadline, bounds.answer_deadline),
             bounds,
-            body_handed: 0,
             since,
             timer: Timer::default(),
             is_ended: false,
@@ -113,12 +112,12 @@ impl TimedStream {
     }
 
     fn allowance(&self) -> Allowance {
-        let untaken = match self.framing.phase() {
-            Phase::Body { .. } => self.body_handed - self.connection.body_taken().min(self.body_handed),
-            // No handler reads these bytes.
-            Phase::Head | Phase::Unwanted { .. } | Phase::Closing => 0,
+        let ahead = match self.framing.phase() {
+            Phase::Body { .. } => self.connection.body_ahead(),
+            // The body of a request that is about to begin.
+            Phase::Head | Phase::Refused | Phase::Closing { .. } => 0,
         };
-        Allowance { may_begin: !self.is_busy(), body: BODY_AHEAD - untaken.min(BODY_AHEAD) }
+        Allowance { may_begin: !self.is_busy(), body: BODY_AHEAD.saturating_sub(ahead) }
     }
 
     /// Records what is passed on, or refuses a request that cannot be read.
@@ -127,13 +126,15 @@ impl TimedStream {
             self.connection.close();
         }
         match granted {
-            Ok(grant) if grant.has_begun => {
-                self.connection.hand_on();
-                self.slot.set_busy();
-                self.sending.restart();
-                self.body_handed = grant.body;
+            Ok(Grant { bytes: 0, .. }) => {}
+            Ok(grant) => {
+                if grant.has_begun {
+                    self.connection.hand_on();
+                    self.slot.set_busy();
+                    self.sending.restart();
+                }
+                self.connection.hand_on_body(grant.body, self.framing.is_complete());
             }
-            Ok(grant) => self.body_handed += grant.body,
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -163,11 +164,12 @@ impl TimedStream {
     fn is_over(&self) -> bool {
         match self.framing.phase() {
             Phase::Head => self.is_ended && !self.is_busy(),
-            Phase::Body { body, .. } | Phase::Unwanted { body, .. } => {
+            Phase::Body { body, .. } => {
                 let is_cut_off = self.is_ended && !body.is_complete() && self.framing.waiting() == 0;
                 is_cut_off || self.framing.is_broken()
             }
-            Phase::Closing => self.is_ended,
+            Phase::Refused => false,
+            Phase::Closing { .. } => self.is_ended,
         }
     }
 
@@ -177,8 +179,9 @@ impl TimedStream {
         !self.is_ended
             && match self.framing.phase() {
                 Phase::Head => !self.is_busy() || waiting < READ_AHEAD,
-                Phase::Body { .. } | Phase::Unwanted { .. } => waiting < READ_AHEAD,
-                Phase::Closing => !self.connection.is_pending(),
+                Phase::Body { .. } => waiting < READ_AHEAD,
+                Phase::Refused => false,
+                Phase::Closing { .. } => true,
             }
     }
 
@@ -190,9 +193,10 @@ impl TimedStream {
         if self.is_ended {
             return Poll::Ready(Ok(false));
         }
-        if *self.framing.phase() == Phase::Closing {
-            // Bytes after the last request are discarded; the framework must not decode them.
+        if let Phase::Closing { .. } = self.framing.phase() {
+            // The framework must not decode these bytes. A client that sends without a pause keeps nothing open.
             buf.set_filled(before);
+            self.is_ended = Instant::now() >= self.deadline();
             return Poll::Ready(Ok(false));
         }
         let was_idle = self.framing.is_idle();
@@ -208,6 +212,16 @@ impl TimedStream {
         Poll::Ready(Ok(buf.filled().len() > before))
     }
 
+    /// Until when the stream waits for the client while no request is pending.
+    fn deadline(&self) -> Instant {
+        let deadline = match self.framing.phase() {
+            Phase::Head if self.framing.is_idle() => self.bounds.idle_deadline,
+            Phase::Head | Phase::Body { .. } | Phase::Refused => self.bounds.head_deadline,
+            Phase::Closing { .. } => DISCONNECT_TIMEOUT,
+        };
+        self.since + deadline
+    }
+
     /// Waits for the client until the deadline; ready if there is something to do instead.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_busy() {
@@ -216,25 +230,35 @@ impl TimedStream {
             }
             return Poll::Pending;
         }
-        let deadline = match self.framing.phase() {
-            Phase::Closing => return Poll::Pending,
-            Phase::Head if self.framing.is_idle() => self.bounds.idle_deadline,
-            Phase::Head | Phase::Body { .. } | Phase::Unwanted { .. } => self.bounds.head_deadline,
-        };
         self.slot.wake(cx.waker());
         // A connection with a part of a head has to make room too.
         let must_leave = self.slot.must_leave() && *self.framing.phase() == Phase::Head;
-        if !must_leave && !self.timer.is_over(cx, self.since + deadline) {
+        let deadline = self.deadline();
+        if !must_leave && !self.timer.is_over(cx, deadline) {
             return Poll::Pending;
         }
         match self.framing.phase() {
             Phase::Head if must_leave || self.framing.is_idle() => self.is_ended = true,
             Phase::Head => self.refuse(Refusal::HeadTooSlow),
-            Phase::Body { .. } | Phase::Unwanted { .. } | Phase::Closing => {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+            Phase::Closing { .. } => self.is_ended = true,
+            Phase::Body { .. } | Phase::Refused => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Drops what is left of a body after its answer: closing with bytes unread would make the kernel reset the connection, and
+    /// the client might lose the answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut memory = [MaybeUninit::uninit(); 4 << 10];
+        while *self.framing.phase() == (Phase::Closing { is_in_body: true }) && !self.is_ended {
+            match self.poll_receive(cx, &mut ReadBuf::uninit(&mut memory)) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => break,
+                Poll::Pending if self.timer.is_over(cx, self.deadline()) => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -284,11 +308,11 @@ impl AsyncWrite for TimedStream {
             if this.slot.must_leave() {
                 cx.waker().wake_by_ref();
             }
-            let deadline = this.since + this.bounds.idle_deadline;
+            let deadline = this.deadline();
             if has_ended {
                 this.timer.set(cx, this.since, deadline);
-            } else {
-                let _ = this.timer.is_over(cx, deadline);
+            } else if this.timer.is_over(cx, deadline) {
+                cx.waker().wake_by_ref();
             }
         }
         Poll::Ready(Ok(()))
@@ -297,6 +321,10 @@ impl AsyncWrite for TimedStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let shut = Pin::new(&mut this.transport).poll_shutdown(cx);
-        this.sending.follow(cx, shut, |()| 0)
+        std::task::ready!(this.sending.follow(cx, shut, |()| 0))?;
+        this.poll_linger(cx).map(Ok)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,6 +239,53 @@ fn a_body_whose_chunks_are_malformed_is_refused_once_and_the_end_announced() {
 }
 
 #[test]
+fn an_answer_that_comes_before_the_end_of_a_chunked_body_announces_the_end() {
+    let server = Server::start();
+    let head = "POST /api/v2/users HTTP/1.1\r\nHost: lodge\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // More pieces than are made ahead of a handler that does not take them.
+    let tiny = "1\r\nx\r\n".repeat(1_000);
+
+    for chunks in ["", "5\r\nab", "2\r\nab\r\n", &format!("{tiny}0\r\n\r\n{HEALTH}")] {
+        let mut conversation = Conversation::with(server.address);
+        conversation.say(format!("{head}{chunks}"));
+
+        let reply = conversation.hear().expect(401);
+
+        assert!(closes(&reply), "{chunks:?}: {reply:?}");
+        assert_eq!(conversation.hear_out(), b"", "{chunks:?}");
+    }
+    let mut conversation = Conversation::with(server.address);
+    conversation.say(format!("{head}2\r\nab\r\n0\r\n\r\n{HEALTH}"));
+    assert_eq!(conversation.hear().expect(401).header("connection"), None);
+    conversation.hear().expect(200);
+}
+
+#[test]
+fn a_connection_is_not_reset_while_the_rest_of_a_body_arrives_after_its_answer() {
+    let server = Server::start();
+    let authorization = basic("admin", ADMIN_PASSWORD);
+    let headers = format!("Host: lodge\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n");
+    let chunked = format!("POST /api/v2/users HTTP/1.1\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
+    let rest = "x".repeat(4 << 20);
+
+    for (begin, status) in [
+        (format!("{chunked}not a chunk"), "400"),
+        (format!("{chunked}400000\r\n"), "413"),
+        (
+            "POST /api/v2/users HTTP/1.1\r\nHost: lodge\r\nTransfer-Encoding: chunked\r\n\r\n400000\r\n".to_owned(),
+            "401",
+        ),
+        ("POST /api/v2/users HTTP/1.1\r\nHost: lodge\r\nContent-Length: 4194304\r\n\r\n".to_owned(), "401"),
+    ] {
+        let mut stream = connect(server.address, begin);
+        stream.write_all(rest.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+
+        assert_eq!(count(&hear_out(stream), status), 1);
+    }
+}
+
+#[test]
 fn a_refused_request_with_a_small_body_keeps_its_connection() {
     let server = Server::start();
     let length = 10_000;
