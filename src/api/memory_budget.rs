@@ -7,7 +7,7 @@
 //! | the connection itself, its buffers and those of TLS | some 11 kB, 19 kB with TLS | `--max-connections`, a share for an address |
 //! | a head that has not arrived whole | `--head-limit`, `--path-limit` and 8 KiB | here beyond [`SMALL`], for the address |
 //! | requests that follow the pending one, not decoded | 4 KiB and one piece from the socket | here beyond [`SMALL`], for the address |
-//! | a body that is not read, or not read yet | 12 KiB | with the connection |
+//! | a body that is not read, or not read yet, as the framework keeps it | 12 KiB | with the connection |
 //! | a body that is read | `--body-limit` | here beyond [`SMALL`], for the address and the account |
 //! | the parsed JSON of a body | the number of large bodies that are parsed at once | by that number |
 //! | records of a list that are read for a response | their lengths | here, before they are read |
@@ -17,8 +17,9 @@
 //! | a response in the kernel's send buffer | twice 128 KiB | by the kernel, not here |
 //! | the OpenAPI document, the cached pages of users | their lengths, once | not here: they are permanent |
 //!
-//! A client may have at most a quarter of the memory, unless it has no other request in progress. Loopback addresses
-//! have no such bound, because programs on this machine and the clients of an untrusted reverse proxy share them.
+//! A client may have at most a quarter of the memory, and an IPv6 site half of it, unless it has no other request in progress.
+//! Loopback addresses have no such bound, because programs on this machine and the clients of an untrusted reverse proxy share
+//! them.
 
 use std::{
     collections::HashMap,
@@ -28,7 +29,7 @@ use std::{
 
 use thiserror::Error;
 
-use crate::domain::{Id, Network};
+use crate::domain::{Id, Network, Site};
 
 /// The memory that a connection needs no permit for, and the size of the pieces in which a response is sent.
 ///
@@ -43,6 +44,8 @@ const STEP: usize = 64 << 10;
 
 /// The number of shares of the memory; a client may have one.
 const SHARES: usize = 4;
+/// The number of shares for IPv6 sites; all clients of a site may have one.
+const SITE_SHARES: usize = 2;
 
 /// The memory for large bodies and responses; a clone is the same memory.
 #[derive(Clone, Debug)]
@@ -63,25 +66,37 @@ struct Used {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
     Network(Network),
+    Site(Site),
     Account(Id),
+}
+
+impl Client {
+    /// Into how many shares the memory is divided for it.
+    fn shares(self) -> usize {
+        match self {
+            Self::Network(_) | Self::Account(_) => SHARES,
+            Self::Site(_) => SITE_SHARES,
+        }
+    }
 }
 
 /// The client that memory is charged to; by default none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Holder([Option<Client>; 2]);
+pub struct Holder([Option<Client>; 3]);
 
 impl Holder {
     /// The client at that address.
     #[must_use]
     pub fn at(address: IpAddr) -> Self {
         let address = address.to_canonical();
-        let network = (!address.is_loopback()).then(|| Client::Network(Network::of(address)));
-        Self([network, None])
+        let network = (!address.is_loopback()).then(|| Network::of(address));
+        Self([network.map(Client::Network), network.and_then(|network| network.site()).map(Client::Site), None])
     }
 
     /// The same client, with its account.
     pub(super) fn with_account(self, account: Option<Id>) -> Self {
-        Self([self.0[0], account.map(Client::Account)])
+        let Self([network, site, _]) = self;
+        Self([network, site, account.map(Client::Account)])
     }
 
     fn clients(&self) -> impl Iterator<Item = &Client> {
@@ -123,9 +138,9 @@ impl MemoryBudget {
 
 impl Used {
     fn may_have(&self, ledger: &Ledger, permit: &Permit, more: usize) -> bool {
-        let is_within_share = |client| {
+        let is_within_share = |client: &Client| {
             let used = self.by_client.get(client).copied().unwrap_or(0);
-            used == permit.counted || used + more <= ledger.bytes / SHARES
+            used == permit.counted || used + more <= ledger.bytes / client.shares()
         };
         self.bytes + more <= ledger.bytes && permit.holder.clients().all(is_within_share)
     }
@@ -253,7 +268,7 @@ mod tests {
         for (address, account) in [("2001:db8::2", 2), ("192.0.2.1", 1), ("2001:db8::1", 1)] {
             assert_eq!(permit(&memory, address, account).grow_to(100 << 10), Err(BudgetExhausted), "{address}");
         }
-        let mut other = permit(&memory, "2001:db8:0:1::1", 2);
+        let mut other = permit(&memory, "2001:db8:1::1", 2);
         assert_eq!(other.grow_to(100 << 10), Ok(()));
         drop(large);
 
@@ -264,5 +279,19 @@ mod tests {
         assert_eq!(local.iter_mut().filter_map(|permit| permit.grow_to(100 << 10).ok()).count(), 20);
         drop((many, other, local));
         assert!(memory.used().by_client.is_empty() && memory.used().bytes == 0);
+    }
+
+    #[test]
+    fn all_networks_of_a_site_have_half_of_the_memory() {
+        let memory = MemoryBudget::new(4 << 20);
+        let grown = |site: u16| {
+            let address = |network: u16| format!("2001:db8:{site}:{network}::1").parse().unwrap();
+            let mut permits: Vec<_> = (0..40).map(|network| memory.permit(Holder::at(address(network)))).collect();
+            (permits.iter_mut().filter_map(|permit| permit.grow_to(100 << 10).ok()).count(), permits)
+        };
+
+        let (one, other) = (grown(1), grown(2));
+
+        assert_eq!((one.0, other.0), (23, 23), "88 KiB each beyond what is not counted, of 2 MiB");
     }
 }

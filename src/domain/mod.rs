@@ -28,7 +28,7 @@ pub use change::{Change, Submitted};
 pub use configuration::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, NewConfiguration};
 pub use email::Email;
 pub use id::Id;
-pub use network::{Network, octets};
+pub use network::{Network, Site, octets};
 pub use page::Page;
 pub use password::{NewPassword, PresentedPassword};
 pub use password_hash::PasswordHash;

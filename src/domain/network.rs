@@ -21,6 +21,15 @@ impl Network {
         }
     }
 
+    /// The site that an IPv6 network is in.
+    #[must_use]
+    pub fn site(&self) -> Option<Site> {
+        match self.0 {
+            IpAddr::V6(prefix) => Some(Site(Ipv6Addr::from_bits(prefix.to_bits() >> 80 << 80))),
+            IpAddr::V4(_) => None,
+        }
+    }
+
     /// Parses an address, or a network as it is displayed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -30,6 +39,10 @@ impl Network {
         }
     }
 }
+
+/// The /48 that an IPv6 network is in, which one subscriber may have whole (RFC 6177).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Site(Ipv6Addr);
 
 /// The address as 16 bytes, different for each address.
 #[must_use]
@@ -65,6 +78,14 @@ impl<'de> Deserialize<'de> for Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ipv6_networks_are_of_one_site_if_they_are_in_the_same_48() {
+        let site = |text: &str| Network::parse(text).unwrap().site();
+        assert_eq!(site("2001:db8:7::1"), site("2001:db8:7:ffff::1"));
+        assert_ne!(site("2001:db8:7::1"), site("2001:db8:8::1"));
+        assert_eq!([site("192.0.2.7"), site("::ffff:192.0.2.7")], [None, None]);
+    }
 
     #[test]
     fn a_network_is_an_ipv4_address_or_the_first_half_of_an_ipv6_one() {

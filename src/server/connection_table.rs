@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -14,7 +15,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::Notify, time::timeout};
 
-use crate::domain::Network;
+use crate::domain::{Network, Site};
 
 /// How often a waiting connection checks again whether another one can make room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct TableBounds {
     /// How many connections are served at once.
     pub(super) connections: usize,
-    /// How many of them one network may have.
+    /// How many of them one network may have; the site that it is in may have twice as many.
     pub(super) share: usize,
     /// How long a connection has to be idle to make room for another.
     pub(super) idle: Duration,
@@ -49,11 +50,14 @@ struct Shared {
 struct Table {
     slots: HashMap<u64, Arc<State>>,
     by_network: HashMap<Network, usize>,
+    by_site: HashMap<Site, usize>,
     next: u64,
     /// How many have been asked to make room and are still there.
     leaving: usize,
     /// When they were asked.
     asked: Option<Instant>,
+    /// Until when no connection is looked at, because none will have been idle long enough.
+    none_until: Option<Instant>,
 }
 
 /// What the table has to know of a connection.
@@ -79,7 +83,7 @@ pub(super) struct Slot {
 enum Full {
     /// There are as many as there may be.
     Table,
-    /// Its network has its share.
+    /// Its network, or the site that it is in, has its share.
     Share,
 }
 
@@ -112,17 +116,15 @@ impl ConnectionTable {
 
     fn try_enter(&self, network: Option<Network>) -> Result<Slot, Full> {
         let mut table = self.0.table();
-        // The share first: who has it must not wait among those that find the table full.
-        if network
-            .is_some_and(|network| table.by_network.get(&network).is_some_and(|count| *count >= self.0.bounds.share))
-        {
+        // The share first: a client that has it must not wait among those that find the table full.
+        if network.is_some_and(|network| table.has_share(network, self.0.bounds.share)) {
             return Err(Full::Share);
         }
         if table.slots.len() >= self.0.bounds.connections {
             return Err(Full::Table);
         }
         if let Some(network) = network {
-            *table.by_network.entry(network).or_default() += 1;
+            table.count(network);
         }
         let id = table.next;
         table.next += 1;
@@ -138,24 +140,25 @@ impl ConnectionTable {
         Ok(Slot { shared: Arc::clone(&self.0), id, state })
     }
 
-    /// Asks the connections that have been idle longest to leave, unless some have been asked and are still there.
+    /// Asks the connections that have been idle longest to leave, unless some have been asked and are still there. All are looked
+    /// at, but not again before one can have been idle long enough, nor more often than [`LOOK_EVERY`] unless many were found.
     fn make_room(&self, now: Instant) {
         let mut table = self.0.table();
         let latest = now.checked_sub(self.0.bounds.idle).filter(|latest| *latest >= self.0.began);
         let Some(latest) = latest.map(|latest| self.0.millis(latest)) else { return };
         let is_waited_for = table.asked.is_some_and(|asked| now.saturating_duration_since(asked) < LEAVE_TIMEOUT);
-        if table.leaving > 0 && is_waited_for {
+        if (table.leaving > 0 && is_waited_for) || table.none_until.is_some_and(|until| now < until) {
             return;
         }
-        let since = |state: &Arc<State>| state.idle_since.load(Ordering::Relaxed);
-        let mut idle: Vec<_> = table
-            .slots
-            .values()
-            .filter(|state| since(state) <= latest && !state.must_leave.load(Ordering::Relaxed))
-            .cloned()
-            .collect();
-        idle.sort_unstable_by_key(since);
-        idle.truncate(self.0.bounds.connections / PART + 1);
+        let oldest = table.idle().map(|state| state.idle_since()).min().unwrap_or(self.0.millis(now));
+        let mut idle: Vec<_> = table.idle().filter(|state| state.idle_since() <= latest).cloned().collect();
+        idle.sort_unstable_by_key(|state| state.idle_since());
+        let part = self.0.bounds.connections / PART + 1;
+        table.none_until = match idle.len() {
+            0 => Some(self.0.began + Duration::from_millis(oldest) + self.0.bounds.idle),
+            found => (found < part).then_some(now + LOOK_EVERY),
+        };
+        idle.truncate(part);
         table.leaving = idle.len();
         table.asked = Some(now);
         drop(table);
@@ -163,6 +166,46 @@ impl ConnectionTable {
             state.must_leave.store(true, Ordering::Release);
             state.waker.wake();
         }
+    }
+}
+
+impl Table {
+    /// Whether the network, or its site, has as many connections as it may.
+    fn has_share(&self, network: Network, share: usize) -> bool {
+        let of_network = self.by_network.get(&network).copied().unwrap_or(0);
+        let of_site = network.site().and_then(|site| self.by_site.get(&site)).copied().unwrap_or(0);
+        of_network >= share || of_site >= share.saturating_mul(2)
+    }
+
+    fn count(&mut self, network: Network) {
+        *self.by_network.entry(network).or_default() += 1;
+        network.site().into_iter().for_each(|site| *self.by_site.entry(site).or_default() += 1);
+    }
+
+    fn discount(&mut self, network: Network) {
+        take_one(&mut self.by_network, &network);
+        network.site().into_iter().for_each(|site| take_one(&mut self.by_site, &site));
+    }
+
+    /// The connections that are idle and have not been asked to leave.
+    fn idle(&self) -> impl Iterator<Item = &Arc<State>> {
+        let is_idle = |state: &&Arc<State>| state.idle_since() != BUSY && !state.must_leave.load(Ordering::Relaxed);
+        self.slots.values().filter(is_idle)
+    }
+}
+
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+impl State {
+    fn idle_since(&self) -> u64 {
+        self.idle_since.load(Ordering::Relaxed)
     }
 }
 
@@ -202,13 +245,8 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.shared.table();
         table.slots.remove(&self.id);
-        if let Some(network) = self.state.network
-            && let Some(count) = table.by_network.get_mut(&network)
-        {
-            *count -= 1;
-            if *count == 0 {
-                table.by_network.remove(&network);
-            }
+        if let Some(network) = self.state.network {
+            table.discount(network);
         }
         if self.must_leave() {
             table.leaving = table.leaving.saturating_sub(1);
@@ -251,6 +289,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_networks_of_a_site_have_twice_the_share_of_one() {
+        let table = table(100, 2);
+        let enter = |network: u16| table.enter(Some(address(&format!("2001:db8:7:{network:x}::1"))));
+        let mut slots = Vec::new();
+        for network in 0..4 {
+            slots.push(enter(network).await.unwrap());
+        }
+
+        assert!(enter(4).await.is_none());
+        assert!(table.enter(Some(address("2001:db8:8::1"))).await.is_some());
+        slots.pop();
+        slots.push(enter(4).await.unwrap());
+        drop(slots);
+        assert!(table.0.table().by_site.is_empty());
+    }
+
+    #[test]
+    fn connections_are_not_looked_at_before_one_can_have_been_idle_long_enough() {
+        let table = table(10, 10);
+        let slot = table.try_enter(None).ok().unwrap();
+        let (began, second) = (table.0.began, Duration::from_secs(1));
+
+        table.make_room(began + IDLE);
+        // None of those that are busy now.
+        assert_eq!(table.0.table().none_until, Some(began + IDLE + IDLE));
+        slot.set_idle(began);
+        table.make_room(began + IDLE + IDLE - second);
+        assert!(!slot.must_leave());
+
+        table.make_room(began + IDLE + IDLE);
+        assert!(slot.must_leave());
+    }
+
+    #[tokio::test]
     async fn a_connection_waits_while_the_table_is_full() {
         let table = table(1, 1);
         let first = table.enter(None).await;
@@ -274,6 +346,7 @@ mod tests {
 
         table.make_room(began + IDLE);
         assert_eq!(leaving(), [0; 0], "none has been idle long enough, and the first is busy");
+        assert_eq!(table.0.table().none_until, Some(began + Duration::from_secs(1) + IDLE));
         table.make_room(began + IDLE + Duration::from_secs(50));
         assert_eq!(leaving(), [1, 2, 3]);
         table.make_room(began + IDLE + Duration::from_secs(51));
