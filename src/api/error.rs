@@ -96,6 +96,10 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
         AuthError::Refused(Challenge::Bearer) => ("The credential is refused.", &[BEARER]),
         AuthError::Throttled { retry_after_secs } => return throttled(retry_after_secs),
         AuthError::Busy => return plain(503, "Too many passwords are being checked; try again."),
+        AuthError::Panicked => {
+            log(&error, id);
+            return internal(id);
+        }
         AuthError::Store(error) => return store(&error, id),
     };
     let mut response = plain(401, sentence);

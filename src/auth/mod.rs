@@ -56,6 +56,9 @@ pub enum AuthError {
     /// Too many passwords are waiting to be verified.
     #[error("too many passwords are waiting to be verified")]
     Busy,
+    /// Checking a password panicked, which is a bug.
+    #[error("checking a password panicked")]
+    Panicked,
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),

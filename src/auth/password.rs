@@ -1,6 +1,7 @@
 //! Hashes passwords: a bounded number at a time, and only those that can be answered in time.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -93,19 +94,14 @@ impl Hasher {
     }
 
     /// Verifies a password as [`Hasher::verify`] does. A right one whose stored hash has a lower cost is hashed again
-    /// in the same turn. `None` if it is wrong.
+    /// in the same turn, if there is time for a second hash. `None` if it is wrong.
     ///
     /// # Errors
     /// As [`Hasher::verify`].
     pub async fn verify_and_strengthen(&self, verification: Verification) -> Result<Option<RightPassword>, AuthError> {
-        let scrypt = self.scrypt.clone();
+        let (scrypt, until) = (self.scrypt.clone(), Instant::now() + self.max_wait);
         let requester = verification.attempt.requester();
-        self.run(requester, move || {
-            let (stored, password) = verification.end(&scrypt)?;
-            let stronger = scrypt.is_outdated(&stored).then(|| scrypt.hash(&password));
-            Some(RightPassword { stronger })
-        })
-        .await
+        self.run(requester, move || verification.end_and_strengthen(&scrypt, until)).await
     }
 
     /// How many times scrypt has run.
@@ -114,14 +110,18 @@ impl Hasher {
         self.scrypt.computed()
     }
 
+    /// Runs a job in its turn. It begins within the bound on waiting; once it has begun it is waited for.
     async fn run<T: Send + 'static>(
         &self,
         requester: HashRequester,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AuthError> {
         let (reply, mut answer) = oneshot::channel();
-        // A job that has begun is not cancelled when the client disconnects.
-        let job = Box::new(move || drop(reply.send(job())));
+        // A job that has begun is not cancelled when the client disconnects, and one that panics does not end its thread.
+        let job = Box::new(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(job)).map_err(|_| AuthError::Panicked);
+            drop(reply.send(outcome));
+        });
         let queued = self.queue.push(requester, self.max_wait, job)?;
         let answered = match timeout(queued.max_wait, &mut answer).await {
             Ok(answered) => answered,
@@ -129,7 +129,7 @@ impl Hasher {
             Err(_) => answer.await,
         };
         // The job was dropped for another one.
-        answered.map_err(|_| AuthError::Busy)
+        answered.unwrap_or(Err(AuthError::Busy))
     }
 }
 
@@ -142,6 +142,15 @@ impl Verification {
             (self.refused)();
         }
         self.stored.filter(|_| is_right).map(|stored| (stored, self.password))
+    }
+
+    /// Does the same, and hashes a right password again if its hash has a lower cost and another hash would end in time.
+    fn end_and_strengthen(self, scrypt: &Scrypt, until: Instant) -> Option<RightPassword> {
+        let began = Instant::now();
+        let (stored, password) = self.end(scrypt)?;
+        let is_in_time = Instant::now() + began.elapsed() <= until;
+        let stronger = (is_in_time && scrypt.is_outdated(&stored)).then(|| scrypt.hash(&password));
+        Some(RightPassword { stronger })
     }
 }
 

@@ -2,8 +2,13 @@
 //!
 //! There are two lanes, one for addresses that are known to the account and one for all others. They take turns, so
 //! that a flood from new addresses leaves every other hash to known ones. No account and no address has more than half
-//! of a lane's slots. The next job is one of the account and the address with the fewest recent turns. In a full lane a
-//! job of the account and address with the most jobs is dropped for one of those with fewer.
+//! of a lane's slots; an IPv6 /48 counts as one address. The next job is one of the account and the address with the
+//! fewest recent turns. In a full lane a job of the account and address with the most jobs is dropped for one of those
+//! with fewer.
+//!
+//! A client at a new address is refused while the lane is full of others that had no turn either. To keep it full of
+//! such jobs, a flood needs more addresses than the lane remembers. Whether the account exists makes no difference,
+//! because that would reveal it.
 //!
 //! A job that cannot begin in time is refused, at once if the queued jobs make that certain.
 

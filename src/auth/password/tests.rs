@@ -82,6 +82,55 @@ async fn a_hash_of_lower_cost_is_matched_and_made_anew_in_the_same_turn() {
 }
 
 #[tokio::test]
+async fn a_hash_is_not_made_anew_where_that_would_take_longer_than_a_password_may_wait() {
+    let old = Hasher::start(Cost::LEAST, 1).hash(HashRequester::server(), &password("open sesame")).await.unwrap();
+    let (scrypt, now) = (Scrypt::new(Cost::new(12).unwrap()), Instant::now());
+
+    let strengthened = [now, now + DEFAULT_MAX_WAIT].map(|until| {
+        let right = first(Some(old.clone()), "open sesame").end_and_strengthen(&scrypt, until).unwrap();
+        right.stronger.is_some()
+    });
+
+    assert_eq!(strengthened, [false, true]);
+}
+
+#[tokio::test]
+async fn a_job_that_panics_fails_alone_and_its_thread_goes_on() {
+    let hasher = Hasher::start(Cost::LEAST, 1);
+
+    let panicked = hasher.run(HashRequester::server(), || panic!("a bug")).await;
+
+    assert!(matches!(panicked, Err::<(), _>(AuthError::Panicked)), "{panicked:?}");
+    assert!(!hasher.verify(first(None, "guess")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_job_that_has_begun_in_time_is_waited_for_and_one_that_has_not_is_refused() {
+    let hasher = Hasher::start(Cost::LEAST, 1).with_max_wait(Duration::from_millis(10));
+    let (begun, begins) = channel();
+    let (end, ends) = channel::<()>();
+    let job = move || {
+        begun.send(()).unwrap();
+        ends.recv().unwrap();
+        "done"
+    };
+    let mut running = Box::pin(hasher.run(HashRequester::server(), job));
+    assert!(running.as_mut().now_or_never().is_none());
+    begins.recv().unwrap();
+
+    let (refused, running) = futures_util::future::join(hasher.verify(first(None, "guess")), async {
+        let refused = hasher.run(HashRequester::server(), || ()).await;
+        assert!(matches!(refused, Err(AuthError::Busy)), "{refused:?}");
+        end.send(()).unwrap();
+        running.await
+    })
+    .await;
+
+    assert!(matches!(refused, Err(AuthError::Busy)), "{refused:?}");
+    assert_eq!(running.unwrap(), "done");
+}
+
+#[tokio::test]
 async fn parameters_out_of_bounds_match_nothing() {
     let hasher = Hasher::start(Cost::LEAST, 1);
     let exhausting = "$scrypt$ln=40,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E";

@@ -9,11 +9,11 @@ use std::{
 use super::{HashRequester, Job};
 use crate::{
     auth::{AccountHash, AuthError},
-    domain::Network,
+    domain::{Network, Site},
 };
 
-/// How many recent jobs a lane remembers for each of its slots: those of about two minutes at the default cost.
-const RECENT_PER_PLACE: usize = 32;
+/// How many recent jobs a lane remembers, in about 2 MB: those of half an hour at the default cost on two cores.
+const MAX_RECENT: usize = 16_384;
 
 pub(super) struct Lanes {
     /// The lane for new addresses, and the one for known addresses.
@@ -42,11 +42,24 @@ pub(super) struct Entry {
     job: Job,
 }
 
+/// What counts as one address: an IPv4 address, or all of an IPv6 site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    Address(Network),
+    Site(Site),
+}
+
 /// How many jobs each account and each address has.
 #[derive(Default)]
 struct Counts {
     accounts: HashMap<AccountHash, usize>,
-    networks: HashMap<Network, usize>,
+    origins: HashMap<Origin, usize>,
+}
+
+impl HashRequester {
+    fn origin(&self) -> Origin {
+        self.network.site().map_or(Origin::Address(self.network), Origin::Site)
+    }
 }
 
 impl Lanes {
@@ -112,13 +125,13 @@ impl Lane {
     /// The position of the job to drop for one of that requester; `None` if there is room.
     fn to_displace(&self, requester: HashRequester) -> Result<Option<usize>, AuthError> {
         let has_account_share = self.queued.of_account(requester) >= self.share();
-        let has_network_share = self.queued.of_network(requester) >= self.share();
-        if !has_account_share && !has_network_share && self.jobs.len() < self.max {
+        let has_origin_share = self.queued.of_origin(requester) >= self.share();
+        if !has_account_share && !has_origin_share && self.jobs.len() < self.max {
             return Ok(None);
         }
         let may_go = |other: HashRequester| {
             (!has_account_share || other.account == requester.account)
-                && (!has_network_share || other.network == requester.network)
+                && (!has_origin_share || other.origin() == requester.origin())
         };
         let others = self.jobs.iter().map(|entry| entry.requester).enumerate().filter(|(_, other)| may_go(*other));
         let heaviest = others.max_by_key(|(_, other)| self.load(*other));
@@ -133,7 +146,7 @@ impl Lane {
 
     /// The requester's load with a further job that replaces one of the other's.
     fn load_in_place_of(&self, requester: HashRequester, other: HashRequester) -> usize {
-        let is_of_others = [requester.account != other.account, requester.network != other.network];
+        let is_of_others = [requester.account != other.account, requester.origin() != other.origin()];
         self.load(requester) + is_of_others.map(usize::from).iter().sum::<usize>()
     }
 
@@ -149,7 +162,7 @@ impl Lane {
         let entry = self.remove(next)?;
         self.recent.add(entry.requester);
         self.begun.push_back(entry.requester);
-        if self.begun.len() > self.max * RECENT_PER_PLACE
+        if self.begun.len() > MAX_RECENT
             && let Some(oldest) = self.begun.pop_front()
         {
             self.recent.remove(oldest);
@@ -172,24 +185,24 @@ impl Lane {
 impl Counts {
     fn add(&mut self, requester: HashRequester) {
         *self.accounts.entry(requester.account).or_default() += 1;
-        *self.networks.entry(requester.network).or_default() += 1;
+        *self.origins.entry(requester.origin()).or_default() += 1;
     }
 
     fn remove(&mut self, requester: HashRequester) {
         take_one(&mut self.accounts, &requester.account);
-        take_one(&mut self.networks, &requester.network);
+        take_one(&mut self.origins, &requester.origin());
     }
 
     fn of(&self, requester: HashRequester) -> usize {
-        self.of_account(requester) + self.of_network(requester)
+        self.of_account(requester) + self.of_origin(requester)
     }
 
     fn of_account(&self, requester: HashRequester) -> usize {
         self.accounts.get(&requester.account).copied().unwrap_or_default()
     }
 
-    fn of_network(&self, requester: HashRequester) -> usize {
-        self.networks.get(&requester.network).copied().unwrap_or_default()
+    fn of_origin(&self, requester: HashRequester) -> usize {
+        self.origins.get(&requester.origin()).copied().unwrap_or_default()
     }
 }
 

@@ -9,7 +9,13 @@ struct TestQueue {
 
 fn requester(account: u8, address: u8, is_known_address: bool) -> HashRequester {
     let network = Network::of(IpAddr::from([192, 0, 2, address]));
-    HashRequester { account: AccountHash::of_number(account), network, is_known_address }
+    HashRequester { account: AccountHash::of_number(account.into()), network, is_known_address }
+}
+
+/// One of a flood: an account of that number at a new address, in the site of that number.
+fn fresh(number: u16, site: u16) -> HashRequester {
+    let network = Network::of(IpAddr::from([0x2001, 0xdb8, site, number, 0, 0, 0, 1]));
+    HashRequester { account: AccountHash::of_number(number), network, is_known_address: false }
 }
 
 impl TestQueue {
@@ -19,9 +25,14 @@ impl TestQueue {
 
     /// Pushes a job of that account from that address; returns whether it was queued.
     fn push_of(&mut self, account: u8, address: u8, is_known_address: bool) -> bool {
+        self.push_for(account, requester(account, address, is_known_address))
+    }
+
+    /// Whether a job that records that account finds a place.
+    fn push_for(&mut self, account: u8, requester: HashRequester) -> bool {
         let done = Arc::clone(&self.done);
         let job = Box::new(move || done.lock().unwrap().push(account));
-        let pushed = self.tested.push(requester(account, address, is_known_address), Duration::from_secs(5), job);
+        let pushed = self.tested.push(requester, Duration::from_secs(5), job);
         let has_place = pushed.is_ok();
         self.queued.extend(pushed.ok());
         has_place
@@ -144,6 +155,46 @@ fn known_addresses_have_a_lane_of_their_own_and_every_other_turn() {
         assert!(queue.push_of(number, number, true));
     }
     assert_eq!(queue.run_all(), [1, 11, 2, 12, 3, 4]);
+}
+
+#[test]
+fn all_networks_of_a_site_have_no_more_than_half_of_a_lane() {
+    let mut queue = TestQueue::new(8);
+
+    let places: Vec<_> = (0..8).map(|number| queue.push_for(1, fresh(number, 7))).collect();
+
+    assert_eq!(places, [true, true, true, true, false, false, false, false]);
+    assert!(queue.push_for(2, fresh(8, 8)));
+}
+
+#[test]
+fn a_flood_of_new_addresses_leaves_known_ones_every_other_turn() {
+    let mut queue = TestQueue::new(16);
+
+    for round in 0..1_000 {
+        for number in round * 16..(round + 1) * 16 {
+            queue.push_for(1, fresh(number, number));
+        }
+        assert!(queue.push_of(2, 2, true));
+        queue.run(2);
+    }
+
+    assert_eq!(queue.done.lock().unwrap().iter().filter(|account| **account == 2).count(), 1_000);
+}
+
+#[test]
+fn addresses_that_return_make_room_for_a_newcomer_even_after_thousands_of_others() {
+    let mut queue = TestQueue::new(16);
+    for number in 0..10_000 {
+        assert!(queue.push_for(1, fresh(number, number)));
+        queue.run(1);
+    }
+
+    for number in 0..16 {
+        assert!(queue.push_for(1, fresh(number, number)));
+    }
+
+    assert!(queue.push_for(2, fresh(20_000, 20_000)));
 }
 
 #[test]

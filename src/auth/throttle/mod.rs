@@ -61,8 +61,8 @@ impl AccountHash {
     pub(super) const SERVER: Self = Self([0; 16]);
 
     #[cfg(test)]
-    pub(super) fn of_number(number: u8) -> Self {
-        Self([number; 16])
+    pub(super) fn of_number(number: u16) -> Self {
+        Self(u128::from(number).to_be_bytes())
     }
 }
 
