@@ -159,9 +159,14 @@ impl RequestContext<'_> {
     /// The memory budget of the response, which includes the body's memory. Only the response to a request that changes
     /// nothing is refused if there is no memory.
     pub(super) fn response_budget(&mut self) -> ResponseBudget<'_> {
-        let (permit, is_head) = (self.body_permit.take(), *self.http.method() == Method::HEAD);
+        let (permit, is_head) = (self.body_permit.take(), self.is_head());
         let (memory, holder) = (&self.app.memory_budget, self.holder());
         ResponseBudget { memory, holder, permit, may_be_refused: self.changes_nothing(), is_head }
+    }
+
+    /// Whether the body of the response is not sent.
+    pub(super) fn is_head(&self) -> bool {
+        *self.http.method() == Method::HEAD
     }
 
     fn changes_nothing(&self) -> bool {

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use actix_web::{
     HttpResponse,
-    body::MessageBody,
+    body::{self, MessageBody},
     http::{
         StatusCode,
         header::{CONTENT_TYPE, HeaderValue},
@@ -50,6 +50,11 @@ pub(super) fn ready(budget: ResponseBudget<'_>, body: Bytes) -> Result<HttpRespo
 /// 200 with an encoded body that the server holds permanently.
 pub(super) fn permanent(body: Bytes) -> HttpResponse {
     encoded(StatusCode::OK, static_body(body))
+}
+
+/// The response to `HEAD` of a list. The list is not made for its length, which may be left out (RFC 9110, section 8.6).
+pub(super) fn list_head() -> HttpResponse {
+    encoded(StatusCode::OK, body::None::new())
 }
 
 /// A response with an encoded body.

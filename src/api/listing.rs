@@ -89,6 +89,8 @@ impl<V: Listed> JsonSchema for Listing<V> {
 }
 
 impl<V: Listed> Reply for Listing<V> {
+    const IS_LIST: bool = true;
+
     async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         // Each record is dropped once it is written.
         let mut buffer = BudgetedBuffer::replacing(response_budget, self.items.iter().map(V::bytes).sum())?;

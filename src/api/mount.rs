@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use futures_util::future::LocalBoxFuture;
 
 use super::{
-    context::RequestContext, description::Description, error::ApiError, guard::Guard, input::Input, reply::Reply,
+    context::RequestContext, description::Description, error::ApiError, guard::Guard, input::Input,
+    json_response::list_head, reply::Reply,
 };
 
 /// A handler: its first parameter is its guard, its others are its inputs.
@@ -83,6 +84,9 @@ async fn answer<G: Guard, I: Input, H: Handler<G, I>>(
     // Admit before parsing: a caller without a valid credential must not learn from a 400 or 404 what exists.
     let guard = G::admit(context).await?;
     let inputs = I::read(context).await?;
+    if H::Reply::IS_LIST && context.is_head() {
+        return Ok(list_head());
+    }
     context.reserve(H::Reply::max_bytes())?;
     let reply = handler.call(guard, inputs).await?;
     Ok(reply.into_response(context.response_budget()).await?)

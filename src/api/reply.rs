@@ -21,6 +21,9 @@ use crate::{domain::Id, secret::Secret};
 
 /// The response of an operation that succeeded.
 pub(super) trait Reply: Sized {
+    /// Whether it is a list, which `HEAD` does not make.
+    const IS_LIST: bool = false;
+
     /// The response.
     ///
     /// # Errors
@@ -138,6 +141,8 @@ impl<R: Reply> Reply for MayBeInvalid<R> {
 }
 
 impl<R: Reply> Reply for Encoded<R> {
+    const IS_LIST: bool = R::IS_LIST;
+
     async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         json_response::ready(response_budget, self.body)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lodge::api::operations::{OPERATIONS, PREFIX};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, basic, exchange_raw},
@@ -72,11 +72,20 @@ fn head_answers_as_get_does_but_without_the_body() {
             let get = client.send(&Request::whole("GET", &path));
             let head = client.send(&Request::whole("HEAD", &path));
 
+            let mut headers = steady_headers(&get);
+            if is_list(&get) {
+                // It is not made for its length.
+                headers.retain(|(name, _)| name != "content-length");
+            }
             assert_eq!(head.status, get.status, "{path}");
-            assert_eq!(steady_headers(&head), steady_headers(&get), "{path}");
+            assert_eq!(steady_headers(&head), headers, "{path}");
             assert_eq!(head.text(), "", "{path}");
         }
     }
+}
+
+fn is_list(reply: &Reply) -> bool {
+    reply.status == 200 && serde_json::from_str(&reply.text()).is_ok_and(|body: Value| body["count"].is_u64())
 }
 
 #[test]
