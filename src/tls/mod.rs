@@ -126,14 +126,14 @@ impl Files {
     fn stamps(&self) -> Stamps {
         [&self.certificate, &self.key].map(|path| {
             let metadata = fs::metadata(path).ok()?;
-            Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
+            Some((metadata.dev(), metadata.ino(), metadata.size(), metadata.ctime(), metadata.ctime_nsec()))
         })
     }
 }
 
-/// The device, inode and time of the last status change of each file, which differ after a replacement and after a
+/// The device, inode, size and time of the last status change of each file, which differ after a replacement and after a
 /// change of contents or mode. `None` for a missing file.
-type Stamps = [Option<(u64, u64, i64, i64)>; 2];
+type Stamps = [Option<(u64, u64, u64, i64, i64)>; 2];
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let mut bytes = Zeroizing::new(Vec::new());

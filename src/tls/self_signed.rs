@@ -96,9 +96,13 @@ fn is_good(files: &Files, names: &Names, now: Timestamp) -> bool {
     let Ok(text) = fs::read_to_string(&files.certificate) else { return false };
     let is_for_them = text.lines().next() == Some(&for_line(names));
     let until = files.load().ok().and_then(|pair| end(pair.cert.first()?));
+    is_for_them && until.is_some_and(|until| is_timely(until, now))
+}
+
+/// Whether the server's own certificate with that end need not be created again yet.
+pub(super) fn is_timely(end: Timestamp, now: Timestamp) -> bool {
     // A certificate that lasts longer than a new one would was created while the clock was ahead, and is not valid yet.
-    let is_timely = |until: Timestamp| now.after(MARGIN) < until && until <= now.after(LIFETIME);
-    is_for_them && until.is_some_and(is_timely)
+    now.after(MARGIN) < end && end <= now.after(LIFETIME)
 }
 
 /// The first line of the file, before the PEM, which names what the certificate is for (RFC 7468 permits such lines).

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use rustls::{
 };
 use tokio::time;
 
-use super::{Files, Names, Stamps, TlsError, end, keep, provider};
+use super::{Files, Names, Stamps, TlsError, end, keep, provider, self_signed::is_timely};
 use crate::{
     clock::{Clock, Timestamp},
     error_chain::chain,
@@ -53,6 +53,13 @@ impl Files {
             }
         }
     }
+
+    /// The stamps of the files, and when the certificate ends; `None` if it cannot be read.
+    fn stamps_and_end(&self) -> Option<(Stamps, Timestamp)> {
+        let stamps = self.stamps();
+        let end = end(self.read_certificates().ok()?.first()?)?;
+        Some((stamps, end))
+    }
 }
 
 /// The certificate that is served.
@@ -63,6 +70,8 @@ pub struct Certificate {
     /// The files' state before they were first read.
     first: Stamps,
     current: RwLock<Arc<CertifiedKey>>,
+    /// The state of the files of the server's own certificate when it needed no renewal, and its end.
+    checked: Mutex<Option<(Stamps, Timestamp)>>,
 }
 
 impl Certificate {
@@ -74,7 +83,7 @@ impl Certificate {
     pub fn open(files: Files, renewal: Option<Renewal>) -> Result<Arc<Self>, TlsError> {
         let first = files.stamps();
         let current = RwLock::new(Arc::new(files.load_in_time()?));
-        Ok(Arc::new(Self { files, renewal, first, current }))
+        Ok(Arc::new(Self { files, renewal, first, current, checked: Mutex::default() }))
     }
 
     /// The configuration of a server with this certificate: TLS 1.2 and 1.3, with HTTP/1.1 only.
@@ -112,11 +121,26 @@ impl Certificate {
         }
     }
 
+    /// Renews the server's own certificate near its end. Its files are read only then, and after they have changed.
     fn renew(&self, now: Timestamp) {
         let Some(Renewal { data_dir, names }) = &self.renewal else { return };
-        if let Err(error) = keep(data_dir, names, now) {
-            log::error!("the certificate cannot be renewed: {}", chain(&error));
+        if !self.is_to_be_checked(now) {
+            return;
         }
+        match keep(data_dir, names, now) {
+            Ok(files) => *self.checked() = files.stamps_and_end(),
+            Err(error) => log::error!("the certificate cannot be renewed: {}", chain(&error)),
+        }
+    }
+
+    fn is_to_be_checked(&self, now: Timestamp) -> bool {
+        let present = self.files.stamps();
+        let is_good = |(stamps, end): &(Stamps, Timestamp)| *stamps == present && is_timely(*end, now);
+        !self.checked().as_ref().is_some_and(is_good)
+    }
+
+    fn checked(&self) -> MutexGuard<'_, Option<(Stamps, Timestamp)>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_over(&self) {
@@ -208,6 +232,26 @@ mod tests {
         own.take_over();
 
         assert_eq!(end(&served(&own)[0]).unwrap(), days_before(59).after(Duration::from_hours(825 * 24)));
+    }
+
+    #[test]
+    fn the_files_of_an_own_certificate_are_read_again_only_if_they_have_changed_or_at_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = made_for(directory.path(), "localhost", START);
+        let renewal = Renewal { data_dir: directory.path().to_owned(), names: Names::parse("localhost").unwrap() };
+        let own = Certificate::open(files.clone(), Some(renewal)).unwrap();
+        let later = |days: u64| START.after(Duration::from_hours(24 * days));
+        assert!(own.is_to_be_checked(START));
+
+        own.renew(START);
+        assert_eq!([0, 764, 766].map(|days| own.is_to_be_checked(later(days))), [false, false, true]);
+        assert!(own.is_to_be_checked(Timestamp::from_secs(START.as_secs() - 86_400)), "the clock was ahead");
+
+        fs::write(&files.key, "damaged").unwrap();
+        assert!(own.is_to_be_checked(START));
+        own.renew(START);
+        assert!(!own.is_to_be_checked(START));
+        files.load().unwrap();
     }
 
     #[test]
