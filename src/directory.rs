@@ -14,10 +14,13 @@ use rustix::{
 };
 use thiserror::Error;
 
-use crate::privileges;
+use crate::{files::withdraw_from_group, privileges};
 
 /// Entries that a data directory may have before a server has used it, besides hidden files.
 const PREPARED: [&str; 4] = ["secret", "tls", "backups", "lost+found"];
+
+/// The secrets in a data directory, which only its owner may read.
+const SECRETS: [&str; 2] = ["secret", "tls/key.pem"];
 
 /// The data directory, which no other process uses while this lives.
 #[derive(Debug)]
@@ -166,7 +169,10 @@ impl DataDirectory {
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK);
         let file = options.open(&lock).map_err(read_only)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
+            Ok(()) => {
+                SECRETS.map(|secret| path.join(secret)).iter().for_each(|secret| withdraw_from_group(secret));
+                Ok(Self { path: path.to_owned(), _lock: file })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoryError::InUse(path.to_owned())),
             Err(error) => Err(DirectoryError::Io { path: path.to_owned(), source: error.into() }),
         }
@@ -210,6 +216,25 @@ mod tests {
 
         assert!(matches!(taken, Err(DirectoryError::ReadOnly { .. })), "{taken:?}");
         assert!(!elsewhere.exists());
+    }
+
+    #[test]
+    fn the_rights_of_a_volumes_group_on_secrets_are_withdrawn() {
+        let place = tempfile::tempdir().unwrap();
+        let [secret, key] = SECRETS.map(|secret| place.path().join(secret));
+        fs::create_dir(place.path().join("tls")).unwrap();
+        for path in [place.path(), &place.path().join("tls"), &secret, &key] {
+            if !path.exists() {
+                fs::write(path, [7; 32]).unwrap();
+            }
+            let mode = if path.is_dir() { 0o2770 } else { 0o660 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+
+        DataDirectory::take(place.path()).unwrap();
+
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!([place.path(), &secret, &key].map(mode), [0o700, 0o600, 0o600]);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     env,
-    fs::{self, Metadata},
+    fs::{self, Metadata, OpenOptions},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
+use libc::{O_NOFOLLOW, O_NONBLOCK};
 use rustix::process::{getegid, geteuid, getgroups};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -87,15 +88,21 @@ impl Reader {
         let path = fs::canonicalize(path)?;
         // With an access control list these bits are its mask; systemd's lists name only the service's user.
         let is_credential = self.credentials.as_ref().is_some_and(|directory| path.starts_with(directory));
-        let is_of_ours = self.gids.contains(&file.gid());
-        Ok(file.uid() == 0 && (is_of_ours || is_credential) || is_of_ours && self.is_enclosed(&path))
+        Ok(file.uid() == 0 && (self.gids.contains(&file.gid()) || is_credential))
     }
+}
 
-    /// Whether a directory above the file keeps others out. Kubernetes gives a pod's group rights on every file of its
-    /// volumes at each start, so the file's own bits are not enough.
-    fn is_enclosed(&self, path: &Path) -> bool {
-        let is_closed = |metadata: Metadata| metadata.uid() == self.uid && metadata.mode().trailing_zeros() >= 6;
-        path.ancestors().skip(1).any(|directory| fs::metadata(directory).is_ok_and(is_closed))
+/// Withdraws the group's rights on the process's own file, which Kubernetes grants a pod's group on every file of its volumes at
+/// each start. A file that others than the group can read stays as it is: it may have been read.
+///
+/// A file that cannot be changed is refused when it is read.
+pub fn withdraw_from_group(path: &Path) {
+    let opened = OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path);
+    let Ok(file) = opened else { return };
+    let Ok(metadata) = file.metadata() else { return };
+    let mode = metadata.mode() & 0o777;
+    if metadata.is_file() && metadata.uid() == geteuid().as_raw() && mode & 0o070 != 0 && mode & 0o007 == 0 {
+        let _ = file.set_permissions(fs::Permissions::from_mode(mode & 0o700));
     }
 }
 
@@ -108,7 +115,7 @@ fn may_be_planted(path: &Path, owner: u32) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{chown, symlink};
 
     use tempfile::TempDir;
 
@@ -193,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_groups_rights_on_an_own_file_count_unless_a_directory_above_it_is_closed() {
+    fn the_groups_rights_on_an_own_file_count_also_where_a_directory_above_it_is_closed() {
         if !is_root("files that belong to others") {
             return;
         }
@@ -202,9 +209,25 @@ mod tests {
 
         chown(place.0.path(), Some(USER), None).unwrap();
         fs::set_permissions(place.0.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(place.refusal((USER, GROUP), 0o660, None), None);
-        assert_eq!(place.refusal((USER, FOREIGN_GROUP), 0o660, None), Some(NotPrivate::Exposed(0o660)));
-        assert_eq!(place.refusal((USER, GROUP), 0o664, None), Some(NotPrivate::Exposed(0o664)));
+        assert_eq!(place.refusal((USER, GROUP), 0o660, None), Some(NotPrivate::Exposed(0o660)));
+        assert_eq!(place.refusal((USER, GROUP), 0o600, None), None);
+    }
+
+    #[test]
+    fn rights_are_withdrawn_from_the_group_alone_and_not_through_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        let [path, link] = ["secret", "link"].map(|name| place.path().join(name));
+        fs::write(&path, [7; 32]).unwrap();
+        symlink(&path, &link).unwrap();
+        let withdrawn = |through: &Path, mode: u32| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            withdraw_from_group(through);
+            fs::metadata(&path).unwrap().mode() & 0o777
+        };
+
+        assert_eq!([0o660, 0o640, 0o600, 0o400].map(|mode| withdrawn(&path, mode)), [0o600, 0o600, 0o600, 0o400]);
+        assert_eq!([0o644, 0o664].map(|mode| withdrawn(&path, mode)), [0o644, 0o664], "others may have read it");
+        assert_eq!(withdrawn(&link, 0o660), 0o660);
     }
 
     #[test]
