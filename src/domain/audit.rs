@@ -189,6 +189,15 @@ impl Actor {
     pub fn local(uid: u32) -> Self {
         Self { account: None, method: AuthMethod::Local(uid), address: None }
     }
+
+    /// The id of the account, if there is one of that name.
+    #[must_use]
+    pub fn account_id(&self) -> Option<Id> {
+        match self.account {
+            Some(Account::Known(id, _)) => Some(id),
+            Some(Account::Unknown(_)) | None => None,
+        }
+    }
 }
 
 impl Account {

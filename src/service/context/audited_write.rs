@@ -13,7 +13,8 @@ impl AppState {
     /// Runs a write; the change and its audit entry commit atomically. A write that changes nothing adds no entry.
     ///
     /// # Errors
-    /// Those of [`crate::store::Store::write`] and of the write itself; then there is no entry.
+    /// Those of [`crate::store::Store::write`] and of the write itself, and [`StoreError::Busy`] if the actor's account has its
+    /// share of the writes that wait; then there is no entry.
     pub(crate) async fn write<T, E>(
         &self,
         actor: Actor,
@@ -24,9 +25,11 @@ impl AppState {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let waiting = self.write_shares.begin(actor.account_id())?;
         let (chain, now) = (self.audit.chain.clone(), self.clock.now());
         self.store
             .write(move |txn| {
+                drop(waiting);
                 let (outcome, subject) = work(txn)?;
                 if txn.has_changes() {
                     chain.append(txn, done(now, actor, action, subject))?;

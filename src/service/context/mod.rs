@@ -4,10 +4,12 @@ mod audited_write;
 mod caller;
 mod credential_snapshot;
 mod resource_access;
+mod write_shares;
 mod written_activity;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use self::write_shares::WriteShares;
 pub use self::{
     caller::{Administrator, Anonymous, Caller},
     resource_access::{ResourceAccess, ResourceAction},
@@ -70,6 +72,7 @@ pub struct AppState {
     /// Checks credentials.
     pub authenticator: Arc<Authenticator>,
     pub(crate) secret: RootSecret,
+    write_shares: Arc<WriteShares>,
 }
 
 impl AppState {
@@ -80,8 +83,8 @@ impl AppState {
         let throttle = Throttle::new(clock.clone(), policy.throttle_after);
         let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
         let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
-        let (names, activity) = (NameService::start(), ActivityRecorder::new());
-        Self { store, clock, policy, names, audit, activity, authenticator, secret }
+        let (names, activity, write_shares) = (NameService::start(), ActivityRecorder::new(), Arc::default());
+        Self { store, clock, policy, names, audit, activity, authenticator, secret, write_shares }
     }
 
     /// The caller whose request has these `Authorization` headers.
