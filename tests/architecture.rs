@@ -34,7 +34,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 38] = [
+const API: [&str; 39] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -57,6 +57,7 @@ const API: [&str; 38] = [
     "listing",
     "reply",
     "context",
+    "turns",
     "error",
     // Leaves.
     "description",

@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    context::run_aside,
     error::ApiError,
     input::{Body, FromObject, PathId},
     json_object::JsonObject,
     listing::{Listed, Listing},
     reply::{Created, NoContent, Shown, View},
     schema::all_optional,
+    turns::{Client, run_aside},
 };
 use crate::{
     domain::{ApiKey, ApiKeyChange, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes, Submitted},
@@ -112,7 +112,7 @@ impl FromObject for Submitted<ApiKeyChange> {
 pub(super) async fn index(access: impl Into<ResourceAccess>, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
     let access = access.into();
     if api_keys::count(&access, page)? > AT_ONCE {
-        run_aside(move || read(&access, page)).await?
+        run_aside(Client::Account(access.user.id), move || read(&access, page)).await?
     } else {
         read(&access, page)
     }

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    context::run_aside,
     error::ApiError,
     input::{Body, FromObject},
     json_object::JsonObject,
@@ -12,6 +11,7 @@ use super::{
     memory_budget::RequestBudget,
     reply::{Created, NoContent, Shown, View},
     schema::all_optional,
+    turns::{Client, run_aside},
 };
 use crate::{
     domain::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, Id, Page, Submitted},
@@ -77,7 +77,7 @@ pub(super) async fn index(
     let max_bytes = configurations::max_bytes(&access, page)?;
     let permit = budget.reserve(max_bytes)?;
     let slice = if max_bytes > AT_ONCE {
-        run_aside(move || configurations::index(&access, page)).await??
+        run_aside(Client::Account(access.user.id), move || configurations::index(&access, page)).await??
     } else {
         configurations::index(&access, page)?
     };

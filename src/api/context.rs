@@ -1,11 +1,6 @@
 //! One request on its way to a response.
 
-use std::{
-    net::IpAddr,
-    rc::Rc,
-    sync::{Arc, LazyLock},
-    thread,
-};
+use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use actix_web::{
     HttpRequest,
@@ -16,23 +11,21 @@ use actix_web::{
     },
 };
 
-use tokio::{sync::Semaphore, task::spawn_blocking};
-
 use super::{
     connection::Connection,
     cors::Origins,
-    error::ApiError,
     forwarded::TrustedProxies,
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget},
     path_segment::{self, PathParameters},
     response_budget::ResponseBudget,
     tls_policy::{TlsPolicy, Transport},
+    turns::Client,
     user_list_cache::UserListCache,
 };
 use crate::{
     backup::schedule::BackupLog,
     config::{Limits, Settings},
-    domain::Id,
+    domain::{Id, Network},
     service::AppState,
 };
 
@@ -169,6 +162,11 @@ impl RequestContext<'_> {
         *self.http.method() == Method::HEAD
     }
 
+    /// For whom work is done that takes its turn.
+    pub(super) fn client(&self) -> Client {
+        self.identity.user.map_or_else(|| Client::Network(Network::of(self.address)), Client::Account)
+    }
+
     fn changes_nothing(&self) -> bool {
         self.http.method().is_safe()
     }
@@ -188,16 +186,4 @@ pub(super) fn client_address(http: &HttpRequest, proxies: &TrustedProxies) -> Ip
 /// Whether this server decrypted the request.
 pub(super) fn is_encrypted(http: &HttpRequest) -> bool {
     http.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_encrypted())
-}
-
-/// Runs work that may take longer than 1 ms on a blocking thread, so that no connection waits for it. At most as many
-/// run at a time as there are cores, which also bounds their memory.
-///
-/// # Errors
-/// [`ApiError::Panicked`] if it panics.
-pub(super) async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    static TURNS: LazyLock<Semaphore> =
-        LazyLock::new(|| Semaphore::new(thread::available_parallelism().map_or(1, usize::from)));
-    let _turn = TURNS.acquire().await.expect("the semaphore is never closed");
-    spawn_blocking(work).await.map_err(|_| ApiError::Panicked)
 }

@@ -8,13 +8,14 @@ use schemars::JsonSchema;
 use super::{
     body::{self, BodyBounds, BodyError},
     connection::Connection,
-    context::{RequestContext, run_aside},
+    context::RequestContext,
     description::Description,
     error::ApiError,
     json,
     json_object::JsonObject,
     memory_budget::{RequestBudget, SMALL},
     query,
+    turns::run_aside,
     user_list_cache::UserListCache,
 };
 use crate::{
@@ -143,7 +144,7 @@ impl<T: FromObject> Input for Body<T> {
         if bytes.len() <= AT_ONCE {
             return parse_body(&bytes, depth, &app.state.policy).map(Self);
         }
-        run_aside(move || parse_body(&bytes, depth, &app.state.policy)).await?.map(Self)
+        run_aside(context.client(), move || parse_body(&bytes, depth, &app.state.policy)).await?.map(Self)
     }
 
     fn describe(description: &mut Description) {

@@ -5,6 +5,7 @@
 //! | bytes | bounded by | counted |
 //! |---|---|---|
 //! | the connection itself, its buffers and those of TLS | some 11 kB, 19 kB with TLS | `--max-connections`, a share for an address |
+//! | what TLS has received and cannot hand on yet | 24 KiB | with the connection |
 //! | a head that has not arrived whole | `--head-limit`, `--path-limit` and 8 KiB | here beyond [`SMALL`], for the address |
 //! | requests that follow the pending one, not decoded | 4 KiB and one piece from the socket | here beyond [`SMALL`], for the address |
 //! | a body that is not read, or not read yet, as the framework keeps it | 12 KiB | with the connection |

@@ -39,6 +39,7 @@ mod scopes;
 mod sessions;
 mod systems;
 mod tls_policy;
+mod turns;
 mod user_list_cache;
 mod users;
 

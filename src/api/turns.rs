@@ -1,0 +1,128 @@
+//! Work that takes longer than 1 ms: on threads where no connection waits for it, and in fair turns.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
+    thread,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
+
+use super::error::ApiError;
+use crate::domain::{Id, Network};
+
+/// For whom such work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Client {
+    Account(Id),
+    /// A client without an account, or whose account is not known yet.
+    Network(Network),
+}
+
+/// Whose turn it is.
+struct Turns {
+    /// As many as there are cores, which also bounds the memory that the work takes.
+    all: Arc<Semaphore>,
+    /// One for each client that works or waits.
+    by_client: Mutex<HashMap<Client, Arc<Semaphore>>>,
+}
+
+/// A client that works or waits.
+struct Waiting {
+    turns: Arc<Turns>,
+    client: Client,
+    own: Arc<Semaphore>,
+}
+
+/// Runs such work. A client's are run one after another, so that however many it asks for, others wait for one of them. Work that
+/// has begun keeps its turn when the client has disconnected.
+///
+/// # Errors
+/// [`ApiError::Panicked`] if it panics.
+pub(super) async fn run_aside<T: Send + 'static>(
+    client: Client,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    static TURNS: LazyLock<Arc<Turns>> =
+        LazyLock::new(|| Turns::new(thread::available_parallelism().map_or(1, usize::from)));
+    TURNS.run(client, work).await
+}
+
+impl Turns {
+    fn new(number: usize) -> Arc<Self> {
+        Arc::new(Self { all: Arc::new(Semaphore::new(number)), by_client: Mutex::default() })
+    }
+
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        client: Client,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let waiting = self.wait(client);
+        let own = acquire(&waiting.own).await;
+        let turn = acquire(&self.all).await;
+        let held = (turn, own, waiting);
+        let working = spawn_blocking(move || {
+            let outcome = work();
+            drop(held);
+            outcome
+        });
+        working.await.map_err(|_| ApiError::Panicked)
+    }
+
+    fn wait(self: &Arc<Self>, client: Client) -> Waiting {
+        let own = Arc::clone(self.by_client().entry(client).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        Waiting { turns: Arc::clone(self), client, own }
+    }
+
+    fn by_client(&self) -> MutexGuard<'_, HashMap<Client, Arc<Semaphore>>> {
+        self.by_client.lock().expect("no holder of the lock panics")
+    }
+}
+
+async fn acquire(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(semaphore).acquire_owned().await.expect("the semaphore is never closed")
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut by_client = self.turns.by_client();
+        // The table's and this one: no other of the client's waits.
+        if Arc::strong_count(&self.own) == 2 {
+            by_client.remove(&self.client);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_with_much_work_leaves_turns_to_others() {
+        let turns = Turns::new(2);
+        let [ann, ben] = ["1", "2"].map(|id| Client::Account(Id::parse(id).unwrap()));
+        let (end, ends) = channel::<()>();
+        let mut first = Box::pin(turns.run(ann, move || ends.recv().unwrap()));
+        assert!(first.as_mut().now_or_never().is_none());
+        let mut others: Vec<_> = (0..10).map(|_| Box::pin(turns.run(ann, || ()))).collect();
+        assert!(others.iter_mut().all(|other| other.as_mut().now_or_never().is_none()));
+
+        turns.run(ben, || ()).await.unwrap();
+        drop(first);
+
+        assert!(others.iter_mut().all(|other| other.as_mut().now_or_never().is_none()));
+        end.send(()).unwrap();
+        for other in others {
+            other.await.unwrap();
+        }
+        assert!(turns.by_client().is_empty());
+    }
+}
