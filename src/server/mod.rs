@@ -36,7 +36,7 @@ use self::{
     connection_table::{ConnectionTable, TableBounds},
     stopping::Stopping,
     timed_stream::{Bounds, TimedStream},
-    transport::Transport,
+    transport::{Metered, Transport},
 };
 use crate::{
     api::{App, Holder, entry},
@@ -185,7 +185,8 @@ impl ConnectionAcceptor {
             None => Transport::Plain(stream),
             Some(acceptor) => {
                 // Boxed, because otherwise every connection would keep the handshake's memory until it ends.
-                let handshake = Box::pin(time::timeout(self.app.limits.head_deadline, acceptor.accept(stream)));
+                let accepting = acceptor.accept(Metered::new(stream));
+                let handshake = Box::pin(time::timeout(self.app.limits.head_deadline, accepting));
                 Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
             }
         };

@@ -2,11 +2,12 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use rcgen::{CertificateParams, KeyPair};
@@ -240,4 +241,19 @@ fn settings_of_tls_that_cannot_be_served_are_named_before_anything_is_opened() {
         assert!(expected.iter().all(|words| stderr.contains(words)), "{flags:?}: {stderr}");
         assert!(!builder.data_dir().exists(), "{flags:?}");
     }
+}
+
+#[test]
+fn a_handshake_message_that_does_not_end_is_not_kept() {
+    let builder = ServerBuilder::new().flag("--tls-self-signed", "127.0.0.1").flag("--head-deadline", "1h");
+    let server = builder.start_unasked();
+    // A ClientHello of 65,520 bytes, of which two whole records arrive.
+    let record = |first: [u8; 4]| [[22, 3, 1, 0x40, 0].as_slice(), &first, &[0; (16 << 10) - 4]].concat();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+
+    stream.write_all(&[record([1, 0, 0xff, 0xf0]), record([0; 4])].concat()).unwrap();
+
+    let ended = stream.read(&mut [0; 1]).map_err(|error| error.kind());
+    assert!(matches!(ended, Ok(0) | Err(ErrorKind::ConnectionReset)), "{ended:?}");
 }
