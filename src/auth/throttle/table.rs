@@ -28,6 +28,8 @@ pub(super) struct Table<K> {
     pub(super) policy: BackoffPolicy,
     max: usize,
     entries: HashMap<K, Entry>,
+    /// Until when all are locked out, if that has been found.
+    full_until: Option<MonotonicTime>,
 }
 
 /// A failure that is counted before the outcome of its attempt is known.
@@ -130,7 +132,7 @@ impl Entry {
 
 impl<K: Key> Table<K> {
     pub(super) fn new(policy: BackoffPolicy, max: usize) -> Self {
-        Self { policy, max, entries: HashMap::new() }
+        Self { policy, max, entries: HashMap::new(), full_until: None }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&Entry> {
@@ -158,6 +160,10 @@ impl<K: Key> Table<K> {
         if self.entries.len() < max || self.entries.contains_key(key) {
             return Ok(());
         }
+        // A refusal must cost less than a search of the whole table.
+        if let Some(until) = self.full_until.filter(|until| now < *until) {
+            return Err(Wait { is_certain: true, until });
+        }
         // Drops several at once, so that not every new key has to search the whole table.
         let goes = (self.max / 16).max(1);
         let waits_until = |entry: &Entry| entry.bucket.waits_until(&self.policy);
@@ -165,6 +171,7 @@ impl<K: Key> Table<K> {
         let mut idle: Vec<_> = idle.map(|(key, entry)| (entry.touched_at(), *key)).collect();
         if idle.is_empty() {
             let until = self.entries.values().map(waits_until).min().unwrap_or(now);
+            self.full_until = Some(until);
             return Err(Wait { is_certain: true, until });
         }
         if idle.len() > goes {
@@ -190,6 +197,7 @@ impl<K: Key> Table<K> {
 
     /// Takes back a failure that was none; failures of other attempts since then stay.
     pub(super) fn undo(&mut self, reservation: &Reservation<K>) {
+        self.full_until = None;
         let Some(entry) = self.entries.get_mut(&reservation.key) else { return };
         entry.pending = entry.pending.saturating_sub(1);
         match reservation.old {
@@ -229,6 +237,7 @@ impl<K: Key> Table<K> {
 
     /// Clears the failures of the matching keys.
     pub(super) fn forgive(&mut self, matches: impl Fn(&K) -> bool) {
+        self.full_until = None;
         for (_, entry) in self.entries.iter_mut().filter(|(key, _)| matches(key)) {
             entry.bucket.failures = 0;
             entry.is_logged = false;
@@ -247,5 +256,31 @@ impl<K: Key> Table<K> {
         let certain = self.entries.iter().filter(|(_, entry)| entry.is_certain(&self.policy));
         let waiting = certain.filter(move |(_, entry)| now.monotonic < entry.bucket.waits_until(&self.policy));
         waiting.map(move |(key, entry)| entry.lockout(key, &self.policy, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_table_whose_buckets_are_all_locked_out_is_not_searched_again_until_the_first_lockout_ends() {
+        let mut table = Table::new(BackoffPolicy::of_pair(1), 2);
+        let network = |number: u8| Network::of(IpAddr::from([192, 0, 2, number]));
+        let (now, end) = (MonotonicTime::from_millis(5_000), MonotonicTime::from_millis(6_000));
+        let reservation = table.reserve(network(1), None, now);
+        table.reserve(network(2), None, now);
+        let refused = Err(Wait { is_certain: true, until: end });
+
+        assert_eq!((table.make_room(&network(3), now), table.full_until), (refused, Some(end)));
+        assert_eq!(table.make_room(&network(3), now), refused);
+        table.undo(&reservation);
+        assert_eq!(table.make_room(&network(3), now), Ok(()));
+
+        table.reserve(network(3), None, now);
+        assert_eq!(table.make_room(&network(4), now), refused);
+        assert_eq!(table.make_room(&network(4), end), Ok(()));
     }
 }
