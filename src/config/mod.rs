@@ -49,8 +49,8 @@ settings! {
         /// changes
         tls_cert: Option<PathBuf> = optional(file());
 
-        /// The certificate's private key, in PEM; nobody beyond the server's user, root and the server's groups may be
-        /// able to read the file
+        /// The certificate's private key, in PEM; nobody beyond the server's user, root and, for root's file, the server's
+        /// groups may be able to read it
         tls_key: Option<PathBuf> = optional(file());
 
         /// Names and addresses for a self-signed certificate; its fingerprint is printed
@@ -106,8 +106,8 @@ settings! {
         /// How many connections are served at once; further ones wait
         max_connections: usize = number(16, 1_000_000) => "16384";
 
-        /// How many of these one address, or /64 of IPv6, may have; a quarter of them unless it is given, and then this
-        /// machine's own addresses have no bound. Trusted proxies have none
+        /// How many of these one address, or /64 of IPv6, may have; a /48 may have twice as many. A quarter of them unless it is
+        /// given, and then this machine's own addresses have no bound. Trusted proxies have none
         max_connections_per_address: Option<usize> = optional(number(1, 1_000_000));
 
         /// How much memory large bodies and responses may take; beyond it requests get 503
@@ -120,7 +120,8 @@ settings! {
         /// below 17 a warning is logged
         scrypt_cost: u8 = number(10, 20) => "17";
 
-        /// How long a password may wait for its check; then, or at once where that is certain, the response is 503
+        /// How long a password may wait for its check; then, or at once where that is certain, the response is 503. A check that
+        /// has begun is finished, so that every response comes within this and the time of one hash
         password_wait: Duration = duration("1s", "1h") => "5s";
 
         /// How many attempts may fail before a lockout; counted for an account from one address, ten times as many for
