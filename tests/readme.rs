@@ -105,7 +105,7 @@ fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<St
     assert!(output.status.success());
     let output = String::from_utf8(output.stdout).unwrap();
     let answers: Vec<_> = output.split(NEXT).map(|answer| answer.trim().to_owned()).collect();
-    assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "the tour leaves nothing behind but the data");
+    assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "the tour leaves only the data");
     answers[..steps.len()].to_vec()
 }
 

@@ -18,7 +18,7 @@ pub fn text(file: &Path) -> String {
     String::from_utf8(zstd::decode_all(fs::read(file).unwrap().as_slice()).unwrap()).unwrap()
 }
 
-/// The lines of that kind, without what says so.
+/// The contents of the lines of that kind.
 pub fn of_kind(lines: &[Value], kind: &str) -> Vec<Value> {
     lines.iter().filter_map(|line| line.get(kind).cloned()).collect()
 }

@@ -1,4 +1,4 @@
-//! Whether a store agrees with itself, and what happens if it does not.
+//! The consistency of a store, and what happens to an inconsistent one.
 
 use std::{fs, net::TcpListener};
 
@@ -19,7 +19,7 @@ use crate::{
 const CACHE_BYTES: u64 = 16 << 20;
 const ADVICE: [&str; 2] = ["lodge restore", "--accept-loss"];
 
-/// Changes rows of a stopped server's store behind its back.
+/// Changes rows of a stopped server's store directly.
 fn change(server: &Server, tree: Tree, key: &[u8], value: Option<&[u8]>) {
     let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
     store.commit(&Changes::from([((tree, key.to_vec()), value.map(<[u8]>::to_vec))])).unwrap();
@@ -27,8 +27,8 @@ fn change(server: &Server, tree: Tree, key: &[u8], value: Option<&[u8]>) {
 
 #[track_caller]
 fn is_refused_with_advice(server: &Server) {
-    let said = lodge(server, &["serve"]).expect(12);
-    assert!(ADVICE.iter().all(|way| said.err.contains(way)), "{}", said.err);
+    let output = lodge(server, &["serve"]).expect(12);
+    assert!(ADVICE.iter().all(|way| output.err.contains(way)), "{}", output.err);
 }
 
 /// Starts the server with `--accept-loss`; it goes on up to the address, which is in use (14), if it goes on.
@@ -39,7 +39,7 @@ fn accept_loss(server: &Server) -> CommandOutput {
 }
 
 #[test]
-fn a_sound_store_is_told_in_one_line_while_the_server_runs_and_when_it_does_not() {
+fn a_consistent_store_is_reported_in_one_line_with_and_without_a_running_server() {
     let (mut server, _) = with_one_of_each();
 
     let running = lodge(&server, &["verify"]).expect(0);
@@ -52,7 +52,7 @@ fn a_sound_store_is_told_in_one_line_while_the_server_runs_and_when_it_does_not(
 }
 
 #[test]
-fn a_store_with_a_damaged_row_is_not_served_until_a_backup_takes_its_place() {
+fn a_store_with_a_damaged_row_is_not_served_until_a_backup_is_restored() {
     type Damage = (Tree, &'static [u8], Option<&'static [u8]>);
     let damages: [Damage; 5] = [
         (Tree::UsersByUsername, b"ann", None),
@@ -76,7 +76,7 @@ fn a_store_with_a_damaged_row_is_not_served_until_a_backup_takes_its_place() {
 }
 
 #[test]
-fn a_server_goes_on_with_what_is_left_only_if_it_is_told_to() {
+fn a_server_continues_with_the_readable_records_only_with_accept_loss() {
     let (mut server, key) = with_one_of_each();
     server.stop();
     change(&server, Tree::UsersByUsername, b"ann", None);
@@ -93,7 +93,7 @@ fn a_server_goes_on_with_what_is_left_only_if_it_is_told_to() {
 }
 
 #[test]
-fn a_store_that_lost_its_files_or_its_witness_is_not_served() {
+fn a_store_without_its_files_or_its_checkpoint_is_not_served() {
     for name in ["db", "witness"] {
         let (mut server, _) = with_one_of_each();
         server.stop();
@@ -103,7 +103,7 @@ fn a_store_that_lost_its_files_or_its_witness_is_not_served() {
 }
 
 #[test]
-fn what_is_left_is_not_served_if_nobody_is_left_to_administer_it() {
+fn a_salvaged_store_without_an_administrator_is_not_served() {
     let (mut server, _) = with_one_of_each();
     let file = crate::backups::back_up(&server, "backup");
     server.stop();
@@ -111,12 +111,12 @@ fn what_is_left_is_not_served_if_nobody_is_left_to_administer_it() {
     for (tree, key) in [(Tree::UsersByUsername, b"admin".as_slice()), (Tree::Users, &[0, 0, 0, 1])] {
         change(&server, tree, key, None);
     }
-    let said = accept_loss(&server).expect(12);
-    assert!(said.err.contains("there is no administrator"), "{}", said.err);
-    assert!(said.err.contains("lodge restore"), "{}", said.err);
+    let output = accept_loss(&server).expect(12);
+    assert!(output.err.contains("there is no administrator"), "{}", output.err);
+    assert!(output.err.contains("lodge restore"), "{}", output.err);
     fs::remove_file(store_of(&server).join("db")).unwrap();
-    let said = accept_loss(&server).expect(12);
-    assert!(said.err.contains("its file `db` is missing"), "{}", said.err);
+    let output = accept_loss(&server).expect(12);
+    assert!(output.err.contains("its file `db` is missing"), "{}", output.err);
     let kept =
         ["store.new", "store.replaced-"].map(|name| crate::backups::entries_beginning(&server.data_dir(), name).len());
     assert_eq!(kept, [0, 0], "nothing was changed");
@@ -153,7 +153,7 @@ fn fill(server: &Server) {
 }
 
 #[test]
-fn a_store_too_large_to_be_read_first_is_read_beside_serving_and_ends_if_it_lost_anything() {
+fn a_large_store_is_checked_while_it_is_served_and_the_server_stops_if_it_lost_data() {
     let mut server = Server::start();
     server.stop();
     fill(&server);

@@ -43,8 +43,8 @@ impl Target {
     fn refuses(&self, bytes: &[u8], why: &str) {
         let file = self.write(bytes);
         let before = contents(&self.server.data_dir());
-        let said = lodge(&self.server, &["restore", text(&file)]).expect(18);
-        assert!(said.err.contains(why), "{why}: {}", said.err);
+        let output = lodge(&self.server, &["restore", text(&file)]).expect(18);
+        assert!(output.err.contains(why), "{why}: {}", output.err);
         let after = contents(&self.server.data_dir());
         let unfinished = self.server.data_dir().join("store.new");
         let paths = before.keys().chain(after.keys()).filter(|path| !path.starts_with(&unfinished));
@@ -82,7 +82,7 @@ fn copy(lines: &mut Vec<Value>, kind: &str, changes: &[(&str, Value)]) {
 }
 
 #[test]
-fn what_the_helper_puts_together_is_a_backup() {
+fn the_helper_writes_a_valid_backup() {
     let target = Target::new();
     let file = target.write(&container(&target.lines));
     lodge(&target.server, &["restore", text(&file)]).expect(0);
@@ -102,10 +102,10 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_file_of_which_a_byte_has_changed_is_refused_or_still_says_the_same() {
+fn a_file_with_a_changed_byte_is_refused_or_has_the_same_contents() {
     let target = Target::new();
     let whole = fs::read(&target.backup).unwrap();
-    let said = unpacked(&target.backup);
+    let output = unpacked(&target.backup);
     let mut refused = 0;
     for at in 0..whole.len() {
         for flip in [0x01, 0x80, 0xff] {
@@ -113,7 +113,7 @@ fn a_file_of_which_a_byte_has_changed_is_refused_or_still_says_the_same() {
             bytes[at] ^= flip;
             let file = target.write(&bytes);
             match lodge::backup::check(&file) {
-                Ok(_) => assert_eq!(unpacked(&file), said, "byte {at} ^ {flip}"),
+                Ok(_) => assert_eq!(unpacked(&file), output, "byte {at} ^ {flip}"),
                 Err(_) => refused += 1,
             }
         }
@@ -188,7 +188,7 @@ fn lines_in_the_wrong_place_and_a_wrong_footer_are_refused() {
 }
 
 #[test]
-fn records_that_are_there_twice_or_belong_to_nobody_are_refused() {
+fn duplicate_records_and_records_of_unknown_users_are_refused() {
     let target = Target::new();
     let other = json!("00000000-0000-4000-8000-000000000000");
     let digest = json!(vec![0; 32]);
@@ -208,7 +208,7 @@ fn records_that_are_there_twice_or_belong_to_nobody_are_refused() {
 }
 
 #[test]
-fn a_backup_without_an_administrator_who_could_go_on_is_refused() {
+fn a_backup_without_a_lasting_administrator_is_refused() {
     let target = Target::new();
     let none = "there is no administrator, or none without `expired_at`";
     let change = |member: &'static str, value: Value| {
@@ -283,7 +283,7 @@ fn keys_of_the_same_id_and_different_owners_are_refused() {
 }
 
 #[test]
-fn records_that_break_the_rules_are_refused() {
+fn records_with_invalid_values_are_refused() {
     let target = Target::new();
     let unsound = "has invalid values";
     let hash = |parameters: &str| {

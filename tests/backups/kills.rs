@@ -12,7 +12,7 @@ use crate::{
     harness::{Server, wait_until},
 };
 
-/// How often each is killed, unless `LODGE_TEST_KILLS` says otherwise.
+/// How often each is killed, unless `LODGE_TEST_KILLS` is set.
 const KILLS: usize = 3;
 
 fn kills() -> usize {
@@ -31,8 +31,8 @@ fn run_and_kill_at_the_switch(server: &Server, restore: &mut Command) {
 
 #[track_caller]
 fn is_sound(server: &Server) {
-    let said = lodge(server, &["verify"]).expect(0);
-    assert!(said.out.contains("the store is consistent"), "{}", said.out);
+    let output = lodge(server, &["verify"]).expect(0);
+    assert!(output.out.contains("the store is consistent"), "{}", output.out);
 }
 
 #[test]
@@ -70,12 +70,12 @@ fn a_restore_that_is_killed_leaves_the_old_store_or_the_new_one() {
     }
     assert!(
         kills() < 2 || ends.iter().all(|count| *count > 0),
-        "all kills were before the switch or behind it: {ends:?}"
+        "all kills were before the switch or after it: {ends:?}"
     );
 }
 
 #[test]
-fn a_restore_that_is_killed_at_the_switch_keeps_what_was_there() {
+fn a_restore_that_is_killed_at_the_switch_keeps_the_old_store() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     assert!(server.stop().success());
@@ -143,7 +143,7 @@ fn a_first_start_that_is_killed_is_done_again() {
 }
 
 #[test]
-fn a_server_that_is_told_to_stop_as_soon_as_it_listens_stops_in_order() {
+fn a_server_that_is_stopped_as_soon_as_it_listens_stops_in_order() {
     let mut server = Server::start();
     for _ in 0..kills() {
         let status = server.stop();

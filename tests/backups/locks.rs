@@ -1,4 +1,4 @@
-//! `lodge locks`: seeing and clearing on a running server what failed tries make wait.
+//! `lodge locks`: lists and clears the lockouts of a running server.
 
 use serde_json::json;
 
@@ -25,19 +25,19 @@ fn locked() -> Server {
 }
 
 #[test]
-fn what_waits_is_listed_line_by_line() {
+fn lockouts_are_listed_line_by_line() {
     let server = locked();
 
-    let said = lodge(&server, &["locks"]).expect(0);
+    let output = lodge(&server, &["locks"]).expect(0);
 
     let of_account =
-        said.out.lines().find(|line| line.starts_with("admin, from addresses that are new to it: 20 failures"));
-    assert!(of_account.is_some_and(|line| line.contains(", waits until 20")), "{}", said.out);
-    assert_eq!(said.err, "");
+        output.out.lines().find(|line| line.starts_with("admin, from addresses that are new to it: 20 failures"));
+    assert!(of_account.is_some_and(|line| line.contains(", waits until 20")), "{}", output.out);
+    assert_eq!(output.err, "");
 }
 
 #[test]
-fn what_waits_is_cleared_by_user_by_address_or_all() {
+fn lockouts_are_cleared_by_user_by_address_or_all() {
     let server = locked();
     for (arguments, status) in [
         (&["--user", "nobody"][..], 429),
@@ -58,7 +58,7 @@ fn what_waits_is_cleared_by_user_by_address_or_all() {
 }
 
 #[test]
-fn what_does_not_wait_yet_is_forgotten_as_well() {
+fn failures_without_a_lockout_are_cleared_as_well() {
     let server = ServerBuilder::new().flag("--trusted-proxy", "127.0.0.1").start();
     let both = ["--user", "admin", "--address", "192.0.2.1"];
     for arguments in [&both[..2], &both[2..], &both, &[]] {
@@ -71,14 +71,14 @@ fn what_does_not_wait_yet_is_forgotten_as_well() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn invalid_filters_are_refused() {
     let mut server = Server::start();
     for wrong in [&["--address", "here"][..], &["--address", "192.0.2.0/24"], &["--user", ""]] {
         lodge(&server, &[&["locks", "clear"], wrong].concat()).expect(2);
     }
     server.stop();
 
-    let said = lodge(&server, &["locks"]).expect(1);
+    let output = lodge(&server, &["locks"]).expect(1);
 
-    assert!(said.err.contains("no server is running on"), "{}", said.err);
+    assert!(output.err.contains("no server is running on"), "{}", output.err);
 }

@@ -25,7 +25,7 @@ use std::{
 
 use crate::harness::{Server, ServerBuilder, random_below};
 
-/// What a command said, and how it ended.
+/// The output and the exit code of a command.
 struct CommandOutput {
     code: Option<i32>,
     out: String,

@@ -93,7 +93,7 @@ fn a_backup_of_a_running_server_equals_one_moment_of_it() {
         let begun = clock.fetch_add(1, Ordering::SeqCst);
         let file = back_up(&server, "backup");
         let ended = clock.fetch_add(1, Ordering::SeqCst);
-        wait_until("enough was written behind the backup", || turns(0) > ended + WRITERS * WRITES * 2);
+        wait_until("enough was written after the backup", || turns(0) > ended + WRITERS * WRITES * 2);
         ends.store(true, Ordering::SeqCst);
         (file, begun, ended, writers.into_iter().map(|writer| writer.join().unwrap()).collect::<Vec<_>>())
     });
@@ -127,7 +127,7 @@ fn a_backup_of_a_running_server_equals_one_moment_of_it() {
 }
 
 #[test]
-fn passwords_and_keys_are_good_in_the_restored_server_and_sessions_are_not() {
+fn passwords_and_keys_are_valid_in_the_restored_server_and_sessions_are_not() {
     let (server, key) = crate::backups::restore::with_one_of_each();
     let session = server.session("ann");
     session.get("/users/me").expect(200);

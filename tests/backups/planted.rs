@@ -1,4 +1,4 @@
-//! What a server's user may have put into the data directory for root to stumble over.
+//! Links and other files that a server's user may put into the data directory to mislead root.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
     harness::{Server, is_root},
 };
 
-/// Whose the directory is, and somebody else; that they have the ids is not needed.
+/// The ids of the directory's owner and of another user, who need not exist.
 pub const OWNER: u32 = 65_532;
 const THIRD: u32 = 65_533;
 
@@ -89,7 +89,7 @@ fn pipe(_: &Valuable, place: &Path) {
 const SWAPPED: [&str; 7] = ["lock", "secret", "store", "store/db", "store/conf", "audit", "backups"];
 
 #[test]
-fn root_opens_nothing_that_leads_out_of_somebody_elses_directory() {
+fn root_follows_no_link_out_of_another_users_directory() {
     let Some(place) = Place::new() else { return };
 
     let mut touched = Vec::new();
@@ -99,9 +99,9 @@ fn root_opens_nothing_that_leads_out_of_somebody_elses_directory() {
             let planted = place.server.data_dir().join(name);
             let _ = fs::rename(&planted, place.server.directory().join("aside"));
             plant(&place.valuable, &planted);
-            let said = lodge(&place.server, &command);
-            if !place.valuable.is_untouched() || said.code.is_none() || (said.out + &said.err).contains(CONTENT) {
-                touched.push((name, command.join(" "), said.err));
+            let output = lodge(&place.server, &command);
+            if !place.valuable.is_untouched() || output.code.is_none() || (output.out + &output.err).contains(CONTENT) {
+                touched.push((name, command.join(" "), output.err));
             }
         }
     }
@@ -112,7 +112,7 @@ fn root_opens_nothing_that_leads_out_of_somebody_elses_directory() {
 }
 
 #[test]
-fn what_the_owner_puts_there_while_root_works_leads_root_nowhere() {
+fn links_that_the_owner_creates_while_root_works_are_not_followed() {
     let Some(place) = Place::new() else { return };
 
     let (mut touched, mut swaps) = (Vec::new(), BTreeMap::<_, usize>::new());
@@ -123,10 +123,10 @@ fn what_the_owner_puts_there_while_root_works_leads_root_nowhere() {
             let link = place.server.data_dir().join(".link");
             let plant = if swapped.is_dir() { link_to_directory } else { link_to_file };
             plant(&place.valuable, &link);
-            let (count, said) = while_swapping(&swapped, &link, || lodge(&place.server, &command));
+            let (count, output) = while_swapping(&swapped, &link, || lodge(&place.server, &command));
             *swaps.entry(name).or_default() += count;
-            if !place.valuable.is_untouched() || (said.out + &said.err).contains(CONTENT) {
-                touched.push((name, command.join(" "), said.err));
+            if !place.valuable.is_untouched() || (output.out + &output.err).contains(CONTENT) {
+                touched.push((name, command.join(" "), output.err));
             }
         }
     }

@@ -45,7 +45,7 @@ fn named_users(server: &Server) -> Vec<Value> {
 }
 
 #[test]
-fn root_reads_and_writes_where_the_operator_says_and_only_there() {
+fn root_reads_and_writes_only_where_the_operator_says() {
     let Some((server, _)) = stopped_server_of_owner() else { return };
     let roots = of_root(&server);
     let [backup, secret] = ["backup", "secret"].map(|name| roots.join(name));
@@ -70,7 +70,7 @@ fn root_reads_and_writes_where_the_operator_says_and_only_there() {
 }
 
 #[test]
-fn what_the_operator_names_in_a_directory_of_the_owner_is_opened_with_the_owners_rights() {
+fn a_named_file_in_a_directory_of_the_owner_is_opened_with_the_owners_rights() {
     let Some((server, _)) = stopped_server_of_owner() else { return };
     let roots = of_root(&server);
     let [backup, secret, link] = ["backup", "secret", "link"].map(|name| roots.join(name));
@@ -93,7 +93,7 @@ fn what_the_operator_names_in_a_directory_of_the_owner_is_opened_with_the_owners
 }
 
 #[test]
-fn root_knocks_at_no_socket_that_is_not_the_owners() {
+fn root_connects_to_no_socket_of_another_user() {
     let Some((server, _)) = stopped_server_of_owner() else { return };
     let socket = server.directory().join("socket");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -138,7 +138,7 @@ fn a_directory_that_its_owner_cannot_reach_is_refused_with_what_can_be_done() {
     let Some((server, _)) = stopped_server_of_owner() else { return };
     fs::set_permissions(server.directory(), fs::Permissions::from_mode(0o700)).unwrap();
 
-    let said = lodge(&server, &["verify"]).expect(10).err;
+    let output = lodge(&server, &["verify"]).expect(10).err;
 
-    assert!(said.contains("let that user enter the directories above it"), "{said}");
+    assert!(output.contains("let that user enter the directories above it"), "{output}");
 }

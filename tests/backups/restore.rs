@@ -32,23 +32,23 @@ pub fn with_one_of_each() -> (Server, Client) {
 #[track_caller]
 fn restore_and_start(server: &mut Server, file: &Path) -> String {
     assert!(server.stop().success());
-    let said = lodge(server, &["restore", text(file)]).expect(0);
+    let output = lodge(server, &["restore", text(file)]).expect(0);
     server.start_again();
-    said.out
+    output.out
 }
 
 #[test]
-fn what_was_there_is_kept_beside_the_restored_store() {
+fn the_old_store_is_kept_beside_the_restored_one() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     server.user("bob");
 
-    let said = restore_and_start(&mut server, &file);
+    let output = restore_and_start(&mut server, &file);
 
     assert_eq!(usernames(&server), ["admin", "ann"]);
     let kept = entries_beginning(&server.data_dir(), "store.replaced-");
     assert_eq!(kept.len(), 1);
-    assert!(said.contains(text(&kept[0])), "{said}");
+    assert!(output.contains(text(&kept[0])), "{output}");
     assert!(!server.data_dir().join("store.new").exists());
     server.stop();
     fs::remove_dir_all(store_of(&server)).unwrap();
@@ -132,7 +132,7 @@ fn a_configuration_whose_key_is_a_dot_segment_is_restored_and_can_be_read() {
 }
 
 #[test]
-fn ids_go_on_from_the_higher_of_both_stores() {
+fn ids_continue_from_the_higher_of_both_stores() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     let theirs = |server: &Server, name: &str| {
@@ -154,7 +154,7 @@ fn ids_go_on_from_the_higher_of_both_stores() {
 }
 
 #[test]
-fn ids_go_on_from_what_the_witness_saw_when_the_store_is_gone() {
+fn ids_continue_from_the_checkpoint_when_the_store_is_gone() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     let bob = server.id_of("bob");
@@ -162,26 +162,26 @@ fn ids_go_on_from_what_the_witness_saw_when_the_store_is_gone() {
     server.stop();
     fs::remove_file(store_of(&server).join("db")).unwrap();
 
-    let said = lodge(&server, &["restore", text(&file)]).expect(0);
+    let output = lodge(&server, &["restore", text(&file)]).expect(0);
     server.start_again();
 
-    assert!(said.out.contains("could not be read"), "{}", said.out);
+    assert!(output.out.contains("could not be read"), "{}", output.out);
     assert_eq!(server.id_of("cid"), bob + 1);
 }
 
 #[test]
-fn keys_that_were_destroyed_since_the_backup_are_told() {
+fn keys_that_were_destroyed_since_the_backup_are_listed() {
     let (mut server, key) = with_one_of_each();
     let file = back_up(&server, "backup");
     let unchanged = back_up(&server, "unchanged");
     let lasting = restore_and_start(&mut server, &unchanged);
     server.user("ann").delete("/users/me/api_keys/1").expect(204);
 
-    let said = restore_and_start(&mut server, &file);
+    let output = restore_and_start(&mut server, &file);
 
     assert!(!lasting.contains("valid again"), "{lasting}");
-    assert!(said.contains("these API keys, which the replaced store did not have, are valid again"), "{said}");
-    assert!(said.contains("API key 1 of user 2"), "{said}");
+    assert!(output.contains("these API keys, which the replaced store did not have, are valid again"), "{output}");
+    assert!(output.contains("API key 1 of user 2"), "{output}");
     server.with(key.authorization.as_deref().unwrap()).get("/users/me").expect(200);
 }
 
@@ -190,9 +190,9 @@ fn nothing_is_restored_while_a_server_uses_the_directory() {
     let (server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
 
-    let said = lodge(&server, &["restore", text(&file)]).expect(11);
+    let output = lodge(&server, &["restore", text(&file)]).expect(11);
 
-    assert!(said.err.contains("another lodge is using the data directory"), "{}", said.err);
+    assert!(output.err.contains("another lodge is using the data directory"), "{}", output.err);
     assert_eq!(entries_beginning(&server.data_dir(), "store."), Vec::<std::path::PathBuf>::new());
     assert_eq!(usernames(&server), ["admin", "ann"]);
 }
@@ -203,14 +203,14 @@ fn nothing_is_restored_under_a_server_whose_lock_was_removed() {
     let file = back_up(&server, "backup");
     fs::remove_file(server.data_dir().join("lock")).unwrap();
 
-    let said = lodge(&server, &["restore", text(&file)]).expect(11);
+    let output = lodge(&server, &["restore", text(&file)]).expect(11);
 
-    assert!(said.err.contains("another lodge is using the store"), "{}", said.err);
+    assert!(output.err.contains("another lodge is using the store"), "{}", output.err);
     assert_eq!(entries_beginning(&server.data_dir(), "store."), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
-fn a_missing_secret_is_taken_from_a_backup_that_has_it_and_one_that_is_there_is_left() {
+fn a_missing_secret_is_restored_from_the_backup_and_an_existing_one_is_kept() {
     let (mut server, key) = with_one_of_each();
     let file = server.directory().join("with-secret");
     lodge(&server, &["backup", text(&file), "--with-secret"]).expect(0);
@@ -239,16 +239,16 @@ fn without_any_secret_the_restore_says_how_to_go_on() {
     let file = back_up(&server, "backup");
     let builder = ServerBuilder::new();
 
-    let said = run(&mut builder.command(&["restore", text(&file)])).expect(0);
+    let output = run(&mut builder.command(&["restore", text(&file)])).expect(0);
 
-    assert!(said.out.contains("lodge secret rotate"), "{}", said.out);
+    assert!(output.out.contains("lodge secret rotate"), "{}", output.out);
     run(&mut builder.command(&["serve"])).expect(13);
     run(&mut builder.command(&["secret", "rotate", "--yes"])).expect(0);
     assert_eq!(usernames(&builder.start()), ["admin", "ann"]);
 }
 
 #[test]
-fn what_root_does_in_a_directory_leaves_it_to_the_one_who_owns_it() {
+fn files_that_root_writes_in_a_directory_belong_to_its_owner() {
     if !is_root("root in another user's directory") {
         return;
     }
@@ -278,7 +278,7 @@ fn what_root_does_in_a_directory_leaves_it_to_the_one_who_owns_it() {
 }
 
 #[test]
-fn what_an_interrupted_restore_left_behind_does_not_matter() {
+fn leftovers_of_an_interrupted_restore_are_harmless() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     server.user("bob");
@@ -296,17 +296,17 @@ fn what_an_interrupted_restore_left_behind_does_not_matter() {
 }
 
 #[test]
-fn a_restore_that_moved_the_store_away_and_nothing_into_its_place_is_noticed() {
+fn a_restore_that_was_interrupted_between_its_renames_is_detected() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     server.stop();
     let kept = server.data_dir().join("store.replaced-2026-01-01T00-00-00Z");
     fs::rename(store_of(&server), &kept).unwrap();
 
-    let said = lodge(&server, &["serve"]).expect(10);
+    let output = lodge(&server, &["serve"]).expect(10);
 
-    assert!(said.err.contains("a restore was interrupted"), "{}", said.err);
-    assert!(said.err.contains(text(&kept)), "{}", said.err);
+    assert!(output.err.contains("a restore was interrupted"), "{}", output.err);
+    assert!(output.err.contains(text(&kept)), "{}", output.err);
     assert!(!store_of(&server).exists());
     lodge(&server, &["restore", text(&file)]).expect(0);
     server.start_again();

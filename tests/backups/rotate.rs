@@ -30,11 +30,11 @@ fn without_yes_the_rotation_says_what_it_would_end_and_changes_nothing() {
     let (mut server, key, session) = stopped();
     let secret = fs::read(secret_of(&server)).unwrap();
 
-    let said = lodge(&server, &["secret", "rotate"]).expect(1);
+    let output = lodge(&server, &["secret", "rotate"]).expect(1);
 
-    assert!(said.out.contains("this would end 1 sessions"), "{}", said.out);
-    assert!(said.out.contains("and API key 1 of user 2"), "{}", said.out);
-    assert!(said.err.contains("nothing was changed"), "{}", said.err);
+    assert!(output.out.contains("this would end 1 sessions"), "{}", output.out);
+    assert!(output.out.contains("and API key 1 of user 2"), "{}", output.out);
+    assert!(output.err.contains("nothing was changed"), "{}", output.err);
     assert_eq!(fs::read(secret_of(&server)).unwrap(), secret);
     server.start_again();
     assert_eq!([status(&server, &key), status(&server, &session)], [200, 200]);
@@ -69,7 +69,7 @@ fn where_the_audit_log_cannot_be_sealed_nothing_ends() {
 }
 
 #[test]
-fn what_the_audit_log_had_before_a_new_secret_is_verified_under_it() {
+fn earlier_entries_of_the_audit_log_are_verified_under_a_new_secret() {
     for is_lost in [false, true] {
         let (server, ..) = stopped();
         if is_lost {
@@ -114,7 +114,7 @@ fn the_rotation_ends_sessions_and_keys_and_leaves_passwords() {
 }
 
 #[test]
-fn keys_that_are_kept_stay_good_and_are_shown_masked() {
+fn keys_that_are_kept_stay_valid_and_are_shown_masked() {
     let (mut server, key, session) = stopped();
     let whole = key.authorization.clone().unwrap();
 

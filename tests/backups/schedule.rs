@@ -12,20 +12,20 @@ use crate::{
     harness::{Request, Server, ServerBuilder, wait_until},
 };
 
-/// How the last backup went, as the server tells it.
+/// The result of the last backup, as the server reports it.
 fn last_backup(server: &Server) -> Value {
     server.anonymous().send(&Request::whole("GET", "/readyz")).expect(200).json()["last_backup"].clone()
 }
 
-/// By whose means backups were made, as the audit log tells it.
-fn told(server: &Server) -> Vec<Value> {
-    let said = lodge(server, &["audit", "--action", "backups / create"]).expect(0);
+/// The credentials in the audit log's entries about backups.
+fn records(server: &Server) -> Vec<Value> {
+    let output = lodge(server, &["audit", "--action", "backups / create"]).expect(0);
     let entry = |line| serde_json::from_str::<Value>(line).unwrap();
-    said.out.lines().map(|line| entry(line)["credential"].clone()).collect()
+    output.out.lines().map(|line| entry(line)["credential"].clone()).collect()
 }
 
 #[test]
-fn a_scheduled_server_keeps_as_many_backups_as_it_was_told_and_tells_of_the_last() {
+fn a_scheduled_server_keeps_the_configured_number_of_backups_and_reports_the_last() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("backups");
     let builder =
@@ -49,8 +49,8 @@ fn a_scheduled_server_keeps_as_many_backups_as_it_was_told_and_tells_of_the_last
     let ready = server.anonymous().send(&Request::whole("GET", "/readyz")).expect(200).json();
     assert_eq!(ready["status"], "ready");
     assert_eq!(ready["last_backup"]["succeeded"], true, "{ready}");
-    let told = told(&server);
-    assert!(told.len() >= 3 && told.iter().all(|method| method == "server"), "{told:?}");
+    let records = records(&server);
+    assert!(records.len() >= 3 && records.iter().all(|method| method == "server"), "{records:?}");
     let newest = seen.pop_last().unwrap();
     let kept = server.directory().join("kept.backup");
     let copied = std::fs::copy(&newest, &kept).or_else(|_| std::fs::copy(whole().last().unwrap(), &kept));
@@ -61,21 +61,21 @@ fn a_scheduled_server_keeps_as_many_backups_as_it_was_told_and_tells_of_the_last
 }
 
 #[test]
-fn a_scheduled_backup_that_fails_is_told_and_the_server_goes_on() {
+fn a_scheduled_backup_that_fails_is_reported_and_the_server_keeps_running() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("taken");
     std::fs::write(&directory, "a file").unwrap();
     let server = builder.flag("--backup-dir", text(&directory)).start();
 
     server.wait_for_log("no backup was made");
-    wait_until("the failure is told", || last_backup(&server)["succeeded"] == false);
+    wait_until("the failure is reported", || last_backup(&server)["succeeded"] == false);
 
     assert_eq!(usernames(&server), ["admin"]);
-    assert_eq!(told(&server), [Value::Null; 0], "nothing was made that the audit log could tell of");
+    assert_eq!(records(&server), [Value::Null; 0], "no backup was made");
 }
 
 #[test]
-fn a_server_that_starts_again_and_again_pushes_out_no_good_backup() {
+fn a_server_that_restarts_repeatedly_replaces_no_older_backup() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("backups");
     let mut server = builder.flag("--backup-dir", text(&directory)).flag("--backup-keep", "1").start();
@@ -89,11 +89,11 @@ fn a_server_that_starts_again_and_again_pushes_out_no_good_backup() {
 
     assert_eq!(entries_beginning(&directory, "lodge-"), first);
     assert_eq!(last_backup(&server), Value::Null);
-    assert_eq!(told(&server).len(), 1);
+    assert_eq!(records(&server).len(), 1);
 }
 
 #[test]
-fn a_backup_from_the_future_keeps_the_server_from_none_and_goes_before_those_of_now() {
+fn a_backup_from_the_future_prevents_none_and_is_removed_before_those_of_now() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("backups");
     let mut server = builder.flag("--backup-dir", text(&directory)).flag("--backup-keep", "1").start();
@@ -140,7 +140,7 @@ fn two_servers_share_a_directory_and_neither_counts_or_removes_what_the_other_or
 }
 
 #[test]
-fn a_backup_that_goes_missing_is_not_reported_as_good_any_more() {
+fn a_backup_that_was_deleted_is_no_longer_reported_as_succeeded() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("backups");
     let server = builder.flag("--backup-dir", text(&directory)).start();

@@ -94,19 +94,19 @@ fn a_backup_that_cannot_be_written_leaves_the_older_one_and_nothing_else() {
 }
 
 #[test]
-fn a_backup_that_failed_is_told_only_if_the_secret_may_have_left_with_it() {
+fn a_failed_backup_is_recorded_only_if_the_secret_may_have_left_with_it() {
     let (mut server, _) = with_one_of_each();
     server.stop();
     let nowhere = server.directory().join("nowhere/backup");
-    let told = || lodge(&server, &["audit", "--action", "backups / create"]).expect(0).out.lines().count();
+    let records = || lodge(&server, &["audit", "--action", "backups / create"]).expect(0).out.lines().count();
 
     lodge(&server, &["backup", text(&nowhere)]).expect(18);
-    assert_eq!(told(), 0);
+    assert_eq!(records(), 0);
     lodge(&server, &["backup", text(&nowhere), "--with-secret"]).expect(18);
-    assert_eq!(told(), 1);
+    assert_eq!(records(), 1);
 
     crate::backups::back_up(&server, "backup");
-    assert_eq!(told(), 2);
+    assert_eq!(records(), 2);
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a_backup_without_the_secret_says_so_and_leaves_the_audit_log_as_it_is() {
         format!("the secret {} can be read by others (mode 644)", secret.display()),
         format!("the secret {} is missing", secret.display()),
     ];
-    for (said, why) in [exposed, missing].iter().zip(why) {
-        assert!(said.contains(&format!("the audit log cannot record this: {why}")), "{said}");
+    for (output, why) in [exposed, missing].iter().zip(why) {
+        assert!(output.contains(&format!("the audit log cannot record this: {why}")), "{output}");
     }
     lodge(&server, &["audit", "--verify"]).expect(0);
 }

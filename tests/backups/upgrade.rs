@@ -159,7 +159,7 @@ fn is_all_there(server: &Server, key: &Client) {
 }
 
 #[test]
-fn a_store_of_the_first_format_is_brought_up_after_a_backup_of_it() {
+fn a_store_of_the_first_format_is_upgraded_after_a_backup() {
     let (mut server, key) = aged();
 
     server.start_again();
@@ -175,7 +175,7 @@ fn a_store_of_the_first_format_is_brought_up_after_a_backup_of_it() {
 }
 
 #[test]
-fn a_store_of_the_second_format_is_brought_up_with_what_it_knows_of_itself() {
+fn a_store_of_the_second_format_is_upgraded_with_its_integrity_record() {
     let (mut server, key) = with_one_of_each();
     assert!(server.stop().success());
     age_to_format_2(&server);
@@ -196,7 +196,7 @@ fn a_store_of_the_second_format_is_brought_up_with_what_it_knows_of_itself() {
 }
 
 #[test]
-fn a_store_of_the_third_format_is_brought_up_with_its_audit_log() {
+fn a_store_of_the_third_format_is_upgraded_with_its_audit_log() {
     let (mut server, key) = with_one_of_each();
     assert!(server.stop().success());
     age_to_format_3(&server);
@@ -228,7 +228,7 @@ fn a_store_of_the_third_format_is_brought_up_with_its_audit_log() {
 }
 
 #[test]
-fn what_accounts_of_an_older_format_are_known_by_is_remembered_from_then_on() {
+fn identifiers_of_accounts_are_remembered_from_the_upgrade_on() {
     for age in [age, age_to_format_2, age_to_format_3] {
         let (mut server, _) = with_one_of_each();
         let path = format!("/users/{}", server.id_of("ann"));
@@ -246,7 +246,7 @@ fn what_accounts_of_an_older_format_are_known_by_is_remembered_from_then_on() {
 }
 
 #[test]
-fn a_store_of_an_older_format_that_had_a_witness_is_refused_without_it() {
+fn a_store_of_an_older_format_is_refused_without_its_checkpoint() {
     for age in [age_to_format_2, age_to_format_3] {
         let (mut server, _) = with_one_of_each();
         assert!(server.stop().success());
@@ -256,14 +256,14 @@ fn a_store_of_an_older_format_that_had_a_witness_is_refused_without_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
 
         let listen = taken.local_addr().unwrap().to_string();
-        let said = lodge(&server, &["serve", "--listen", &listen]).expect(12);
+        let output = lodge(&server, &["serve", "--listen", &listen]).expect(12);
 
-        assert!(said.err.contains("the file `witness` beside it is missing"), "{}", said.err);
+        assert!(output.err.contains("the file `witness` beside it is missing"), "{}", output.err);
     }
 }
 
 #[test]
-fn a_store_of_the_first_format_can_be_backed_up_and_verified_before_it_is_brought_up() {
+fn a_store_of_the_first_format_can_be_backed_up_and_verified_before_the_upgrade() {
     let (server, key) = aged();
 
     let file = back_up(&server, "backup");

@@ -87,7 +87,7 @@ const TLS: [&str; 2] = ["--tls-cert", "--tls-key"];
 const BOTH: [&str; 3] = ["--secret-file", "--tls-cert", "--tls-key"];
 
 #[test]
-fn secrets_of_root_are_taken_through_links_if_the_servers_group_alone_can_read_them() {
+fn secrets_of_root_are_read_through_links_if_only_the_servers_group_can_read_them() {
     if !is_root("secrets of root") {
         return;
     }
@@ -107,7 +107,7 @@ fn secrets_of_root_are_taken_through_links_if_the_servers_group_alone_can_read_t
 }
 
 #[test]
-fn credentials_of_systemd_are_taken_where_it_puts_them_and_nowhere_else() {
+fn credentials_of_systemd_are_read_only_in_its_directory() {
     if !is_root("credentials of systemd") {
         return;
     }

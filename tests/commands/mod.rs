@@ -83,7 +83,7 @@ fn two_installations_have_different_random_passwords() {
 }
 
 #[test]
-fn the_password_file_goes_when_that_password_is_changed_and_not_before() {
+fn the_password_file_is_removed_when_that_password_is_changed() {
     let server = server_with_random_password();
     let file = server.data_dir().join("initial-admin-password");
     let admin = server.with(&basic("admin", &initial_password(&server)));
@@ -98,7 +98,7 @@ fn the_password_file_goes_when_that_password_is_changed_and_not_before() {
 }
 
 #[test]
-fn the_password_file_goes_with_the_administrator_who_has_that_password() {
+fn the_password_file_is_removed_with_the_administrator_who_has_that_password() {
     let server = server_with_random_password();
     let file = server.data_dir().join("initial-admin-password");
     let admin = server.with(&basic("admin", &initial_password(&server)));
@@ -210,7 +210,7 @@ fn settings_come_from_a_file_too_and_the_environment_wins() {
 }
 
 #[test]
-fn serve_is_the_verb_that_needs_no_naming() {
+fn serve_is_the_default_command() {
     let builder = ServerBuilder::new();
     let mut command = builder.command(&[]);
     let refused = command.args(["--scrypt-cost", "99"]).output().unwrap();
@@ -378,7 +378,7 @@ fn a_signal_lets_a_running_request_end_and_the_server_exits_with_0() {
 }
 
 #[test]
-fn health_distinguishes_a_ready_server_from_none() {
+fn health_succeeds_only_with_a_ready_server() {
     let mut server = Server::start();
     let address = server.address.to_string();
     let health = |server: &Server| server.command(&["health", "--listen", &address]).output().unwrap().status.code();

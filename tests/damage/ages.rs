@@ -103,7 +103,7 @@ fn age(name: &'static str, server: &mut Server, askers: &[Client], directory: &P
     copied(name, server, askers, directory)
 }
 
-/// An age whose server was killed. The witness is up to a tenth of a second behind, but not behind a server's start.
+/// An age whose server was killed. The checkpoint is up to a tenth of a second old, but not older than a server's start.
 fn killed_age(server: &mut Server, askers: &[Client], directory: &Path) -> Age {
     write(server, 9);
     server.kill();

@@ -56,7 +56,7 @@ pub fn serve(mut command: Command) -> Result<Started, String> {
 }
 
 impl Serving {
-    /// Tells the server to end, and gives its log.
+    /// Stops the server, and returns its log.
     pub fn stop(self) -> Result<String, String> {
         let pid = Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();

@@ -22,7 +22,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     disks::{
         disk::{find, is_equipped},
-        writer::{FAILED, Fate, Writer, stored},
+        writer::{FAILED, WriteOutcome, Writer, stored},
     },
     harness::{Client, Server},
 };
@@ -174,7 +174,7 @@ impl Trial {
     }
 }
 
-/// All write at once until nobody answers or they have written enough; tells whether the storage has failed, and how
+/// All write at once until the server stops answering or they have written enough; returns whether the storage has failed, and how
 /// many writes were acknowledged.
 fn write_all(admin: &Client, sample: Sample, writers: &mut [Writer]) -> (bool, usize) {
     let (has_failed, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -184,17 +184,17 @@ fn write_all(admin: &Client, sample: Sample, writers: &mut [Writer]) -> (bool, u
                 for _ in 0..MAX_WRITES {
                     let is_late = has_failed.load(Ordering::SeqCst);
                     match writer.write(admin) {
-                        Fate::Acknowledged => {
+                        WriteOutcome::Acknowledged => {
                             assert!(!is_late, "{sample}: acknowledged after the storage had failed");
                             acknowledged.fetch_add(1, Ordering::SeqCst);
                         }
-                        Fate::Refused(reply) => {
+                        WriteOutcome::Refused(reply) => {
                             let outcome = (reply.status, reply.json()["error"].as_str().map(str::to_owned));
                             assert_eq!(outcome, (503, Some(FAILED.to_owned())), "{sample}");
                             has_failed.store(true, Ordering::SeqCst);
                         }
                         // The server ends by itself only because its storage has failed.
-                        Fate::Unanswered => return has_failed.store(true, Ordering::SeqCst),
+                        WriteOutcome::Unanswered => return has_failed.store(true, Ordering::SeqCst),
                     }
                 }
             });

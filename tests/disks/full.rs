@@ -15,7 +15,7 @@ use rustix::fs::statvfs;
 use crate::{
     disks::{
         disk::{Disk, is_equipped},
-        writer::{Fate, Writer, stored},
+        writer::{WriteOutcome, Writer, stored},
     },
     harness::{Reply, Server, ServerBuilder},
 };
@@ -29,7 +29,7 @@ const MAX_WRITES: usize = 2_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_full_disk_stops_writes_and_nothing_else_and_they_go_on_by_themselves_when_there_is_room() {
+fn a_full_disk_stops_only_writes_which_are_accepted_again_when_there_is_room() {
     if !is_equipped("full disks", &["mount", "umount"]) {
         return;
     }
@@ -37,7 +37,7 @@ fn a_full_disk_stops_writes_and_nothing_else_and_they_go_on_by_themselves_when_t
     let mut server = server_on(&disk);
     let mut writer = Writer::new("ann");
     for _ in 0..50 {
-        assert!(matches!(writer.write(&server.admin()), Fate::Acknowledged), "{}", server.log());
+        assert!(matches!(writer.write(&server.admin()), WriteOutcome::Acknowledged), "{}", server.log());
     }
 
     let filler = Filler::leave(&disk, RESERVE.1 + (2 << 20));
@@ -174,9 +174,9 @@ fn write_until_refused(server: &Server, writer: &mut Writer) -> Reply {
     let admin = server.admin();
     for _ in 0..MAX_WRITES {
         match writer.write(&admin) {
-            Fate::Acknowledged => {}
-            Fate::Refused(reply) => return reply,
-            Fate::Unanswered => panic!("the server is gone: {}", server.log()),
+            WriteOutcome::Acknowledged => {}
+            WriteOutcome::Refused(reply) => return reply,
+            WriteOutcome::Unanswered => panic!("the server is gone: {}", server.log()),
         }
     }
     panic!("{MAX_WRITES} writes were accepted on a full disk")
@@ -184,7 +184,7 @@ fn write_until_refused(server: &Server, writer: &mut Writer) -> Reply {
 
 fn write_until_accepted(server: &Server, writer: &mut Writer) {
     let deadline = Instant::now() + TIMEOUT;
-    while !matches!(writer.write(&server.admin()), Fate::Acknowledged) {
+    while !matches!(writer.write(&server.admin()), WriteOutcome::Acknowledged) {
         assert!(Instant::now() < deadline, "there is room, and no write is accepted: {}", server.log());
         thread::yield_now();
     }

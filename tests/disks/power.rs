@@ -9,7 +9,7 @@ use std::{
 use crate::{
     disks::{
         disk::{Disk, Kind, is_equipped, remove},
-        writer::{Fate, Writer, stored},
+        writer::{WriteOutcome, Writer, stored},
     },
     harness::{Server, ServerBuilder, random_below},
 };
@@ -74,7 +74,7 @@ fn write_until_cut(server: &mut Server, disk: &Disk, writers: &mut [Writer]) -> 
         for writer in writers {
             let (acknowledged, admin) = (&acknowledged, &admin);
             scope.spawn(move || {
-                while let Fate::Acknowledged = writer.write(admin) {
+                while let WriteOutcome::Acknowledged = writer.write(admin) {
                     if disk.is_cut() {
                         return writer.doubt_last();
                     }

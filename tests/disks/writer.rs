@@ -1,4 +1,4 @@
-//! Somebody who writes configurations and knows what was acknowledged.
+//! A client that writes configurations and records which writes were acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub struct Writer {
 
 /// What became of one write.
 #[derive(Debug)]
-pub enum Fate {
+pub enum WriteOutcome {
     Acknowledged,
     Refused(Reply),
     Unanswered,
@@ -40,7 +40,7 @@ impl Writer {
     }
 
     /// Makes, changes or removes a configuration.
-    pub fn write(&mut self, client: &Client) -> Fate {
+    pub fn write(&mut self, client: &Client) -> WriteOutcome {
         self.written += 1;
         let key = format!("{}-{}", self.name, random_below(MAX_KEYS));
         let is_there = self.held.contains_key(&key);
@@ -56,14 +56,14 @@ impl Writer {
         self.send(client, &request, key, Some(self.written))
     }
 
-    fn send(&mut self, client: &Client, request: &Request, key: String, number: Option<usize>) -> Fate {
+    fn send(&mut self, client: &Client, request: &Request, key: String, number: Option<usize>) -> WriteOutcome {
         let Some(reply) = client.try_send(request).ok().filter(Reply::is_whole) else {
             self.doubtful.entry(key).or_default().insert(number);
-            return Fate::Unanswered;
+            return WriteOutcome::Unanswered;
         };
         if !(200..300).contains(&reply.status) {
             self.doubtful.entry(key).or_default().insert(number);
-            return Fate::Refused(reply);
+            return WriteOutcome::Refused(reply);
         }
         self.doubtful.remove(&key);
         let before = match number {
@@ -71,7 +71,7 @@ impl Writer {
             None => self.held.remove(&key),
         };
         self.last = Some((key, before));
-        Fate::Acknowledged
+        WriteOutcome::Acknowledged
     }
 
     /// Takes the last acknowledgement for one that nobody heard: the write of it may be there or not.
@@ -121,7 +121,7 @@ fn value(number: usize) -> String {
     "0".repeat(DIGITS[number % DIGITS.len()] - digits.len()) + &digits
 }
 
-/// The number of a stored text, `None` if nobody has written that text.
+/// The number of a stored text, `None` if no writer has written it.
 fn number(text: &str) -> Option<usize> {
     let number = text.parse().ok()?;
     (value(number) == text).then_some(number)

@@ -15,7 +15,7 @@ use super::{document::Document, secrets::record_traffic};
 /// How long a reply may take before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Somebody who talks to the server; `get`, `post`, `put` and `delete` take paths below `/api/v2`.
+/// A client of the server; `get`, `post`, `put` and `delete` take paths below `/api/v2`.
 #[derive(Clone)]
 pub struct Client {
     pub address: SocketAddr,

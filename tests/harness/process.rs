@@ -28,7 +28,7 @@ use super::{
 
 /// How long the log may take to contain a text before the test fails.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a server may take to end in order when its test is over; some tests leave requests behind that never end.
+/// How long a server may take to end in order when its test is over; some tests leave requests that never end.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The password of the administrator `admin`.
@@ -157,7 +157,7 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// A server with an administrator and nobody else.
+    /// A server with an administrator and no other user.
     pub fn start() -> Self {
         ServerBuilder::new().start()
     }
@@ -240,7 +240,7 @@ impl Server {
         self.wait();
     }
 
-    /// Tells the server to end, and waits until it has.
+    /// Stops the server, and waits until it has ended.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait()
@@ -264,12 +264,12 @@ impl Server {
         self.start_again();
     }
 
-    /// Somebody without a credential.
+    /// A client without a credential.
     pub fn anonymous(&self) -> Client {
         Client::new(self.address, None, Arc::clone(&self.document))
     }
 
-    /// Somebody with this `Authorization` header.
+    /// A client with this `Authorization` header.
     pub fn with(&self, authorization: &str) -> Client {
         self.anonymous().with(authorization)
     }

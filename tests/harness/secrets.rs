@@ -95,7 +95,7 @@ fn add(secrets: &Secrets, secret: &str) {
     }
 }
 
-/// The texts that stand behind each place with that name, in sound JSON or not.
+/// The texts after each occurrence of that name, in valid JSON or not.
 fn members<'a>(text: &'a str, name: &'static str) -> impl Iterator<Item = String> + 'a {
     text.match_indices(name).filter_map(|(at, _)| {
         let value = text[at + name.len()..].trim_start().strip_prefix(':')?;
@@ -111,8 +111,8 @@ fn looks_like_a_secret(text: &str) -> Option<&str> {
     let is_url_safe = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     MARKS.into_iter().find_map(|(mark, length)| {
         text.match_indices(mark).find_map(|(at, _)| {
-            let behind = &text[at + mark.len()..];
-            let run = behind.find(|character| !is_url_safe(character)).unwrap_or(behind.len());
+            let rest = &text[at + mark.len()..];
+            let run = rest.find(|character| !is_url_safe(character)).unwrap_or(rest.len());
             (run >= length).then(|| &text[at..at + mark.len() + run])
         })
     })

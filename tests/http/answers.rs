@@ -57,7 +57,7 @@ fn answers(server: &Server) -> Vec<(String, Reply)> {
 }
 
 #[test]
-fn every_answer_forbids_to_keep_guess_or_embed_it() {
+fn every_answer_forbids_caching_sniffing_and_embedding() {
     let server = Server::start();
 
     for (exchange, reply) in answers(&server) {
@@ -86,7 +86,7 @@ fn no_response_names_its_server_or_opens_it_to_other_origins() {
 }
 
 #[test]
-fn no_origin_is_let_in_neither_by_a_request_nor_by_one_that_asks_first() {
+fn no_origin_is_allowed_by_a_request_or_a_preflight() {
     let server = Server::start();
     let asked = Request::new("OPTIONS", "/users/me").header("Access-Control-Request-Method", "GET");
     let asked = asked.header("Access-Control-Request-Headers", "authorization");

@@ -1,4 +1,4 @@
-//! API keys: their attributes, their life, and that nobody finds them in the store.
+//! API keys: their attributes, their life, and that they are not readable in the store.
 
 use std::{fs, path::Path};
 
@@ -18,7 +18,7 @@ pub const ALL: &str = "/users/me/api_keys";
 /// A key as its creation returned it.
 pub struct Key {
     pub created: Value,
-    /// Somebody who comes in by the key.
+    /// A client with the key.
     pub client: Client,
 }
 
@@ -66,7 +66,7 @@ pub fn listed(created: &Value) -> Value {
 }
 
 #[test]
-fn a_key_is_made_shown_listed_changed_and_removed() {
+fn a_key_is_created_shown_listed_changed_and_removed() {
     let server = Server::start();
     let ann = server.user("ann");
     let body = json!({"name": "backup", "api_key_scopes": scopes(&["users / show", "files / *"])});
@@ -286,7 +286,7 @@ fn unknown_and_read_only_members_are_ignored() {
 }
 
 #[test]
-fn a_user_has_at_most_so_many_keys() {
+fn the_number_of_a_users_keys_is_bounded() {
     let server = ServerBuilder::new().flag("--max-api-keys", "2").start();
     let (ann, bob) = (server.session("ann"), server.session("bob"));
 

@@ -207,7 +207,7 @@ fn refusals_that_wait_are_written_when_the_server_stops() {
 }
 
 #[test]
-fn no_secret_is_in_the_log_whatever_was_done() {
+fn no_action_writes_a_secret_to_the_log() {
     let (mut server, id) = with_ann();
     let ann = session_of_ann(&server);
     let token = ann.authorization.clone().unwrap();
@@ -263,7 +263,7 @@ fn pages_and_filters_are_those_of_every_list() {
 }
 
 #[test]
-fn what_cannot_be_seen_in_a_name_is_escaped_in_what_the_command_prints() {
+fn invisible_characters_of_a_name_are_escaped_in_the_output_of_the_command() {
     let (mut server, _) = with_ann();
     let hidden = "a\u{202e}b\u{200b}c\u{2028}d";
     server.user("ben").post("/users/me/configurations", &json!({"key": hidden})).expect(201);
@@ -318,7 +318,7 @@ fn the_command_prints_the_same_of_a_running_and_of_a_stopped_server() {
 }
 
 #[test]
-fn a_file_that_was_changed_is_noticed_by_the_command_of_a_running_and_of_a_stopped_server() {
+fn a_changed_file_is_detected_with_and_without_a_running_server() {
     let (mut server, _) = with_ann();
     is_whole(&server);
     let file = server.files().into_iter().find(|path| path.extension().is_some_and(|end| end == "jsonl")).unwrap();

@@ -27,7 +27,7 @@ static TARGETS: AtomicU64 = AtomicU64::new(0);
 /// What a caller's credential is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    Stranger,
+    Unauthenticated,
     Unscoped,
     Standard,
     Administrator,
@@ -56,7 +56,7 @@ struct Identity {
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
         (Admits::Anonymous, _) | (Admits::Authenticated, Standing::Unscoped) => Verdict::Admitted,
-        (_, Standing::Stranger) => Verdict::Unauthorized,
+        (_, Standing::Unauthenticated) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
         (Admits::Administrator | Admits::UserAdministrator, Standing::Standard) => Verdict::LacksRole,
         (
@@ -190,7 +190,7 @@ fn observable(reply: &Reply) -> (u16, BTreeSet<String>, Vec<String>, String) {
 }
 
 /// Callers without a valid credential.
-fn strangers(server: &Server) -> Vec<Identity> {
+fn unauthenticated(server: &Server) -> Vec<Identity> {
     let former = server.key("former", &["* / *"]);
     let former_session = server.session("former");
     server.admin().delete(&format!("/users/{}", server.id_of("former"))).expect(204);
@@ -199,7 +199,7 @@ fn strangers(server: &Server) -> Vec<Identity> {
     let signed_out = server.session("admin");
     signed_out.delete("/users/sign_out").expect(204);
     let key = server.key("admin", &["* / *"]).authorization.unwrap_or_default();
-    let strangers = [
+    let unauthenticated = [
         ("nobody", server.anonymous()),
         ("a wrong password", server.with(&basic("admin", "not the keys to the house"))),
         ("an unknown user", server.with(&basic("nobody", ADMIN_PASSWORD))),
@@ -213,7 +213,9 @@ fn strangers(server: &Server) -> Vec<Identity> {
         ("a strange scheme", server.with("Digest username=\"admin\"")),
         ("an empty header", server.with("")),
     ];
-    strangers.map(|(name, client)| Identity { name, standing: Standing::Stranger, client, username: None }).into()
+    unauthenticated
+        .map(|(name, client)| Identity { name, standing: Standing::Unauthenticated, client, username: None })
+        .into()
 }
 
 /// Callers with a valid credential; sessions and keys are made for this row.
@@ -258,11 +260,11 @@ fn roomy_server() -> Server {
 #[test]
 fn each_operation_admits_whom_its_row_names_and_nobody_else() {
     let server = roomy_server();
-    let strangers = strangers(&server);
+    let unauthenticated = unauthenticated(&server);
 
     let mut wrong = Vec::new();
     for row in OPERATIONS.iter() {
-        for identity in strangers.iter().chain(&callers(&server, row)) {
+        for identity in unauthenticated.iter().chain(&callers(&server, row)) {
             let reply = identity.client.send(&request(row, &target(&server, row, identity)));
             let (found, wanted) = (verdict(row, &reply), expected(row, identity.standing));
             if found != wanted {
@@ -275,7 +277,7 @@ fn each_operation_admits_whom_its_row_names_and_nobody_else() {
 }
 
 #[test]
-fn only_signing_in_is_open_to_strangers() {
+fn only_signing_in_needs_no_credential() {
     let open: Vec<_> = OPERATIONS.iter().filter(|row| row.admits == Admits::Anonymous).map(|row| row.id).collect();
 
     assert_eq!(open, ["sign_in"]);
@@ -306,23 +308,23 @@ fn a_standard_user_gets_the_same_answer_about_others_whether_they_exist_or_not()
 }
 
 #[test]
-fn a_stranger_learns_nothing_from_a_broken_request() {
+fn a_broken_request_without_a_credential_reveals_nothing() {
     let server = Server::start();
-    let strangers = [server.anonymous(), server.with("Bearer a.b.c"), server.with("Basic !")];
+    let unauthenticated = [server.anonymous(), server.with("Bearer a.b.c"), server.with("Basic !")];
 
     at_once(closed_rows(), |row| {
-        for stranger in &strangers {
-            let plain = observable(&stranger.send(&request(row, &path_with(row, "1"))));
+        for client in &unauthenticated {
+            let plain = observable(&client.send(&request(row, &path_with(row, "1"))));
             assert_eq!(plain.0, 401, "{}", row.id);
             for broken in broken_requests(row) {
-                assert_eq!(observable(&stranger.send(&broken)), plain, "{broken:?}");
+                assert_eq!(observable(&client.send(&broken)), plain, "{broken:?}");
             }
         }
     });
 }
 
 #[test]
-fn a_key_without_the_scope_learns_nothing_else_from_a_broken_request() {
+fn a_broken_request_without_the_scope_reveals_nothing_else() {
     let server = Server::start();
 
     for key in [server.key("ann", &[]), server.key("admin", &["files / index"])] {
@@ -336,7 +338,7 @@ fn a_key_without_the_scope_learns_nothing_else_from_a_broken_request() {
 }
 
 #[test]
-fn a_standard_user_learns_nothing_else_from_a_broken_request() {
+fn a_broken_request_of_a_standard_user_reveals_nothing_else() {
     let server = Server::start();
     let callers = [server.user("ann"), server.session("ann"), server.key("ann", &["* / *"])];
 
@@ -384,7 +386,7 @@ fn an_unreadable_body_and_an_unknown_id_are_reported_before_invalid_members() {
 }
 
 #[test]
-fn what_is_no_operation_is_so_for_everybody() {
+fn an_unknown_path_or_method_is_unknown_to_every_caller() {
     let server = Server::start();
     let callers = [server.anonymous(), server.with("Bearer a.b.c"), server.key("ann", &[]), server.admin()];
 
@@ -399,10 +401,10 @@ fn what_is_no_operation_is_so_for_everybody() {
 #[test]
 fn head_is_guarded_as_get_is() {
     let server = roomy_server();
-    let strangers = strangers(&server);
+    let unauthenticated = unauthenticated(&server);
 
     for row in closed_rows().filter(|row| row.method == Method::GET) {
-        for identity in strangers.iter().chain(&callers(&server, row)) {
+        for identity in unauthenticated.iter().chain(&callers(&server, row)) {
             let path = target(&server, row, identity);
             let [get, head] = ["GET", "HEAD"].map(|method| identity.client.send(&Request::new(method, &path)));
             assert_eq!(verdict(row, &get), expected(row, identity.standing), "{} {}", row.id, identity.name);

@@ -8,10 +8,10 @@ use crate::{
     http::conversation::{Conversation, ask_raw},
 };
 
-/// How many bytes a body has at most unless a setting says otherwise.
+/// The default of the maximum size of a body, in bytes.
 const LIMIT: usize = 512 << 10;
 
-/// How many bytes a body has at most that anybody may send.
+/// The maximum size of a body without a credential, in bytes.
 const STRANGERS_LIMIT: usize = 12 << 10;
 
 /// How many bytes the operation's body has at most.
@@ -104,7 +104,7 @@ fn malformed() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_body_that_is_not_one_sound_json_object_is_refused_by_every_operation_and_changes_nothing() {
+fn a_body_that_is_not_one_valid_json_object_is_refused_by_every_operation() {
     let server = furnished();
     let admin = server.admin();
     let before = everything(&admin);
@@ -113,10 +113,10 @@ fn a_body_that_is_not_one_sound_json_object_is_refused_by_every_operation_and_ch
         for body in malformed() {
             let reply = admin.send(&request_of(operation).json_bytes(&body));
 
-            let told = format!("{} {:?}", operation.id, String::from_utf8_lossy(&body[..body.len().min(40)]));
+            let context = format!("{} {:?}", operation.id, String::from_utf8_lossy(&body[..body.len().min(40)]));
             let status = if body.len() > limit_of(operation) { 413 } else { 400 };
-            assert_eq!(reply.status, status, "{told}: {}", reply.text());
-            assert!(reply.json()["error"].is_string(), "{told}");
+            assert_eq!(reply.status, status, "{context}: {}", reply.text());
+            assert!(reply.json()["error"].is_string(), "{context}");
         }
     }
 
@@ -174,12 +174,12 @@ fn a_member_given_twice_is_refused_whether_it_is_known_or_not() {
 }
 
 #[test]
-fn a_stranger_does_not_learn_whether_a_body_is_sound() {
+fn a_body_is_not_judged_without_a_credential() {
     let server = furnished();
     let operations = operations_with_body().filter(|operation| operation.id != "sign_in");
 
     for operation in operations {
-        for stranger in [server.anonymous(), server.with("Bearer of.bad.news")] {
+        for client in [server.anonymous(), server.with("Bearer of.bad.news")] {
             let request = request_of(operation);
             let requests = [
                 request.clone().json_bytes("{}"),
@@ -188,7 +188,7 @@ fn a_stranger_does_not_learn_whether_a_body_is_sound() {
                 request.clone().json_bytes("{}").header("Content-Encoding", "gzip"),
                 request.json_bytes(vec![b' '; LIMIT + 1]),
             ];
-            let replies = requests.map(|request| stranger.send(&request).expect(401).body);
+            let replies = requests.map(|request| client.send(&request).expect(401).body);
 
             assert!(replies.iter().all(|body| *body == replies[0]), "{}", operation.id);
         }

@@ -30,7 +30,7 @@ fn taken(key: &str) -> Value {
 }
 
 #[test]
-fn a_configuration_is_made_shown_listed_changed_and_removed() {
+fn a_configuration_is_created_shown_listed_changed_and_removed() {
     let server = Server::start();
     let ann = server.user("ann");
 
@@ -336,7 +336,7 @@ fn of_many_who_create_one_key_at_once_exactly_one_succeeds() {
 }
 
 #[test]
-fn a_user_has_at_most_so_many_configurations() {
+fn the_number_of_a_users_configurations_is_bounded() {
     let server = ServerBuilder::new().flag("--max-configurations", "3").start();
     let (ann, bob) = (server.user("ann"), server.user("bob"));
 

@@ -154,7 +154,7 @@ fn an_answer_is_not_cut_off_by_the_next_request_that_has_begun() {
 }
 
 #[test]
-fn an_offer_of_another_protocol_is_ignored_and_the_connection_kept() {
+fn an_upgrade_header_is_ignored_and_the_connection_kept() {
     let server = Server::start();
     let body = json!({"key": "theme", "value": "dark"}).to_string();
     let authorization = basic("admin", ADMIN_PASSWORD);
@@ -180,7 +180,7 @@ fn an_offer_of_another_protocol_is_ignored_and_the_connection_kept() {
 }
 
 #[test]
-fn whatever_cannot_be_read_is_answered_as_json_and_announces_the_end() {
+fn an_unreadable_request_is_answered_in_json_and_ends_the_connection() {
     let server = Server::start();
 
     for malformed in [
@@ -321,7 +321,7 @@ fn a_head_that_does_not_come_to_its_end_is_answered_and_the_end_announced() {
 }
 
 #[test]
-fn an_untouched_connection_ends_in_silence_at_the_deadline_of_idle_ones() {
+fn an_unused_connection_is_closed_without_an_answer_at_the_idle_deadline() {
     let server = ServerBuilder::new().flag("--head-deadline", "1s").flag("--idle-deadline", "3s").start();
     let mut untouched = Conversation::with(server.address);
     let mut asked = Conversation::with(server.address);

@@ -41,7 +41,7 @@ impl Conversation {
         let _ = self.connection.write_all(bytes.as_ref());
     }
 
-    /// The next answer, an interim one included; its length must be told by a header, or the status must forbid a body.
+    /// The next answer, an interim one included; a header must declare its length, or the status must forbid a body.
     #[track_caller]
     pub fn hear(&mut self) -> Reply {
         loop {
@@ -80,7 +80,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     connection
 }
 
-/// One request without a connection of its own: what the server says before it hangs up.
+/// Sends a request on a new connection; returns everything that the server sends before it closes.
 pub fn ask_raw(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
     let mut conversation = Conversation::with(address);
     conversation.say(request);
@@ -90,8 +90,8 @@ pub fn ask_raw(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
 fn first_reply(bytes: &[u8]) -> Option<(Reply, usize)> {
     let (mut reply, head_length) = head(bytes)?;
     let has_body = reply.status >= 200 && reply.status != 204;
-    let told = || reply.header("content-length").expect("an answer with a length").parse().unwrap();
-    let length: usize = if has_body { told() } else { 0 };
+    let declared = || reply.header("content-length").expect("an answer with a length").parse().unwrap();
+    let length: usize = if has_body { declared() } else { 0 };
     reply.body = bytes.get(head_length..head_length + length)?.to_vec();
     Some((reply, head_length + length))
 }

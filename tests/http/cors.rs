@@ -90,7 +90,7 @@ fn a_browser_that_asks_first_learns_the_methods_of_the_path_and_the_headers_it_m
 }
 
 #[test]
-fn any_other_origin_is_let_in_by_nothing() {
+fn no_other_origin_is_allowed() {
     let server = server();
     let asked = Request::new("OPTIONS", "/users/me").header("Access-Control-Request-Method", "GET");
 
@@ -119,7 +119,7 @@ fn any_other_origin_is_let_in_by_nothing() {
 }
 
 #[test]
-fn credentials_that_a_browser_adds_by_itself_are_never_let_in() {
+fn credentials_that_a_browser_adds_by_itself_are_never_allowed() {
     let server = server();
 
     for request in requests() {

@@ -26,11 +26,11 @@ const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 const KILLS: usize = 15;
 /// How many writes are acknowledged at most before the server is killed.
 const MAX_WRITES: usize = 300;
-/// How many turns the kill waits behind the write that it follows, at most: the time of a commit or two.
+/// The maximum number of turns between a write and the kill that follows it: the time of a commit or two.
 const MAX_TURNS: usize = 100_000;
 
 #[test]
-fn after_every_kill_what_was_acknowledged_is_there_and_the_rest_is_whole_or_not_there() {
+fn after_every_kill_acknowledged_writes_exist_and_others_are_whole_or_absent() {
     // The writers try many credentials that are worth nothing any more.
     let mut server = ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start();
     let mut writers = WRITERS.map(|name| Writer::new(&server, name));
@@ -76,7 +76,7 @@ fn write_until_killed(server: &Server, writers: &mut [Writer]) {
             });
         }
     });
-    assert!(acknowledged.into_inner() >= moment, "the server was killed by nobody: {}", server.log());
+    assert!(acknowledged.into_inner() >= moment, "the server was not killed: {}", server.log());
 }
 
 /// How many entries of that action are in the audit log: one for each change that is there, and none for any other.

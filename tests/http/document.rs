@@ -213,7 +213,7 @@ fn the_document_is_a_valid_openapi_document() {
 }
 
 #[test]
-fn every_reference_in_the_document_leads_somewhere_in_it() {
+fn every_reference_in_the_document_resolves() {
     let served = served();
 
     let without_references = resolved(&served, &served);
@@ -266,7 +266,7 @@ fn every_operation_documents_how_it_refuses() {
 }
 
 #[test]
-fn every_refusal_for_a_while_is_documented_with_its_end() {
+fn every_temporary_refusal_is_documented_with_retry_after() {
     for (name, operation) in operations(&served()) {
         for status in ["429", "503"] {
             let header = &operation["responses"][status]["headers"]["Retry-After"];

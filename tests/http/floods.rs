@@ -137,7 +137,7 @@ fn a_body_that_comes_by_the_byte_is_given_up() {
 }
 
 #[test]
-fn chunks_that_nobody_reads_are_not_waited_for_for_ever() {
+fn unread_chunks_are_not_waited_for_for_ever() {
     let server = ServerBuilder::new().flag("--head-deadline", "1s").start();
     let request = "POST /nowhere HTTP/1.1\r\nHost: lodge\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n";
     let mut connections: Vec<_> = (0..20).map(|_| Dripping::begin(server.address, request)).collect();
@@ -188,7 +188,7 @@ fn five_hundred_readers_that_do_not_read_a_large_list_cost_bounded_memory_and_ar
 
     let after = server.memory_kib("VmHWM");
     let crowded = server.log().matches("status=503").count();
-    assert!(crowded > 100, "500 lists of 650 kB do not fit into 64 MiB, {crowded} were told so");
+    assert!(crowded > 100, "500 lists of 650 kB do not fit into 64 MiB, {crowded} got 503");
     assert!(after < before + (150 << 10), "{before} KiB before, {after} KiB at most");
     drop(readers);
     assert_eq!(ann.get("/users/me/configurations?limit=1000").expect(200).json(), list.json());
@@ -328,7 +328,7 @@ fn the_bounds_of_a_head_and_of_json_are_settings() {
 }
 
 #[test]
-fn heads_with_the_longest_paths_come_through_however_many_are_under_way() {
+fn many_simultaneous_heads_with_the_longest_paths_are_accepted() {
     let server = ServerBuilder::new().flag("--path-limit", "32KiB").flag("--head-deadline", "1h").start();
     let (path, header) = ("x".repeat(32_000), "x".repeat(8_000));
     let head = format!("GET /healthz?{path} HTTP/1.1\r\nHost: lodge\r\nX-Large: {header}");

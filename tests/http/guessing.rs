@@ -218,12 +218,12 @@ fn the_log_records_when_a_lockout_begins_and_never_a_name() {
     in_a_row(&server, (0..12).map(|number| from("192.0.2.3", sign_in(&format!("{secret} {number}"), WRONG))));
 
     let log = server.whole_log();
-    for said in [
+    for output in [
         "sign-ins to an account from one address wait: user_id=1 address=192.0.2.1 failures=1",
         "sign-ins to an account from one address wait: user_id=- address=192.0.2.2 failures=1",
         "sign-ins from an address to accounts that are new to it wait: address=192.0.2.3 failures=10",
     ] {
-        assert_eq!(log.matches(said).count(), 1, "{said}: {log}");
+        assert_eq!(log.matches(output).count(), 1, "{output}: {log}");
     }
     assert!(!log.contains(secret) && log.contains(" WARN "));
 }
@@ -380,7 +380,7 @@ fn a_throttle_of_0_lets_every_attempt_pass_and_the_log_warns() {
     assert!(server.log().contains("guessing is not slowed down (--throttle-after)"));
 }
 
-/// How many entries of the audit log say that of some tries.
+/// The number of entries in the audit log about such attempts.
 #[track_caller]
 fn number_recorded(entries: &[Value], result: &str, of: &Value) -> u64 {
     let is_of = |entry: &&Value| {
@@ -422,7 +422,7 @@ fn the_audit_log_records_how_many_attempts_were_refused_and_how_many_had_to_wait
     let waits: Vec<_> = entries.iter().filter(|entry| entry["result"] == "had_to_wait").collect();
     assert!(waits.iter().all(|wait| wait["address"] == "127.0.0.1"), "{waits:?}");
     let hashes: BTreeSet<_> = entries.iter().filter_map(|entry| entry["username_hash"].as_str()).collect();
-    assert_eq!(hashes.len(), 2, "one for each name that nobody has");
+    assert_eq!(hashes.len(), 2, "one for each unknown name");
     assert!(!format!("{entries:?}").contains(strange));
     let of_user = printed(&server, &["--user", "ANN", "--action", "sessions / *"]);
     assert!(of_user.iter().any(|entry| entry["result"] == "had_to_wait"), "{of_user:?}");

@@ -1,4 +1,4 @@
-//! Floods of passwords to check: bounded work, bounded memory, and nobody else is disturbed.
+//! Floods of passwords to check: bounded work, bounded memory, and no effect on other clients.
 
 use std::{
     io::Write,

@@ -35,7 +35,7 @@ fn list_from(address: &str) -> Request {
 }
 
 #[test]
-fn a_client_that_does_not_take_its_answers_leaves_memory_to_others() {
+fn a_client_that_does_not_read_its_answers_leaves_memory_to_others() {
     let builder = ServerBuilder::new().flag("--transfer-memory", "64MiB").flag("--trusted-proxy", "127.0.0.1");
     let server = builder.start();
     let (ann, bob) = (with_large_list(&server, "ann"), with_large_list(&server, "bob"));
@@ -59,7 +59,7 @@ fn a_client_that_does_not_take_its_answers_leaves_memory_to_others() {
 }
 
 #[test]
-fn a_change_whose_report_there_is_no_memory_for_is_refused_before_it_is_made() {
+fn a_change_is_refused_if_there_is_no_memory_for_its_response() {
     let server = ServerBuilder::new().flag("--transfer-memory", "64MiB").start();
     let ann = server.session("ann");
     // Reported, each character has six bytes.
@@ -101,7 +101,7 @@ fn heads_that_do_not_come_to_their_end_take_their_share_of_the_memory() {
 }
 
 #[test]
-fn the_document_takes_no_memory_however_many_clients_do_not_take_it() {
+fn unread_copies_of_the_document_take_no_memory() {
     let server = ServerBuilder::new().flag("--transfer-memory", "64MiB").start();
     let ann = with_large_list(&server, "ann");
     let document = server.anonymous().send(&Request::whole("GET", "/openapi.json")).expect(200);

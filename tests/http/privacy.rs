@@ -50,7 +50,7 @@ fn statuses(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn a_password_from_another_machine_is_warned_of_once_and_taken() {
+fn a_password_from_another_machine_is_accepted_with_one_warning() {
     let Some(output) = asked_from_both_sides(&[]) else { return };
 
     let log = String::from_utf8_lossy(&output.stderr);

@@ -344,7 +344,7 @@ fn whatever_the_client_accepts_the_response_is_json() {
 }
 
 #[test]
-fn what_the_server_does_not_do_is_ignored() {
+fn unsupported_features_are_ignored() {
     let server = Server::start();
     let me = server.admin().get("/users/me").expect(200);
 
@@ -371,7 +371,7 @@ fn what_the_server_does_not_do_is_ignored() {
 }
 
 #[test]
-fn a_body_behind_a_request_for_another_protocol_ends_where_it_says() {
+fn a_body_after_an_upgrade_header_ends_after_its_length() {
     let server = Server::start();
     let (authorization, body) = (server.admin().authorization.unwrap(), r#"{"key": "theme", "value": "dark"}"#);
     let path = "/api/v2/users/me/configurations";

@@ -370,32 +370,32 @@ fn a_restricted_key_creates_no_account_with_an_id_of_the_system() {
 }
 
 #[test]
-fn a_narrow_key_makes_no_account_in_the_place_of_another_one() {
+fn a_restricted_key_creates_no_account_that_impersonates_another_one() {
     let mut server = Server::start();
     let admin = server.admin();
-    let narrow = server.key("admin", &["users / create", "users / destroy"]);
+    let restricted = server.key("admin", &["users / create", "users / destroy"]);
     let make = |client: &Client, username: &str, user_id: u32| {
         client.post("/users", &json!({"username": username, "password": PASSWORD, "user_id": user_id}))
     };
     let eve = make(&admin, "Eve", 1001).expect(201).id();
     let bob = make(&admin, "bob", 1002).expect(201).id();
     admin.put(&format!("/users/{bob}"), &json!({"username": "rob", "user_id": null})).expect(200);
-    narrow.delete(&format!("/users/{eve}")).expect(204);
-    let fresh = make(&narrow, "fresh", 1003).expect(201).id();
-    narrow.delete(&format!("/users/{fresh}")).expect(204);
+    restricted.delete(&format!("/users/{eve}")).expect(204);
+    let fresh = make(&restricted, "fresh", 1003).expect(201).id();
+    restricted.delete(&format!("/users/{fresh}")).expect(204);
 
-    let key = narrow.authorization.expect("a key is a credential");
+    let key = restricted.authorization.expect("a key is a credential");
     for _ in 0..2 {
-        let narrow = server.with(&key);
+        let restricted = server.with(&key);
         for username in ["eve", "EVE", "bob", "Rob", "fresh", "admin"] {
-            let reply = make(&narrow, username, 1009);
+            let reply = make(&restricted, username, 1009);
 
             let problem = json!({"error": "taken", "value": username});
             let expected = invalid("username", &problem, "Username has already been taken");
             assert_eq!((reply.status, reply.json()), (422, expected), "{username}");
         }
         for user_id in [1001, 1002, 1003] {
-            let reply = make(&narrow, "zoe", user_id);
+            let reply = make(&restricted, "zoe", user_id);
 
             let problem = json!({"error": "taken", "value": user_id.to_string()});
             let expected = invalid("user_id", &problem, "User has already been taken");

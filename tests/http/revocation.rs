@@ -16,10 +16,10 @@ const RACES: usize = 10;
 const ASKERS: usize = 2;
 /// How many of an asker's requests begin after the right is gone.
 const LATE: usize = 2;
-/// How often the server is killed behind each answer.
+/// How often the server is killed after each answer.
 const KILLS: usize = 5;
 
-/// Somebody's right to something.
+/// A right of a client.
 struct Right {
     client: Client,
     path: &'static str,
@@ -74,7 +74,7 @@ fn race_often<T>(server: &mut Server, grant: impl Fn(&Server) -> (Right, T), rev
         server.kill();
         server.start_again();
         let right = Right { client: server.with(right.client.authorization.as_deref().unwrap()), ..right };
-        assert_eq!(right.client.get(right.path).status, right.refusal, "also after a kill behind the answer");
+        assert_eq!(right.client.get(right.path).status, right.refusal, "also after a kill after the answer");
     }
 }
 
@@ -102,7 +102,7 @@ fn a_user_who_is_deleted_is_not_admitted() {
 }
 
 #[test]
-fn an_administrator_who_is_demoted_is_one_no_more() {
+fn a_demoted_administrator_has_no_rights_of_one() {
     let mut server = start();
     let ann = server.id_of("ann");
     let as_administrator = move |server: &Server, is_admin: bool| {
@@ -116,7 +116,7 @@ fn an_administrator_who_is_demoted_is_one_no_more() {
 }
 
 #[test]
-fn a_key_that_lost_a_scope_may_no_more() {
+fn a_key_that_lost_a_scope_is_refused_at_once() {
     let mut server = start();
     let key = server.key("ann", &[]);
     let with_scopes = |server: &Server, scopes: serde_json::Value| {

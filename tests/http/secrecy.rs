@@ -71,7 +71,7 @@ fn the_log_has_no_password_token_or_key_wherever_it_was_sent_and_however_much_is
 
 /// Every test's server is checked like this when it ends.
 #[test]
-fn a_server_that_writes_a_secret_down_fails_its_test() {
+fn a_server_that_writes_a_secret_fails_its_test() {
     let written: [fn(&Server) -> String; 6] = [
         |server| server.sign_in("ann"),
         |server| server.key("ann", &[]).authorization.unwrap(),
@@ -87,7 +87,7 @@ fn a_server_that_writes_a_secret_down_fails_its_test() {
                 server.user("ann");
                 let path = server.directory().join(file);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
-                let text = format!("before {} behind\n", secret(&server));
+                let text = format!("before {} after\n", secret(&server));
                 fs::OpenOptions::new()
                     .create(true)
                     .append(true)
@@ -180,7 +180,7 @@ fn a_data_directory_that_others_can_read_is_closed_to_them() {
 fn a_data_directory_of_another_user_is_refused() {
     let builder = ServerBuilder::new();
     fs::create_dir(builder.data_dir()).unwrap();
-    // Only the superuser can give a directory away; anybody else has the system's to try.
+    // Only root can give a directory to another user; others test with one of the system's directories.
     let somebody_elses = if geteuid().is_root() {
         std::os::unix::fs::chown(builder.data_dir(), Some(65_534), None).unwrap();
         builder.data_dir()

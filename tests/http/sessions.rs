@@ -250,7 +250,7 @@ fn a_session_lasts_as_long_as_its_setting_and_is_never_extended() {
 }
 
 #[test]
-fn the_oldest_session_of_a_user_makes_room_for_one_too_many() {
+fn a_session_beyond_the_limit_replaces_the_oldest() {
     let server = Server::start();
     let others = server.sign_in("ben");
     let mut tokens: Vec<_> = (0..MAX_SESSIONS).map(|_| server.sign_in("ann")).collect();
@@ -264,7 +264,7 @@ fn the_oldest_session_of_a_user_makes_room_for_one_too_many() {
 }
 
 #[test]
-fn a_token_is_worth_nothing_once_its_session_is_closed() {
+fn a_token_is_refused_once_its_session_is_closed() {
     let server = Server::start();
     let (closed, other) = (server.sign_in("ann"), server.sign_in("ann"));
 

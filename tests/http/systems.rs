@@ -134,7 +134,7 @@ fn groups_and_members_that_clients_cannot_hold_are_left_out() {
 
 /// The C library has no more than the name for such an entry: its other fields are null pointers.
 #[test]
-fn an_entry_of_nis_that_is_nothing_but_a_name_is_left_out() {
+fn an_entry_of_nis_with_only_a_name_is_left_out() {
     let server = server_with_names();
     set_lines(&server, "passwd", "root:x:0:0:root:/root:/bin/sh\n+\n-nis\n");
     set_lines(&server, "group", "root:x:0:\n+\n");
@@ -296,7 +296,7 @@ fn a_standard_user_learns_nothing_of_the_system() {
 }
 
 #[test]
-fn while_the_name_service_hangs_its_lists_are_a_503_and_everything_else_goes_on() {
+fn while_the_name_service_hangs_its_lists_are_a_503_and_all_else_works() {
     let server = server_with_names();
     set_lines(&server, "passwd", "ann:x:1:1::/:/\n!wait\n");
     set_lines(&server, "group", "red:x:1:\n");

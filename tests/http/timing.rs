@@ -16,7 +16,7 @@ const PAIRS: usize = 1000;
 /// An eighth of the usual cost. What one kind does beside the hash weighs eight times as much against it.
 const COST: &str = "14";
 
-/// Sign-ins on one connection, with a password that is nobody's.
+/// Sign-ins on one connection, with a wrong password.
 struct SignIns {
     address: SocketAddr,
     conversation: Conversation,
@@ -57,7 +57,7 @@ fn an_unknown_user_is_refused_as_late_as_a_wrong_password() {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
 
     for pair in 0..PAIRS {
-        // Which kind comes first changes, so that what the first leaves behind weighs on both alike.
+        // The order alternates, so that the effects of the first request are the same for both kinds.
         if pair % 2 == 0 {
             known.push(sign_ins.time_of("ann"));
             unknown.push(sign_ins.time_of("bob"));

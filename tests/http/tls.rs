@@ -59,7 +59,7 @@ pub(super) fn with_files(builder: ServerBuilder, [certificate, key]: &[PathBuf; 
 }
 
 #[test]
-fn a_certificate_that_is_made_here_is_served_and_kept_while_its_names_are_the_same() {
+fn a_self_signed_certificate_is_served_and_kept_while_its_names_are_the_same() {
     let mut server = ServerBuilder::new().variable("LODGE_TLS_SELF_SIGNED", "localhost, 127.0.0.1").start_unasked();
     let (certificate, key) = (server.data_dir().join("tls/cert.pem"), server.data_dir().join("tls/key.pem"));
     let first = fs::read(&certificate).unwrap();
@@ -149,7 +149,7 @@ fn a_handshake_that_does_not_come_to_its_end_is_given_up_while_others_are_answer
 }
 
 #[test]
-fn new_files_are_taken_over_while_serving_and_bad_ones_are_not() {
+fn new_files_are_loaded_while_serving_and_invalid_ones_are_not() {
     let builder = ServerBuilder::new();
     let paths = files(&builder);
     let [certificate, key] = &paths;

@@ -235,8 +235,8 @@ fn where_the_token_claims_its_key_to_be_is_never_read() {
 
     for header in headers {
         session.assert_admitted("signed by us all the same", &session.mint.with_header(&header, &session.claims));
-        let stranger = Mint { key: Vec::new() };
-        session.assert_refused("signed by a stranger", &stranger.with_header(&header, &session.claims));
+        let other = Mint { key: Vec::new() };
+        session.assert_refused("signed with another key", &other.with_header(&header, &session.claims));
     }
 
     assert_eq!(listener.accept().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock));
@@ -266,7 +266,7 @@ fn a_token_with_any_single_bit_changed_is_refused() {
 }
 
 #[test]
-fn a_token_is_over_on_the_very_second_of_its_end() {
+fn a_token_has_expired_in_the_second_of_its_exp() {
     let session = Session::open();
     let issued = session.claims["iat"].as_u64().expect("iat is an integer");
 
@@ -278,7 +278,7 @@ fn a_token_is_over_on_the_very_second_of_its_end() {
 }
 
 #[test]
-fn a_session_that_is_over_is_refused_whatever_its_token_claims() {
+fn an_expired_session_is_refused_whatever_its_token_claims() {
     let server = ServerBuilder::new().flag("--session-lifetime", "1s").start();
     let authorization = server.sign_in("ann");
     let mut longer = claims_of(&authorization);
@@ -312,7 +312,7 @@ fn a_claim_that_is_missing_or_of_another_type_is_refused() {
 }
 
 #[test]
-fn a_token_that_is_not_good_yet_or_has_critical_headers_is_refused() {
+fn a_token_that_is_not_valid_yet_or_has_critical_headers_is_refused() {
     let session = Session::open();
     let not_yet = session.claims_with("nbf", &session.claims["exp"]);
     let critical = [json!(["exp"]), json!(["b64"]), json!([]), json!("exp"), json!(["http://example.com/unknown"])];
@@ -325,7 +325,7 @@ fn a_token_that_is_not_good_yet_or_has_critical_headers_is_refused() {
 }
 
 #[test]
-fn a_token_whose_iat_lies_ahead_is_good_because_clocks_step() {
+fn a_token_with_a_future_iat_is_valid_because_clocks_are_set() {
     let session = Session::open();
 
     let ahead = session.claims_with("iat", &session.claims["exp"]);
@@ -369,7 +369,7 @@ fn a_token_of_another_shape_is_refused() {
     let shapes = [
         ("two parts", format!("{header}.{claims}")),
         ("four parts", format!("{}.{signature}", session.token)),
-        ("a dot behind", format!("{}.", session.token)),
+        ("a dot after it", format!("{}.", session.token)),
         ("a dot before", format!(".{}", session.token)),
         ("no claims", format!("{header}..{signature}")),
         ("dots alone", "..".to_owned()),

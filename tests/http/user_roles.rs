@@ -103,7 +103,7 @@ fn a_standard_user_learns_nothing_of_other_ids() {
 }
 
 #[test]
-fn a_standard_user_neither_lists_nor_makes_nor_removes_accounts() {
+fn a_standard_user_neither_lists_nor_creates_nor_removes_accounts() {
     let server = Server::start();
     let ann = server.user("ann");
     let own = format!("/users/{}", server.id_of("ann"));

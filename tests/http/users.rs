@@ -1,4 +1,4 @@
-//! Accounts: their attributes, and what is told of wrong ones.
+//! Accounts: their attributes, and the violations of invalid ones.
 
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ fn a_user_has_every_attribute_that_it_was_given() {
     }
 }
 
-/// Wrong attributes of a user, each with the problem and the sentence that are told of it.
+/// Invalid attributes of a user, each with the problem and the sentence that report it.
 fn wrong_attributes() -> Vec<(&'static str, Value, Value, &'static str)> {
     let at_least_0 = json!({"error": "greater_than_or_equal_to", "count": 0});
     let at_most_2_31 = json!({"error": "less_than_or_equal_to", "count": 2_147_483_647});
@@ -441,7 +441,7 @@ fn of_many_who_create_one_name_at_once_exactly_one_succeeds() {
 }
 
 #[test]
-fn an_id_is_never_used_again_not_after_a_restart_either() {
+fn an_id_is_never_used_again_even_after_a_restart() {
     let mut server = Server::start();
     let last = create_eve(&server.admin());
     server.admin().delete(&path_of(&last)).expect(204);

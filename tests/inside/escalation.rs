@@ -1,4 +1,4 @@
-//! From any set of API keys and any sequence of requests made with them, nobody obtains a right over the accounts, keys
+//! From any set of API keys and any sequence of requests made with them, no caller obtains a right over the accounts, keys
 //! and configurations of the start that the start did not cover.
 
 mod requests;

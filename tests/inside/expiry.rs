@@ -93,7 +93,7 @@ async fn every_credential_is_refused_from_the_moment_on_and_good_again_once_it_i
 }
 
 #[tokio::test]
-async fn an_end_that_is_over_already_counts_at_once() {
+async fn an_expiry_in_the_past_counts_at_once() {
     let scene = Scene::new().await;
     assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
 

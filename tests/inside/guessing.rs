@@ -25,7 +25,7 @@ const WRONG: &str = "not the keys to the house";
 
 type Request = (Vec<Header>, Asked);
 
-/// A house behind a trusted proxy, with `ann` and `ben` in it.
+/// An application behind a trusted proxy, with the users `ann` and `ben`.
 async fn test_app(throttle_after: &str) -> TestApp {
     let test_app = TestApp::with(&["--trusted-proxy", "127.0.0.1", "--throttle-after", throttle_after]).await;
     test_app.take_in(1, "ann", PASSWORD).await;

@@ -12,7 +12,7 @@ const PASSWORD: &str = "a house with a view";
 /// What a request came to: the status, how many hashes it took, and whether the store was looked into.
 type Cost = (u16, u64, bool);
 
-/// A house with `ann` in it.
+/// An application with the user `ann`.
 struct Home(TestApp);
 
 impl Home {
@@ -89,7 +89,7 @@ async fn only_a_right_password_is_remembered() {
 }
 
 #[tokio::test]
-async fn what_is_no_user_name_and_password_costs_neither_a_hash_nor_a_look() {
+async fn invalid_basic_credentials_cost_neither_a_hash_nor_a_look_up() {
     let home = Home::build().await;
     let broken = [
         "Basic".to_owned(),
@@ -108,7 +108,7 @@ async fn what_is_no_user_name_and_password_costs_neither_a_hash_nor_a_look() {
 }
 
 #[tokio::test]
-async fn a_key_costs_no_hash_and_a_mistyped_one_not_even_a_look() {
+async fn a_key_costs_no_hash_and_a_mistyped_one_no_look_up() {
     let home = Home::build().await;
     let (status, made) = home
         .0

@@ -13,7 +13,7 @@ use crate::test_app::TestApp;
 
 const PASSWORD: &str = "a house with a view";
 
-/// A house with little memory for answers, and `ann` with as many configurations as long as they may be.
+/// An application with little memory for responses, and `ann` with the maximum number of configurations of maximum size.
 async fn test_app(configurations: usize) -> TestApp {
     let test_app = TestApp::with(&["--transfer-memory", "64MiB"]).await;
     test_app.take_in(1, "ann", PASSWORD).await;

@@ -65,7 +65,7 @@ struct Command {
     serve: ServeArguments,
 }
 
-/// The server, with nobody in it.
+/// The application, without users.
 pub struct TestApp {
     pub state: Arc<AppState>,
     pub store: Store,
@@ -165,7 +165,7 @@ impl TestApp {
         Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 
-    /// An answer whose body nobody has taken yet.
+    /// An answer whose body has not been read yet.
     pub async fn untaken(&self, headers: &[Header], (method, path, body): &Asked) -> ServiceResponse {
         let service = Web::new().app_data(web::Data::clone(&self.app)).default_service(web::to(respond));
         let service = init_service(service).await;

@@ -99,7 +99,7 @@ fn a_server_whose_standard_output_is_closed_serves() {
 }
 
 #[test]
-fn signals_that_ask_for_nothing_leave_the_server_as_it_is() {
+fn signals_without_a_meaning_are_ignored() {
     let mut server = Server::start();
     let ignored = [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::IO];
     for signal in ignored.into_iter().chain([Signal::POWER, Signal::STKFLT, Signal::XFSZ, Signal::HUP]) {

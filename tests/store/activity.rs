@@ -100,7 +100,7 @@ fn a_clock_that_was_set_back_is_followed() {
 }
 
 #[test]
-fn a_record_that_is_removed_takes_its_activity_along_and_gets_none_later() {
+fn a_removed_record_has_no_activity_and_gets_none_later() {
     let remove: [(fn(&mut Txn<'_>), [bool; 4]); 4] = [
         (|txn| txn.remove_owned::<Session>(id(1)).unwrap(), [true, false, true, true]),
         (|txn| txn.remove(&api_key(1, 1, 7)).unwrap(), [true, true, false, false]),
@@ -182,7 +182,7 @@ fn activity_that_is_not_written_takes_bounded_memory_and_there_is_room_again_onc
 }
 
 #[test]
-fn activity_moves_no_version_and_changes_no_account() {
+fn activity_advances_no_version_and_changes_no_account() {
     let (store, recorder) = (store(), ActivityRecorder::new());
     let versions = || (store.owner_version(id(1)), store.users_version());
     let (before, account) = (versions(), store.user(id(1)).unwrap());

@@ -194,7 +194,7 @@ fn lines(file: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_entry_is_there_if_and_only_if_the_change_is() {
+fn an_entry_exists_if_and_only_if_its_change_does() {
     let log = Log::empty(RULES);
     let write = |number: u32, fails: bool| {
         let chain = log.audit.chain.clone();
@@ -226,7 +226,7 @@ fn an_untouched_log_is_whole_in_its_files_in_the_store_and_in_both() {
 }
 
 #[test]
-fn whatever_is_done_to_a_line_is_noticed_with_its_entry() {
+fn any_change_of_a_line_is_detected_with_its_entry() {
     let edits: [(&str, &str); 4] = [
         ("event 7", "event 8"),
         ("server / start", "server / stop"),
@@ -286,7 +286,7 @@ fn an_end_that_is_cut_off_and_a_file_that_is_gone_are_noticed() {
 }
 
 #[test]
-fn what_a_kill_left_half_written_is_no_fault_and_is_written_again() {
+fn a_line_that_a_kill_left_half_written_is_no_fault_and_is_written_again() {
     let log = Log::with(40);
     let torn = format!("{}{{\"id\":31,\"at\":", fs::read_to_string(log.files().last().unwrap()).unwrap());
     fs::write(log.files().last().unwrap(), torn).unwrap();
@@ -301,7 +301,7 @@ fn what_a_kill_left_half_written_is_no_fault_and_is_written_again() {
 }
 
 #[test]
-fn whatever_is_done_to_a_row_is_noticed_with_its_entry() {
+fn any_change_of_a_row_is_detected_with_its_entry() {
     for number in [7, 35, 40] {
         let edited = Log::with(40);
         let entry = edited.entry(number);
@@ -320,7 +320,7 @@ fn whatever_is_done_to_a_row_is_noticed_with_its_entry() {
 }
 
 #[test]
-fn an_end_that_is_cut_off_in_the_store_is_noticed_however_well_the_rest_is_made_to_fit() {
+fn an_end_that_is_cut_off_in_the_store_is_detected_even_if_the_rest_is_adapted() {
     let fitting = |log: &Log, last: u64| {
         (last + 1..=40).for_each(|number| log.put(number, None));
         let entry = log.entry(last);

@@ -201,9 +201,9 @@ fn a_write_is_kept_when_nobody_waits_for_it_any_more() {
     let store = Store::over(Arc::new(Memory::default()));
 
     let _ = add(&store, 1).now_or_never();
-    let behind: Result<Option<Id>, StoreError> = run(store.write(|txn| Ok(txn.user(id(1))?.map(|user| user.id))));
+    let after: Result<Option<Id>, StoreError> = run(store.write(|txn| Ok(txn.user(id(1))?.map(|user| user.id))));
 
-    assert_eq!(behind.unwrap(), Some(id(1)));
+    assert_eq!(after.unwrap(), Some(id(1)));
 }
 
 #[test]

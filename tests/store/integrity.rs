@@ -1,4 +1,4 @@
-//! What the store knows of itself: it follows every history, and a loss contradicts it.
+//! The integrity record: it follows every history, and a loss contradicts it.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -41,7 +41,7 @@ fn stored(rows: &dyn ReadRows) -> Integrity {
 }
 
 /// What the rows themselves add up to, under the number of the last commit.
-fn surveyed(rows: &dyn ReadRows) -> Integrity {
+fn scanned(rows: &dyn ReadRows) -> Integrity {
     let hasher = RowHasher::of(rows).unwrap().expect("the store was initialised");
     Integrity { commit: stored(rows).commit, ..Integrity::scan_all(rows, &hasher, &mut |_| {}).unwrap() }
 }
@@ -60,7 +60,7 @@ proptest! {
         for steps in history {
             write(&store, steps);
             prop_assert_eq!(stored(&store).commit, engine.commits());
-            prop_assert_eq!(stored(&store), surveyed(&store));
+            prop_assert_eq!(stored(&store), scanned(&store));
         }
         prop_assert_eq!(store.loss().unwrap(), Loss::new());
     }
@@ -83,7 +83,7 @@ proptest! {
             let after = stored(&store);
             let is_same = after == before;
             prop_assert!(is_same || after.commit == before.commit + 1, "{before:?}, then {after:?}");
-            prop_assert_eq!(after, surveyed(&store));
+            prop_assert_eq!(after, scanned(&store));
         }
     }
 }

@@ -102,7 +102,7 @@ pub struct Model {
     initial_administrator: Option<Id>,
 }
 
-/// Does the step to the store; what belongs to nobody is left alone. Tells the number that it got, if it asked for one.
+/// Does the step to the store; records of unknown users are left alone. Returns the number that it got, if it asked for one.
 pub fn perform(txn: &mut Txn<'_>, step: Step) -> Result<Option<u64>, Undone> {
     match step {
         Step::PutUser(user) => txn.put(&user)?,

@@ -273,10 +273,10 @@ fn a_record_changed_without_its_indexes_is_noticed() {
 
 #[test]
 fn a_sequence_below_an_id_in_use_is_noticed() {
-    let behind = Damaged::new().with(Tree::Meta, b"sequence/users".to_vec(), 1_u64.to_be_bytes());
+    let too_low = Damaged::new().with(Tree::Meta, b"sequence/users".to_vec(), 1_u64.to_be_bytes());
     let gone = Damaged::new().without(Tree::Meta, b"sequence/api_keys".to_vec());
 
-    assert_eq!(behind.faults(), ["the sequence of `users` is below the id 2"]);
+    assert_eq!(too_low.faults(), ["the sequence of `users` is below the id 2"]);
     assert_eq!(gone.faults(), ["the sequence of `api_keys` is below the id 1"]);
 }
 

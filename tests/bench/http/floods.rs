@@ -19,7 +19,7 @@ const USERS: u32 = 1000;
 /// How many wrong passwords a round may find out. Those of all rounds together must not make the address wait, or the
 /// throttle would answer in place of the hashes.
 const MAX_REFUSED: u32 = 4;
-/// How long the flood lasts before and behind the reads, and how long what it left is waited for.
+/// How long the flood lasts before and after the reads, and how long the benchmark waits for its leftovers.
 const MARGIN: Duration = Duration::from_secs(1);
 
 pub fn measure(directory: &Path, report: &mut Report) {

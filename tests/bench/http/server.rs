@@ -83,7 +83,7 @@ impl Server {
         (status, Answer { headers: headers.collect(), body: body.to_owned() })
     }
 
-    /// Tells it to stop and waits until it has.
+    /// Stops the server and waits until it has ended.
     pub fn stop(&mut self) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)
             .unwrap();

@@ -1,4 +1,4 @@
-//! The `Authorization` headers of a request, one a line; or behind `{`, the header and the claims of a token that is
+//! The `Authorization` headers of a request, one a line; or after `{`, the header and the claims of a token that is
 //! rightly signed, one a line.
 #![no_main]
 
@@ -63,14 +63,14 @@ fn sent(headers: &[&[u8]]) {
     }
 }
 
-/// What is signed with the server's own key is believed only if it says all that a token has to say.
+/// A token that is signed with the server's own key is accepted only with all claims of a token.
 fn signed(header: &[u8], claims: &[u8]) {
     let message = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".");
     let signature = hmac::sign(&KEYS.signing, message.as_bytes());
     let token = format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature));
     let Some(session) = KEYS.tokens.read(&token, NOW) else { return };
 
-    // Members that nobody reads are skipped without a look at their characters.
+    // Unknown members are skipped without a check of their characters.
     let (Ok(header), Ok(claims)) = (serde_json::from_slice::<Value>(header), serde_json::from_slice::<Value>(claims))
     else {
         return;

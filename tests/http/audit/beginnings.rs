@@ -35,7 +35,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn beside_a_store_that_was_moved_away_the_log_continues_and_is_not_vouched_for_until_the_secret_is_rotated() {
+fn after_a_store_was_moved_away_the_log_continues_unsealed_until_the_secret_is_rotated() {
     let (mut server, _) = with_ann();
     assert!(server.stop().success());
     let before = printed(&server, &[]);

@@ -1,4 +1,4 @@
-//! Somebody who writes until the server is killed, and knows what was acknowledged.
+//! A client that writes until the server is killed, and records which writes were acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -160,7 +160,7 @@ impl Writer {
         }
     }
 
-    /// The id in the reply, which is behind all that this writer has been given of that kind.
+    /// The id in the reply, which is higher than all earlier ones of that kind that this writer got.
     fn new_id(&mut self, kind: &'static str, reply: &Reply) -> u64 {
         let last = self.last_ids.insert(kind, reply.id()).unwrap_or_default();
         assert!(reply.id() > last, "{kind}: {} after {last}", reply.id());

@@ -17,8 +17,8 @@ pub const EXCEPTIONS: [(&str, &str); 5] = [
         "sign_in",
         "the attacker sends each password that it has set with the request instead: both yield the same rights",
     ),
-    ("destroy_own_session", "nobody signs in, so there is none"),
-    ("destroy_user_session", "nobody signs in, so there is none"),
+    ("destroy_own_session", "no user signs in, so there is none"),
+    ("destroy_user_session", "no user signs in, so there is none"),
     ("index_system_users", "reads the host's user database and nothing of the store"),
     ("index_system_groups", "reads the host's group database and nothing of the store"),
 ];

@@ -63,7 +63,7 @@ impl Bounds {
         Self { rights, users, configurations, api_keys }
     }
 
-    /// What the world has that goes beyond these bounds, a sentence each.
+    /// What the world has beyond these bounds, one sentence each.
     pub async fn broken_by(&self, world: &World) -> Vec<String> {
         let (users, configurations, api_keys) = everything(&world.test_app.store);
         let mut beyond = Vec::new();

@@ -70,7 +70,7 @@ pub fn any_start_key() -> impl Strategy<Value = StartKey> {
     let owner = select(&[1, 1, 1, 2, 3, 3, 3, 4]).prop_map(|id| Id::new(id).unwrap());
     let key = (owner, any_scopes(), option::of(1..4_u64), weighted(0.7));
     key.prop_map(|(owner, scopes, hours_left, is_known)| {
-        // Whoever holds full access of an administrator has every right to begin with.
+        // A key with full access of an administrator has every right to begin with.
         let is_everything = ACCOUNTS[owner.get() as usize - 1].1 && scopes.are_full_access();
         StartKey { owner, scopes, hours_left, is_known: is_known && !is_everything }
     })
@@ -169,7 +169,7 @@ impl World {
 }
 
 fn account(id: Id, username: &str, is_admin: bool) -> User {
-    // Nobody knows these passwords.
+    // No client has these passwords.
     let (username, password) = (Username::parse(username).unwrap(), PasswordHash::new("$scrypt$".to_owned()));
     User { user_id: SystemId::new(1000).ok(), is_admin, ..User::new(id, username, password, NOW) }
 }

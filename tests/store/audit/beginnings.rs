@@ -48,7 +48,7 @@ impl Log {
 }
 
 #[test]
-fn a_key_that_is_begun_reports_it_and_vouches_for_what_was_before() {
+fn a_new_key_is_reported_and_proves_the_earlier_entries() {
     let log = Log::with(40);
     let mut log = Log { audit: Audit::new(&RootSecret::from_bytes(OTHER_SECRET)), ..log };
     log.names("under another secret");
@@ -64,7 +64,7 @@ fn a_key_that_is_begun_reports_it_and_vouches_for_what_was_before() {
 }
 
 #[test]
-fn a_log_that_was_rewritten_without_the_secret_continues_and_no_start_vouches_for_it() {
+fn a_log_that_was_rewritten_without_the_secret_continues_unsealed() {
     let cut = Log::with(40);
     (39..=40).for_each(|number| cut.put(number, None));
     let last = LogPosition::after(&cut.entry(38));
@@ -104,7 +104,7 @@ fn a_log_without_an_entry_begins_whole_whatever_else_is_in_its_state() {
 }
 
 #[test]
-fn a_store_that_knows_less_than_the_files_continues_after_them_and_is_reported_until_a_key_begins() {
+fn a_store_with_fewer_entries_than_the_files_continues_after_them_and_is_reported() {
     for (store, knew) in [(Log::empty(RULES), 0), (Log::with(20), 20)] {
         let mut log = Log::with(40).with_store_of(store).started_under(SECRET);
 
@@ -126,7 +126,7 @@ fn a_store_that_knows_less_than_the_files_continues_after_them_and_is_reported_u
 }
 
 #[test]
-fn of_files_alone_only_what_the_key_vouches_for_is_part_of_the_log() {
+fn of_files_without_a_store_only_entries_that_the_key_proves_are_part_of_the_log() {
     let mut foreign = Log::under(OTHER_SECRET, 40).with_store_of(Log::empty(RULES)).started_under(SECRET);
     foreign.rotate([9; 32], 1);
     assert_eq!(foreign.report(), Report { first: 31, last: 33, key_since: 32, fault: None });
@@ -158,7 +158,7 @@ fn the_log_continues_in_another_store_and_where_it_cannot_it_begins_after_what_i
 }
 
 #[test]
-fn a_log_that_continues_in_another_store_under_another_secret_is_not_vouched_for() {
+fn a_log_that_continues_in_another_store_under_another_secret_is_unsealed() {
     let (_, report) = Log::with(40).carried_over(Some(OTHER_SECRET), true);
 
     assert!(report.fault.is_some_and(|fault| fault.contains("the log up to entry 40 may have been changed")));
@@ -227,7 +227,7 @@ fn what_is_no_longer_part_of_the_log_is_not_printed() {
 }
 
 #[test]
-fn no_line_commands_the_terminal_whatever_was_written_to_the_files() {
+fn control_characters_in_the_files_are_escaped() {
     let log = Log::with(40);
 
     log.change_lines(7, |lines, at| lines[at] = "\u{1b}[2J".to_owned());

@@ -41,7 +41,7 @@ fn forge_file(log: &Log, secret: [u8; 32], from: u64, change: impl Fn(u64) -> Ev
 }
 
 #[test]
-fn whatever_is_done_to_a_line_from_before_a_new_secret_is_noticed_with_its_entry() {
+fn any_change_of_a_line_from_before_a_new_secret_is_detected_with_its_entry() {
     for secrets in [&[THEIRS][..], &[THEIRS, LATEST]] {
         let changed = rotated(secrets);
         changed.change_lines(7, |lines, at| lines[at] = lines[at].replace("event 7", "event 8"));
@@ -74,7 +74,7 @@ fn whatever_is_done_to_a_line_from_before_a_new_secret_is_noticed_with_its_entry
 }
 
 #[test]
-fn whatever_is_done_to_a_row_from_before_a_new_secret_is_noticed_with_its_entry() {
+fn any_change_of_a_row_from_before_a_new_secret_is_detected_with_its_entry() {
     for number in [7, 35, 40] {
         let edited = rotated(&[THEIRS]);
         let entry = edited.entry(number);

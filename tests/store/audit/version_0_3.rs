@@ -73,7 +73,7 @@ fn every_entry_is_still_there_as_it_was_and_is_verified() {
 }
 
 #[test]
-fn whatever_is_done_to_a_line_is_noticed_with_its_entry() {
+fn any_change_of_a_line_is_detected_with_its_entry() {
     for number in [3, 12] {
         for member in ["link", "mac"] {
             for log in in_every_state() {
@@ -95,7 +95,7 @@ fn whatever_is_done_to_a_line_is_noticed_with_its_entry() {
 }
 
 #[test]
-fn whatever_is_done_to_a_row_is_noticed_with_its_entry() {
+fn any_change_of_a_row_is_detected_with_its_entry() {
     for number in [3, 12, 19] {
         for log in in_every_state() {
             let entry = log.entry(number);
