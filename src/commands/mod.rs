@@ -148,9 +148,26 @@ fn exit(done: Result<(), Failure>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::*;
+
+    #[test]
+    fn every_command_finds_the_data_and_the_secret_as_serve_does() {
+        let command = CommandLine::command();
+        let rotate = command.find_subcommand("secret").and_then(|secret| secret.find_subcommand("rotate"));
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "secret").chain(rotate) {
+            for name in ["data_dir", "secret_file"] {
+                let declared = |command: &Command| {
+                    let argument = command.get_arguments().find(|argument| argument.get_id() == name)?;
+                    let help = argument.get_help()?.to_string();
+                    Some((argument.get_long()?.to_owned(), argument.get_env()?.to_owned(), help))
+                };
+                assert_eq!(declared(verb), declared(&command), "{} {name}", verb.get_name());
+                assert!(declared(verb).is_some());
+            }
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {
