@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File, Metadata, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -101,10 +104,16 @@ pub fn store_in(path: &Path) -> PathBuf {
     path.join("store")
 }
 
-/// Where the local door is in a data directory.
+/// Where the local socket is in a data directory.
 #[must_use]
-pub fn door_in(path: &Path) -> PathBuf {
-    path.join("door")
+pub fn local_socket_in(path: &Path) -> PathBuf {
+    path.join("lodge.sock")
+}
+
+/// The local socket through an open descriptor of its directory: a path that is short however long the directory's own is.
+#[must_use]
+pub fn short_path_of_local_socket(directory: &File) -> PathBuf {
+    local_socket_in(&PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())))
 }
 
 /// Gives a command that root runs the rights of the directory's owner; see [`privileges`]. No other thread may have

@@ -34,7 +34,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 39] = [
+const API: [&str; 41] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -43,6 +43,8 @@ const API: [&str; 39] = [
     "operations",
     "mount",
     // Handlers.
+    "local",
+    "lines",
     "sessions",
     "users",
     "configurations",

@@ -1,46 +1,61 @@
-//! The local door: a Unix socket in the data directory, through which commands reach a running server.
+//! The client of the local socket: how commands make requests of the API.
 //!
-//! Only root and the server's own user get in; the kernel tells who knocks. One question goes in as a line of JSON. The
-//! answer comes in frames, each a byte that says what it is, four bytes of length (big-endian) and that many bytes:
-//!
-//! | byte | what is in the frame |
-//! |---|---|
-//! | `d` | a piece of what was asked for, for whoever asked to keep |
-//! | `p` | how far the work has come, as a decimal number |
-//! | `o` | the end, and how it went, as JSON |
-//! | `e` | the end: a sentence that says why it failed |
+//! The socket speaks HTTP like any other listener of the server. Each request has a connection of its own. An answer whose end
+//! has not come is an error, never a shorter answer.
 
-mod client;
-mod frame;
-mod server;
+mod connect;
+mod response;
 
-use serde::{Deserialize, Serialize};
-
-use crate::audit::Filter;
-
-pub use self::{
-    client::{AdminSocket, AdminSocketError},
-    server::open,
+use std::{
+    io::{self, Write},
+    os::unix::net::UnixStream,
 };
-use crate::service::locks::LockFilter;
 
-/// What can be asked at the door.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Question {
-    /// A backup of the present moment, piece by piece.
-    Backup {
-        /// Whether the server's secret is to be in it.
-        with_secret: bool,
+use serde_json::Value;
+use thiserror::Error;
+
+pub use self::{connect::connect, response::Response};
+
+/// A request to the API that has no good answer.
+#[derive(Debug, Error)]
+pub enum AdminSocketError {
+    /// The answer is an error.
+    #[error("the server answers with {status}: {sentence}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The sentences of the body.
+        sentence: String,
     },
-    /// Whether the store agrees with itself.
-    Verify,
-    /// The entries of the audit log that are wanted, a line each.
-    Audit(Filter),
-    /// Whether the audit log is what was written.
-    VerifyAudit,
-    /// On whom tries wait, an object of JSON each.
-    Locks,
-    /// To let them try again.
-    ClearLocks(LockFilter),
+    /// What was begun has failed.
+    #[error("the server reports: {0}")]
+    Failed(String),
+    /// The answer makes no sense.
+    #[error("the answer is not one of this program's servers")]
+    Unreadable,
+    /// The connection broke off, or what came cannot be kept.
+    #[error("the server did not finish its answer")]
+    Io(#[from] io::Error),
+}
+
+/// Makes a request on that connection; the path is the whole one, with its query.
+///
+/// # Errors
+/// [`AdminSocketError`] if no answer begins.
+pub fn send(
+    mut connection: UnixStream,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Response, AdminSocketError> {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let request = match body {
+        None => format!("{head}\r\n"),
+        Some(body) => {
+            let body = body.to_string();
+            format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        }
+    };
+    connection.write_all(request.as_bytes())?;
+    Response::read(connection)
 }

@@ -30,9 +30,20 @@ pub enum Refusal {
     BudgetExhausted,
 }
 
+/// What a connection goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// TCP, in the clear.
+    Tcp,
+    /// TLS, which this server terminates.
+    Tls,
+    /// The local socket, with the peer's uid as the kernel reports it: root's or the server's own.
+    Local(u32),
+}
+
 /// The shared state of one connection.
 pub struct Connection {
-    is_encrypted: bool,
+    medium: Medium,
     is_pending: Cell<bool>,
     is_closing: Cell<bool>,
     refusal: Cell<Option<Refusal>>,
@@ -44,9 +55,9 @@ pub struct Connection {
 impl Connection {
     /// The state of a new connection.
     #[must_use]
-    pub fn new(is_encrypted: bool) -> Self {
+    pub fn new(medium: Medium) -> Self {
         Self {
-            is_encrypted,
+            medium,
             is_pending: Cell::new(false),
             is_closing: Cell::new(false),
             refusal: Cell::new(None),
@@ -105,9 +116,9 @@ impl Connection {
         }
     }
 
-    /// Whether this server terminates TLS on the connection.
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.is_encrypted
+    /// What it goes over.
+    pub(super) fn medium(&self) -> Medium {
+        self.medium
     }
 
     /// Whether the pending answer is the last one, if it begins now: the rest of the body is not waited for.

@@ -12,7 +12,7 @@ use actix_web::{
 };
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Medium},
     cors::Origins,
     forwarded::TrustedProxies,
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget},
@@ -49,6 +49,9 @@ pub struct App {
     pub backups: BackupLog,
 }
 
+/// The memory for large bodies and responses on the local socket.
+const LOCAL_MEMORY: usize = 8 << 20;
+
 impl App {
     /// The application over that state, within the bounds of these settings.
     #[must_use]
@@ -65,13 +68,31 @@ impl App {
             state,
         }
     }
+
+    /// The application for the local socket: with memory of its own, and without proxies.
+    #[must_use]
+    pub fn local(state: Arc<AppState>, limits: Limits, backups: BackupLog) -> Self {
+        let (memory_budget, clock) = (MemoryBudget::new(LOCAL_MEMORY), &state.clock);
+        Self {
+            limits,
+            user_list_cache: Arc::new(UserListCache::new(memory_budget.clone())),
+            memory_budget,
+            origins: Origins::new(&[]),
+            tls_policy: TlsPolicy::new(false, clock.clone()),
+            proxies: TrustedProxies::new(Vec::new(), clock.clone()),
+            backups,
+            state,
+        }
+    }
 }
 
-/// The account and the API key that a request was made with, for the log.
+/// The identity of a request, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RequestIdentity {
     pub(super) user: Option<Id>,
     pub(super) api_key: Option<Id>,
+    /// The operating system's user, in place of an account, of a request over the local socket.
+    pub(super) local_uid: Option<u32>,
 }
 
 /// The scope that an API key needs for a request.
@@ -131,7 +152,11 @@ impl RequestContext<'_> {
     }
 
     fn holder(&self) -> Holder {
-        Holder::at(self.address).with_account(self.identity.user)
+        let holder = match self.medium() {
+            Medium::Tcp | Medium::Tls => Holder::at(self.address),
+            Medium::Local(_) => Holder::default(),
+        };
+        holder.with_account(self.identity.user)
     }
 
     /// Reserves memory for a response of that many bytes before a change, because it cannot be refused after the
@@ -173,17 +198,23 @@ impl RequestContext<'_> {
 
     /// How the request reached this server.
     pub(super) fn transport(&self) -> Transport {
-        Transport { peer: self.http.peer_addr(), is_encrypted: is_encrypted(&self.http) }
+        Transport { peer: self.http.peer_addr(), medium: self.medium() }
+    }
+
+    /// What the connection goes over.
+    pub(super) fn medium(&self) -> Medium {
+        medium(&self.http)
     }
 }
 
-/// The client's address: the other end of the connection, or the one that trusted proxies report.
+/// The client's address: the other end of the connection, or the one that trusted proxies report. The unspecified one for
+/// a client of the local socket.
 pub(super) fn client_address(http: &HttpRequest, proxies: &TrustedProxies) -> IpAddr {
     let peer = http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
     proxies.client(peer, http.headers())
 }
 
-/// Whether this server decrypted the request.
-pub(super) fn is_encrypted(http: &HttpRequest) -> bool {
-    http.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_encrypted())
+/// What the request came over.
+pub(super) fn medium(http: &HttpRequest) -> Medium {
+    http.conn_data::<Rc<Connection>>().map_or(Medium::Tcp, |connection| connection.medium())
 }

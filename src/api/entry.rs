@@ -18,14 +18,14 @@ use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::{
-    connection::{Connection, lasting},
-    context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, is_encrypted},
+    connection::{Connection, Medium, lasting},
+    context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, medium},
     error::ApiError,
     operations::PREFIX,
     public_endpoints::{PublicEndpoint, options},
-    routes::{Routed, route},
+    routes::{Reach, Routed, route},
 };
-use crate::{config::Limits, random::random_bytes};
+use crate::{config::Limits, domain::Id, random::random_bytes};
 
 /// Answers any request.
 ///
@@ -50,7 +50,7 @@ pub async fn respond(http: HttpRequest, payload: web::Payload) -> HttpResponse {
     if let Some(identity) = response.extensions().get::<RequestIdentity>() {
         line.identity = *identity;
     }
-    complete(response.headers_mut(), line.request_id, is_encrypted(&http));
+    complete(response.headers_mut(), line.request_id, medium(&http) == Medium::Tls);
     app.origins.complete(http.method(), http.headers(), response.headers_mut());
     line.end(response.status().as_u16());
     let head = response.head_mut();
@@ -77,7 +77,7 @@ async fn answer(
         line.route = ("", endpoint.path());
         return endpoint.answer(http.method(), app);
     }
-    match route(http.method(), path) {
+    match route(http.method(), path, Reach::of(medium(http))) {
         Routed::NotFound => Err(ApiError::NotFound),
         Routed::MethodNotAllowed(route) if http.method() == Method::OPTIONS => {
             line.route = (PREFIX, route.path);
@@ -182,6 +182,7 @@ impl LogLine {
     fn text(&self) -> String {
         let method = self.method.as_str().get(..16).unwrap_or(self.method.as_str());
         let (prefix, path) = self.route;
+        let who = self.identity.user.map(Id::get).or(self.identity.local_uid);
         let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let [mut status, mut millis, mut thousandths, mut user, mut api_key] = [itoa::Buffer::new(); 5];
         let mut request_id = Uuid::encode_buffer();
@@ -199,8 +200,8 @@ impl LogLine {
             &thousandths.format(1000 + micros % 1000)[1..],
             " request_id=",
             self.request_id.hyphenated().encode_lower(&mut request_id),
-            " user_id=",
-            self.identity.user.map_or("-", |id| user.format(id.get())),
+            if self.identity.local_uid.is_some() { " user_id=local:" } else { " user_id=" },
+            who.map_or("-", |id| user.format(id)),
             " api_key_id=",
             self.identity.api_key.map_or("-", |id| api_key.format(id.get())),
         ]

@@ -6,14 +6,17 @@ use std::{future::Future, sync::Arc};
 use actix_web::http::header;
 
 use super::{
+    connection::Medium,
     context::{RequestContext, RequestIdentity, RequiredScope},
     description::Description,
     error::ApiError,
     tls_policy::{TlsPolicy, Transport, Unencrypted},
 };
 use crate::{
-    auth::Credential,
-    service::{Administrator, Anonymous, Caller, Forbidden, ResourceAccess, users::is_self_or_administrator},
+    auth::{Credential, Principal},
+    service::{
+        Administrator, Anonymous, Caller, Forbidden, Local, Requester, ResourceAccess, users::is_self_or_administrator,
+    },
 };
 
 /// Admits a request to an operation, or refuses it.
@@ -31,8 +34,8 @@ pub(super) trait Guard: Sized {
 /// A [`Caller`] whose credential is valid, whatever its scopes.
 pub(super) struct Authenticated(pub(super) Caller);
 
-/// A [`Caller`] who is the user in the path, or an administrator.
-pub(super) struct SelfOrAdministrator(pub(super) Caller);
+/// A [`Requester`] who is the user in the path, or an administrator.
+pub(super) struct SelfOrAdministrator(pub(super) Requester);
 
 /// An administrator, with access to the resources of the user in the path.
 pub(super) struct UserAdministrator(ResourceAccess);
@@ -59,13 +62,10 @@ impl Guard for Anonymous {
 
 impl Guard for Authenticated {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let headers = context.headers(header::AUTHORIZATION);
-        if let Some(header) = headers.clone().next() {
-            accept(&context.app.tls_policy, header, context.transport())?;
+        match local_uid(context) {
+            Some(_) => Err(Forbidden::NoAccount.into()),
+            None => Ok(Self(authenticate(context).await?)),
         }
-        let caller = context.app.state.authenticate(headers, context.address).await?;
-        context.identity = RequestIdentity { user: Some(caller.user.id), api_key: caller.api_key().map(|key| key.id) };
-        Ok(Self(caller))
     }
 
     fn describe(description: &mut Description) {
@@ -78,14 +78,56 @@ impl Guard for Authenticated {
 impl Guard for Caller {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let Authenticated(caller) = Authenticated::admit(context).await?;
-        let RequiredScope { controller, action } = context.scope;
-        if caller.permits(controller, action) {
-            caller.record_scope(controller, action);
-            Ok(caller)
-        } else {
-            Err(Forbidden::Scope { controller, action }.into())
+        permit(&caller, context.scope)?;
+        Ok(caller)
+    }
+}
+
+impl Guard for Requester {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        match local_uid(context) {
+            Some(uid) => Ok(Self { state: Arc::clone(&context.app.state), principal: Principal::Local(uid) }),
+            None => Ok(Caller::admit(context).await?.into()),
         }
     }
+}
+
+impl Guard for Local {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        let uid = local_uid(context).ok_or(ApiError::NotFound)?;
+        Ok(Self { state: Arc::clone(&context.app.state), uid })
+    }
+}
+
+/// The caller whose credential the request came with.
+async fn authenticate(context: &mut RequestContext<'_>) -> Result<Caller, ApiError> {
+    let headers = context.headers(header::AUTHORIZATION);
+    if let Some(header) = headers.clone().next() {
+        accept(&context.app.tls_policy, header, context.transport())?;
+    }
+    let caller = context.app.state.authenticate(headers, context.address).await?;
+    let api_key = caller.api_key().map(|key| key.id);
+    context.identity = RequestIdentity { user: Some(caller.user.id), api_key, local_uid: None };
+    Ok(caller)
+}
+
+/// The user of the operating system who makes the request over the local socket; an `Authorization` header replaces them.
+fn local_uid(context: &mut RequestContext<'_>) -> Option<u32> {
+    let uid = match context.medium() {
+        Medium::Tcp | Medium::Tls => None,
+        Medium::Local(_) if context.http.headers().contains_key(header::AUTHORIZATION) => None,
+        Medium::Local(uid) => Some(uid),
+    };
+    context.identity.local_uid = uid;
+    uid
+}
+
+fn permit(caller: &Caller, RequiredScope { controller, action }: RequiredScope) -> Result<(), Forbidden> {
+    if !caller.permits(controller, action) {
+        return Err(Forbidden::Scope { controller, action });
+    }
+    caller.record_scope(controller, action);
+    Ok(())
 }
 
 /// Accepts the credential of an `Authorization` header over that transport.
@@ -95,8 +137,8 @@ fn accept(policy: &TlsPolicy, header: &[u8], transport: Transport) -> Result<(),
 
 impl Guard for Administrator {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let caller = Caller::admit(context).await?;
-        if caller.user.is_admin { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
+        let requester = Requester::admit(context).await?;
+        if requester.is_administrator() { Ok(Self(requester)) } else { Err(Forbidden::Role.into()) }
     }
 }
 
@@ -115,8 +157,8 @@ impl Guard for UserAdministrator {
 
 impl Guard for SelfOrAdministrator {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let caller = Caller::admit(context).await?;
-        let is_admitted = is_self_or_administrator(&caller, context.path_id());
-        if is_admitted { Ok(Self(caller)) } else { Err(Forbidden::Role.into()) }
+        let requester = Requester::admit(context).await?;
+        let is_admitted = is_self_or_administrator(&requester, context.path_id());
+        if is_admitted { Ok(Self(requester)) } else { Err(Forbidden::Role.into()) }
     }
 }

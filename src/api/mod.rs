@@ -21,7 +21,9 @@ mod input;
 mod json;
 mod json_object;
 mod json_response;
+mod lines;
 mod listing;
+mod local;
 mod locks;
 mod memory_budget;
 mod mount;
@@ -44,10 +46,11 @@ mod user_list_cache;
 mod users;
 
 pub use self::{
-    connection::{Connection, Refusal},
+    connection::{Connection, Medium, Refusal},
     context::App,
     cors::Origins,
     forwarded::TrustedProxies,
+    lines::Line,
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit},
     tls_policy::TlsPolicy,
     user_list_cache::UserListCache,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     description::{Components, Description},
-    operations::{Admits, OPERATIONS, Operation},
+    operations::{Admits, Operation, public_operations},
 };
 
 /// The document as it is served: OpenAPI 3.0 as JSON, computed once.
@@ -25,7 +25,7 @@ fn parameter_names(path: &'static str) -> Vec<&'static str> {
 fn document() -> Value {
     let mut components = Components::new();
     let mut paths = Map::new();
-    for operation in OPERATIONS.iter() {
+    for operation in public_operations() {
         let methods = paths.entry(operation.path).or_insert_with(|| json!({}));
         methods[operation.method.as_str().to_ascii_lowercase()] = described(operation, &mut components);
     }
@@ -64,7 +64,8 @@ fn needed_scope(operation: &Operation) -> String {
         | Admits::Caller
         | Admits::SelfOrAdministrator
         | Admits::Administrator
-        | Admits::UserAdministrator => {
+        | Admits::UserAdministrator
+        | Admits::Local => {
             format!("**API Key Scope**: {} / {}", operation.controller, operation.action)
         }
     }

@@ -7,11 +7,11 @@ use actix_web::http::Method;
 use super::{
     api_keys, audit, configurations,
     guard::{Authenticated, SelfOrAdministrator, UserAdministrator},
-    locks,
+    local, locks,
     mount::{Mounted, mount},
     scopes, sessions, systems, users,
 };
-use crate::service::{Administrator, Anonymous, Caller};
+use crate::service::{Administrator, Anonymous, Caller, Local};
 
 /// The prefix of all operations' paths.
 pub const PREFIX: &str = "/api/v2";
@@ -31,6 +31,8 @@ pub enum Admits {
     Administrator,
     /// Administrators only; the path begins with the user whose resources it is about.
     UserAdministrator,
+    /// The operator on the local socket; elsewhere the path is unknown.
+    Local,
 }
 
 /// One row of the table.
@@ -56,6 +58,11 @@ impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id)
     }
+}
+
+/// The operations that are not the local socket's alone, which the OpenAPI document has.
+pub fn public_operations() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().filter(|operation| operation.admits != Admits::Local)
 }
 
 macro_rules! operations {
@@ -157,4 +164,12 @@ operations! {
     update_user_api_key PUT "/users/{user_id}/api_keys/{api_key_id}" user_api_keys / update UserAdministrator api_keys::update;
     /// Destroys a specific API Key of a user.
     destroy_user_api_key DELETE "/users/{user_id}/api_keys/{api_key_id}" user_api_keys / destroy UserAdministrator api_keys::destroy;
+    /// Makes a backup of the present moment, and sends it.
+    create_backup POST "/backups" backups / create Local local::create_backup;
+    /// Verifies that the store agrees with itself.
+    verify_store GET "/store/verification" store / verify Local local::verify_store;
+    /// Sends the whole audit log, or the entries that match.
+    export_audit GET "/audit/export" audit / export Local local::export_audit;
+    /// Verifies that the audit log is what the server wrote.
+    verify_audit GET "/audit/verification" audit / verify Local local::verify_audit;
 }

@@ -109,7 +109,7 @@ impl<V: View> Reply for SignedIn<V> {
         let value = HeaderValue::try_from(format!("Bearer {}", self.token.expose()));
         let value = value.expect("a token has the characters of a header");
         response.headers_mut().insert(header::AUTHORIZATION, value);
-        response.extensions_mut().insert(RequestIdentity { user: Some(self.user), api_key: None });
+        response.extensions_mut().insert(RequestIdentity { user: Some(self.user), ..RequestIdentity::default() });
         Ok(response)
     }
 

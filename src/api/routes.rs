@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use actix_web::http::Method;
 
 use super::{
-    operations::{OPERATIONS, Operation, PREFIX},
+    connection::Medium,
+    operations::{Admits, OPERATIONS, Operation, PREFIX},
     path_segment::{self, PathParameters},
 };
 
@@ -19,6 +20,32 @@ pub(super) enum Routed<'a> {
     MethodNotAllowed(&'static Route),
     /// No operation: the path is unknown.
     NotFound,
+}
+
+/// Which paths a connection reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All of them.
+    Local,
+    /// Those that are not the local socket's alone.
+    Public,
+}
+
+impl Reach {
+    /// What is reached over that medium.
+    pub(super) fn of(medium: Medium) -> Self {
+        match medium {
+            Medium::Local(_) => Self::Local,
+            Medium::Tcp | Medium::Tls => Self::Public,
+        }
+    }
+
+    fn includes(self, route: &Route) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Public => route.operations.iter().any(|operation| operation.admits != Admits::Local),
+        }
+    }
 }
 
 /// A path and its operations.
@@ -54,10 +81,11 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes
 });
 
-/// Finds the operation of a method and a raw path.
-pub(super) fn route<'a>(method: &Method, path: &'a str) -> Routed<'a> {
+/// Finds the operation of a method and a raw path, among those within reach.
+pub(super) fn route<'a>(method: &Method, path: &'a str, reach: Reach) -> Routed<'a> {
     let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::NotFound };
-    let found = ROUTES.iter().find_map(|route| route.parameters_of(rest).map(|parameters| (route, parameters)));
+    let mut within_reach = ROUTES.iter().filter(|route| reach.includes(route));
+    let found = within_reach.find_map(|route| route.parameters_of(rest).map(|parameters| (route, parameters)));
     let Some((route, parameters)) = found else { return Routed::NotFound };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
@@ -120,7 +148,7 @@ mod tests {
     use super::*;
 
     fn found(method: &Method, path: &str) -> String {
-        match route(method, path) {
+        match route(method, path, Reach::Public) {
             Routed::To(operation, parameters) => format!("{} {}", operation.id, parameters.join(" ").trim()),
             Routed::MethodNotAllowed(route) => format!("not {method}, but {}", route.allow),
             Routed::NotFound => "not found".to_owned(),
@@ -168,6 +196,19 @@ mod tests {
         for route in ROUTES.iter() {
             let parameters = route.segments.iter().filter(|segment| **segment == Segment::Parameter).count();
             assert!(parameters <= kept, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_local_socket_is_unknown_elsewhere_with_every_method() {
+        for operation in OPERATIONS.iter().filter(|operation| operation.admits == Admits::Local) {
+            let path = format!("{PREFIX}{}", operation.path);
+            for method in [&operation.method, &Method::OPTIONS, &Method::PATCH] {
+                assert_eq!(found(method, &path), "not found", "{method} {path}");
+            }
+            assert!(matches!(route(&operation.method, &path, Reach::Local), Routed::To(..)), "{path}");
+            let of_path = OPERATIONS.iter().filter(|other| other.path == operation.path);
+            assert!(of_path.into_iter().all(|other| other.admits == Admits::Local), "{path} is public for others");
         }
     }
 

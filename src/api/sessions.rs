@@ -76,13 +76,13 @@ pub(super) struct SessionView {
 }
 
 impl SessionView {
-    fn shown_to(caller: &Caller, session: &Session) -> Self {
+    fn shown_to(access: &ResourceAccess, session: &Session) -> Self {
         Self {
             id: session.jti,
             created_at: session.created_at.map(DateTime),
             address: session.address.map(|address| address.to_canonical().to_string()),
             expires_at: DateTime(session.expires_at),
-            current: caller.session() == Some(session.jti),
+            current: access.session() == Some(session.jti),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::rate_limited_log::RateLimitedLog;
+use super::{connection::Medium, rate_limited_log::RateLimitedLog};
 use crate::clock::Clock;
 
 /// Whether credentials are accepted over plain HTTP from another machine.
@@ -19,8 +19,8 @@ pub struct TlsPolicy {
 pub(super) struct Transport {
     /// The peer of the connection, `None` if the system does not know it.
     pub(super) peer: Option<SocketAddr>,
-    /// Whether this server decrypted the request.
-    pub(super) is_encrypted: bool,
+    /// What the connection goes over.
+    pub(super) medium: Medium,
 }
 
 /// A credential came over plain HTTP from another machine, and TLS is required.
@@ -64,7 +64,10 @@ impl TlsPolicy {
 impl Transport {
     /// Whether nothing between the client and this server can read the request.
     fn is_private(self) -> bool {
-        self.is_encrypted || self.peer.is_some_and(is_this_machine)
+        match self.medium {
+            Medium::Tcp => self.peer.is_some_and(is_this_machine),
+            Medium::Tls | Medium::Local(_) => true,
+        }
     }
 }
 

@@ -128,18 +128,18 @@ pub(super) async fn create(
 }
 
 pub(super) async fn show(
-    SelfOrAdministrator(caller): SelfOrAdministrator,
+    SelfOrAdministrator(requester): SelfOrAdministrator,
     PathId(id): PathId,
 ) -> Result<Shown<UserView>, ApiError> {
-    Ok(Shown(users::show(&caller, id)?.into()))
+    Ok(Shown(users::show(&requester, id)?.into()))
 }
 
 pub(super) async fn update(
-    SelfOrAdministrator(caller): SelfOrAdministrator,
+    SelfOrAdministrator(requester): SelfOrAdministrator,
     PathId(id): PathId,
     Body(submitted): Body<Submitted<UserChange>>,
 ) -> Result<Shown<UserView>, ApiError> {
-    Ok(Shown(users::update(&caller, id, submitted).await?.into()))
+    Ok(Shown(users::update(&requester, id, submitted).await?.into()))
 }
 
 pub(super) async fn destroy(

@@ -202,8 +202,7 @@ impl Authenticator {
 
     /// Records an attempt that is refused without a check of its password.
     fn record_wait(&self, action: Action, username: &str, address: IpAddr) {
-        let account = Some(self.audit.unknown(username));
-        let actor = Actor { account, method: AuthMethod::Password, address: Some(address) };
+        let actor = Actor::client(Some(self.audit.unknown(username)), AuthMethod::Password, address);
         self.audit.had_to_wait(self.clock.now(), actor, action, Username::parse(username).ok());
     }
 
@@ -218,7 +217,7 @@ impl Authenticator {
         })?;
         // A name that no account has is not stored in clear: it may be a password in the wrong field.
         let account = user.as_ref().map_or_else(|| self.audit.unknown(&username), Account::of);
-        let actor = Actor { account: Some(account), method: AuthMethod::Password, address: Some(address) };
+        let actor = Actor::client(Some(account), AuthMethod::Password, address);
         let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
         let refused = Box::new(move || audit.refused(clock.now(), actor, action));
         let current = user.filter(|user| self.is_current(user));
@@ -255,7 +254,7 @@ impl Authenticator {
     /// Counts an unknown key, and records it in the audit log.
     fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
         let (now, action) = (self.clock.now(), Action::CheckCredential);
-        let actor = Actor { account: None, method: AuthMethod::ApiKey(None), address: Some(address) };
+        let actor = Actor::client(None, AuthMethod::ApiKey(None), address);
         // A program that still uses a removed key is not guessing.
         let counted = if self.api_keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
         match &counted {

@@ -1,13 +1,13 @@
 //! The identity of an authenticated caller.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use uuid::Uuid;
 
 use super::Challenge;
 use crate::{
     clock::Timestamp,
-    domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Scope, User},
+    domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Id, Scope, User},
 };
 
 /// The kind of a valid credential, and the rights that it gives.
@@ -19,6 +19,15 @@ pub enum Authentication {
     Session(Uuid),
     /// An API key: what its scopes permit, and no more than the user may.
     ApiKey(Arc<ApiKey>),
+}
+
+/// The origin of a request.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// An account, by its credential.
+    Account(Identity),
+    /// That user of the operating system, root or the server's own, on the local socket: an administrator without an account.
+    Local(u32),
 }
 
 /// An authenticated user.
@@ -85,7 +94,7 @@ impl Identity {
             Authentication::Session(jti) => AuthMethod::Session(*jti),
             Authentication::ApiKey(api_key) => AuthMethod::ApiKey(Some(api_key.id)),
         };
-        Actor { account: Some(Account::of(&self.user)), method, address: Some(self.address) }
+        Actor::client(Some(Account::of(&self.user)), method, self.address)
     }
 
     /// The credential as a subject of activity, if that is recorded of its kind.
@@ -104,6 +113,71 @@ impl Identity {
         match self.authentication {
             Authentication::Password => Challenge::Basic,
             Authentication::Session(_) | Authentication::ApiKey(_) => Challenge::Bearer,
+        }
+    }
+}
+
+impl Principal {
+    /// Whether this is an administrator; the credential's scopes are another question.
+    #[must_use]
+    pub fn is_administrator(&self) -> bool {
+        match self {
+            Self::Account(identity) => identity.user.is_admin,
+            Self::Local(_) => true,
+        }
+    }
+
+    /// Whether this is the account of that id.
+    #[must_use]
+    pub fn is_account(&self, id: Id) -> bool {
+        match self {
+            Self::Account(identity) => identity.user.id == id,
+            Self::Local(_) => false,
+        }
+    }
+
+    /// The API key, if the credential is one that lacks `* / *`.
+    #[must_use]
+    pub fn restricted_key(&self) -> Option<&ApiKey> {
+        match self {
+            Self::Account(identity) => identity.restricted_key(),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// The API key, if the credential is one.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&ApiKey> {
+        match self {
+            Self::Account(identity) => identity.api_key(),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// The session, if the credential is the token of one.
+    #[must_use]
+    pub fn session(&self) -> Option<Uuid> {
+        match self {
+            Self::Account(identity) => identity.session(),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// The actor of an entry in the audit log.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Account(identity) => identity.actor(),
+            Self::Local(uid) => Actor::local(*uid),
+        }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(identity) => write!(f, "user_id={}", identity.user.id),
+            Self::Local(uid) => write!(f, "user_id=local:{uid}"),
         }
     }
 }

@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use self::{
     authenticator::Authenticator,
     credential::Credential,
-    identity::{Authentication, Identity},
+    identity::{Authentication, Identity, Principal},
     key::{ApiKeyIssuer, KeyText, PresentedKey},
     password::{Hasher, RightPassword, Verification},
     password_hash::{Cost, is_sound_hash},

@@ -42,8 +42,14 @@ use crate::{
 /// connection can leave it unrecorded.
 #[must_use]
 pub fn event(now: Timestamp, actor: Actor, with_secret: bool) -> Event {
+    done(now, actor, Action::CreateBackup, subject(with_secret))
+}
+
+/// What the audit log records of a backup.
+#[must_use]
+pub fn subject(with_secret: bool) -> AffectedResource {
     let details = if with_secret { vec!["with the server's secret".to_owned()] } else { Vec::new() };
-    done(now, actor, Action::CreateBackup, AffectedResource::details(details))
+    AffectedResource::details(details)
 }
 
 /// Writes a backup of the store as it is now. Blocks, so it must not be called on an asynchronous thread.

@@ -1,12 +1,17 @@
 //! `lodge audit`: prints or verifies the audit log.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    os::unix::net::UnixStream,
+};
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 
-use super::{Failure, on_stopped_store};
+use super::{Failure, failure::asked, on_stopped_store};
 use crate::{
-    admin_socket::{AdminSocket, AdminSocketError, Question},
+    admin_socket::{self, AdminSocketError},
+    api::operations::PREFIX,
     audit::{self, AuditError, Chain, Filter, LogReader, Report, directory_in},
     clock::{Clock, Timestamp},
     config::DataArguments,
@@ -43,12 +48,12 @@ pub(super) struct AuditArguments {
 }
 
 pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
-    let admin_socket = AdminSocket::of(&arguments.data.data_dir).map_err(|error| Failure::Asked(error.into()))?;
+    let server = admin_socket::connect(&arguments.data.data_dir).map_err(asked)?;
     if !arguments.verify {
-        return unless_pipe_closed(print(arguments, admin_socket));
+        return unless_pipe_closed(print(arguments, server));
     }
-    let Report { first, last, key_since, fault } = match admin_socket {
-        Some(admin_socket) => ask(admin_socket, &Question::VerifyAudit, &mut io::sink())?,
+    let Report { first, last, key_since, fault } = match server {
+        Some(server) => ask(server, "/audit/verification", &mut io::sink())?,
         None => verify_stopped(arguments)?,
     };
     if let Some(fault) = fault {
@@ -63,7 +68,7 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Result<(), Failure> {
+fn print(arguments: &AuditArguments, server: Option<UnixStream>) -> Result<(), Failure> {
     let filter = Filter {
         since: arguments.since,
         until: arguments.until,
@@ -71,8 +76,8 @@ fn print(arguments: &AuditArguments, admin_socket: Option<AdminSocket>) -> Resul
         action: arguments.action.clone(),
     };
     let mut out = Printable::new(BufWriter::new(io::stdout()));
-    match admin_socket {
-        Some(admin_socket) => ask::<()>(admin_socket, &Question::Audit(filter), &mut out)?,
+    match server {
+        Some(server) => ask::<()>(server, &format!("/audit/export?{}", query(&filter)), &mut out)?,
         None => on_stopped_store(&arguments.data.data_dir, |directory, store| {
             let log_reader = LogReader::of(&directory_in(directory.path()))?;
             Ok(log_reader.print(store, &filter, &mut |line| writeln!(out, "{line}"))?)
@@ -123,12 +128,17 @@ fn unless_pipe_closed(printed: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-fn ask<T: serde::de::DeserializeOwned>(
-    admin_socket: AdminSocket,
-    question: &Question,
-    out: &mut dyn Write,
-) -> Result<T, Failure> {
-    admin_socket.ask(question, out, &mut |_| {}).map_err(Failure::Asked)
+fn ask<T: DeserializeOwned>(server: UnixStream, path: &str, out: &mut dyn Write) -> Result<T, Failure> {
+    let response = admin_socket::send(server, "GET", &format!("{PREFIX}{path}"), None);
+    response.and_then(|response| response.lines(out, &mut |_| {})).map_err(Failure::Asked)
+}
+
+fn query(filter: &Filter) -> String {
+    let Filter { since, until, user, action } = filter.clone();
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let given = [("since", time(since)), ("until", time(until)), ("user", user), ("action", action)];
+    let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish()
 }
 
 fn verify_stopped(arguments: &AuditArguments) -> Result<Report, Failure> {

@@ -1,15 +1,18 @@
 //! `lodge backup`: a consistent snapshot of the store in one file.
 
 use std::{
-    io::Write,
+    io::{self, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
+use serde_json::json;
 
-use super::{Failure, actor, on_stopped_store};
+use super::{Failure, actor, failure::asked, on_stopped_store};
 use crate::{
-    admin_socket::{AdminSocket, Question},
+    admin_socket::{self, AdminSocketError},
+    api::operations::PREFIX,
     audit::Chain,
     backup::{self, BackupError, Summary},
     clock::Clock,
@@ -34,9 +37,8 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
-    let admin_socket = AdminSocket::of(&arguments.data.data_dir).map_err(|error| Failure::Asked(error.into()))?;
-    let summary = match admin_socket {
-        Some(admin_socket) => backup::save(&arguments.file, |out| ask(admin_socket, arguments.with_secret, out))?,
+    let summary = match admin_socket::connect(&arguments.data.data_dir).map_err(asked)? {
+        Some(server) => backup::save(&arguments.file, |out| of_running_server(server, arguments.with_secret, out))?,
         None => of_stopped_server(arguments)?,
     };
     let Summary { commit, created_at, records } = summary;
@@ -47,9 +49,11 @@ pub(super) fn backup(arguments: &BackupArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ask(admin_socket: AdminSocket, with_secret: bool, out: &mut dyn Write) -> Result<(), BackupError> {
-    let answer = admin_socket.ask::<Summary>(&Question::Backup { with_secret }, out, &mut |_| {});
-    answer.map(|_| ()).map_err(|error| BackupError::Io(std::io::Error::other(error)))
+fn of_running_server(server: UnixStream, with_secret: bool, out: &mut dyn Write) -> Result<(), BackupError> {
+    let (path, body) = (format!("{PREFIX}/backups"), json!({"with_secret": with_secret}));
+    let made = admin_socket::send(server, "POST", &path, Some(&body))
+        .and_then(|response| response.lines::<Summary>(out, &mut |_| {}));
+    made.map(|_| ()).map_err(|error: AdminSocketError| BackupError::Io(io::Error::other(error)))
 }
 
 fn of_stopped_server(arguments: &BackupArguments) -> Result<Summary, Failure> {

@@ -106,10 +106,19 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// A running server to which no connection can be made, or that does not answer.
+pub(super) fn asked(error: io::Error) -> Failure {
+    Failure::Asked(error.into())
+}
+
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::NotReady { .. } | Self::Unsound(_) | Self::Tampered(_) | Self::Refused(_) => 1,
+            Self::NotReady { .. }
+            | Self::Unsound(_)
+            | Self::Tampered(_)
+            | Self::Refused(_)
+            | Self::Asked(AdminSocketError::Refused { .. }) => 1,
             Self::Settings(_) | Self::Memory(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
             Self::Directory(
                 DirectoryError::NotADirectory(_)

@@ -1,21 +1,31 @@
-//! `lodge health`: checks that a running server is ready.
+//! `lodge health`: checks that a running server is ready, on its local socket or, if that cannot be reached, at its address.
 
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    path::Path,
     time::Duration,
 };
 
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 
 use super::Failure;
-use crate::{config::ServeArguments, tls};
+use crate::{admin_socket, config::ServeArguments, tls};
 
 /// The timeout for a connection to one address, and for its answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Tries each address on which a server with these settings can be reached, until one answers that it is ready.
+/// Asks on the local socket or, if no answer comes from there, tries each address on which a server with these settings can
+/// be reached, until one answers that it is ready.
 pub(super) fn health(arguments: &ServeArguments) -> Result<(), Failure> {
+    match on_local_socket(&arguments.data_dir()) {
+        Some(200) => return Ok(()),
+        Some(status) => {
+            let address = arguments.data_dir().display().to_string();
+            return Err(Failure::NotReady { address, why: format!("status {status}") });
+        }
+        None => {}
+    }
     let (listen, is_encrypted) = arguments.reached_at();
     let not_ready = |why| Failure::NotReady { address: listen.clone(), why };
     let addresses = reachable(listen.to_socket_addrs().map_err(|error| not_ready(error.to_string()))?);
@@ -28,6 +38,14 @@ pub(super) fn health(arguments: &ServeArguments) -> Result<(), Failure> {
         }
     }
     Err(not_ready(whys.join("; ")))
+}
+
+/// The status of the answer on the local socket; `None` if no server answers there.
+fn on_local_socket(data_dir: &Path) -> Option<u16> {
+    let connection = admin_socket::connect(data_dir).ok()??;
+    connection.set_read_timeout(Some(DEADLINE)).ok()?;
+    connection.set_write_timeout(Some(DEADLINE)).ok()?;
+    admin_socket::send(connection, "GET", "/readyz", None).ok().map(|response| response.status)
 }
 
 /// The addresses for a server that listens on all: this machine's own, with IPv4 too in case IPv6 is off.

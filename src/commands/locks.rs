@@ -1,17 +1,16 @@
 //! `lodge locks`: accounts and addresses on which tries wait, in the memory of a running server.
 
-use std::io;
-
 use clap::{Args, Subcommand};
+use serde::Deserialize;
 
-use super::Failure;
+use super::{Failure, access::Access, failure::asked};
 use crate::{
-    admin_socket::{AdminSocket, AdminSocketError, Question},
+    admin_socket,
     config::DataArguments,
-    domain::Network,
+    domain::{Network, Page},
     logging::printable,
     output,
-    service::locks::{Lock, LockFilter, LockKind},
+    service::locks::LockKind,
 };
 
 #[derive(Args, Debug)]
@@ -33,37 +32,60 @@ enum LocksVerb {
 
         /// Only those of this IP address, or of the /64 that it is in
         #[arg(long, value_name = "ADDRESS", value_parser = address)]
-        address: Option<Network>,
+        address: Option<String>,
     },
 }
 
+/// A lock as the API lists it.
+#[derive(Deserialize)]
+struct Lock {
+    kind: LockKind,
+    username: Option<String>,
+    address: Option<String>,
+    failures: u32,
+    waits_until: String,
+}
+
+#[derive(Deserialize)]
+struct Locks {
+    locks: Vec<Lock>,
+}
+
 pub(super) fn locks(arguments: &LocksArguments) -> Result<(), Failure> {
-    let admin_socket = AdminSocket::of(&arguments.data.data_dir).map_err(|error| Failure::Asked(error.into()))?;
     let nobody =
         || format!("no server is running on {}, and locks live no longer than it", arguments.data.data_dir.display());
-    let admin_socket = admin_socket.ok_or_else(|| Failure::Refused(nobody()))?;
+    let running = admin_socket::connect(&arguments.data.data_dir).map_err(asked)?;
+    running.ok_or_else(|| Failure::Refused(nobody()))?;
+    let access = Access::to(&arguments.data)?;
     match &arguments.verb {
-        None => list(admin_socket).map_err(Failure::Asked),
+        None => list(&access),
         Some(LocksVerb::Clear { user, address }) => {
-            let question = Question::ClearLocks(LockFilter { username: user.clone(), address: *address });
-            admin_socket.ask::<()>(&question, &mut io::sink(), &mut |_| {}).map_err(Failure::Asked)
+            let given = [("username", user), ("address", address)];
+            let given = given.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+            let response = access.request("DELETE", &format!("/locks?{query}"), None)?;
+            response.succeeded().map(|_| ()).map_err(Failure::Asked)
         }
     }
 }
 
 /// Prints a line for each lock.
-fn list(admin_socket: AdminSocket) -> Result<(), AdminSocketError> {
-    let mut lines = Vec::new();
-    let () = admin_socket.ask(&Question::Locks, &mut lines, &mut |_| {})?;
-    for lock in serde_json::Deserializer::from_slice(&lines).into_iter::<Lock>() {
-        output::line(format_args!("{}", printable(&line(&lock.map_err(io::Error::from)?))));
+fn list(access: &Access) -> Result<(), Failure> {
+    let mut offset = 0;
+    loop {
+        let response = access.request("GET", &format!("/locks?limit={}&offset={offset}", Page::MAX), None)?;
+        let Locks { locks } = response.json().map_err(Failure::Asked)?;
+        locks.iter().for_each(|lock| output::line(format_args!("{}", printable(&line(lock)))));
+        offset += locks.len();
+        if locks.len() < Page::MAX {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 fn line(lock: &Lock) -> String {
-    let address = lock.address.map(|address| address.to_string()).unwrap_or_default();
-    let username = lock.username.as_ref().map_or("a name that nobody has", |username| username.as_str());
+    let address = lock.address.as_deref().unwrap_or_default();
+    let username = lock.username.as_deref().unwrap_or("a name that nobody has");
     let what = match lock.kind {
         LockKind::AccountFromAddress => format!("{username} from {address}"),
         LockKind::Address => format!("{address}, on accounts that are new to it"),
@@ -72,26 +94,24 @@ fn line(lock: &Lock) -> String {
     format!("{what}: {} failures, waits until {}", lock.failures, lock.waits_until)
 }
 
-fn address(text: &str) -> Result<Network, String> {
-    Network::parse(text).ok_or_else(|| "not an IP address".to_owned())
+fn address(text: &str) -> Result<String, String> {
+    Network::parse(text).map(|_| text.to_owned()).ok_or_else(|| "not an IP address".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Timestamp, domain::Username};
 
     #[test]
     fn a_line_tells_what_waits_and_a_name_only_where_somebody_has_it() {
-        let said = |kind, username, address: Option<&str>| {
-            let username = Option::map(username, |username| Username::parse(username).unwrap());
-            let address = address.and_then(Network::parse);
-            line(&Lock { kind, username, address, failures: 7, waits_until: Timestamp::from_secs(0) })
+        let said = |kind, username: Option<&str>, address: Option<&str>| {
+            let [username, address] = [username, address].map(|text| text.map(str::to_owned));
+            line(&Lock { kind, username, address, failures: 7, waits_until: "1970-01-01T00:00:00.000Z".to_owned() })
         };
         let end = "7 failures, waits until 1970-01-01T00:00:00.000Z";
         for (said, what) in [
             (said(LockKind::AccountFromAddress, Some("ann"), Some("192.0.2.1")), "ann from 192.0.2.1"),
-            (said(LockKind::AccountFromAddress, None, Some("::1")), "a name that nobody has from ::/64"),
+            (said(LockKind::AccountFromAddress, None, Some("::/64")), "a name that nobody has from ::/64"),
             (said(LockKind::Address, None, Some("192.0.2.1")), "192.0.2.1, on accounts that are new to it"),
             (said(LockKind::Account, Some("ann"), None), "ann, from addresses that are new to it"),
         ] {

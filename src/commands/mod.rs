@@ -1,5 +1,6 @@
 //! The command line, with one file for each command.
 
+mod access;
 mod audit;
 mod backup;
 mod failure;
@@ -71,8 +72,8 @@ enum SecretVerb {
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  `health`: the server is not ready; `locks`: none is running; `verify`: the store is inconsistent;
-      `audit --verify`: the log was changed, or is not vouched for
+   1  the running server refuses the request; `health`: the server is not ready; `locks`: none is running; `verify`: the store
+      is inconsistent; `audit --verify`: the log was changed, or is not vouched for
    2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory

@@ -1,6 +1,6 @@
 //! `lodge serve`: opens the data directory and the store, serves, and closes them.
 
-use std::{env, path::Path, sync::Arc, thread};
+use std::{env, os::unix::net::UnixListener, path::Path, sync::Arc, thread};
 
 use actix_web::rt::System;
 use rustix::{
@@ -14,7 +14,6 @@ use super::{
     salvage::salvage,
 };
 use crate::{
-    admin_socket,
     api::App,
     audit::{Files, LogReader, Maintenance, continue_after_files, directory_in},
     auth::{Cost, Hasher},
@@ -30,7 +29,7 @@ use crate::{
     memory_limit::memory_limit,
     output,
     secret::RootSecret,
-    server::{self, ShutdownReason, Signals},
+    server::{self, Listeners, ShutdownReason, Signals},
     service::{
         AppState,
         first_start::{FirstStart, ensure_administrator},
@@ -79,7 +78,7 @@ pub(super) fn harden_process() {
 /// Raises the limit of file descriptors as far as allowed; returns the number of connections that there are descriptors
 /// for.
 fn within_descriptors(connections: usize) -> usize {
-    /// What the store, backups and the door need.
+    /// What the store, backups and the local socket need.
     const OTHERS: u64 = 128;
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
@@ -189,20 +188,19 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         return Ok(());
     }
     sessions::restore_known_addresses(&state)?;
-    if let Err(error) = admin_socket::open(directory.path(), Arc::clone(&state)) {
-        log::warn!(
-            "no command can reach this server: the file system or the service manager allows no Unix socket in {} ({error})",
-            directory.path().display()
-        );
-    }
     let log = BackupLog::default();
+    let local = local_socket(directory.path()).map(|socket| {
+        let app = App::local(Arc::clone(&state), settings.limits(), log.clone());
+        (socket, Arc::new(app))
+    });
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
     let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let ready = |address| output::announce(format!("lodge is listening on {scheme}://{address}"));
-    let served = server::serve(app, &settings.listen, certificate, failure, signals, ready).await;
+    let listeners = Listeners { listen: &settings.listen, certificate, local };
+    let served = server::serve(app, listeners, failure, signals, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {
         ShutdownReason::Stopped => {
@@ -214,6 +212,18 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         }
         ShutdownReason::StorageFailed(error) => Err(Failure::StorageFailed(error)),
     }
+}
+
+/// The local socket; without one, as on shares of desktop container tools, the server serves nevertheless.
+fn local_socket(data_dir: &Path) -> Option<UnixListener> {
+    let bound = server::local::bind(data_dir);
+    let bound = bound.inspect_err(|error| {
+        log::warn!(
+            "no command can reach this server: the file system or the service manager allows no Unix socket in {} ({error})",
+            data_dir.display()
+        );
+    });
+    bound.ok()
 }
 
 /// Continues the audit log after its end, before anything is recorded in it.

@@ -2,9 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Failure, on_stopped_store};
+use super::{Failure, failure::asked, on_stopped_store};
 use crate::{
-    admin_socket::{AdminSocket, Question},
+    admin_socket,
+    api::operations::PREFIX,
     config::DataArguments,
     output,
     store::{
@@ -14,10 +15,10 @@ use crate::{
 };
 
 pub(super) fn verify(arguments: &DataArguments) -> Result<(), Failure> {
-    let findings = match AdminSocket::of(&arguments.data_dir).map_err(|error| Failure::Asked(error.into()))? {
-        Some(admin_socket) => {
-            admin_socket.ask::<Findings>(&Question::Verify, &mut io::sink(), &mut progress).map_err(Failure::Asked)?
-        }
+    let findings = match admin_socket::connect(&arguments.data_dir).map_err(asked)? {
+        Some(server) => admin_socket::send(server, "GET", &format!("{PREFIX}/store/verification"), None)
+            .and_then(|response| response.lines::<Findings>(&mut io::sink(), &mut progress))
+            .map_err(Failure::Asked)?,
         None => of_stopped_server(arguments)?,
     };
     if !findings.faults.is_empty() {

@@ -32,6 +32,12 @@ impl ServeArguments {
         (listen.into_owned(), ["tls_cert", "tls_self_signed"].iter().any(|name| self.0.get(name).is_some()))
     }
 
+    /// The data directory; nothing else is looked at.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.0.get("data_dir").map(PathBuf::from).unwrap_or_default()
+    }
+
     /// Each setting that has a value as `name = value`, for the audit log: none is a secret.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
@@ -46,7 +52,8 @@ impl ServeArguments {
 pub struct DataArguments {
     /// The data directory.
     pub data_dir: PathBuf,
-    secret_file: Option<PathBuf>,
+    /// The file with the secret, if it is given.
+    pub secret_file: Option<PathBuf>,
 }
 
 impl DataArguments {

@@ -152,7 +152,7 @@ pub enum AuthMethod {
     Session(Uuid),
     /// The API key of that id, `None` for one that does not exist.
     ApiKey(Option<Id>),
-    /// None: a local command, run by that user of the operating system.
+    /// None: a local command or a request over the local socket, by that user of the operating system.
     Local(u32),
     /// None: the server acted by itself.
     Server,
@@ -184,7 +184,13 @@ impl Actor {
     /// The server itself.
     pub const SERVER: Self = Self { account: None, method: AuthMethod::Server, address: None };
 
-    /// A local command, run by that user of the operating system.
+    /// A client with that credential. What came over a Unix socket has the unspecified address, which is recorded as none.
+    #[must_use]
+    pub fn client(account: Option<Account>, method: AuthMethod, address: IpAddr) -> Self {
+        Self { account, method, address: Some(address).filter(|address| !address.is_unspecified()) }
+    }
+
+    /// A user of the operating system, who ran a command or made a request over the local socket.
     #[must_use]
     pub fn local(uid: u32) -> Self {
         Self { account: None, method: AuthMethod::Local(uid), address: None }

@@ -4,6 +4,7 @@ mod body;
 mod connection_table;
 mod framing;
 mod head;
+pub mod local;
 mod sending;
 mod signals;
 mod stopping;
@@ -14,6 +15,7 @@ mod transport;
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
+    os::unix::net::UnixListener,
     rc::Rc,
     sync::Arc,
     thread,
@@ -22,8 +24,9 @@ use std::{
 
 use actix_http::{Extensions, HttpService, KeepAlive};
 use actix_server::{Server, ServerHandle};
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::{dev::AppConfig, rt, web};
+use futures_util::future::join_all;
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::watch,
@@ -71,15 +74,23 @@ pub enum ShutdownReason {
     StorageFailed(EngineError),
 }
 
-/// Serves on that address, over TLS if there is a certificate, until a signal or a failure of the storage. Calls
-/// `ready` with each address that it listens on.
+/// What a server listens on.
+pub struct Listeners<'a> {
+    /// An address, or a name of several.
+    pub listen: &'a str,
+    /// The certificate, if TLS is served there.
+    pub certificate: Option<Arc<Certificate>>,
+    /// The local socket, and its application.
+    pub local: Option<(UnixListener, Arc<App>)>,
+}
+
+/// Serves until a signal or a failure of the storage. Calls `ready` with each address that it listens on.
 ///
 /// # Errors
 /// If it cannot listen on any of the addresses.
 pub async fn serve(
     app: Arc<App>,
-    listen: &str,
-    certificate: Option<Arc<Certificate>>,
+    Listeners { listen, certificate, local }: Listeners<'_>,
     failure: watch::Receiver<Option<EngineError>>,
     signals: Signals,
     ready: impl Fn(SocketAddr),
@@ -88,10 +99,15 @@ pub async fn serve(
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let acceptor = certificate.as_ref().map(|certificate| TlsAcceptor::from(Arc::new(certificate.server())));
     let (server, stopping) = run(&app, listeners, acceptor)?;
+    let local = local.map(|(listener, app)| local::run(&app, listener)).transpose()?;
+    let (local, local_stopping) = local.unzip();
+    let mut servers = vec![(server.handle(), stopping)];
+    servers.extend(local.as_ref().map(Server::handle).zip(local_stopping));
     let clock = app.state.clock.clone();
     let sweeper = rt::spawn(sweep(app));
     let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
-    let stopper = rt::spawn(stop_in_time(server.handle(), stopping, signals.clone(), failure));
+    let stopper = rt::spawn(stop_in_time(servers, signals.clone(), failure));
+    let local = local.map(rt::spawn);
     addresses.into_iter().for_each(ready);
     tokio::select! {
         ended = server => ended?,
@@ -102,7 +118,9 @@ pub async fn serve(
     }
     sweeper.abort();
     follower.iter().for_each(rt::task::JoinHandle::abort);
-    Ok(stopper.await.unwrap_or(ShutdownReason::Stopped))
+    let reason = stopper.await.unwrap_or(ShutdownReason::Stopped);
+    local.iter().for_each(rt::task::JoinHandle::abort);
+    Ok(reason)
 }
 
 /// A listener for each address that the text resolves to; an error only if there is none.
@@ -134,26 +152,36 @@ fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor
     for listener in listeners {
         let (app, entrance, stopping) = (Arc::clone(app), entrance.clone(), stopping.clone());
         server = server.listen("api", listener, move || {
-            let stopping = stopping.clone();
-            let http = HttpService::build()
-                .graceful_shutdown_signal(move || stopping.clone().begun())
-                // The deadlines for heads and for idle connections are in `TimedStream`, which knows what has been
-                // received.
-                .keep_alive(KeepAlive::Os)
-                .client_request_timeout(Duration::ZERO)
-                .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-                .h1_write_buffer_size(WRITE_BUFFER)
-                .on_connect_ext(|timed_stream: &TimedStream, extensions: &mut Extensions| {
-                    extensions.insert(timed_stream.connection());
-                });
-            let shared = web::Data::from(Arc::clone(&app));
-            let answering = actix_web::App::new().app_data(shared).default_service(web::to(entry::respond));
-            let http = http.h1(map_config(answering, |()| AppConfig::default()));
-            let entrance = Rc::new(entrance.clone());
-            fn_service(move |stream| Rc::clone(&entrance).enter(stream)).and_then(http.map_err(drop))
+            let (entrance, stopping) = (Rc::new(entrance.clone()), stopping.clone());
+            let stopped = move || stopping.clone().begun();
+            fn_service(move |stream| Rc::clone(&entrance).enter(stream)).and_then(http(&app, stopped))
         })?;
     }
     Ok((server.run(), stopping))
+}
+
+/// Answers the requests of connections; those that are idle end once `stopped` does.
+fn http<S, F>(
+    app: &Arc<App>,
+    stopped: S,
+) -> impl ServiceFactory<(TimedStream, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> + use<S, F>
+where
+    S: Fn() -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let http = HttpService::build()
+        .graceful_shutdown_signal(stopped)
+        // The deadlines for heads and for idle connections are in `TimedStream`, which knows what has been received.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .h1_write_buffer_size(WRITE_BUFFER)
+        .on_connect_ext(|timed_stream: &TimedStream, extensions: &mut Extensions| {
+            extensions.insert(timed_stream.connection());
+        });
+    let shared = web::Data::from(Arc::clone(app));
+    let answering = actix_web::App::new().app_data(shared).default_service(web::to(entry::respond));
+    http.h1(map_config(answering, |()| AppConfig::default())).map_err(drop)
 }
 
 fn table_bounds(limits: &Limits) -> TableBounds {
@@ -205,8 +233,7 @@ impl ConnectionAcceptor {
 
 /// Stops the server after a signal or a failure of the storage, and returns the reason.
 async fn stop_in_time(
-    server: ServerHandle,
-    stopping: Stopping,
+    servers: Vec<(ServerHandle, Stopping)>,
     signals: Signals,
     mut failure: watch::Receiver<Option<EngineError>>,
 ) -> ShutdownReason {
@@ -215,8 +242,8 @@ async fn stop_in_time(
         error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
     log::info!("stopping: running requests may take up to {SHUTDOWN_SECS} s");
-    stopping.begin();
-    server.stop(true).await;
+    servers.iter().for_each(|(_, stopping)| stopping.begin());
+    join_all(servers.iter().map(|(server, _)| server.stop(true))).await;
     ended
 }
 

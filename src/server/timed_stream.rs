@@ -75,7 +75,7 @@ pub(super) struct TimedStream {
 
 impl TimedStream {
     pub(super) fn new(transport: Transport, slot: Slot, permit: Permit, bounds: Bounds) -> Self {
-        let connection = Rc::new(Connection::new(transport.is_encrypted()));
+        let connection = Rc::new(Connection::new(transport.medium()));
         let since = Instant::now();
         slot.set_idle(since);
         Self {

@@ -1,4 +1,4 @@
-//! The transport of a connection: TCP, or TLS over TCP.
+//! The transport of a connection: TCP, TLS over TCP, or a Unix socket.
 
 use std::{
     io,
@@ -8,18 +8,22 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 use tokio_rustls::server::TlsStream;
+
+use crate::api::Medium;
 
 /// How much a client may send over TLS without any plaintext: more than a record (RFC 8446, section 5.2) and more than its part
 /// of a handshake. The TLS library alone keeps up to 64 KiB of a handshake message.
 const MAX_UNREAD: usize = 24 << 10;
 
-/// A plain or an encrypted connection.
+/// A plain, an encrypted or a local connection.
 pub(super) enum Transport {
     Plain(TcpStream),
     Encrypted(Box<TlsStream<Metered>>),
+    /// The local socket, from that user of the operating system.
+    Local(UnixStream, u32),
 }
 
 /// The socket below TLS.
@@ -30,8 +34,12 @@ pub(super) struct Metered {
 }
 
 impl Transport {
-    pub(super) fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Encrypted(_))
+    pub(super) fn medium(&self) -> Medium {
+        match self {
+            Self::Plain(_) => Medium::Tcp,
+            Self::Encrypted(_) => Medium::Tls,
+            Self::Local(_, uid) => Medium::Local(*uid),
+        }
     }
 }
 
@@ -53,6 +61,7 @@ impl AsyncRead for Transport {
                 }
                 polled
             }
+            Self::Local(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -74,6 +83,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Encrypted(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Local(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -81,6 +91,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Local(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -88,6 +99,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Local(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -64,37 +64,24 @@ pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<Lock>, S
 /// # Errors
 /// [`ServiceError::Forbidden`] for a restricted key, unless the filter names an account that is no administrator's.
 pub async fn clear(administrator: &Administrator, filter: &LockFilter) -> Result<(), ServiceError> {
-    let caller = &administrator.0;
-    if caller.restricted_key().is_some() {
+    let requester = &administrator.0;
+    if requester.restricted_key().is_some() {
         let username = filter.username.as_deref().ok_or(Forbidden::NEEDS_FULL_ACCESS)?;
-        if caller.state.authenticator.user_named(username)?.is_some_and(|user| user.is_admin) {
+        if requester.state.authenticator.user_named(username)?.is_some_and(|user| user.is_admin) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
     }
-    clear_all(&caller.state, filter);
-    caller.record(Action::DestroyLocks, subject(&caller.state, filter)?).await;
-    log::info!("locks were cleared: user_id={}", caller.user.id);
+    requester.state.authenticator.throttle.clear(filter.username.as_deref(), filter.address);
+    requester.record(Action::DestroyLocks, subject(&requester.state, filter)?).await;
+    log::info!("locks were cleared: {}", requester.principal);
     Ok(())
-}
-
-/// All locks, for local commands: no rights are checked.
-///
-/// # Errors
-/// [`StoreError`] if the store cannot be read.
-pub fn all(state: &AppState) -> Result<Vec<Lock>, StoreError> {
-    state.authenticator.throttle.lockouts().iter().map(|lockout| lock(state, lockout)).collect()
-}
-
-/// Clears locks, for local commands: no rights are checked.
-pub fn clear_all(state: &AppState, filter: &LockFilter) {
-    state.authenticator.throttle.clear(filter.username.as_deref(), filter.address);
 }
 
 /// The selected locks, for the audit log. A name that no account has is not recorded.
 ///
 /// # Errors
 /// [`AuthError::Store`] if the store cannot be read.
-pub fn subject(state: &AppState, filter: &LockFilter) -> Result<AffectedResource, AuthError> {
+fn subject(state: &AppState, filter: &LockFilter) -> Result<AffectedResource, AuthError> {
     let address = filter.address.map(|address| format!("address = {address}"));
     let Some(username) = &filter.username else { return Ok(AffectedResource::details(address.into_iter().collect())) };
     let user = state.authenticator.user_named(username)?;

@@ -14,9 +14,11 @@ pub mod users;
 
 use thiserror::Error;
 
-pub use self::context::{Administrator, Anonymous, AppState, Caller, Policy, ResourceAccess, ResourceAction};
+pub use self::context::{
+    Administrator, Anonymous, AppState, Author, Caller, Local, Policy, Requester, ResourceAccess, ResourceAction,
+};
 use crate::{
-    auth::{AuthError, Identity},
+    auth::{AuthError, Principal},
     domain::{Problem, Violations},
     store::{PutError, StoreError, table},
     system::NameServiceError,
@@ -59,6 +61,9 @@ pub enum Forbidden {
     /// The caller is a standard user.
     #[error("Only an administrator may do this.")]
     Role,
+    /// The operator has no account, and this concerns the caller's own.
+    #[error("The local socket has no account of its own: this needs an Authorization header.")]
+    NoAccount,
     /// The key's scopes have been reduced since the request was admitted.
     #[error("The scopes of this API key have just changed.")]
     ScopesReduced,
@@ -79,8 +84,8 @@ impl From<Forbidden> for ServiceError {
 }
 
 /// Refuses to a restricted key what needs full access.
-fn refuse_restricted_key(identity: &Identity, needs_full_access: bool) -> Result<(), ServiceError> {
-    if needs_full_access && identity.restricted_key().is_some() {
+fn refuse_restricted_key(principal: &Principal, needs_full_access: bool) -> Result<(), ServiceError> {
+    if needs_full_access && principal.restricted_key().is_some() {
         Err(Forbidden::NEEDS_FULL_ACCESS.into())
     } else {
         Ok(())

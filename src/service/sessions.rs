@@ -53,11 +53,11 @@ async fn open_for(
     user: User,
     RightPassword { stronger }: RightPassword,
 ) -> Result<Option<(User, Secret<String>)>, ServiceError> {
-    let (state, address) = (&anonymous.state, anonymous.address);
+    let state = &anonymous.state;
     let (jti, now) = (random_uuid(), state.clock.now());
     let expires_at = Timestamp::from_secs(now.as_secs() + state.policy.session_lifetime.as_secs());
-    let account = Some(Account::of(&user));
-    let actor = Actor { account, method: AuthMethod::Password, address: Some(address) };
+    let actor = Actor::client(Some(Account::of(&user)), AuthMethod::Password, anonymous.address);
+    let address = actor.address;
     let open = move |txn: &mut Txn<'_>| {
         let opened = open(txn, &user, stronger, Opening { jti, now, expires_at, address })?;
         let subject = opened.as_ref().map(|(_, session)| AffectedResource::from(session)).unwrap_or_default();
@@ -183,7 +183,7 @@ struct Opening {
     jti: Uuid,
     now: Timestamp,
     expires_at: Timestamp,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 /// Stores the session, unless the user has expired or the stored password hash is neither the verified one nor a
@@ -210,7 +210,7 @@ fn open(
         number: txn.next_number(Sequence::Sessions)?,
         expires_at,
         created_at: Some(now),
-        address: Some(address),
+        address,
     };
     txn.put(&session).map_err(never_taken)?;
     Ok(Some((user, session)))

@@ -2,7 +2,6 @@
 
 mod container;
 mod damage;
-mod door;
 mod hostile;
 mod kills;
 mod locks;
@@ -12,6 +11,7 @@ mod privileges;
 mod restore;
 mod rotate;
 mod schedule;
+mod socket;
 mod stopped;
 mod upgrade;
 

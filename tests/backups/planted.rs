@@ -42,7 +42,7 @@ type Plant = fn(&Valuable, &Path);
 /// What is put where.
 const PLANTS: [(&str, Plant); 17] = [
     ("lock", link_to_file),
-    ("door", link_to_file),
+    ("lodge.sock", link_to_file),
     ("secret", link_to_file),
     ("store", link_to_directory),
     ("store/db", link_to_file),

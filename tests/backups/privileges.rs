@@ -99,13 +99,13 @@ fn root_connects_to_no_socket_of_another_user() {
     let listener = UnixListener::bind(&socket).unwrap();
     let (knocked, knocks) = mpsc::channel();
     thread::spawn(move || listener.accept().map(|_| knocked.send(())));
-    let door = server.data_dir().join("door");
+    let place = server.data_dir().join("lodge.sock");
     let plants: [fn(&Path, &Path); 2] =
-        [|socket, door| symlink(socket, door).unwrap(), |socket, door| fs::hard_link(socket, door).unwrap()];
+        [|socket, place| symlink(socket, place).unwrap(), |socket, place| fs::hard_link(socket, place).unwrap()];
 
     for plant in plants {
-        let _ = fs::remove_file(&door);
-        plant(&socket, &door);
+        let _ = fs::remove_file(&place);
+        plant(&socket, &place);
         lodge(&server, &["verify"]).expect(0);
     }
 

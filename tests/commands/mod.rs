@@ -381,6 +381,8 @@ fn a_signal_lets_a_running_request_end_and_the_server_exits_with_0() {
 fn health_succeeds_only_with_a_ready_server() {
     let mut server = Server::start();
     let address = server.address.to_string();
+    // Where there is no local socket, the address is asked.
+    fs::remove_file(server.socket()).unwrap();
     let health = |server: &Server| server.command(&["health", "--listen", &address]).output().unwrap().status.code();
 
     assert_eq!(health(&server), Some(0));
@@ -392,6 +394,7 @@ fn health_succeeds_only_with_a_ready_server() {
 fn health_takes_the_settings_of_the_server_from_its_file_too_and_tries_every_address() {
     let builder = ServerBuilder::new();
     let server = builder.start();
+    fs::remove_file(server.socket()).unwrap();
     let file = server.directory().join("lodge.toml");
     let health = |listen: String, through: &str| {
         fs::write(&file, format!("listen = \"{listen}\"\nadmin-password-file = \"/nowhere\"\n")).unwrap();

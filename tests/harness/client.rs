@@ -3,6 +3,8 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -20,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Client {
     pub address: SocketAddr,
     pub authorization: Option<String>,
+    /// The local socket, if the client uses that.
+    socket: Option<PathBuf>,
     document: Arc<Document>,
 }
 
@@ -156,7 +160,12 @@ impl Reply {
 
 impl Client {
     pub(super) fn new(address: SocketAddr, authorization: Option<String>, document: Arc<Document>) -> Self {
-        Self { address, authorization, document }
+        Self { address, authorization, socket: None, document }
+    }
+
+    /// The same client on that local socket.
+    pub(super) fn on_socket(self, socket: PathBuf) -> Self {
+        Self { socket: Some(socket), ..self }
     }
 
     /// The same client with another `Authorization` header.
@@ -198,7 +207,11 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        let bytes = exchange_raw(self.address, &request.to_bytes(self.address))?;
+        let bytes = request.to_bytes(self.address);
+        let bytes = match &self.socket {
+            None => exchange_raw(self.address, &bytes)?,
+            Some(socket) => exchange_on(self.address, UnixStream::connect(socket)?, &bytes)?,
+        };
         let no_reply = || std::io::Error::other(format!("no reply: {:?}", String::from_utf8_lossy(&bytes)));
         Reply::parse(&bytes).ok_or_else(no_reply)
     }
@@ -206,9 +219,14 @@ impl Client {
 
 /// Sends these bytes on a connection of their own and reads until the server closes it.
 pub fn exchange_raw(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut connection = TcpStream::connect(address)?;
+    let connection = TcpStream::connect(address)?;
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
+    exchange_on(address, connection, bytes)
+}
+
+/// Sends these bytes to the server of that address and reads until it closes the connection.
+fn exchange_on(address: SocketAddr, mut connection: impl Read + Write, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     record_traffic(address, bytes);
     // A server that refuses early may close before it has read everything; what it sent counts.
     let sent = connection.write_all(bytes);

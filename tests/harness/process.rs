@@ -269,6 +269,16 @@ impl Server {
         Client::new(self.address, None, Arc::clone(&self.document))
     }
 
+    /// Where the server's local socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.data_dir().join("lodge.sock")
+    }
+
+    /// The operator, on the local socket.
+    pub fn local(&self) -> Client {
+        self.anonymous().on_socket(self.socket())
+    }
+
     /// A client with this `Authorization` header.
     pub fn with(&self, authorization: &str) -> Client {
         self.anonymous().with(authorization)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_web::http::Method;
-use lodge::api::operations::{Admits, OPERATIONS, Operation};
+use lodge::api::operations::{Admits, OPERATIONS, Operation, public_operations};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,6 +31,8 @@ enum Standing {
     Unscoped,
     Standard,
     Administrator,
+    /// The operator on the local socket.
+    Local,
 }
 
 /// The outcome of a request as far as authorization goes.
@@ -39,6 +41,8 @@ enum Verdict {
     Unauthorized,
     LacksScope,
     LacksRole,
+    LacksAccount,
+    Unknown,
     Admitted,
     Other(u16),
 }
@@ -55,7 +59,13 @@ struct Identity {
 /// The verdict that the row demands.
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
+        (Admits::Local, Standing::Local) => Verdict::Admitted,
+        (Admits::Local, _) => Verdict::Unknown,
         (Admits::Anonymous, _) | (Admits::Authenticated, Standing::Unscoped) => Verdict::Admitted,
+        (Admits::Authenticated | Admits::Caller, Standing::Local) => Verdict::LacksAccount,
+        (Admits::SelfOrAdministrator | Admits::Administrator | Admits::UserAdministrator, Standing::Local) => {
+            Verdict::Admitted
+        }
         (_, Standing::Unauthenticated) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
         (Admits::Administrator | Admits::UserAdministrator, Standing::Standard) => Verdict::LacksRole,
@@ -75,6 +85,8 @@ fn verdict(row: &Operation, reply: &Reply) -> Verdict {
         401 => Verdict::Unauthorized,
         403 if reply.json() == lacks_scope(row) => Verdict::LacksScope,
         403 if reply.json() == lacks_role() => Verdict::LacksRole,
+        403 if reply.json() == lacks_account() => Verdict::LacksAccount,
+        404 if row.admits == Admits::Local => Verdict::Unknown,
         // What the path names exists and a body is JSON, so that nothing but a member can be wrong.
         200..=299 => Verdict::Admitted,
         422 if has_body(row) => Verdict::Admitted,
@@ -91,9 +103,13 @@ pub fn lacks_role() -> Value {
     json!({"error": "Only an administrator may do this."})
 }
 
+fn lacks_account() -> Value {
+    json!({"error": "The local socket has no account of its own: this needs an Authorization header."})
+}
+
 /// The rows that need a credential.
 fn closed_rows() -> impl Iterator<Item = &'static Operation> {
-    OPERATIONS.iter().filter(|row| row.admits != Admits::Anonymous)
+    public_operations().filter(|row| row.admits != Admits::Anonymous)
 }
 
 /// Checks all these rows at the same time: the server lingers for a second where it refuses a body it has not read.
@@ -250,6 +266,23 @@ fn callers(server: &Server, row: &Operation) -> Vec<Identity> {
     callers
 }
 
+/// Callers on the local socket; whatever credential comes there counts in the operator's place.
+fn on_socket(server: &Server) -> Vec<Identity> {
+    let ann = [server.user("ann"), server.session("ann"), server.key("ann", &[])];
+    let [password, session, key] = ann.map(|client| server.local().with(&client.authorization.unwrap()));
+    let admin = server.local().with(&basic("admin", ADMIN_PASSWORD));
+    let callers = [
+        ("the operator", Standing::Local, server.local(), Some("admin")),
+        ("a wrong credential on the socket", Standing::Unauthenticated, server.local().with("Bearer a.b.c"), None),
+        ("an empty header on the socket", Standing::Unauthenticated, server.local().with(""), None),
+        ("a password on the socket", Standing::Standard, password, Some("ann")),
+        ("a session on the socket", Standing::Standard, session, Some("ann")),
+        ("a key for nothing on the socket", Standing::Unscoped, key, Some("ann")),
+        ("an administrator on the socket", Standing::Administrator, admin, Some("admin")),
+    ];
+    callers.map(|(name, standing, client, username)| Identity { name, standing, client, username }).into()
+}
+
 /// A server whose users may have as many keys as the matrix needs, and which admits as many failed attempts.
 fn roomy_server() -> Server {
     let builder = ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "10000");
@@ -264,8 +297,12 @@ fn each_operation_admits_whom_its_row_names_and_nobody_else() {
 
     let mut wrong = Vec::new();
     for row in OPERATIONS.iter() {
-        for identity in unauthenticated.iter().chain(&callers(&server, row)) {
-            let reply = identity.client.send(&request(row, &target(&server, row, identity)));
+        for identity in unauthenticated.iter().chain(&callers(&server, row)).chain(&on_socket(&server)) {
+            let request = request(row, &target(&server, row, identity));
+            // What the operator alone may do is not in the document.
+            let is_public = row.admits != Admits::Local;
+            let reply =
+                if is_public { identity.client.send(&request) } else { identity.client.try_send(&request).unwrap() };
             let (found, wanted) = (verdict(row, &reply), expected(row, identity.standing));
             if found != wanted {
                 wrong.push((row.id, identity.name, identity.standing, found, wanted, reply.text()));

@@ -4,9 +4,9 @@ use std::{net::TcpListener, process::Output};
 
 use crate::harness::{Request, Server, ServerBuilder};
 
-/// The output of `lodge health` for the server at that address.
-fn health(server: &Server, address: &str) -> Output {
-    server.command(&["health"]).env("LODGE_LISTEN", address).output().unwrap()
+/// The output of `lodge health` for the server at that address, where there is no local socket.
+fn health(address: &str) -> Output {
+    ServerBuilder::new().command(&["health"]).env("LODGE_LISTEN", address).output().unwrap()
 }
 
 #[test]
@@ -27,9 +27,9 @@ fn health_exits_with_0_while_the_server_is_ready_and_with_1_once_it_is_gone() {
     let mut server = Server::start();
     let address = server.address.to_string();
 
-    let running = health(&server, &address);
+    let running = health(&address);
     server.kill();
-    let gone = health(&server, &address);
+    let gone = health(&address);
 
     assert_eq!(running.status.code(), Some(0), "{running:?}");
     assert!(running.stderr.is_empty() && running.stdout.is_empty(), "{running:?}");
@@ -40,7 +40,8 @@ fn health_exits_with_0_while_the_server_is_ready_and_with_1_once_it_is_gone() {
 #[test]
 fn health_takes_the_address_from_its_flag_first() {
     let server = Server::start();
-    let mut command = server.command(&["health", "--listen", &server.address.to_string()]);
+    let elsewhere = ServerBuilder::new();
+    let mut command = elsewhere.command(&["health", "--listen", &server.address.to_string()]);
 
     let asked = command.env("LODGE_LISTEN", "127.0.0.1:1").output().unwrap();
 
@@ -49,12 +50,11 @@ fn health_takes_the_address_from_its_flag_first() {
 
 #[test]
 fn health_exits_with_1_where_something_else_answers() {
-    let server = Server::start();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
     let hanging_up = std::thread::spawn(move || drop(other.accept().unwrap()));
 
-    let asked = health(&server, &address);
+    let asked = health(&address);
 
     hanging_up.join().unwrap();
     assert_eq!(asked.status.code(), Some(1), "{asked:?}");
@@ -65,7 +65,7 @@ fn a_server_on_all_addresses_is_found_on_this_machines_own() {
     let server = Server::start();
     let port = server.address.port();
 
-    let asked = health(&server, &format!("0.0.0.0:{port}"));
+    let asked = health(&format!("0.0.0.0:{port}"));
 
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");
 }
@@ -79,4 +79,18 @@ fn health_needs_neither_a_data_directory_nor_a_secret() {
 
     assert_eq!(asked.status.code(), Some(0), "{asked:?}");
     assert!(!nothing.data_dir().exists());
+}
+
+#[test]
+fn health_asks_on_the_local_socket_whatever_the_address_is() {
+    let mut server = Server::start();
+    let health = |server: &Server| server.command(&["health"]).env("LODGE_LISTEN", "127.0.0.1:1").output().unwrap();
+
+    let running = health(&server);
+    server.kill();
+    let gone = health(&server);
+
+    assert_eq!((running.status.code(), running.stderr.as_slice()), (Some(0), &b""[..]), "{running:?}");
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("127.0.0.1:1"), "{gone:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lodge::api::operations::{OPERATIONS, PREFIX};
+use lodge::api::operations::{PREFIX, public_operations};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 
@@ -29,9 +29,9 @@ fn concrete(path: &str) -> String {
 
 /// Every path that there is, with the methods that it has.
 fn paths() -> Vec<(String, BTreeSet<String>)> {
-    let templates: BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.path).collect();
+    let templates: BTreeSet<_> = public_operations().map(|operation| operation.path).collect();
     let of_operations = templates.into_iter().map(|path| {
-        let operations = OPERATIONS.iter().filter(|operation| operation.path == path);
+        let operations = public_operations().filter(|operation| operation.path == path);
         (concrete(path), operations.map(|operation| operation.method.to_string()).collect::<BTreeSet<_>>())
     });
     let of_documents = DOCUMENTS.map(|path| (path.to_owned(), BTreeSet::from(["GET".to_owned()])));

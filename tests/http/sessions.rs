@@ -35,7 +35,7 @@ fn holds(directory: &Path, wanted: &[u8]) -> bool {
         if path.is_dir() {
             return holds(&path, wanted);
         }
-        // The local door is no file.
+        // The local socket is no file.
         path.is_file()
             && fs::read(&path).expect("the file can be read").windows(wanted.len()).any(|window| window == wanted)
     })

@@ -88,7 +88,7 @@ fn a_server_whose_standard_output_is_closed_serves() {
     let mut command: Command = builder.command(&["serve"]);
     let mut child = command.stdout(closed()).stderr(Stdio::null()).spawn().unwrap();
     let is_ready = || builder.command(&["verify"]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    while !builder.data_dir().join("door").exists() {
+    while !builder.data_dir().join("lodge.sock").exists() {
         assert_eq!(child.try_wait().unwrap(), None, "the server has ended");
     }
 

@@ -234,7 +234,7 @@ async fn however_many_sessions_are_over_no_write_waits_for_more_than_500_of_them
 #[tokio::test]
 async fn accounts_of_the_future_are_shown_changed_and_followed_by_others() {
     let test_app = TestApp::build().await;
-    let ann = || async { Administrator(test_app.caller(&test_app.sign_in().await).await.unwrap()) };
+    let ann = || async { Administrator(test_app.caller(&test_app.sign_in().await).await.unwrap().into()) };
     let first = users::create(&ann().await, newcomer("bob")).await.unwrap();
     test_app.back(DAY);
 

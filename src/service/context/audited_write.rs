@@ -1,8 +1,9 @@
 //! Writes with an entry in the audit log.
 
-use super::{AppState, Caller, credential_snapshot::CredentialSnapshot};
+use super::{AppState, Author, Caller, Requester, credential_snapshot::CredentialSnapshot};
 use crate::{
     audit::done,
+    auth::Principal,
     domain::{Action, Actor, AffectedResource, User},
     error_chain,
     service::ServiceError,
@@ -69,8 +70,32 @@ impl Caller {
             })
             .await
     }
+}
 
-    /// Records an action of the caller's that changes no row, as [`AppState::record`] does.
+impl Requester {
+    /// Writes as [`Caller::write`] does; the write is given its author as the commit finds it. The operator on the local socket
+    /// has nothing that could have been taken away meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Caller::write`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        action: Action,
+        work: impl FnOnce(&mut Txn<'_>, Author<'_>) -> Result<(T, AffectedResource), ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let (principal, now) = (self.principal.clone(), self.state.clock.now());
+        self.state
+            .write(self.actor(), action, move |txn| match principal {
+                Principal::Account(identity) => {
+                    let user = CredentialSnapshot(identity).confirm(txn, now)?;
+                    work(txn, Author::Account(&user))
+                }
+                Principal::Local(_) => work(txn, Author::Local),
+            })
+            .await
+    }
+
+    /// Records an action of the requester's that changes no row, as [`AppState::record`] does.
     pub(crate) async fn record(&self, action: Action, subject: AffectedResource) {
         self.state.record(self.actor(), action, subject).await;
     }

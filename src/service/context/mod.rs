@@ -11,7 +11,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use self::write_shares::WriteShares;
 pub use self::{
-    caller::{Administrator, Anonymous, Caller},
+    caller::{Administrator, Anonymous, Author, Caller, Local, Requester},
     resource_access::{ResourceAccess, ResourceAction},
 };
 use crate::{

@@ -2,16 +2,16 @@
 
 use std::ops::Deref;
 
-use super::{Administrator, Caller};
+use super::{Administrator, Author, Caller, Requester};
 use crate::{
     domain::{Action, AffectedResource, Id, User},
     service::{ServiceError, refuse_restricted_key},
     store::{Tables, Txn},
 };
 
-/// A [`Caller`], and the account whose resources the request is about.
+/// A [`Requester`], and the account whose resources the request is about.
 pub struct ResourceAccess {
-    caller: Caller,
+    requester: Requester,
     /// The account whose resources they are.
     pub owner: Id,
     /// Whether the request is for the caller's own resources, and not for those of a named user.
@@ -32,9 +32,9 @@ impl ResourceAccess {
     ///
     /// # Errors
     /// [`ServiceError::NotFound`] if there is no such user.
-    pub fn of_user(Administrator(caller): Administrator, owner: Id) -> Result<Self, ServiceError> {
-        caller.store().user(owner)?.ok_or(ServiceError::NotFound)?;
-        Ok(Self { caller, owner, is_own: false })
+    pub fn of_user(Administrator(requester): Administrator, owner: Id) -> Result<Self, ServiceError> {
+        requester.store().user(owner)?.ok_or(ServiceError::NotFound)?;
+        Ok(Self { requester, owner, is_own: false })
     }
 
     /// Runs a write as [`Caller::write`] does; the write gets the owner's current account.
@@ -47,18 +47,19 @@ impl ResourceAccess {
         action: ResourceAction,
         work: impl FnOnce(&mut Txn<'_>, User) -> Result<(T, AffectedResource), ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        if self.is_own {
-            return self.caller.write(action.own, work).await;
-        }
-        let (owner, caller) = (self.owner, self.caller.identity.clone());
-        self.caller
-            .write(action.of_user, move |txn, _| {
-                let owner = txn.user(owner)?.ok_or(ServiceError::NotFound)?;
-                refuse_restricted_key(&caller, owner.is_admin)?;
-                let owned_by = format!("owner = {}", owner.username.as_str());
-                let (outcome, mut subject) = work(txn, owner)?;
-                subject.details.push(owned_by);
-                Ok((outcome, subject))
+        let (owner, is_own, principal) = (self.owner, self.is_own, self.principal.clone());
+        let action = if is_own { action.own } else { action.of_user };
+        self.requester
+            .write(action, move |txn, author| match author {
+                Author::Account(user) if is_own => work(txn, user.clone()),
+                Author::Account(_) | Author::Local => {
+                    let owner = txn.user(owner)?.ok_or(ServiceError::NotFound)?;
+                    refuse_restricted_key(&principal, owner.is_admin)?;
+                    let owned_by = format!("owner = {}", owner.username.as_str());
+                    let (outcome, mut subject) = work(txn, owner)?;
+                    subject.details.push(owned_by);
+                    Ok((outcome, subject))
+                }
             })
             .await
     }
@@ -67,14 +68,14 @@ impl ResourceAccess {
 impl From<Caller> for ResourceAccess {
     fn from(caller: Caller) -> Self {
         let owner = caller.user.id;
-        Self { caller, owner, is_own: true }
+        Self { requester: caller.into(), owner, is_own: true }
     }
 }
 
 impl Deref for ResourceAccess {
-    type Target = Caller;
+    type Target = Requester;
 
-    fn deref(&self) -> &Caller {
-        &self.caller
+    fn deref(&self) -> &Requester {
+        &self.requester
     }
 }

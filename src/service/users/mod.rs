@@ -5,8 +5,11 @@ mod rights;
 use std::sync::Arc;
 
 use self::rights::{Rights, changes_password};
-use super::{Administrator, Caller, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken};
+use super::{
+    Administrator, Author, Requester, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken,
+};
 use crate::{
+    auth::Principal,
     clock::Timestamp,
     domain::{
         Action, AffectedResource, Change, Id, NewPassword, NewUser, Page, PasswordHash, Problem, Session, Submitted,
@@ -27,8 +30,8 @@ pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<User>, S
 ///
 /// # Errors
 /// [`ServiceError::NotFound`] if there is none.
-pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
-    caller.store().user(id)?.ok_or(ServiceError::NotFound)
+pub fn show(requester: &Requester, id: Id) -> Result<User, ServiceError> {
+    requester.store().user(id)?.ok_or(ServiceError::NotFound)
 }
 
 /// Creates an account.
@@ -36,15 +39,15 @@ pub fn show(caller: &Caller, id: Id) -> Result<User, ServiceError> {
 /// # Errors
 /// [`ServiceError::Forbidden`] for what a restricted key may not give, [`ServiceError::Invalid`] with all violations.
 pub async fn create(administrator: &Administrator, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
-    let caller = &administrator.0;
-    refuse_restricted_key(caller, is_privileged(&submitted.change))?;
-    let rights = Rights::of(caller);
-    let conflicts = conflicts(caller.store(), None, &submitted.change)?;
-    let conflicts = conflicts.and(rights.conflicts_of_new(caller.store(), &submitted.change)?);
+    let requester = &administrator.0;
+    refuse_restricted_key(requester, is_privileged(&submitted.change))?;
+    let rights = Rights::of(requester);
+    let conflicts = conflicts(requester.store(), None, &submitted.change)?;
+    let conflicts = conflicts.and(rights.conflicts_of_new(requester.store(), &submitted.change)?);
     let new = submitted.into_new_user(conflicts)?;
-    let password = hashed(caller, &new.password).await?;
-    let now = caller.state.clock.now();
-    caller
+    let password = hashed(requester, &new.password).await?;
+    let now = requester.state.clock.now();
+    requester
         .write(Action::CreateUser, move |txn, _| {
             // Other writes may have come in between.
             refuse_invalid(rights.used(txn, Some(&new.username), new.user_id)?)?;
@@ -61,18 +64,21 @@ pub async fn create(administrator: &Administrator, submitted: Submitted<UserChan
 /// # Errors
 /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] for what the caller may not change there,
 /// [`ServiceError::Invalid`] with all violations.
-pub async fn update(caller: &Caller, id: Id, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
-    let rights = Rights::of(caller);
-    refuse_early(caller, id, &submitted, &rights)?;
+pub async fn update(requester: &Requester, id: Id, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
+    let rights = Rights::of(requester);
+    refuse_early(requester, id, &submitted, &rights)?;
     let password = match submitted.change.password.value() {
-        Some(password) => Some(hashed(caller, password).await?),
+        Some(password) => Some(hashed(requester, password).await?),
         None => None,
     };
-    let now = caller.state.clock.now();
-    let (user, has_ended_initial_password) = caller
+    let now = requester.state.clock.now();
+    let (user, has_ended_initial_password) = requester
         .write(Action::UpdateUser, move |txn, by| {
-            let target = if by.id == id { by.clone() } else { txn.user(id)?.ok_or(ServiceError::NotFound)? };
-            rights.permit(&by, &target, &submitted)?;
+            let target = match by {
+                Author::Account(user) if user.id == id => user.clone(),
+                Author::Account(_) | Author::Local => txn.user(id)?.ok_or(ServiceError::NotFound)?,
+            };
+            rights.permit(by, &target, &submitted)?;
             // Other writes may have happened in between.
             let conflicts = conflicts(txn, Some(&target), &submitted.change)?;
             let change = submitted.accept(conflicts)?;
@@ -82,7 +88,7 @@ pub async fn update(caller: &Caller, id: Id, submitted: Submitted<UserChange>) -
         })
         .await?;
     if has_ended_initial_password {
-        first_start::remove_initial_password(&caller.state.policy.initial_password_file);
+        first_start::remove_initial_password(&requester.state.policy.initial_password_file);
     }
     Ok(user)
 }
@@ -93,9 +99,9 @@ pub async fn update(caller: &Caller, id: Id, submitted: Submitted<UserChange>) -
 /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] for a restricted key on an administrator's account,
 /// [`ServiceError::Invalid`] for the last administrator.
 pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), ServiceError> {
-    let caller = &administrator.0;
-    let rights = Rights::of(caller);
-    let has_ended_initial_password = caller
+    let requester = &administrator.0;
+    let rights = Rights::of(requester);
+    let has_ended_initial_password = requester
         .write(Action::DestroyUser, move |txn, _| {
             let user = txn.user(id)?.ok_or(ServiceError::NotFound)?;
             rights.touch(&user)?;
@@ -107,7 +113,7 @@ pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), Servic
         })
         .await?;
     if has_ended_initial_password {
-        first_start::remove_initial_password(&caller.state.policy.initial_password_file);
+        first_start::remove_initial_password(&requester.state.policy.initial_password_file);
     }
     Ok(())
 }
@@ -115,15 +121,18 @@ pub async fn destroy(administrator: &Administrator, id: Id) -> Result<(), Servic
 /// Refuses an invalid change before a password is hashed and a write is queued. The commit checks everything again,
 /// after it has confirmed the caller. The caller's own account is not read again.
 fn refuse_early(
-    caller: &Caller,
+    requester: &Requester,
     id: Id,
     submitted: &Submitted<UserChange>,
     rights: &Rights,
 ) -> Result<(), ServiceError> {
-    let target = if id == caller.user.id { Arc::clone(&caller.user) } else { Arc::new(show(caller, id)?) };
-    rights.permit(&caller.user, &target, submitted)?;
+    let target = match &requester.principal {
+        Principal::Account(identity) if identity.user.id == id => Arc::clone(&identity.user),
+        Principal::Account(_) | Principal::Local(_) => Arc::new(show(requester, id)?),
+    };
+    rights.permit(requester.author(), &target, submitted)?;
     if changes_password(submitted) {
-        let conflicts = conflicts(caller.store(), Some(&target), &submitted.change)?;
+        let conflicts = conflicts(requester.store(), Some(&target), &submitted.change)?;
         refuse_invalid(submitted.violations.clone().and(conflicts))?;
     }
     Ok(())
@@ -169,10 +178,9 @@ fn is_taken(rows: &impl Tables, target: Option<&User>, username: &Username) -> R
     Ok(!is_own && rows.user_by_username(&folded)?.is_some())
 }
 
-async fn hashed(caller: &Caller, password: &NewPassword) -> Result<PasswordHash, ServiceError> {
-    let authenticator = &caller.state.authenticator;
-    let requester = authenticator.throttle.signed_in_requester(&caller.user.username, caller.address);
-    Ok(authenticator.hasher.hash(requester, password.as_presented()).await?)
+async fn hashed(requester: &Requester, password: &NewPassword) -> Result<PasswordHash, ServiceError> {
+    let hasher = &requester.state.authenticator.hasher;
+    Ok(hasher.hash(requester.hash_requester(), password.as_presented()).await?)
 }
 
 fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestamp) -> Result<User, ServiceError> {
@@ -249,8 +257,8 @@ fn end_initial_password(txn: &mut Txn<'_>, id: Id) -> Result<bool, StoreError> {
     Ok(had)
 }
 
-/// Whether the caller is the account itself, or an administrator.
+/// Whether the requester is the account itself, or an administrator.
 #[must_use]
-pub fn is_self_or_administrator(caller: &Caller, id: Option<Id>) -> bool {
-    caller.user.is_admin || id == Some(caller.user.id)
+pub fn is_self_or_administrator(requester: &Requester, id: Option<Id>) -> bool {
+    requester.is_administrator() || id.is_some_and(|id| requester.is_account(id))
 }

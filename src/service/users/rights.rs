@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{AccountIdentifier, Problem, Submitted, SystemId, User, UserChange, Username, Violations},
-    service::{Caller, Forbidden, ServiceError},
+    service::{Author, Forbidden, Requester, ServiceError},
     store::{StoreError, Tables, used_identifiers::is_used},
 };
 
@@ -13,8 +13,8 @@ pub(super) struct Rights {
 }
 
 impl Rights {
-    pub(super) fn of(caller: &Caller) -> Self {
-        Self { is_restricted: caller.restricted_key().is_some() }
+    pub(super) fn of(requester: &Requester) -> Self {
+        Self { is_restricted: requester.restricted_key().is_some() }
     }
 
     /// Refuses a restricted key on an administrator's account.
@@ -66,7 +66,7 @@ impl Rights {
     /// Refuses a change that `by` may not make to the target. An attribute with a violation counts as changed.
     pub(super) fn permit(
         &self,
-        by: &User,
+        by: Author<'_>,
         target: &User,
         submitted: &Submitted<UserChange>,
     ) -> Result<(), ServiceError> {
@@ -75,7 +75,7 @@ impl Rights {
         if self.is_restricted && (changes.what_administrators_may || changes.email || changes_password(submitted)) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
-        if !by.is_admin && (by.id != target.id || changes.what_administrators_may) {
+        if !by.is_administrator() && (!by.is(target) || changes.what_administrators_may) {
             return Err(Forbidden::Role.into());
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What an attacker may attempt: every operation of the table but the [`EXCEPTIONS`].
 
 use lodge::{
-    api::operations::{OPERATIONS, Operation},
+    api::operations::{Operation, public_operations},
     domain::{Id, Scopes},
     service::Caller,
     store::Store,
@@ -67,7 +67,7 @@ pub fn attempt_at(operation: &'static Operation) -> impl Strategy<Value = Attemp
 
 /// The operations that are attempted.
 pub fn attempted() -> impl Iterator<Item = &'static Operation> {
-    OPERATIONS.iter().filter(|row| EXCEPTIONS.iter().all(|(id, _)| *id != row.id))
+    public_operations().filter(|row| EXCEPTIONS.iter().all(|(id, _)| *id != row.id))
 }
 
 /// Those that change accounts and keys most often.

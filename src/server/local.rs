@@ -1,0 +1,161 @@
+//! The local socket: the application for root and the server's own user, served by a worker of its own.
+//!
+//! Nothing that happens on the network keeps the operator out: connections, their places and the memory of their requests are
+//! counted apart.
+
+use std::{
+    fs::{self, File},
+    future::pending,
+    io,
+    net::SocketAddr,
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream as StdUnixStream},
+    },
+    path::Path,
+    rc::Rc,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use actix_server::Server;
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service};
+use actix_web::rt::{self, System};
+use rustix::process::geteuid;
+use tokio::{
+    net::UnixStream,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
+
+use super::{
+    SHUTDOWN_SECS,
+    connection_table::{ConnectionTable, TableBounds},
+    http,
+    stopping::Stopping,
+    timed_stream::{Bounds, TimedStream},
+    transport::Transport,
+};
+use crate::{
+    api::{App, Holder},
+    directory::{local_socket_in, short_path_of_local_socket},
+    files::ignore_not_found,
+};
+
+/// How many connections are served at once; further ones wait.
+const MAX_CONNECTIONS: usize = 32;
+/// How many connections may wait until others make room; further ones wait in the backlog.
+const WAITING: usize = 32;
+
+/// The local socket of that data directory, which this process has taken.
+///
+/// # Errors
+/// If the socket cannot be made.
+pub fn bind(directory: &Path) -> io::Result<UnixListener> {
+    let path = local_socket_in(directory);
+    // Its maker is gone: the directory is this process's alone.
+    ignore_not_found(fs::remove_file(&path))?;
+    let bound = UnixListener::bind(&path).or_else(|_| {
+        // A socket's path has at most 108 bytes.
+        UnixListener::bind(short_path_of_local_socket(&File::open(directory)?))
+    })?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    Ok(bound)
+}
+
+/// A worker that answers what comes in on the socket.
+pub(super) fn run(app: &Arc<App>, listener: UnixListener) -> io::Result<(Server, Stopping)> {
+    let server = Server::build().workers(1).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
+    let server = server.max_concurrent_connections(MAX_CONNECTIONS + WAITING);
+    let stopping = Stopping::new(server.graceful_shutdown_signal());
+    let (app, acceptor, begun) = (Arc::clone(app), LocalAcceptor::new(app), stopping.clone());
+    let server = server.listen_uds("local", listener, move || {
+        let (acceptor, begun) = (Rc::new(acceptor.clone()), begun.clone());
+        let stopped = move || begun.clone().begun();
+        fn_service(move |stream| Rc::clone(&acceptor).enter(stream)).and_then(http(&app, stopped))
+    })?;
+    Ok((server.run(), stopping))
+}
+
+/// What a connection passes before anything is asked on it.
+#[derive(Clone)]
+struct LocalAcceptor {
+    bounds: Bounds,
+    table: ConnectionTable,
+    app: Arc<App>,
+}
+
+impl LocalAcceptor {
+    fn new(app: &Arc<App>) -> Self {
+        let table =
+            TableBounds { connections: MAX_CONNECTIONS, share: MAX_CONNECTIONS, idle: app.limits.idle_deadline / 8 };
+        Self { bounds: Bounds::new(&app.limits), table: ConnectionTable::new(table), app: Arc::clone(app) }
+    }
+
+    /// Lets root and the server's own user in; the connection of any other is dropped.
+    async fn enter(self: Rc<Self>, stream: UnixStream) -> Result<(TimedStream, Option<SocketAddr>), ()> {
+        // As the kernel has it from the moment of connecting.
+        let uid = stream.peer_cred().map_err(drop)?.uid();
+        if uid != 0 && uid != geteuid().as_raw() {
+            return Err(());
+        }
+        self.serve(stream, uid).await
+    }
+
+    async fn serve(&self, stream: UnixStream, uid: u32) -> Result<(TimedStream, Option<SocketAddr>), ()> {
+        let slot = self.table.enter(None).await.ok_or(())?;
+        let permit = self.app.memory_budget.permit(Holder::default());
+        Ok((TimedStream::new(Transport::Local(stream, uid), slot, permit, self.bounds.clone()), None))
+    }
+}
+
+/// The application as it is served on the local socket, inside a process where no server runs.
+pub struct InProcess {
+    connections: Option<UnboundedSender<StdUnixStream>>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl InProcess {
+    /// Serves it to that user of the operating system, on a thread of its own.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(app: Arc<App>, uid: u32) -> io::Result<Self> {
+        let (connections, accepted) = unbounded_channel();
+        let work = move || System::new().block_on(serve_each(app, uid, accepted));
+        let worker = thread::Builder::new().name("local".to_owned()).spawn(work)?;
+        Ok(Self { connections: Some(connections), worker: Some(worker) })
+    }
+
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// If there are no file descriptors for it, or the thread has ended.
+    pub fn connect(&self) -> io::Result<StdUnixStream> {
+        let (client, server) = StdUnixStream::pair()?;
+        server.set_nonblocking(true)?;
+        let connections = self.connections.as_ref().expect("they are there until this is dropped");
+        connections.send(server).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(client)
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        drop(self.connections.take());
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+    }
+}
+
+async fn serve_each(app: Arc<App>, uid: u32, mut accepted: UnboundedReceiver<StdUnixStream>) {
+    let acceptor = LocalAcceptor::new(&app);
+    let Ok(http) = http(&app, pending).new_service(()).await else { return };
+    let http = Rc::new(http);
+    while let Some(stream) = accepted.recv().await {
+        let Ok(stream) = UnixStream::from_std(stream) else { continue };
+        let Ok(entered) = acceptor.serve(stream, uid).await else { continue };
+        let http = Rc::clone(&http);
+        rt::spawn(async move { http.call(entered).await });
+    }
+}
