@@ -268,15 +268,14 @@ fn callers(server: &Server, row: &Operation) -> Vec<Identity> {
 
 /// Callers on the local socket; whatever credential comes there counts in the operator's place.
 fn on_socket(server: &Server) -> Vec<Identity> {
-    let ann = [server.user("ann"), server.session("ann"), server.key("ann", &[])];
-    let [password, session, key] = ann.map(|client| server.local().with(&client.authorization.unwrap()));
+    let ann = [server.user("ann"), server.key("ann", &[])];
+    let [password, key] = ann.map(|client| server.local().with(&client.authorization.unwrap()));
     let admin = server.local().with(&basic("admin", ADMIN_PASSWORD));
     let callers = [
         ("the operator", Standing::Local, server.local(), Some("admin")),
         ("a wrong credential on the socket", Standing::Unauthenticated, server.local().with("Bearer a.b.c"), None),
         ("an empty header on the socket", Standing::Unauthenticated, server.local().with(""), None),
         ("a password on the socket", Standing::Standard, password, Some("ann")),
-        ("a session on the socket", Standing::Standard, session, Some("ann")),
         ("a key for nothing on the socket", Standing::Unscoped, key, Some("ann")),
         ("an administrator on the socket", Standing::Administrator, admin, Some("admin")),
     ];
