@@ -4,9 +4,14 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
-    os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+        process::CommandExt,
+    },
     path::Path,
     process::Command,
+    thread,
 };
 
 use lodge::api::operations::{Admits, OPERATIONS};
@@ -105,26 +110,30 @@ fn an_answer_of_lines_ends_with_its_result() {
 
 #[test]
 fn an_answer_that_is_cut_off_is_no_backup() {
-    let mut server = ServerBuilder::new().start();
-    for number in 0..40 {
-        let value = format!("{number}").repeat(30_000);
-        server
-            .admin()
-            .post("/users/me/configurations", &json!({"key": format!("k{number}"), "value": value}))
-            .expect(201);
-    }
-    let mut stream = connect(&server);
-    let head = "POST /api/v2/backups HTTP/1.1\r\nHost: lodge\r\nContent-Type: application/json\r\nContent-Length: 2";
-    stream.write_all(format!("{head}\r\n\r\n{{}}").as_bytes()).unwrap();
-    let mut begin = [0; 512];
-    stream.read_exact(&mut begin).unwrap();
+    let mut server = Server::start();
+    let file = server.directory().join("backup");
+    let whole = server.local().try_send(&Request::new("POST", "/backups").json(&json!({}))).unwrap().expect(200);
+    let lines: Vec<_> = lines(&whole.text()).iter().map(|line| format!("{line}\n")).collect();
+    server.stop();
+    fs::remove_file(server.socket()).unwrap();
+    let listener = UnixListener::bind(server.socket()).unwrap();
+    let answer = |lines: &[String]| {
+        let chunks: String = lines.iter().map(|line| format!("{:x}\r\n{line}\r\n", line.len())).collect();
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = client.read(&mut [0; 4096]).unwrap();
+        write!(client, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").unwrap();
+    };
+    let backup_from = |lines: &[String]| {
+        thread::scope(|scope| {
+            scope.spawn(|| answer(lines));
+            lodge(&server, &["backup", text(&file)])
+        })
+    };
 
-    server.kill();
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest);
-
-    let whole = [&begin[..], &rest].concat();
-    assert!(!whole.ends_with(b"0\r\n\r\n"), "what was cut off has no end");
+    // All of the backup's bytes, and an end of the body, but no result.
+    assert_eq!(backup_from(&lines[..lines.len() - 1]).code, Some(18));
+    assert!(!file.exists());
+    backup_from(&lines).expect(0);
 }
 
 #[test]
