@@ -1,7 +1,7 @@
 //! The local socket: the API for root and the server's own user, and what commands do through it.
 
 use std::{
-    env, fs,
+    fs,
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     os::unix::{
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::{
     backups::{lodge, run, text, usernames},
-    harness::{Request, Server, ServerBuilder, password_of, wait_until},
+    harness::{Request, Server, ServerBuilder, copy_lodge, is_root, password_of, wait_until},
 };
 
 /// The user `nobody` nearly everywhere; that somebody has the id is not needed.
@@ -210,15 +210,13 @@ fn a_backup_is_recorded_though_the_client_has_gone() {
 
 #[test]
 fn nobody_but_root_and_the_servers_own_user_is_let_in() {
-    if !rustix::process::geteuid().is_root() {
-        assert!(env::var_os("LODGE_TEST_EVERYTHING").is_none(), "only root can come as somebody else");
-        eprintln!("left out: clients of the local socket who are somebody else: this is not root");
+    if !is_root("clients of the local socket who are another user") {
         return;
     }
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     let place = TempDir::new().unwrap();
     let lodge = place.path().join("lodge");
-    fs::copy(env!("CARGO_BIN_EXE_lodge"), &lodge).unwrap();
+    copy_lodge(&lodge);
     // Whatever the modes of the files, the peer is looked at.
     let server = Server::start();
     for path in [place.path(), server.directory(), &server.data_dir(), &server.socket()] {
