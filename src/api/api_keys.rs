@@ -112,7 +112,7 @@ impl FromObject for Submitted<ApiKeyChange> {
 pub(super) async fn index(access: impl Into<ResourceAccess>, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
     let access = access.into();
     if api_keys::count(&access, page)? > AT_ONCE {
-        run_aside(Client::Account(access.user.id), move || read(&access, page)).await?
+        run_aside(Client::from(&access.principal), move || read(&access, page)).await?
     } else {
         read(&access, page)
     }

@@ -77,7 +77,7 @@ pub(super) async fn index(
     let max_bytes = configurations::max_bytes(&access, page)?;
     let permit = budget.reserve(max_bytes)?;
     let slice = if max_bytes > AT_ONCE {
-        run_aside(Client::Account(access.user.id), move || configurations::index(&access, page)).await??
+        run_aside(Client::from(&access.principal), move || configurations::index(&access, page)).await??
     } else {
         configurations::index(&access, page)?
     };

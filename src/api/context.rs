@@ -189,7 +189,11 @@ impl RequestContext<'_> {
 
     /// For whom work is done that takes its turn.
     pub(super) fn client(&self) -> Client {
-        self.identity.user.map_or_else(|| Client::Network(Network::of(self.address)), Client::Account)
+        match (self.identity.user, self.identity.local_uid) {
+            (Some(id), _) => Client::Account(id),
+            (None, Some(_)) => Client::Local,
+            (None, None) => Client::Network(Network::of(self.address)),
+        }
     }
 
     fn changes_nothing(&self) -> bool {

@@ -12,7 +12,10 @@ use tokio::{
 };
 
 use super::error::ApiError;
-use crate::domain::{Id, Network};
+use crate::{
+    auth::Principal,
+    domain::{Id, Network},
+};
 
 /// For whom such work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +23,17 @@ pub(super) enum Client {
     Account(Id),
     /// A client without an account, or whose account is not known yet.
     Network(Network),
+    /// The operator on the local socket.
+    Local,
+}
+
+impl From<&Principal> for Client {
+    fn from(principal: &Principal) -> Self {
+        match principal {
+            Principal::Account(identity) => Self::Account(identity.user.id),
+            Principal::Local(_) => Self::Local,
+        }
+    }
 }
 
 /// Whose turn it is.
