@@ -138,7 +138,7 @@ fn attackers_at_seventeen_addresses_leave_turns_to_a_newcomer_and_to_the_owner_o
 
         let status = thread::scope(|scope| {
             // More than are queued and verified together.
-            (0..ADDRESSES * 2 * cores()).for_each(|number| drop(scope.spawn(move || attack(number))));
+            (0..ADDRESSES * cores()).for_each(|number| drop(scope.spawn(move || attack(number))));
             while turns.iter().any(|turns| turns.load(Ordering::Relaxed) == 0) {
                 thread::yield_now();
             }
