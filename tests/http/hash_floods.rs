@@ -117,7 +117,7 @@ fn a_flood_from_one_address_leaves_turns_to_others() {
 #[test]
 fn attackers_at_seventeen_addresses_leave_turns_to_a_newcomer_and_to_the_owner_of_the_account() {
     for attacked in [None, Some("admin")] {
-        let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", COST).variable("LODGE_THROTTLE_AFTER", "0");
+        let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "12").variable("LODGE_THROTTLE_AFTER", "0");
         let server = builder.flag("--trusted-proxy", "127.0.0.1").start();
         let sign_in = |address: &str, username: &str, password: &str| {
             let body = json!({"user": {"username": username, "password": password}});
