@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
 };
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{disks::disk::is_equipped, harness::ServerBuilder, process::address};
 
-/// What the server sees: its group, the mounts, and the files below `/sys/fs/cgroup`.
+/// What the server sees: its control groups, the mounts, and the files below `/sys/fs/cgroup`.
 struct Machine {
     directory: TempDir,
 }
@@ -37,7 +37,7 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -56,7 +56,7 @@ impl Machine {
     }
 }
 
-/// A limit of 220 MB, of 100 MB, and none, in the files of both versions, alone and in a nested group.
+/// Machines with that limit on memory: of the process's own group, of one around it, and of a group of version 1.
 fn machines(bytes: &str) -> [Machine; 3] {
     [
         Machine::new("0::/pod\n", VERSION_2, &[("pod/memory.max", bytes)]),
