@@ -172,7 +172,7 @@ mod tests {
 
         assert_eq!(at(90_000, 0), 90_000);
         assert_eq!(at(3_000, 10), 90_010, "set back by 87 s");
-        assert_eq!(at(3_500, 510), 90_510, "it goes on all the same");
+        assert_eq!(at(3_500, 510), 90_510, "it continues all the same");
         assert_eq!(at(200_000, 600), 200_000, "set forward, it is followed");
     }
 
@@ -201,6 +201,6 @@ mod tests {
         let past = [89_900, 90_000, 95_000].map(|at| reading.monotonic_time_of(Timestamp::from_millis(at)).as_millis());
 
         assert_eq!(ahead, Timestamp::from_millis(91_000));
-        assert_eq!(past, [400, 500, 500], "what lies ahead is now");
+        assert_eq!(past, [400, 500, 500], "a future time is now");
     }
 }

@@ -93,7 +93,7 @@ async fn receive(
     Ok(body)
 }
 
-/// The next piece of the body; the connection hands on more only once all that it has handed on is taken.
+/// The next piece of the body; the connection passes on more only after everything so far has been read.
 async fn next(payload: &mut Payload, connection: Option<&Connection>) -> Option<Result<Bytes, PayloadError>> {
     poll_fn(|cx| {
         let polled = payload.poll_next_unpin(cx);

@@ -104,7 +104,7 @@ pub(super) struct RequiredScope {
 
 /// One request of an operation.
 pub(super) struct RequestContext<'a> {
-    // Borrowed, because one more holder would be counted up and down on a line that all workers share.
+    // Borrowed, because a clone would change a reference count that all workers share.
     pub(super) app: &'a Arc<App>,
     /// The client's address: the other end of the connection, or the one that trusted proxies report.
     pub(super) address: IpAddr,
@@ -187,7 +187,7 @@ impl RequestContext<'_> {
         *self.http.method() == Method::HEAD
     }
 
-    /// For whom work is done that takes its turn.
+    /// The client whose turn the request's work takes.
     pub(super) fn client(&self) -> Client {
         match (self.identity.user, self.identity.local_uid) {
             (Some(id), _) => Client::Account(id),

@@ -65,7 +65,7 @@ impl<'c> Description<'c> {
         description
     }
 
-    /// The path's next parameter; what it names may be unknown.
+    /// The path's next parameter, and the response if no record has that id or key.
     pub(super) fn path_parameter<T: JsonSchema>(&mut self, text: &str) {
         let (name, schema) = (self.parameter_names.remove(0), self.components.inline::<T>());
         self.parameters

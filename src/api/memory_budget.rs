@@ -247,8 +247,8 @@ mod tests {
     #[test]
     fn large_permits_are_bounded_together_and_returned() {
         let memory = MemoryBudget::new(1 << 20);
-        let nobody = || memory.permit(Holder::default());
-        let (mut one, mut other) = (nobody(), nobody());
+        let no_client = || memory.permit(Holder::default());
+        let (mut one, mut other) = (no_client(), no_client());
 
         assert!(one.grow_to(900 << 10).is_ok());
         assert_eq!(other.grow_to(200 << 10), Err(BudgetExhausted));
@@ -256,9 +256,9 @@ mod tests {
         drop(one);
         assert!(other.grow_to(900 << 10).is_ok());
         assert!(other.grow_to(9 << 20).is_ok(), "one that is larger than all takes all");
-        assert_eq!(nobody().grow_to(SMALL + 1), Err(BudgetExhausted));
+        assert_eq!(no_client().grow_to(SMALL + 1), Err(BudgetExhausted));
         other.shrink_to(SMALL);
-        assert!(nobody().grow_to(900 << 10).is_ok());
+        assert!(no_client().grow_to(900 << 10).is_ok());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::memory_budget::{BudgetExhausted, DEFAULT, Holder, MemoryBudget, Permi
 pub(super) struct ResponseBudget<'a> {
     /// The whole memory.
     pub(super) memory: &'a MemoryBudget,
-    /// For whom it is taken.
+    /// The client that it is charged to.
     pub(super) holder: Holder,
     /// The memory that is taken already.
     pub(super) permit: Option<Permit>,
@@ -35,7 +35,7 @@ impl<'a> ResponseBudget<'a> {
         Self { memory, holder: Holder::default(), permit: None, may_be_refused: true, is_head: false }
     }
 
-    /// A permit for what is taken already.
+    /// The permit for the memory that is taken already.
     fn taken(self) -> Permit {
         self.permit.unwrap_or_else(|| self.memory.permit(self.holder))
     }

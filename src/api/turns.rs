@@ -1,4 +1,4 @@
-//! Work that takes longer than 1 ms: on threads where no connection waits for it, and in fair turns.
+//! Runs work that takes longer than 1 ms on blocking threads, so that no connection waits for it, and in fair turns.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use crate::{
     domain::{Id, Network},
 };
 
-/// For whom such work is done.
+/// The client that the work is done for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
     Account(Id),
@@ -36,23 +36,23 @@ impl From<&Principal> for Client {
     }
 }
 
-/// Whose turn it is.
+/// The turns of clients.
 struct Turns {
-    /// As many as there are cores, which also bounds the memory that the work takes.
+    /// As many permits as there are cores, which also bounds the memory of the work.
     all: Arc<Semaphore>,
-    /// One for each client that works or waits.
+    /// One permit for each client with running or waiting work.
     by_client: Mutex<HashMap<Client, Arc<Semaphore>>>,
 }
 
-/// A client that works or waits.
+/// A client with running or waiting work.
 struct Waiting {
     turns: Arc<Turns>,
     client: Client,
     own: Arc<Semaphore>,
 }
 
-/// Runs such work. A client's are run one after another, so that however many it asks for, others wait for one of them. Work that
-/// has begun keeps its turn when the client has disconnected.
+/// Runs work of a client. The client's works run one after another, so that another client waits for at most one of them. Work
+/// that has begun keeps its turn when the client has disconnected.
 ///
 /// # Errors
 /// [`ApiError::Panicked`] if it panics.

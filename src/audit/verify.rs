@@ -64,8 +64,8 @@ fn unsealed(chain: &Chain, state: &AuditState) -> Option<String> {
     Some(match state.key_since.checked_sub(1) {
         Some(before @ 1..) if state.seal == UNSEALED => format!(
             "the log up to entry {before} may have been changed, or the secret or the store was replaced other than by a \
-             `lodge secret rotate` or `lodge restore` that ended well, as entry {} reports; `lodge secret rotate` begins anew, with \
-             --keep-keys if the present secret is the right one",
+             successful `lodge secret rotate` or `lodge restore`, as entry {} reports; `lodge secret rotate` begins a new seal, with \
+             --keep-keys if the current secret is the right one",
             state.key_since
         ),
         Some(_) | None => {

@@ -114,6 +114,6 @@ impl<R: Read> Reader<R> {
             return Err(BackupError::Damaged("its records are not those that were written"));
         }
         let rest = self.lines.fill_buf().map_err(|_| BackupError::Damaged("it cannot be unpacked"))?;
-        if rest.is_empty() { Ok(()) } else { Err(BackupError::Damaged("it goes on after its end")) }
+        if rest.is_empty() { Ok(()) } else { Err(BackupError::Damaged("it continues after its end")) }
     }
 }

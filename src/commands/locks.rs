@@ -1,4 +1,4 @@
-//! `lodge locks`: accounts and addresses on which tries wait, in the memory of a running server.
+//! `lodge locks`: lists and clears the lockouts of a running server.
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -24,7 +24,7 @@ pub(super) struct LocksArguments {
 
 #[derive(Debug, Subcommand)]
 enum LocksVerb {
-    /// Clears all locks, or those of a user, of an address, or of the one from the other
+    /// Clears all locks, or those of a user, of an address, or of a user from an address
     Clear {
         /// Only those of this user
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -52,10 +52,10 @@ struct Locks {
 }
 
 pub(super) fn locks(arguments: &LocksArguments) -> Result<(), Failure> {
-    let nobody =
-        || format!("no server is running on {}, and locks live no longer than it", arguments.data.data_dir.display());
+    let not_running =
+        || format!("no server is running on {}; locks exist only in its memory", arguments.data.data_dir.display());
     let running = admin_socket::connect(&arguments.data.data_dir).map_err(asked)?;
-    running.ok_or_else(|| Failure::Refused(nobody()))?;
+    running.ok_or_else(|| Failure::Refused(not_running()))?;
     let access = Access::to(&arguments.data)?;
     match &arguments.verb {
         None => list(&access),
@@ -115,7 +115,7 @@ mod tests {
             (said(LockKind::Address, None, Some("192.0.2.1")), "192.0.2.1, on accounts that are new to it"),
             (said(LockKind::Account, Some("ann"), None), "ann, from addresses that are new to it"),
         ] {
-            assert_eq!(said, format!("{what}: {end}"));
+            assert_eq!(text, format!("{what}: {end}"));
         }
     }
 }

@@ -49,8 +49,8 @@ settings! {
         /// changes
         tls_cert: Option<PathBuf> = optional(file());
 
-        /// The certificate's private key, in PEM; nobody beyond the server's user, root and, for root's file, the server's
-        /// groups may be able to read it
+        /// The certificate's private key, in PEM; only the server's user, root and, for root's file, the server's groups may
+        /// be able to read it
         tls_key: Option<PathBuf> = optional(file());
 
         /// Names and addresses for a self-signed certificate; its fingerprint is printed

@@ -37,10 +37,10 @@ fn every_wrong_setting_is_named_at_once() {
         ("--password-wait", "2h"),
         ("--trusted-proxy", "10.0.0.0/8,0.0.0.0/0"),
     ];
-    let said = settings(wrong.map(|(flag, value)| [flag, value]).as_flattened()).unwrap_err().to_string();
-    assert_eq!(said.lines().count(), wrong.len(), "{said}");
+    let output = settings(wrong.map(|(flag, value)| [flag, value]).as_flattened()).unwrap_err().to_string();
+    assert_eq!(output.lines().count(), wrong.len(), "{output}");
     for (flag, _) in wrong {
-        assert!(said.contains(flag), "{said}");
+        assert!(output.contains(flag), "{output}");
     }
 }
 
@@ -66,14 +66,14 @@ fn trusted_proxies_are_networks_or_addresses_separated_by_commas() {
 
 #[test]
 fn the_limits_of_the_audit_logs_files_have_bounds() {
-    let said = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
-    let audit = settings(said.as_flattened()).unwrap();
+    let limits = [["--audit-file-size", "128KiB"], ["--audit-file-age", "3days"], ["--audit-keep", "4"]];
+    let audit = settings(limits.as_flattened()).unwrap();
     let expected = (128 << 10, Duration::from_hours(72), 4);
     assert_eq!((audit.audit_file_size, audit.audit_file_age, audit.audit_keep), expected);
 
     let wrong = [["--audit-file-size", "63KiB"], ["--audit-file-age", "0s"], ["--audit-keep", "1"]];
-    let said = settings(wrong.as_flattened()).unwrap_err().to_string();
-    assert_eq!(said.lines().count(), wrong.len(), "{said}");
+    let output = settings(wrong.as_flattened()).unwrap_err().to_string();
+    assert_eq!(output.lines().count(), wrong.len(), "{output}");
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
 
 #[test]
 fn an_unknown_setting_in_the_file_is_named() {
-    let said = with_file("listne = \"0.0.0.0:80\"\n", &[]).err().unwrap().to_string();
+    let output = with_file("listne = \"0.0.0.0:80\"\n", &[]).err().unwrap().to_string();
 
-    assert!(said.contains("listne"), "{said}");
+    assert!(output.contains("listne"), "{output}");
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn a_file_that_begins_with_a_byte_order_mark_is_read_without_it_and_one_in_utf16
     let marked = with_file("\u{feff}scrypt-cost = 12\r\n", &[]).unwrap();
     assert_eq!(marked.serve.settings(None).unwrap().scrypt_cost, 12);
 
-    let said = with_file(b"\xff\xfes\0c\0", &[]).err().unwrap().to_string();
-    assert!(said.contains("lodge.toml: it is text in UTF-16; save it as UTF-8"), "{said}");
+    let output = with_file(b"\xff\xfes\0c\0", &[]).err().unwrap().to_string();
+    assert!(output.contains("lodge.toml: it is text in UTF-16; save it as UTF-8"), "{output}");
 }
 
 #[test]
@@ -133,9 +133,12 @@ fn every_bound_is_a_value_and_every_default_is_within_the_bounds() {
 
 #[test]
 fn accept_loss_and_config_cannot_be_given_in_the_file() {
-    let said = with_file("accept-loss = true\nconfig = \"other.toml\"\n", &[]).err().unwrap().to_string();
+    let output = with_file("accept-loss = true\nconfig = \"other.toml\"\n", &[]).err().unwrap().to_string();
 
-    assert!(said.contains("`accept-loss` is not a setting") && said.contains("`config` is not a setting"), "{said}");
+    assert!(
+        output.contains("`accept-loss` is not a setting") && output.contains("`config` is not a setting"),
+        "{output}"
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ where
 {
     fn run(&mut self, txn: &mut Txn<'_>) -> bool {
         let Some(work) = self.work.take() else { return false };
-        // A write that panics is a bug in that write alone; the committer goes on for all others.
+        // A write that panics is a bug in that write only; the committer continues with the others.
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(txn)));
         let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Panicked.into()));
         self.outcome.insert(outcome).is_ok()

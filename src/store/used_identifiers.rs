@@ -3,7 +3,7 @@
 //!
 //! A row is a keyed hash of a user name that a renamed or removed account had, or of a `user_id` that an account was
 //! given. It is written by the same transaction as the change, and never removed. The key is in the store and in its
-//! backups: it prevents that names are read from the rows, but not that somebody with the store guesses them.
+//! backups: it keeps names from being read from the rows, but not from being guessed by a holder of the store.
 
 mod carry_over;
 mod hash;

@@ -178,8 +178,8 @@ fn lines_in_the_wrong_place_and_a_wrong_footer_are_refused() {
     target.refuses(&footer(&|footer| footer["id"] = json!(1)), "cannot be decoded");
     target.refuses(&packed(&text), "it ends too early");
     target.refuses(&packed(with_footer(&text).trim_end()), "it ends too early");
-    target.refuses(&packed(&format!("{}{{}}\n", with_footer(&text))), "it goes on after its end");
-    target.refuses(&[packed(&with_footer(&text)), packed("more")].concat(), "it goes on after its end");
+    target.refuses(&packed(&format!("{}{{}}\n", with_footer(&text))), "it continues after its end");
+    target.refuses(&[packed(&with_footer(&text)), packed("more")].concat(), "it continues after its end");
     target.refuses(&[packed(&with_footer(&text)), b"more".to_vec()].concat(), "it cannot be unpacked");
     target.refuses_changed("does not belong there", |lines| lines.insert(3, lines[0].clone()));
     target.refuses_changed("does not belong there", |lines| lines.insert(3, lines[1].clone()));

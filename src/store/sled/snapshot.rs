@@ -90,9 +90,9 @@ impl ReadRows for Snapshot {
             let rest = KeyRange { from: from.clone(), to: range.to.clone() };
             let mut rows = self.batch(tree, &rest)?;
             let is_end = rows.len() < BATCH;
-            let mut behind = rows.last_key_value().map(|(key, _)| key.clone()).unwrap_or_default();
-            behind.push(0);
-            let read = if is_end { rest } else { KeyRange { from, to: Some(behind.clone()) } };
+            let mut next_key = rows.last_key_value().map(|(key, _)| key.clone()).unwrap_or_default();
+            next_key.push(0);
+            let read = if is_end { rest } else { KeyRange { from, to: Some(next_key.clone()) } };
             self.restore(tree, &read, &mut rows);
             for (key, value) in &rows {
                 if visit(key, value).is_break() {
@@ -102,7 +102,7 @@ impl ReadRows for Snapshot {
             if is_end {
                 return Ok(());
             }
-            from = behind;
+            from = next_key;
         }
     }
 }
