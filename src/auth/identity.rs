@@ -136,7 +136,7 @@ impl Principal {
         }
     }
 
-    /// The API key, if the credential is one that lacks `* / *`.
+    /// The API key, if the credential is a restricted one: a key without `* / *`.
     #[must_use]
     pub fn restricted_key(&self) -> Option<&ApiKey> {
         match self {

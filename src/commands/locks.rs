@@ -85,7 +85,7 @@ fn list(access: &Access) -> Result<(), Failure> {
 
 fn line(lock: &Lock) -> String {
     let address = lock.address.as_deref().unwrap_or_default();
-    let username = lock.username.as_deref().unwrap_or("a name that nobody has");
+    let username = lock.username.as_deref().unwrap_or("an unknown name");
     let what = match lock.kind {
         LockKind::AccountFromAddress => format!("{username} from {address}"),
         LockKind::Address => format!("{address}, on accounts that are new to it"),
@@ -103,17 +103,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_what_waits_and_a_name_only_where_somebody_has_it() {
-        let said = |kind, username: Option<&str>, address: Option<&str>| {
+    fn a_line_describes_a_lock_and_names_only_existing_users() {
+        let line_of = |kind, username: Option<&str>, address: Option<&str>| {
             let [username, address] = [username, address].map(|text| text.map(str::to_owned));
             line(&Lock { kind, username, address, failures: 7, waits_until: "1970-01-01T00:00:00.000Z".to_owned() })
         };
         let end = "7 failures, waits until 1970-01-01T00:00:00.000Z";
-        for (said, what) in [
-            (said(LockKind::AccountFromAddress, Some("ann"), Some("192.0.2.1")), "ann from 192.0.2.1"),
-            (said(LockKind::AccountFromAddress, None, Some("::/64")), "a name that nobody has from ::/64"),
-            (said(LockKind::Address, None, Some("192.0.2.1")), "192.0.2.1, on accounts that are new to it"),
-            (said(LockKind::Account, Some("ann"), None), "ann, from addresses that are new to it"),
+        for (text, what) in [
+            (line_of(LockKind::AccountFromAddress, Some("ann"), Some("192.0.2.1")), "ann from 192.0.2.1"),
+            (line_of(LockKind::AccountFromAddress, None, Some("::/64")), "an unknown name from ::/64"),
+            (line_of(LockKind::Address, None, Some("192.0.2.1")), "192.0.2.1, on accounts that are new to it"),
+            (line_of(LockKind::Account, Some("ann"), None), "ann, from addresses that are new to it"),
         ] {
             assert_eq!(text, format!("{what}: {end}"));
         }
