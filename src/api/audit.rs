@@ -35,7 +35,7 @@ impl Listed for AuditEntryView {
 
 impl Input for Filter {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let (given, now) = (context.http.query_string(), context.app.state.clock.now());
+        let (given, now) = (context.query(), context.app.state.clock.now());
         let moment = |name| {
             let text = query::text(given, name)?;
             text.map(|text| Self::moment(&text, now)).transpose().map_err(ApiError::Malformed)

@@ -2,8 +2,8 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
+use actix_http::{HttpMessage, Request};
 use actix_web::{
-    HttpRequest,
     dev::Payload,
     http::{
         Method,
@@ -111,7 +111,7 @@ pub(super) struct RequestContext<'a> {
     pub(super) scope: RequiredScope,
     /// The path's parameters as they were sent, not yet decoded; those that the path does not have are empty.
     pub(super) parameters: PathParameters<String>,
-    pub(super) http: HttpRequest,
+    pub(super) http: &'a Request,
     pub(super) payload: Payload,
     pub(super) identity: RequestIdentity,
     /// The memory of the body and of the response to a change. Held until the response, because the parsed body may
@@ -123,6 +123,11 @@ impl RequestContext<'_> {
     /// The values of all headers of that name.
     pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> + Clone {
         self.http.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    /// The query, without its question mark; empty if there is none.
+    pub(super) fn query(&self) -> &str {
+        self.http.uri().query().unwrap_or_default()
     }
 
     /// The id in the path, the last one if there are two; `None` if it is none.
@@ -207,18 +212,18 @@ impl RequestContext<'_> {
 
     /// What the connection goes over.
     pub(super) fn medium(&self) -> Medium {
-        medium(&self.http)
+        medium(self.http)
     }
 }
 
 /// The client's address: the other end of the connection, or the one that trusted proxies report. The unspecified one for
 /// a client of the local socket.
-pub(super) fn client_address(http: &HttpRequest, proxies: &TrustedProxies) -> IpAddr {
+pub(super) fn client_address(http: &Request, proxies: &TrustedProxies) -> IpAddr {
     let peer = http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
     proxies.client(peer, http.headers())
 }
 
 /// What the request came over.
-pub(super) fn medium(http: &HttpRequest) -> Medium {
+pub(super) fn medium(http: &Request) -> Medium {
     http.conn_data::<Rc<Connection>>().map_or(Medium::Tcp, |connection| connection.medium())
 }

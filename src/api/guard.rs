@@ -3,6 +3,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use actix_http::HttpMessage;
 use actix_web::http::header;
 
 use super::{

@@ -2,6 +2,7 @@
 
 use std::{future::Future, rc::Rc, sync::Arc};
 
+use actix_http::HttpMessage;
 use actix_web::web::BytesMut;
 use schemars::JsonSchema;
 
@@ -92,7 +93,7 @@ impl Input for ConfigurationName {
 
 impl Input for Page {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let query = context.http.query_string();
+        let query = context.query();
         Ok(Self::new(query::number(query, "limit")?, query::number(query, "offset")?))
     }
 

@@ -54,7 +54,7 @@ impl Listed for LockView {
 
 impl Input for LockFilter {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let given = context.http.query_string();
+        let given = context.query();
         // Ignoring a mistyped name would clear all locks.
         if form_urlencoded::parse(given.as_bytes()).any(|(name, _)| name != "username" && name != "address") {
             return Err(ApiError::Malformed("The only parameters are username and address.".to_owned()));

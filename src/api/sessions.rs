@@ -132,7 +132,7 @@ pub(super) enum Except {
 impl Input for Except {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         refuse_parameters(context, &["except"])?;
-        match query::text(context.http.query_string(), "except")?.as_deref() {
+        match query::text(context.query(), "except")?.as_deref() {
             None => Ok(Self::None),
             Some("current") => Ok(Self::Current),
             Some(_) => Err(ApiError::Malformed("The only value of except is current.".to_owned())),
@@ -147,7 +147,7 @@ impl Input for Except {
 
 /// Refuses a query with any other parameter: ignoring a mistyped one would end all sessions.
 fn refuse_parameters(context: &RequestContext, known: &[&str]) -> Result<(), ApiError> {
-    let mut given = form_urlencoded::parse(context.http.query_string().as_bytes());
+    let mut given = form_urlencoded::parse(context.query().as_bytes());
     match given.find(|(name, _)| !known.contains(&&**name)) {
         None => Ok(()),
         Some(_) if known.is_empty() => Err(ApiError::Malformed("There are no parameters.".to_owned())),

@@ -13,6 +13,7 @@ mod timer;
 mod transport;
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::net::UnixListener,
@@ -24,9 +25,9 @@ use std::{
 
 use actix_http::{Extensions, HttpService, KeepAlive};
 use actix_server::{Server, ServerHandle};
-use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::{dev::AppConfig, rt, web};
-use futures_util::future::join_all;
+use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service};
+use actix_web::rt;
+use futures_util::{FutureExt, future::join_all};
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::watch,
@@ -179,9 +180,13 @@ where
         .on_connect_ext(|timed_stream: &TimedStream, extensions: &mut Extensions| {
             extensions.insert(timed_stream.connection());
         });
-    let shared = web::Data::from(Arc::clone(app));
-    let answering = actix_web::App::new().app_data(shared).default_service(web::to(entry::respond));
-    http.h1(map_config(answering, |()| AppConfig::default())).map_err(drop)
+    let app = Rc::new(Arc::clone(app));
+    let answering = move |request| {
+        let app = Rc::clone(&app);
+        // Boxed, because otherwise every connection would keep the future's memory until it ends.
+        async move { Ok::<_, Infallible>(entry::respond(&app, request).await) }.boxed_local()
+    };
+    http.h1(fn_service(answering)).map_err(drop)
 }
 
 fn table_bounds(limits: &Limits) -> TableBounds {

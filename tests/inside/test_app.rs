@@ -9,13 +9,11 @@ use std::{
     time::Duration,
 };
 
+use actix_http::Response;
 use actix_web::{
-    App as Web,
-    body::to_bytes,
-    dev::ServiceResponse,
+    body::{BoxBody, to_bytes},
     http::header::HeaderMap,
-    test::{TestRequest, call_service, init_service},
-    web,
+    test::TestRequest,
 };
 use clap::Parser;
 use futures_util::FutureExt;
@@ -75,7 +73,7 @@ pub struct TestApp {
     pub account_reads: Arc<AtomicU64>,
     /// How often it has been written.
     pub writes: Arc<AtomicU64>,
-    app: web::Data<App>,
+    app: Arc<App>,
     now: Arc<AtomicU64>,
 }
 
@@ -106,7 +104,7 @@ impl TestApp {
         let clock = Clock::new(move || Timestamp::from_millis(shown.load(Ordering::SeqCst)));
         let state = Arc::new(AppState::new(store.clone(), secret, clock, (&settings).into(), hasher));
         let app = App::new(Arc::clone(&state), &settings, BackupLog::default());
-        Self { state, store, reads, account_reads, writes, app: web::Data::new(app), now }
+        Self { state, store, reads, account_reads, writes, app: Arc::new(app), now }
     }
 
     /// Sets the clock, which shows [`NOW`] at first and stands still.
@@ -166,9 +164,7 @@ impl TestApp {
     }
 
     /// An answer whose body has not been read yet.
-    pub async fn untaken(&self, headers: &[Header], (method, path, body): &Asked) -> ServiceResponse {
-        let service = Web::new().app_data(web::Data::clone(&self.app)).default_service(web::to(respond));
-        let service = init_service(service).await;
+    pub async fn untaken(&self, headers: &[Header], (method, path, body): &Asked) -> Response<BoxBody> {
         let mut request = TestRequest::with_uri(&format!("/api/v2{path}"))
             .method(method.parse().unwrap())
             .peer_addr(([127, 0, 0, 1], 7).into())
@@ -177,7 +173,7 @@ impl TestApp {
         for (name, value) in headers {
             request = request.insert_header((*name, value.as_str()));
         }
-        call_service(&service, request.to_request()).await
+        respond(&self.app, request.to_request()).await
     }
 }
 
