@@ -4,14 +4,13 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     thread,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{disks::disk::is_equipped, harness::ServerBuilder, process::address};
+use crate::{disks::disk::is_equipped, harness::ServerBuilder, process::Running};
 
 /// What the server sees: its control groups, the mounts, and the files below `/sys/fs/cgroup`.
 struct Machine {
@@ -124,17 +123,11 @@ fn as_many_passwords_are_hashed_at_once_as_the_group_has_memory_and_cores_for() 
 fn hashers(machine: &Machine) -> usize {
     let builder = builder().variable("LODGE_SCRYPT_COST", "17").variable("LODGE_LOG", "off");
     let mut command = machine.serve(&builder);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    address(&mut child);
-    let threads = fs::read_dir(Path::new("/proc").join(child.id().to_string()).join("task")).unwrap();
+    let mut server = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+    server.address();
+    let threads = fs::read_dir(Path::new("/proc").join(server.0.id().to_string()).join("task")).unwrap();
     let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
     let hashers = names.filter(|name| name.trim() == "hasher").count();
-    end(&mut child);
+    assert!(server.stop().success());
     hashers
-}
-
-fn end(child: &mut Child) {
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
-    assert!(child.wait().unwrap().success());
 }

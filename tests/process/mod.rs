@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::channel,
     thread,
     time::Duration,
@@ -28,8 +28,8 @@ const READINESS: (&str, &str) = ("/readyz", r#"{"status":"ready"}"#);
 fn a_log_that_nobody_reads_stops_no_request_and_counts_what_it_dropped() {
     let (log, writer) = std::io::pipe().unwrap();
     let builder = ServerBuilder::new();
-    let mut child = builder.command(&["serve"]).stdout(Stdio::piped()).stderr(writer).spawn().unwrap();
-    let mut connection = TcpStream::connect(address(&mut child)).unwrap();
+    let mut server = Running::start(builder.command(&["serve"]).stdout(Stdio::piped()).stderr(writer));
+    let mut connection = TcpStream::connect(server.address()).unwrap();
     for _ in 0..REQUESTS {
         ask(&mut connection, HEALTH);
     }
@@ -49,8 +49,7 @@ fn a_log_that_nobody_reads_stops_no_request_and_counts_what_it_dropped() {
     read_until(&|line| dropped(line).is_some());
     ask(&mut connection, READINESS);
     read_until(&|line| line.contains(" route=/readyz "));
-    terminate(&child);
-    child.wait().unwrap();
+    server.stop();
     reader.join().unwrap();
 
     seen.extend(lines);
@@ -86,16 +85,15 @@ fn commands_end_with_their_own_code_on_a_closed_or_full_standard_output() {
 fn a_server_whose_standard_output_is_closed_serves() {
     let builder = ServerBuilder::new();
     let mut command: Command = builder.command(&["serve"]);
-    let mut child = command.stdout(closed()).stderr(Stdio::null()).spawn().unwrap();
+    let mut server = Running::start(command.stdout(closed()).stderr(Stdio::null()));
     let is_ready = || builder.command(&["verify"]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
     while !builder.data_dir().join("lodge.sock").exists() {
-        assert_eq!(child.try_wait().unwrap(), None, "the server has ended");
+        assert_eq!(server.0.try_wait().unwrap(), None, "the server has ended");
     }
 
     assert!(is_ready().success());
 
-    terminate(&child);
-    assert!(child.wait().unwrap().success());
+    assert!(server.stop().success());
 }
 
 #[test]
@@ -131,15 +129,15 @@ fn a_server_that_may_have_no_unix_socket_serves_and_says_so() {
 #[test]
 fn a_start_that_is_asked_to_stop_ends_in_order_and_the_next_one_serves() {
     let builder = ServerBuilder::new().variable("LODGE_SCRYPT_COST", "18");
-    let mut child = builder.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut start = Running::start(builder.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()));
     while !builder.data_dir().join("store").exists() {
-        assert_eq!(child.try_wait().unwrap(), None, "the start has ended");
+        assert_eq!(start.0.try_wait().unwrap(), None, "the start has ended");
     }
 
-    terminate(&child);
-
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), &b""[..]), "it never listens");
+    assert_eq!(start.stop().code(), Some(0));
+    let mut printed = String::new();
+    start.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "", "it never listens");
     builder.variable("LODGE_SCRYPT_COST", "10").start().admin().get("/users").expect(200);
 }
 
@@ -163,11 +161,34 @@ fn a_second_request_to_stop_waits_for_no_running_request() {
     assert!(server.log().contains("stop requested a second time"), "{}", server.log());
 }
 
-/// Where the server listens, from the first line that it prints.
-fn address(child: &mut Child) -> String {
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let listening = lines.map_while(Result::ok).find(|line| line.starts_with("lodge is listening")).unwrap();
-    listening.split_once("//").unwrap().1.to_owned()
+/// A server with outputs of its own. It is killed when this is dropped.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Where the server listens, from what it prints.
+    fn address(&mut self) -> String {
+        let lines = BufReader::new(self.0.stdout.take().unwrap()).lines();
+        let listening = lines.map_while(Result::ok).find(|line| line.starts_with("lodge is listening")).unwrap();
+        listening.split_once("//").unwrap().1.to_owned()
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Asks at that path once, on a connection that is kept, until that answer has come.
@@ -186,11 +207,6 @@ fn ask(connection: &mut TcpStream, (path, answer): (&str, &str)) {
 /// How many dropped lines this line reports.
 fn dropped(line: &str) -> Option<usize> {
     line.split_once(" dropped ")?.1.split(' ').next()?.parse().ok()
-}
-
-fn terminate(child: &Child) {
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    let _ = kill_process(pid, Signal::TERM);
 }
 
 /// A pipe whose reader has gone.
