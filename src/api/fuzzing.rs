@@ -41,6 +41,7 @@ fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
         session_lifetime: Duration::from_hours(1),
         min_password_bytes: 8,
         throttle_after: 0,
+        require_current_password: false,
         max_configurations: 10,
         max_api_keys: 10,
         initial_password_file: PathBuf::new(),

@@ -104,6 +104,22 @@ impl Input for Page {
     }
 }
 
+/// What a response has on request alone: `?include=activity`.
+pub(super) struct Include {
+    /// When something was last used.
+    pub(super) activity: bool,
+}
+
+impl Input for Include {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        Ok(Self { activity: query::has(context.query(), "include", "activity") })
+    }
+
+    fn describe(description: &mut Description) {
+        description.query_parameter("include", "`activity` adds when it was last used.");
+    }
+}
+
 impl Input for Arc<UserListCache> {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok(Self::clone(&context.app.user_list_cache))

@@ -41,6 +41,11 @@ pub(super) fn text(query: &str, name: &'static str) -> Result<Option<String>, Qu
     }
 }
 
+/// Whether the query gives that name that value.
+pub(super) fn has(query: &str, name: &str, value: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|given| given.0 == name && given.1 == value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     auth::{AuthError, Challenge},
     domain::{Page, PresentedPassword, Session},
-    service::{Anonymous, Caller, Policy, ResourceAccess, sessions},
+    service::{Anonymous, Caller, Policy, ResourceAccess, ServiceError, sessions},
+    store::Slice,
 };
 
 /// The credentials in the body; `None` if no account can have them, which is answered like a wrong password.
@@ -69,6 +70,9 @@ pub(super) struct SessionView {
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    /// When it was last used, to the minute; left out where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen_at: Option<DateTime>,
     /// When it ends.
     expires_at: DateTime,
     /// Whether the request came with it.
@@ -76,14 +80,15 @@ pub(super) struct SessionView {
 }
 
 impl SessionView {
-    fn shown_to(access: &ResourceAccess, session: &Session) -> Self {
-        Self {
+    fn shown_to(access: &ResourceAccess, session: &Session) -> Result<Self, ServiceError> {
+        Ok(Self {
             id: session.jti,
             created_at: session.created_at.map(DateTime),
             address: session.address.map(|address| address.to_canonical().to_string()),
+            last_seen_at: sessions::last_seen(access, session)?.map(DateTime),
             expires_at: DateTime(session.expires_at),
             current: access.session() == Some(session.jti),
-        }
+        })
     }
 }
 
@@ -174,7 +179,9 @@ pub(super) async fn index(
     SessionPage(page): SessionPage,
 ) -> Result<Listing<SessionView>, ApiError> {
     let access = access.into();
-    Ok(Listing::of(sessions::index(&access, page)?, |session| SessionView::shown_to(&access, &session)))
+    let Slice { records, count } = sessions::index(&access, page)?;
+    let records = records.iter().map(|session| SessionView::shown_to(&access, session));
+    Ok(Listing::of(Slice { records: records.collect::<Result<_, _>>()?, count }, |view| view))
 }
 
 pub(super) async fn destroy(

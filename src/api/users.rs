@@ -1,6 +1,6 @@
 //! Users over HTTP.
 
-use std::sync::Arc;
+use std::{ops::Not, sync::Arc};
 
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{
     date_time::DateTime,
     error::ApiError,
     guard::SelfOrAdministrator,
-    input::{Body, FromObject, PathId},
+    input::{Body, FromObject, Include, PathId},
     json_object::JsonObject,
     json_response::encode,
     listing::{Listed, Listing},
@@ -22,8 +22,11 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{Email, Id, NewPassword, Page, Problem, SourceType, Submitted, SystemId, User, UserChange, Username},
-    service::{Administrator, Caller, Policy, users},
+    domain::{
+        Change, Email, Id, NewPassword, Page, PresentedPassword, Problem, SourceType, Submitted, SystemId, User,
+        UserChange, Username,
+    },
+    service::{Administrator, Caller, Policy, Requester, ServiceError, users},
 };
 
 /// An account.
@@ -45,6 +48,9 @@ pub(super) struct UserView {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<Email>,
     is_admin: bool,
+    /// Whether nothing of the account works; left out where it is false.
+    #[serde(skip_serializing_if = "Not::not")]
+    suspended: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     expired_at: Option<DateTime>,
     #[schemars(with = "String", extend("enum" = SourceType::ALL.map(SourceType::name)))]
@@ -54,12 +60,18 @@ pub(super) struct UserView {
     created_at: DateTime,
     #[schemars(extend("readOnly" = true))]
     updated_at: DateTime,
+    /// When the user last signed in, to the minute; only with `include=activity`, and left out where it is not known.
+    #[schemars(extend("readOnly" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_sign_in_at: Option<DateTime>,
 }
 
 fn with_password(schema: &mut Schema) {
     all_optional(schema);
-    schema.pointer_mut("/properties").expect("a user has members")["password"] =
-        json!({"type": "string", "description": "Creation and update only"});
+    let members = schema.pointer_mut("/properties").expect("a user has members");
+    members["password"] = json!({"type": "string", "description": "Creation and update only"});
+    let current = "Update only, where the server asks for it: the user's current password";
+    members["current_password"] = json!({"type": "string", "description": current});
 }
 
 impl From<User> for UserView {
@@ -71,11 +83,21 @@ impl From<User> for UserView {
             username: user.username,
             email: user.email,
             is_admin: user.is_admin,
+            suspended: user.suspended,
             expired_at: user.expired_at.map(DateTime),
             source_type: user.source_type,
             created_at: DateTime(user.created_at),
             updated_at: DateTime(user.updated_at),
+            last_sign_in_at: None,
         }
+    }
+}
+
+impl UserView {
+    /// The view of an account with its activity.
+    fn with_activity(requester: &Requester, user: User) -> Result<Self, ServiceError> {
+        let last_sign_in_at = users::last_sign_in(requester, user.id)?.map(DateTime);
+        Ok(Self { last_sign_in_at, ..user.into() })
     }
 }
 
@@ -96,14 +118,31 @@ impl FromObject for Submitted<UserChange> {
             user_id: object.optional_integer("user_id", SystemId::new),
             group_id: object.optional_integer("group_id", SystemId::new),
             is_admin: object.truth("is_admin"),
+            suspended: object.truth("suspended"),
             expired_at: object.optional_text("expired_at", |text| Timestamp::parse(text).ok_or(Problem::Invalid)),
             source_type: object.optional_text("source_type", SourceType::parse),
+            current_password: current_password(&mut object, policy),
         };
         Self { change, violations: object.violations }
     }
 }
 
-pub(super) async fn show_current(caller: Caller) -> Result<Encoded<Shown<UserView>>, ApiError> {
+/// The current password, where the installation asks for it; elsewhere the member is unknown.
+fn current_password(object: &mut JsonObject, policy: &Policy) -> Change<PresentedPassword> {
+    if policy.require_current_password {
+        let parse = |text: &str| PresentedPassword::parse(text).ok_or(Problem::Invalid);
+        object.secret_text("current_password", parse)
+    } else {
+        Change::Keep
+    }
+}
+
+pub(super) async fn show_current(caller: Caller, include: Include) -> Result<Encoded<Shown<UserView>>, ApiError> {
+    if include.activity {
+        let user = caller.user.as_ref().clone();
+        let view = UserView::with_activity(&caller.into(), user)?;
+        return Ok(Encoded::new(encode(&view).into()));
+    }
     Ok(Encoded::new(account_cache::json(&caller.user, |user| encode(&UserView::from(user.clone())).into())))
 }
 
@@ -130,8 +169,10 @@ pub(super) async fn create(
 pub(super) async fn show(
     SelfOrAdministrator(requester): SelfOrAdministrator,
     PathId(id): PathId,
+    include: Include,
 ) -> Result<Shown<UserView>, ApiError> {
-    Ok(Shown(users::show(&requester, id)?.into()))
+    let user = users::show(&requester, id)?;
+    Ok(Shown(if include.activity { UserView::with_activity(&requester, user)? } else { user.into() }))
 }
 
 pub(super) async fn update(

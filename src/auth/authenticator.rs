@@ -157,6 +157,22 @@ impl Authenticator {
         user.filter(|user| self.is_current(user)).map(|user| (user, right)).ok_or(REFUSED)
     }
 
+    /// Whether that is the password of a user who has proved already who they are. Guesses count as those at sign_in do.
+    ///
+    /// # Errors
+    /// [`AuthError::Throttled`] and [`AuthError::Busy`] before any hash is computed.
+    pub async fn confirm_password(
+        self: &Arc<Self>,
+        user: &User,
+        password: &PresentedPassword,
+        address: IpAddr,
+    ) -> Result<bool, AuthError> {
+        let (action, username) = (Action::UpdateUser, user.username.as_str());
+        self.check(action, username, address)?;
+        let attempt = PasswordAttempt::new(action, username, Some(user), password, address);
+        self.hasher.verify(self.begin(attempt)?).await
+    }
+
     async fn by_password(
         self: &Arc<Self>,
         username: &str,
@@ -178,8 +194,8 @@ impl Authenticator {
         user.filter(|user| self.is_current(user)).ok_or(REFUSED)
     }
 
-    /// The key that equal attempts share. No password is right for an expired account: attempts at it are treated like
-    /// those at an unknown account and take as long.
+    /// What equal attempts have in common. A suspended or expired account has no password that could be right: its attempts are like
+    /// those at an unknown one, in time too.
     fn cache_key(
         &self,
         username: &str,
@@ -192,7 +208,7 @@ impl Authenticator {
     }
 
     fn is_current(&self, user: &User) -> bool {
-        !user.has_expired(self.clock.now())
+        user.is_active(self.clock.now())
     }
 
     /// Refuses an attempt at the account from that address while it is locked out.

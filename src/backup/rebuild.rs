@@ -32,8 +32,8 @@ pub enum RebuildError {
     /// Its owner does not exist.
     #[error("{0} {1} has no owner")]
     Dangling(&'static str, Id),
-    /// There is no administrator who never expires.
-    #[error("there is no administrator, or none without `expired_at`")]
+    /// No administrator is left who could go on for good.
+    #[error("no administrator is among what can be read, or none that is neither suspended nor has an `expired_at`")]
     NoAdministrator,
     /// No further record of that kind could be created.
     #[error("the ids of {0} are used up: no further one could be created")]

@@ -116,6 +116,10 @@ settings! {
         /// How many bytes a new password has at least
         password_min_length: usize = number(8, 128) => "8";
 
+        /// Has users who change their own password or e-mail address give `current_password`; administrators who change
+        /// others' are not asked
+        require_current_password: bool = switch();
+
         /// What a password hash costs, as log2 of scrypt's N; 10 takes 1 MiB, 17 takes 128 MiB, 20 takes 1 GiB, and
         /// below 17 a warning is logged
         scrypt_cost: u8 = number(10, 20) => "17";

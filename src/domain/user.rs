@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Email, Id, NewPassword, PasswordHash, SourceType, Submitted, SystemId, Username, Violations};
+use super::{
+    Change, Email, Id, NewPassword, PasswordHash, PresentedPassword, SourceType, Submitted, SystemId, Username,
+    Violations,
+};
 use crate::clock::Timestamp;
 
 /// An account.
@@ -22,6 +25,9 @@ pub struct User {
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
+    /// Whether it is suspended: none of its credentials is valid until it is not.
+    #[serde(default)]
+    pub suspended: bool,
     /// When it expires: from then on none of its credentials is valid. `None` if never.
     pub expired_at: Option<Timestamp>,
     /// Its source; `None` if none was given, which means the web application.
@@ -47,6 +53,8 @@ pub struct NewUser {
     pub group_id: Option<SystemId>,
     /// Whether it is an administrator.
     pub is_admin: bool,
+    /// Whether it is suspended.
+    pub suspended: bool,
     /// When it expires.
     pub expired_at: Option<Timestamp>,
     /// Its source.
@@ -68,10 +76,14 @@ pub struct UserChange {
     pub group_id: Change<Option<SystemId>>,
     /// Whether it is an administrator.
     pub is_admin: Change<bool>,
+    /// Whether it is suspended.
+    pub suspended: Change<bool>,
     /// When it expires, `None` to clear it.
     pub expired_at: Change<Option<Timestamp>>,
     /// Its source, `None` to clear it.
     pub source_type: Change<Option<SourceType>>,
+    /// The current password of a user who changes their own account, where the installation asks for it.
+    pub current_password: Change<PresentedPassword>,
 }
 
 impl User {
@@ -86,6 +98,7 @@ impl User {
             user_id: None,
             group_id: None,
             is_admin: false,
+            suspended: false,
             expired_at: None,
             source_type: None,
             created_at: at,
@@ -93,17 +106,18 @@ impl User {
         }
     }
 
-    /// Whether the account has expired, which it has from that millisecond on.
+    /// Whether its credentials may be valid: it is not suspended and has not expired, which it has from that millisecond
+    /// on.
     #[must_use]
-    pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.expired_at.is_some_and(|end| end <= now)
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        !self.suspended && self.expired_at.is_none_or(|end| now < end)
     }
 
-    /// Whether it is an administrator that never expires. The last one of these cannot be removed, demoted or given an
-    /// expiry.
+    /// Whether it is an administrator that is not suspended and never expires. The last one of these cannot be removed,
+    /// demoted, suspended or given an expiry.
     #[must_use]
     pub fn is_lasting_administrator(&self) -> bool {
-        self.is_admin && self.expired_at.is_none()
+        self.is_admin && !self.suspended && self.expired_at.is_none()
     }
 }
 
@@ -118,6 +132,7 @@ impl UserChange {
             user_id: self.user_id.or(current.user_id),
             group_id: self.group_id.or(current.group_id),
             is_admin: self.is_admin.or(current.is_admin),
+            suspended: self.suspended.or(current.suspended),
             expired_at: self.expired_at.or(current.expired_at),
             source_type: self.source_type.or(current.source_type),
             ..current.clone()
@@ -143,6 +158,7 @@ impl Submitted<UserChange> {
                 user_id: change.user_id.or(None),
                 group_id: change.group_id.or(None),
                 is_admin: change.is_admin.or(false),
+                suspended: change.suspended.or(false),
                 expired_at: change.expired_at.or(None),
                 source_type: change.source_type.or(None),
             }),

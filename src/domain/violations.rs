@@ -65,14 +65,16 @@ pub struct Violation {
 pub struct Violations(Vec<Violation>);
 
 /// The attributes of all records, in the order in which their violations are reported.
-const ATTRIBUTES: [&str; 13] = [
+const ATTRIBUTES: [&str; 15] = [
     "base",
     "user_id",
     "group_id",
     "username",
     "password",
+    "current_password",
     "email",
     "is_admin",
+    "suspended",
     "expired_at",
     "source_type",
     "key",

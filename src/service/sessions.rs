@@ -9,8 +9,8 @@ use crate::{
     auth::{AuthError, Authentication, Challenge, RightPassword},
     clock::Timestamp,
     domain::{
-        Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, Page, PasswordHash,
-        PresentedPassword, Session, Target, User,
+        Account, Action, ActivitySubject, Actor, AffectedResource, AuditEntry, AuthMethod, Id, Outcome, Page,
+        PasswordHash, PresentedPassword, Session, Target, User,
     },
     random::random_uuid,
     secret::Secret,
@@ -65,6 +65,7 @@ async fn open_for(
     };
     let opened = state.write(actor, Action::SignIn, open).await?;
     Ok(opened.map(|(user, session)| {
+        state.activity.record(ActivitySubject::SignIn(user.id), now, address);
         let token = state.authenticator.tokens.issue(&session, now);
         (user, token)
     }))
@@ -90,6 +91,15 @@ pub fn index(access: &ResourceAccess, page: Page) -> Result<Slice<Session>, Serv
     sessions.sort_by_key(|session| session.number);
     let (count, offset) = (sessions.len() as u64, usize::try_from(page.offset).unwrap_or(usize::MAX));
     Ok(Slice { records: sessions.into_iter().skip(offset).take(page.limit).collect(), count })
+}
+
+/// When a session was last used, to the minute; `None` if that is not known.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn last_seen(access: &ResourceAccess, session: &Session) -> Result<Option<Timestamp>, ServiceError> {
+    let subject = ActivitySubject::Session(session.owner, session.jti);
+    Ok(access.state.activity.last(access.store(), subject)?.map(|activity| activity.at))
 }
 
 /// Ends a session of the owner's.
@@ -186,8 +196,8 @@ struct Opening {
     address: Option<IpAddr>,
 }
 
-/// Stores the session, unless the user has expired or the stored password hash is neither the verified one nor a
-/// stronger one of the same password, which an equal attempt may have stored.
+/// Stores the session, unless the user is suspended, has expired or the user's password is neither the hash that was verified nor the
+/// stronger one of the same password, which an equal attempt may have stored before.
 fn open(
     txn: &mut Txn<'_>,
     verified: &User,
@@ -196,7 +206,7 @@ fn open(
 ) -> Result<Option<(User, Session)>, ServiceError> {
     let is_right = |hash: &PasswordHash| *hash == verified.password || stronger.as_ref() == Some(hash);
     let Opening { jti, now, expires_at, address } = opening;
-    let is_current = |user: &User| is_right(&user.password) && !user.has_expired(now);
+    let is_current = |user: &User| is_right(&user.password) && user.is_active(now);
     let current = txn.user(verified.id)?.filter(is_current);
     let Some(mut user) = current else { return Ok(None) };
     if let Some(stronger) = stronger.filter(|stronger| *stronger != user.password) {

@@ -210,7 +210,7 @@ fn duplicate_records_and_records_of_unknown_users_are_refused() {
 #[test]
 fn a_backup_without_a_lasting_administrator_is_refused() {
     let target = Target::new();
-    let none = "there is no administrator, or none without `expired_at`";
+    let none = "no administrator is among what can be read, or none that is neither suspended nor has an `expired_at`";
     let change = |member: &'static str, value: Value| {
         move |lines: &mut Vec<Value>| {
             for line in lines.iter_mut().filter(|line| line["user"]["is_admin"] == true) {
@@ -220,6 +220,7 @@ fn a_backup_without_a_lasting_administrator_is_refused() {
     };
 
     target.refuses_changed(none, change("is_admin", json!(false)));
+    target.refuses_changed(none, change("suspended", json!(true)));
     target.refuses_changed(none, change("expired_at", json!(32_503_680_000_000_u64)));
     target.refuses_changed(none, |lines| lines.retain(|line| line.get("header").or(line.get("state")).is_some()));
 }

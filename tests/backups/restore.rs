@@ -100,10 +100,10 @@ fn names_and_ids_that_accounts_of_the_replaced_store_have_or_had_are_not_forgott
 }
 
 #[test]
-fn an_account_keeps_its_end_and_its_source() {
+fn an_account_keeps_its_end_its_source_and_its_suspension() {
     let (server, _) = with_one_of_each();
     let path = format!("/users/{}", server.id_of("ann"));
-    let newer = json!({"expired_at": "2300-01-01T00:00:00Z", "source_type": "cli_ldap"});
+    let newer = json!({"expired_at": "2300-01-01T00:00:00Z", "source_type": "cli_ldap", "suspended": true});
     let before = server.admin().put(&path, &newer).expect(200).json();
 
     let restored = restored(&back_up(&server, "backup"), &secret_of(&server));

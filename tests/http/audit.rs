@@ -61,7 +61,7 @@ pub fn is_whole(server: &Server) {
 
 /// Waits until that many failures have been written; their entries.
 #[track_caller]
-fn refusals(server: &Server, wanted: u64) -> Vec<Value> {
+pub fn refusals(server: &Server, wanted: u64) -> Vec<Value> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let mut entries = entries(server);

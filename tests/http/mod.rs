@@ -11,6 +11,7 @@ mod connections;
 mod conversation;
 mod cors;
 mod crash;
+mod current_password;
 mod document;
 mod expectations;
 mod floods;

@@ -38,6 +38,7 @@ fn a_user_sees_each_session_and_which_one_is_current() {
     let [first, second] = <[Value; 2]>::try_from(sessions(&phone, OWN)).unwrap();
     assert!(first["created_at"].as_str() <= second["created_at"].as_str());
     assert!(first["created_at"].as_str() < first["expires_at"].as_str());
+    assert!(first["last_seen_at"].as_str().unwrap().ends_with(":00.000Z"), "{first}");
     assert_eq!([&first["address"], &second["address"]], ["127.0.0.1"; 2]);
 }
 

@@ -294,6 +294,8 @@ fn a_restricted_key_does_not_change_an_identity() {
         json!({"username": ""}),
         json!({"expired_at": "2300-01-01T00:00:00Z"}),
         json!({"expired_at": null}),
+        json!({"suspended": true}),
+        json!({"suspended": "yes"}),
         json!({"source_type": "cli_ldap"}),
         json!({"source_type": null}),
         json!({"email": "a@b", "is_admin": true}),

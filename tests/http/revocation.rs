@@ -116,6 +116,33 @@ fn a_demoted_administrator_has_no_rights_of_one() {
 }
 
 #[test]
+fn an_account_that_is_suspended_is_refused_at_once() {
+    let mut server = start();
+    let ann = server.id_of("ann");
+    let with = move |server: &Server, suspended: bool| {
+        server.admin().put(&format!("/users/{ann}"), &json!({"suspended": suspended})).expect(200);
+    };
+    let key = server.key("ann", &["users / show"]).authorization.unwrap();
+    let credentials: [&dyn Fn(&Server) -> Client; 3] =
+        [&|server| server.user("ann"), &|server| server.session("ann"), &|server| server.with(&key)];
+    for credential in credentials {
+        let grant = |server: &Server| {
+            with(server, false);
+            (Right { client: credential(server), path: "/users/me", refusal: 401 }, ())
+        };
+        race_often(&mut server, grant, |server, ()| with(server, true));
+    }
+}
+
+#[test]
+fn a_session_that_is_ended_from_elsewhere_is_refused_at_once() {
+    let mut server = start();
+    server.user("ann");
+    let grant = |server: &Server| (Right { client: server.session("ann"), path: "/users/me", refusal: 401 }, ());
+    race_often(&mut server, grant, |server, ()| drop(server.user("ann").delete("/users/me/sessions").expect(204)));
+}
+
+#[test]
 fn a_key_that_lost_a_scope_is_refused_at_once() {
     let mut server = start();
     let key = server.key("ann", &[]);

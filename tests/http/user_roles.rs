@@ -72,6 +72,8 @@ fn a_standard_user_changes_nothing_else_of_itself() {
         json!({"username": "admin"}),
         json!({"expired_at": "2300-01-01T00:00:00Z"}),
         json!({"expired_at": "never"}),
+        json!({"suspended": true}),
+        json!({"suspended": 7}),
         json!({"source_type": "cli_ldap"}),
         json!({"source_type": 7}),
         json!({"email": "ann@home", "is_admin": true}),
@@ -177,6 +179,31 @@ fn the_last_administrator_who_never_expires_gets_no_end_and_stays() {
     admin.put(&path, &json!({"expired_at": null})).expect(200);
     admin.put("/users/1", &end).expect(200);
     admin.delete("/users/1").expect(204);
+    assert_eq!(server.user("ann").delete(&path).expect(422).json(), frozen());
+}
+
+#[test]
+fn the_last_administrator_who_is_not_suspended_is_not_suspended_and_stays() {
+    let server = Server::start();
+    let admin = server.admin();
+    administrator(&server, "ann");
+    let path = format!("/users/{}", server.id_of("ann"));
+    let suspended = json!({"suspended": true});
+    admin.put(&path, &suspended).expect(200);
+    let frozen_state = invalid("suspended", &json!({"error": "frozen"}), "Suspended is frozen");
+
+    let replies = [admin.put("/users/1", &suspended), admin.put("/users/1", &json!({"is_admin": false}))];
+    let all = json!({"expired_at": "2300-01-01T00:00:00Z", "is_admin": false, "suspended": true});
+    let all = admin.put("/users/1", &all).expect(422);
+    let removed = admin.delete("/users/1");
+
+    assert_eq!(replies.map(|reply| (reply.status, reply.json())), [(422, frozen_state), (422, frozen())]);
+    let messages = json!(["Is admin is frozen", "Suspended is frozen", "Expired at is frozen"]);
+    assert_eq!(all.json()["messages"], messages);
+    assert_eq!((removed.status, removed.json()), (422, frozen()));
+    admin.put(&path, &json!({"suspended": false})).expect(200);
+    admin.put("/users/1", &suspended).expect(200);
+    admin.get("/users/me").expect(401);
     assert_eq!(server.user("ann").delete(&path).expect(422).json(), frozen());
 }
 

@@ -52,7 +52,7 @@ fn a_user_has_every_attribute_that_it_was_given() {
         json!({"username": "_", "email": max_email, "user_id": 2_147_483_647, "group_id": 7, "is_admin": false}),
         json!({"username": "b", "is_admin": true, "expired_at": "2300-01-01T00:00:00.000Z", "source_type": "cli_ldap"}),
         json!({"username": "c", "is_admin": false, "expired_at": "1970-01-01T00:00:00.001Z", "source_type": "web_app"}),
-        json!({"username": "d", "is_admin": false, "source_type": "cli_linux_multi_user"}),
+        json!({"username": "d", "is_admin": false, "suspended": true, "source_type": "cli_linux_multi_user"}),
         json!({"username": "7a", "email": "a@b", "user_id": 7, "group_id": 2_147_483_647, "is_admin": false}),
         json!({"username": "a".repeat(64), "email": "a@b", "user_id": 7, "group_id": 7, "is_admin": true}),
     ];
@@ -152,6 +152,8 @@ fn invalid_types() -> impl Iterator<Item = (&'static str, Value, Value, &'static
         ("is_admin", json!({}), "Is admin is invalid"),
         ("expired_at", json!(4_102_444_800_u64), "Expired at is invalid"),
         ("expired_at", json!(false), "Expired at is invalid"),
+        ("suspended", json!(7), "Suspended is invalid"),
+        ("suspended", json!(""), "Suspended is invalid"),
         ("source_type", json!(0), "Source type is invalid"),
         ("source_type", json!(["web_app"]), "Source type is invalid"),
     ];
@@ -290,6 +292,42 @@ fn null_or_an_empty_text_clears_an_optional_attribute() {
             let names: Vec<_> = user.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(names, ["id", "username", "is_admin", "created_at", "updated_at"], "{nothing}");
         }
+    }
+}
+
+#[test]
+fn null_or_false_ends_a_suspension() {
+    let server = Server::start();
+    let admin = server.admin();
+    let eve = create_eve(&admin);
+    for nothing in [json!(null), json!(false)] {
+        let suspended = admin.put(&path_of(&eve), &json!({"suspended": true})).expect(200).json();
+        assert_eq!(suspended["suspended"], true);
+        assert_eq!(admin.put(&path_of(&eve), &json!({"email": "a@b"})).expect(200).json()["suspended"], true);
+
+        let resumed = admin.put(&path_of(&eve), &json!({"suspended": nothing})).expect(200).json();
+
+        assert_eq!(resumed.get("suspended"), None);
+    }
+}
+
+#[test]
+fn activity_is_answered_on_request_alone() {
+    let server = Server::start();
+    let (ann, path) = (server.user("ann"), format!("/users/{}", server.id_of("ann")));
+    let plain = ann.get("/users/me").expect(200).json();
+    assert_eq!(ann.get("/users/me?include=activity").expect(200).json(), plain, "nobody has signed in");
+
+    server.session("ann");
+
+    for (client, path) in [(&ann, "/users/me"), (&ann, path.as_str()), (&server.admin(), path.as_str())] {
+        let mut with_activity = client.get(&format!("{path}?include=activity")).expect(200).json();
+        let signed_in = with_activity.as_object_mut().unwrap().remove("last_sign_in_at").unwrap();
+        assert_is_time(&signed_in);
+        assert!(signed_in.as_str().unwrap().ends_with(":00.000Z"), "{signed_in}");
+        assert_eq!(with_activity, plain);
+        assert_eq!(client.get(path).expect(200).json(), plain);
+        assert_eq!(client.get(&format!("{path}?include=other")).expect(200).json(), plain);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accounts that expire: from the very moment on nothing of theirs works.
+//! Accounts that expire or are suspended: from the very moment on nothing of theirs works.
 
 use std::time::Duration;
 
@@ -51,7 +51,21 @@ impl Scene {
     }
 
     async fn set_end(&self, end: Value) {
-        let request = ("PUT", "/users/2".to_owned(), json!({"expired_at": end}));
+        self.set("expired_at", end).await;
+    }
+
+    /// The second administrator, by each credential.
+    async fn callers(&self) -> Vec<Caller> {
+        let mut callers = Vec::new();
+        for credential in &self.ben {
+            let headers = [credential.as_bytes()].into_iter();
+            callers.push(self.test_app.state.authenticate(headers, [127, 0, 0, 1].into()).await.unwrap());
+        }
+        callers
+    }
+
+    async fn set(&self, member: &str, value: Value) {
+        let request = ("PUT", "/users/2".to_owned(), json!({member: value}));
         let (status, answer) = self.test_app.send(Some(&self.ann), &request).await;
         assert_eq!(status, 200, "{answer}");
     }
@@ -93,6 +107,31 @@ async fn every_credential_is_refused_from_the_moment_on_and_good_again_once_it_i
 }
 
 #[tokio::test]
+async fn every_credential_of_a_suspended_account_is_refused_and_good_again_afterwards() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
+
+    scene.set("suspended", json!(true)).await;
+    assert_eq!(scene.statuses().await, [401; 4]);
+
+    scene.set("suspended", json!(false)).await;
+    assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_request_that_was_admitted_before_a_suspension_writes_nothing_after_it() {
+    let scene = Scene::new().await;
+    let callers = scene.callers().await;
+
+    scene.set("suspended", json!(true)).await;
+
+    for caller in callers {
+        let destroyed = configurations::destroy(&caller.into(), ConfigurationName::Id(Id::FIRST)).await;
+        assert!(is_refused(&destroyed), "{destroyed:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_expiry_in_the_past_counts_at_once() {
     let scene = Scene::new().await;
     assert_eq!(scene.statuses().await, [201, 200, 200, 200]);
@@ -127,11 +166,7 @@ async fn the_password_of_an_expired_account_costs_one_hash_right_or_wrong() {
 async fn a_request_that_was_admitted_before_the_moment_writes_nothing_after_it() {
     let scene = Scene::new().await;
     scene.set_end(json!(end().to_string())).await;
-    let mut callers: Vec<Caller> = Vec::new();
-    for credential in &scene.ben {
-        let headers = [credential.as_bytes()].into_iter();
-        callers.push(scene.test_app.state.authenticate(headers, [127, 0, 0, 1].into()).await.unwrap());
-    }
+    let callers = scene.callers().await;
 
     scene.test_app.set_clock(end());
 

@@ -105,6 +105,7 @@ fn policy(session_lifetime: Duration) -> Policy {
         session_lifetime,
         min_password_bytes: 8,
         throttle_after: 5,
+        require_current_password: false,
         max_configurations: 10,
         max_api_keys: 10,
         initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),

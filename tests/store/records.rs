@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_refused_or_a_record(version in option::of(1..=2_u8), body in vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_are_refused_or_a_record(version in option::of(1..=3_u8), body in vec(any::<u8>(), 0..200)) {
         let bytes = version.map_or_else(|| body.clone(), |version| [&[version], body.as_slice()].concat());
 
         is_refused_or_a_record::<User>(&bytes)?;
@@ -212,6 +212,7 @@ fn user_with_every_attribute() -> User {
         user_id: Some(SystemId::new(1000).unwrap()),
         group_id: Some(SystemId::new(i128::from(SystemId::MAX)).unwrap()),
         is_admin: true,
+        suspended: true,
         expired_at: Some(Timestamp::from_millis(1_798_761_600_123)),
         source_type: Some(SourceType::CliLdap),
         created_at: Timestamp::from_millis(1_763_918_520_007),
@@ -305,7 +306,7 @@ fn records_of_version_1_are_still_read() {
 
     assert_eq!(
         decoded(&v1("users, with every attribute")),
-        Ok(User { expired_at: None, source_type: None, ..user_with_every_attribute() })
+        Ok(User { suspended: false, expired_at: None, source_type: None, ..user_with_every_attribute() })
     );
     assert_eq!(decoded(&v1("users, without any optional attribute")), Ok(user(1, "ann")));
     assert_eq!(decoded(&v1("configurations, with a value")), Ok(configuration(70_000, 300, "thème/1", "dark\n")));
@@ -325,7 +326,8 @@ fn records_of_version_1_are_still_read() {
 fn records_of_version_2_are_still_read() {
     let v2 = |name| golden(2, name);
 
-    assert_eq!(decoded(&v2("users, with every attribute")), Ok(user_with_every_attribute()));
+    let never_suspended = User { suspended: false, ..user_with_every_attribute() };
+    assert_eq!(decoded(&v2("users, with every attribute")), Ok(never_suspended));
     assert_eq!(decoded(&v2("users, without any optional attribute")), Ok(user(1, "ann")));
     assert_eq!(decoded(&v2("audit, with everything")), Ok(audit_entry_with_everything()));
     assert_eq!(decoded(&v2("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
@@ -333,6 +335,14 @@ fn records_of_version_2_are_still_read() {
     assert_eq!(decoded(&v2("sessions")), Ok(golden_session()));
     assert_eq!(decoded(&v2("sessions, with its beginning")), Ok(golden_session_with_its_beginning()));
     assert_eq!(decoded(&v2("audit, of 0.3.0")), Ok(linked(audit_entry_of_a_wait())));
+}
+
+#[test]
+fn records_of_version_3_are_still_read() {
+    let v3 = |name| golden(3, name);
+
+    assert_eq!(decoded(&v3("users, with every attribute")), Ok(user_with_every_attribute()));
+    assert_eq!(decoded(&v3("users, without any optional attribute")), Ok(user(1, "ann")));
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl CredentialSnapshot {
                 current.digest == admitted.digest
             }
         };
-        if !is_good || user.has_expired(now) {
+        if !is_good || !user.is_active(now) {
             return Err(self.refused());
         }
         if admitted.is_admin && !user.is_admin {

@@ -35,6 +35,8 @@ pub struct Policy {
     /// How many attempts may fail for an account from an address before further ones are refused for a while; 0 for any
     /// number.
     pub throttle_after: u32,
+    /// Whether users who change their own password or e-mail address give the current password.
+    pub require_current_password: bool,
     /// How many configurations a user may have.
     pub max_configurations: usize,
     /// How many API keys a user may have.
@@ -49,6 +51,7 @@ impl From<&Settings> for Policy {
             session_lifetime: settings.session_lifetime,
             min_password_bytes: settings.password_min_length,
             throttle_after: settings.throttle_after,
+            require_current_password: settings.require_current_password,
             max_configurations: settings.max_configurations,
             max_api_keys: settings.max_api_keys,
             initial_password_file: settings.data_dir.join("initial-admin-password"),

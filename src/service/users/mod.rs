@@ -1,10 +1,14 @@
 //! Accounts: lists, shows, creates, changes and removes them, with the rights to do so.
 
+mod current_password;
 mod rights;
 
 use std::sync::Arc;
 
-use self::rights::{Rights, changes_password};
+use self::{
+    current_password::CurrentPassword,
+    rights::{Rights, changes_password},
+};
 use super::{
     Administrator, Author, Requester, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken,
 };
@@ -12,8 +16,8 @@ use crate::{
     auth::Principal,
     clock::Timestamp,
     domain::{
-        Action, AffectedResource, Change, Id, NewPassword, NewUser, Page, PasswordHash, Problem, Session, Submitted,
-        SystemId, User, UserChange, Username, Violations,
+        Action, ActivitySubject, AffectedResource, Change, Id, NewPassword, NewUser, Page, PasswordHash, Problem,
+        Session, Submitted, SystemId, User, UserChange, Username, Violations,
     },
     store::{IdSet, Sequence, Slice, StoreError, Tables, Txn, id_set},
 };
@@ -32,6 +36,15 @@ pub fn index(administrator: &Administrator, page: Page) -> Result<Slice<User>, S
 /// [`ServiceError::NotFound`] if there is none.
 pub fn show(requester: &Requester, id: Id) -> Result<User, ServiceError> {
     requester.store().user(id)?.ok_or(ServiceError::NotFound)
+}
+
+/// When the user of that id last signed in, to the minute; `None` if that is not known.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn last_sign_in(requester: &Requester, id: Id) -> Result<Option<Timestamp>, ServiceError> {
+    let activity = requester.state.activity.last(requester.store(), ActivitySubject::SignIn(id))?;
+    Ok(activity.map(|activity| activity.at))
 }
 
 /// Creates an account.
@@ -66,7 +79,9 @@ pub async fn create(administrator: &Administrator, submitted: Submitted<UserChan
 /// [`ServiceError::Invalid`] with all violations.
 pub async fn update(requester: &Requester, id: Id, submitted: Submitted<UserChange>) -> Result<User, ServiceError> {
     let rights = Rights::of(requester);
-    refuse_early(requester, id, &submitted, &rights)?;
+    let current_password = CurrentPassword::of(requester);
+    refuse_early(requester, id, &submitted, &rights, &current_password)?;
+    let current_password = current_password.confirmed(requester, id, &submitted).await?;
     let password = match submitted.change.password.value() {
         Some(password) => Some(hashed(requester, password).await?),
         None => None,
@@ -81,6 +96,7 @@ pub async fn update(requester: &Requester, id: Id, submitted: Submitted<UserChan
             rights.permit(by, &target, &submitted)?;
             // Other writes may have happened in between.
             let conflicts = conflicts(txn, Some(&target), &submitted.change)?;
+            let conflicts = conflicts.and(current_password.violations(by, &target, &submitted));
             let change = submitted.accept(conflicts)?;
             let (user, has_ended_initial_password) = replace(txn, &target, change, password, now)?;
             let subject = diff(&target, &user);
@@ -125,15 +141,17 @@ fn refuse_early(
     id: Id,
     submitted: &Submitted<UserChange>,
     rights: &Rights,
+    current_password: &CurrentPassword,
 ) -> Result<(), ServiceError> {
     let target = match &requester.principal {
         Principal::Account(identity) if identity.user.id == id => Arc::clone(&identity.user),
         Principal::Account(_) | Principal::Local(_) => Arc::new(show(requester, id)?),
     };
     rights.permit(requester.author(), &target, submitted)?;
-    if changes_password(submitted) {
+    if changes_password(submitted) || current_password.is_needed(requester.author(), &target, submitted) {
         let conflicts = conflicts(requester.store(), Some(&target), &submitted.change)?;
-        refuse_invalid(submitted.violations.clone().and(conflicts))?;
+        let missing = current_password.missing(requester.author(), &target, submitted);
+        refuse_invalid(submitted.violations.clone().and(conflicts).and(missing))?;
     }
     Ok(())
 }
@@ -145,7 +163,8 @@ fn is_privileged(change: &UserChange) -> bool {
 }
 
 /// The violations of a valid change that conflict with stored records: a password that is the user name, the user name
-/// of another account, or the end of the last administrator's role or account. `target` is `None` for a new account.
+/// of another account, or the end of the last administrator's role or account, a suspension included. `target` is `None` for
+/// a new account.
 fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> Result<Violations, StoreError> {
     let mut violations = Violations::none();
     let username = change.username.value().or(target.map(|target| &target.username));
@@ -159,16 +178,23 @@ fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> 
     {
         violations.add("username", Problem::Taken, Some(username.as_str().to_owned()));
     }
-    let ends_role = change.is_admin.value() == Some(&false);
-    let expires = change.expired_at.value().is_some_and(Option::is_some);
+    let ending = what_ends_administration(change);
     if let Some(target) = target
-        && (ends_role || expires)
+        && !ending.is_empty()
         && is_last_administrator(rows, target)?
     {
-        let frozen = [ends_role.then_some("is_admin"), expires.then_some("expired_at")];
-        frozen.into_iter().flatten().for_each(|attribute| violations.add(attribute, Problem::Frozen, None));
+        ending.into_iter().for_each(|attribute| violations.add(attribute, Problem::Frozen, None));
     }
     Ok(violations)
+}
+
+/// The attributes that the last administrator may not be given.
+fn what_ends_administration(change: &UserChange) -> Vec<&'static str> {
+    let ends_role = change.is_admin.value() == Some(&false);
+    let suspends = change.suspended.value() == Some(&true);
+    let expires = change.expired_at.value().is_some_and(Option::is_some);
+    let ending = [("is_admin", ends_role), ("suspended", suspends), ("expired_at", expires)];
+    ending.into_iter().filter(|(_, is_asked)| *is_asked).map(|(attribute, _)| attribute).collect()
 }
 
 /// Whether another account has that name. The target's own name is not looked up.
@@ -192,6 +218,7 @@ fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestam
         user_id: new.user_id,
         group_id: new.group_id,
         is_admin: new.is_admin,
+        suspended: new.suspended,
         expired_at: new.expired_at,
         source_type: new.source_type,
         created_at: now,
@@ -225,11 +252,12 @@ fn replace(
     Ok((user, has_ended))
 }
 
-/// The account and its changed attributes, for the audit log: user name and role with their new values, the others by
-/// name.
+/// The account and its changed attributes, for the audit log: user name, role and suspension with their new values, the
+/// others by name.
 fn diff(old: &User, new: &User) -> AffectedResource {
     let name = || format!("username = {}", new.username.as_str());
     let role = || format!("is_admin = {}", new.is_admin);
+    let suspension = || format!("suspended = {}", new.suspended);
     let changes = [
         (old.username != new.username).then(name),
         (old.password != new.password).then(|| "password".to_owned()),
@@ -237,13 +265,14 @@ fn diff(old: &User, new: &User) -> AffectedResource {
         (old.user_id != new.user_id).then(|| "user_id".to_owned()),
         (old.group_id != new.group_id).then(|| "group_id".to_owned()),
         (old.is_admin != new.is_admin).then(role),
+        (old.suspended != new.suspended).then(suspension),
         (old.expired_at != new.expired_at).then(|| "expired_at".to_owned()),
         (old.source_type != new.source_type).then(|| "source_type".to_owned()),
     ];
     AffectedResource::from(old).with(changes.into_iter().flatten().collect())
 }
 
-/// Whether the account is the only administrator that never expires.
+/// Whether the account is the only administrator that is neither suspended nor ever expires.
 fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreError> {
     Ok(user.is_lasting_administrator() && id_set::count(rows, IdSet::Administrators)? == 1)
 }

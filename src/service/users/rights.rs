@@ -99,7 +99,7 @@ fn system_ids(change: &UserChange) -> Violations {
 /// What a request changes besides the password.
 struct Changes {
     email: bool,
-    /// Name, ids, role, end and source.
+    /// Name, ids, role, suspension, end and source.
     what_administrators_may: bool,
 }
 
@@ -111,6 +111,7 @@ impl Changes {
             ("user_id", change.user_id.differs_from(&target.user_id)),
             ("group_id", change.group_id.differs_from(&target.group_id)),
             ("is_admin", change.is_admin.differs_from(&target.is_admin)),
+            ("suspended", change.suspended.differs_from(&target.suspended)),
             ("expired_at", change.expired_at.differs_from(&target.expired_at)),
             ("source_type", change.source_type.differs_from(&target.source_type)),
         ];

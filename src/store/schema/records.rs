@@ -6,8 +6,8 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     domain::{
-        AccountIdentifier, ActivitySubject, ApiKey, Configuration, Email, Id, PasswordHash, Session, SystemId, User,
-        Username,
+        AccountIdentifier, ActivitySubject, ApiKey, Configuration, Email, Id, PasswordHash, Session, SourceType,
+        SystemId, User, Username,
     },
     store::{
         activity,
@@ -20,11 +20,13 @@ use crate::{
 };
 
 impl Versioned for User {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
-        let user: LastingUser = record::decode_shape(tree, bytes)?;
-        Ok(user.into())
+    fn from_older(tree: &'static str, version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        match version {
+            1 => record::decode_shape::<UserV1>(tree, bytes).map(Self::from),
+            _ => record::decode_shape::<UserV2>(tree, bytes).map(Self::from),
+        }
     }
 }
 impl Versioned for Configuration {}
@@ -49,7 +51,7 @@ struct SessionV1 {
 
 /// Version 1 of a user, without expiry and source.
 #[derive(Deserialize)]
-struct LastingUser {
+struct UserV1 {
     id: Id,
     username: Username,
     password: PasswordHash,
@@ -61,10 +63,34 @@ struct LastingUser {
     updated_at: Timestamp,
 }
 
-impl From<LastingUser> for User {
-    fn from(user: LastingUser) -> Self {
-        let LastingUser { id, username, password, email, user_id, group_id, is_admin, created_at, updated_at } = user;
+/// Version 2 of a user, whose accounts were never suspended.
+#[derive(Deserialize)]
+struct UserV2 {
+    id: Id,
+    username: Username,
+    password: PasswordHash,
+    email: Option<Email>,
+    user_id: Option<SystemId>,
+    group_id: Option<SystemId>,
+    is_admin: bool,
+    expired_at: Option<Timestamp>,
+    source_type: Option<SourceType>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<UserV1> for User {
+    fn from(user: UserV1) -> Self {
+        let UserV1 { id, username, password, email, user_id, group_id, is_admin, created_at, updated_at } = user;
         Self { email, user_id, group_id, is_admin, updated_at, ..Self::new(id, username, password, created_at) }
+    }
+}
+
+impl From<UserV2> for User {
+    fn from(user: UserV2) -> Self {
+        let UserV2 { email, user_id, group_id, is_admin, expired_at, source_type, updated_at, .. } = user;
+        let user = Self::new(user.id, user.username, user.password, user.created_at);
+        Self { email, user_id, group_id, is_admin, expired_at, source_type, updated_at, ..user }
     }
 }
 

@@ -64,6 +64,7 @@ async fn fill(data: &Path, users: u32) -> Vec<String> {
     let policy = Policy {
         session_lifetime: Duration::from_hours(1),
         min_password_bytes: 8,
+        require_current_password: false,
         max_configurations: 1000,
         max_api_keys: 100,
         throttle_after: 0,
