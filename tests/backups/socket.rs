@@ -23,7 +23,7 @@ use crate::{
     harness::{Request, Server, ServerBuilder, copy_lodge, is_root, password_of, wait_until},
 };
 
-/// The user `nobody` nearly everywhere; that somebody has the id is not needed.
+/// The id of `nobody` on most systems; no user need have it.
 const FOREIGN_UID: u32 = 65_534;
 
 fn connect(server: &Server) -> UnixStream {

@@ -1,6 +1,6 @@
 /*
- * A name service for tests, to be preloaded: it tells what the files `passwd` and `group` in the directory
- * $NAME_SERVICE say, in the syntax of /etc/passwd and /etc/group, without judging it.
+ * A name service for tests, to be preloaded: it returns the entries of the files `passwd` and `group` in the directory
+ * $NAME_SERVICE, in the syntax of /etc/passwd and /etc/group, without judging it.
  *
  * Two lines are orders: `!errno N` fails with that number, `!wait` waits until the test opens the FIFO `gate` in that
  * directory for writing, and closes it again. A file `begin` with a number lets the beginning of each list fail with it.
@@ -68,7 +68,7 @@ static char *next_line(struct list *list)
     return next_line(list);
 }
 
-/* The next field; NULL behind the last one, as the C library has it for an entry of NIS. */
+/* The next field; NULL after the last one, as the C library has it for an entry of NIS. */
 static char *field(char **line)
 {
     return strsep(line, ":");

@@ -234,8 +234,8 @@ impl Writer {
         let token = held.token.clone().filter(|token| admitted(token));
         let by_password = basic(&name, &held.password);
         if !admitted(&by_password) {
-            let stranger = Person { password: "another".to_owned(), email, configurations: BTreeMap::new(), token };
-            return (name, stranger);
+            let other = Person { password: "another".to_owned(), email, configurations: BTreeMap::new(), token };
+            return (name, other);
         }
         let configurations = configurations_of(&server.with(&by_password));
         let password = held.password.clone();
