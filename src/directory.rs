@@ -22,9 +22,6 @@ use crate::{files::withdraw_from_group, privileges};
 /// Entries that a data directory may have before a server has used it, besides hidden files.
 const PREPARED: [&str; 4] = ["secret", "tls", "backups", "lost+found"];
 
-/// The secrets in a data directory, which only its owner may read.
-const SECRETS: [&str; 2] = ["secret", "tls/key.pem"];
-
 /// The data directory, which no other process uses while this lives.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -179,7 +176,11 @@ impl DataDirectory {
         let file = options.open(&lock).map_err(read_only)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                SECRETS.map(|secret| path.join(secret)).iter().for_each(|secret| withdraw_from_group(secret));
+                withdraw_from_group(&path.join("secret"));
+                // A link leads to a directory that others may use too.
+                if !path.join("tls").is_symlink() {
+                    withdraw_from_group(&path.join("tls/key.pem"));
+                }
                 Ok(Self { path: path.to_owned(), _lock: file })
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoryError::InUse(path.to_owned())),
@@ -230,20 +231,23 @@ mod tests {
     #[test]
     fn the_rights_of_a_volumes_group_on_secrets_are_withdrawn() {
         let place = tempfile::tempdir().unwrap();
-        let [secret, key] = SECRETS.map(|secret| place.path().join(secret));
-        fs::create_dir(place.path().join("tls")).unwrap();
-        for path in [place.path(), &place.path().join("tls"), &secret, &key] {
-            if !path.exists() {
+        let [secret, tls, key] = ["secret", "tls", "tls/key.pem"].map(|name| place.path().join(name));
+        let taken_with_mode = |mode: u32| {
+            for path in [&secret, &key] {
                 fs::write(path, [7; 32]).unwrap();
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
             }
-            let mode = if path.is_dir() { 0o2770 } else { 0o660 };
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        }
+            DataDirectory::take(place.path()).unwrap();
+            [place.path(), &secret, &key].map(|path| fs::metadata(path).unwrap().mode() & 0o777)
+        };
+        fs::create_dir(&tls).unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o2770)).unwrap();
+        assert_eq!(taken_with_mode(0o660), [0o700, 0o600, 0o600]);
 
-        DataDirectory::take(place.path()).unwrap();
-
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!([place.path(), &secret, &key].map(mode), [0o700, 0o600, 0o600]);
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::rename(&tls, elsewhere.path().join("tls")).unwrap();
+        symlink(elsewhere.path().join("tls"), &tls).unwrap();
+        assert_eq!(taken_with_mode(0o640), [0o700, 0o600, 0o640], "another server's key too, perhaps");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The listeners, their workers, and the shutdown.
 
 mod body;
+mod bounds;
 mod connection_table;
 mod framing;
 mod head;
@@ -37,9 +38,10 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::signals::Signals;
 use self::{
+    bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
     stopping::Stopping,
-    timed_stream::{Bounds, TimedStream},
+    timed_stream::TimedStream,
     transport::{Metered, Transport},
 };
 use crate::{

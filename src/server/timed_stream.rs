@@ -10,51 +10,26 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     DISCONNECT_TIMEOUT,
+    bounds::Bounds,
     connection_table::Slot,
     framing::{Allowance, Framing, Grant, Phase},
     sending::Sending,
     timer::Timer,
     transport::Transport,
 };
-use crate::{
-    api::{Connection, Permit, Refusal},
-    config::Limits,
-};
+use crate::api::{Connection, Permit, Refusal};
 
 /// How many bytes are read ahead while a request is pending.
 const READ_AHEAD: usize = 4 << 10;
 /// How much of a body is passed on before its handler reads it, by what the framework keeps of it.
 const BODY_AHEAD: usize = 12 << 10;
-
-/// The limits of all connections.
-#[derive(Clone, Debug)]
-pub(super) struct Bounds {
-    /// The maximum size of a head, with some room for what the settings do not count.
-    head_bytes: usize,
-    head_deadline: Duration,
-    idle_deadline: Duration,
-    send_deadline: Duration,
-    answer_deadline: Duration,
-}
-
-impl Bounds {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            head_bytes: limits.head_bytes + limits.path_bytes + (8 << 10),
-            head_deadline: limits.head_deadline,
-            idle_deadline: limits.idle_deadline,
-            send_deadline: limits.send_deadline,
-            answer_deadline: limits.answer_deadline,
-        }
-    }
-}
 
 /// A connection with deadlines; reading and writing fail once the client exceeds one.
 pub(super) struct TimedStream {

@@ -4,6 +4,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::Arc,
     task::{Wake, Waker},
+    time::Duration,
 };
 
 use futures_util::FutureExt;
