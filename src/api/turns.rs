@@ -113,11 +113,15 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::{sync::mpsc::channel, time::Duration};
 
     use futures_util::FutureExt;
+    use tokio::time::timeout;
 
     use super::*;
+
+    /// How long a turn may take to come before the test fails.
+    const TIMEOUT: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_client_with_much_work_leaves_turns_to_others() {
@@ -129,7 +133,7 @@ mod tests {
         let mut others: Vec<_> = (0..10).map(|_| Box::pin(turns.run(ann, || ()))).collect();
         assert!(others.iter_mut().all(|other| other.as_mut().now_or_never().is_none()));
 
-        turns.run(ben, || ()).await.unwrap();
+        timeout(TIMEOUT, turns.run(ben, || ())).await.expect("it is ben's turn").unwrap();
         drop(first);
 
         assert!(others.iter_mut().all(|other| other.as_mut().now_or_never().is_none()));

@@ -29,10 +29,11 @@ use tokio::{
 
 use super::{
     SHUTDOWN_SECS,
+    bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
     http,
     stopping::Stopping,
-    timed_stream::{Bounds, TimedStream},
+    timed_stream::TimedStream,
     transport::Transport,
 };
 use crate::{

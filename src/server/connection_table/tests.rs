@@ -53,7 +53,8 @@ fn connections_are_not_looked_at_before_one_can_have_been_idle_long_enough() {
 
     table.make_room(began + IDLE);
     // None of those that are busy now.
-    assert_eq!(table.0.table().none_until, Some(began + IDLE + IDLE));
+    let none_until = table.0.table().none_until;
+    assert_eq!(none_until, Some(began + IDLE + IDLE));
     slot.set_idle(began);
     table.make_room(began + IDLE + IDLE - second);
     assert!(!slot.must_leave());
@@ -86,7 +87,8 @@ async fn the_connections_that_have_been_idle_longest_make_room() {
 
     table.make_room(began + IDLE);
     assert_eq!(leaving(), [0; 0], "none has been idle long enough, and the first is busy");
-    assert_eq!(table.0.table().none_until, Some(began + Duration::from_secs(1) + IDLE));
+    let none_until = table.0.table().none_until;
+    assert_eq!(none_until, Some(began + Duration::from_secs(1) + IDLE));
     table.make_room(began + IDLE + Duration::from_secs(50));
     assert_eq!(leaving(), [1, 2, 3]);
     table.make_room(began + IDLE + Duration::from_secs(51));
