@@ -101,7 +101,7 @@ pub fn withdraw_from_group(path: &Path) {
     let Ok(file) = opened else { return };
     let Ok(metadata) = file.metadata() else { return };
     let mode = metadata.mode() & 0o777;
-    if metadata.is_file() && metadata.uid() == geteuid().as_raw() && mode & 0o070 != 0 && mode & 0o007 == 0 {
+    if metadata.is_file() && metadata.uid() == geteuid().as_raw() && mode & 0o070 != 0 && mode.trailing_zeros() >= 3 {
         let _ = file.set_permissions(fs::Permissions::from_mode(mode & 0o700));
     }
 }

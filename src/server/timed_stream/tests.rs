@@ -63,7 +63,7 @@ fn poll_read(stream: &mut TimedStream, cx: &mut Context<'_>) -> Poll<usize> {
 /// Writes until the client would have to take something.
 async fn fill(stream: &mut TimedStream) {
     poll_fn(|cx| {
-        while Pin::new(&mut *stream).poll_write(cx, &[b'x'; 64 << 10]).is_ready() {}
+        while Pin::new(&mut *stream).poll_write(cx, &[b'x'; 4 << 10]).is_ready() {}
         Poll::Ready(())
     })
     .await;
@@ -79,7 +79,7 @@ async fn a_connection_is_idle_once_its_answer_has_been_taken_and_is_looked_at_ag
     fill(&mut stream).await;
     drop(answering);
     // Reading is polled while the answer has not been taken.
-    poll_fn(|cx| Poll::Ready(assert!(poll_read(&mut stream, cx).is_pending()))).await;
+    assert!(poll_fn(|cx| Poll::Ready(poll_read(&mut stream, cx).is_pending())).await);
 
     let taken = Instant::now();
     client.set_nonblocking(true).unwrap();
