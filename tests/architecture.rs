@@ -34,7 +34,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 41] = [
+const API: [&str; 42] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -53,6 +53,7 @@ const API: [&str; 41] = [
     "audit",
     "locks",
     "systems",
+    "user_query",
     // What handlers are made of.
     "guard",
     "input",

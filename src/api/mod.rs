@@ -43,6 +43,7 @@ mod systems;
 mod tls_policy;
 mod turns;
 mod user_list_cache;
+mod user_query;
 mod users;
 
 pub use self::{

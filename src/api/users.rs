@@ -15,18 +15,25 @@ use super::{
     json_object::JsonObject,
     json_response::encode,
     listing::{Listed, Listing},
+    memory_budget::RequestBudget,
     reply::{Created, Encoded, MayBeInvalid, NoContent, Shown, View},
-    response_budget::BudgetedBuffer,
+    response_budget::{BudgetedBuffer, ResponseBudget},
     schema::all_optional,
+    turns::{Client, run_aside},
     user_list_cache::UserListCache,
+    user_query::UserQuery,
 };
 use crate::{
     clock::Timestamp,
     domain::{
-        Change, Email, Id, NewPassword, Page, PresentedPassword, Problem, SourceType, Submitted, SystemId, User,
-        UserChange, Username,
+        Change, Email, Id, NewPassword, PresentedPassword, Problem, SourceType, Submitted, SystemId, User, UserChange,
+        Username,
     },
-    service::{Administrator, Caller, Policy, Requester, ServiceError, users},
+    service::{
+        Administrator, Caller, Policy, Requester, ServiceError,
+        users::{self, search::UserSearch},
+    },
+    store::Slice,
 };
 
 /// An account.
@@ -148,15 +155,51 @@ pub(super) async fn show_current(caller: Caller, include: Include) -> Result<Enc
 
 pub(super) async fn index(
     administrator: Administrator,
-    page: Page,
-    user_list_cache: Arc<UserListCache>,
+    query: UserQuery,
+    (user_list_cache, budget): (Arc<UserListCache>, RequestBudget),
 ) -> Result<Encoded<Listing<UserView>>, ApiError> {
+    if !query.is_plain() {
+        return search(administrator, query, budget).await;
+    }
+    let page = query.page;
     let version = administrator.0.store().users_version();
     let write = async |buffer: &mut BudgetedBuffer| -> Result<(), ApiError> {
         let slice = users::index(&administrator, page)?;
         Ok(Listing::of(slice, UserView::from).write_to(buffer).await?)
     };
     Ok(Encoded::new(user_list_cache.page(page, version, write).await?))
+}
+
+/// The list of a search, which is made in steps: other requests get their turn in between.
+async fn search(
+    administrator: Administrator,
+    query: UserQuery,
+    budget: RequestBudget,
+) -> Result<Encoded<Listing<UserView>>, ApiError> {
+    let client = Client::from(&administrator.0.principal);
+    let mut permit = budget.reserve(0)?;
+    let mut search = UserSearch::new(&administrator, query.filter, query.order, query.page)?;
+    loop {
+        let (step, is_found) = run_aside(client, move || search.step().map(|is_found| (search, is_found))).await??;
+        search = step;
+        permit.grow_to(search.bytes())?;
+        if is_found {
+            break;
+        }
+    }
+    let listing = run_aside(client, move || {
+        let Slice { records, count } = search.into_page()?;
+        let view = |user: User| match query.include.activity {
+            true => UserView::with_activity(&administrator.0, user),
+            false => Ok(user.into()),
+        };
+        let records = records.into_iter().map(view).collect::<Result<_, ServiceError>>()?;
+        Ok::<_, ServiceError>(Listing::of(Slice { records, count }, |view| view))
+    });
+    let listing = listing.await??;
+    let mut buffer = BudgetedBuffer::new(ResponseBudget::of(&budget.memory));
+    listing.write_to(&mut buffer).await?;
+    Ok(Encoded::new(buffer.into_bytes()))
 }
 
 pub(super) async fn create(

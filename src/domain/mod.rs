@@ -17,6 +17,7 @@ mod session;
 mod source_type;
 mod system_id;
 mod user;
+mod user_query;
 mod username;
 mod violations;
 
@@ -37,6 +38,7 @@ pub use session::Session;
 pub use source_type::SourceType;
 pub use system_id::SystemId;
 pub use user::{NewUser, User, UserChange};
+pub use user_query::{TextFilter, UserAttribute, UserFilter, UserOrder};
 pub use username::Username;
 pub use violations::{Problem, Violation, Violations};
 

@@ -35,6 +35,7 @@ mod systems;
 mod timing;
 mod tls;
 mod tokens;
+mod user_lists;
 mod user_resources;
 mod user_roles;
 mod users;

@@ -7,3 +7,4 @@ mod hashes;
 mod memory;
 mod test_app;
 mod updates;
+mod user_lists;

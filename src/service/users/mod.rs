@@ -2,6 +2,7 @@
 
 mod current_password;
 mod rights;
+pub mod search;
 
 use std::sync::Arc;
 

@@ -1,0 +1,74 @@
+//! Lists of more users than one step of a search reads.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lodge::{
+    clock::Timestamp,
+    domain::{Id, PasswordHash, SystemId, User, Username},
+    store::PutError,
+};
+use serde_json::Value;
+
+use crate::test_app::{NOW, TestApp};
+
+const PASSWORD: &str = "a house with a view";
+/// Beside the administrator.
+const USERS: u32 = 1200;
+
+/// The number in a user's name, which has another order than the ids.
+fn scattered(id: u32) -> u32 {
+    id * 7919 % 10_007
+}
+
+async fn with_users() -> TestApp {
+    let test_app = TestApp::build().await;
+    test_app.take_in(1, "admin", PASSWORD).await;
+    let write = test_app.store.write(|txn| {
+        for id in (2..2 + USERS).filter_map(Id::new) {
+            let name = Username::parse(&format!("U{:05}", scattered(id.get()))).unwrap();
+            let user = User::new(id, name, PasswordHash::new(String::new()), Timestamp::from_millis(NOW.as_millis()));
+            txn.put(&User { group_id: SystemId::new((id.get() % 3).into()).ok(), ..user })?;
+        }
+        Ok::<_, PutError>(())
+    });
+    write.await.unwrap();
+    test_app
+}
+
+async fn ids(test_app: &TestApp, query: &str) -> (Vec<u32>, Value) {
+    let admin = format!("Basic {}", BASE64_STANDARD.encode(format!("admin:{PASSWORD}")));
+    let request = ("GET", format!("/users?{query}"), Value::Null);
+    let (status, list) = test_app.send(Some(&admin), &request).await;
+    assert_eq!(status, 200, "{query}: {list}");
+    let ids = list["users"].as_array().unwrap().iter().map(|user| user["id"].as_u64().unwrap());
+    (ids.map(|id| u32::try_from(id).unwrap()).collect(), list["count"].clone())
+}
+
+#[tokio::test]
+async fn every_page_of_a_long_list_is_the_same_part_of_the_whole_order() {
+    let test_app = with_users().await;
+    let all: Vec<u32> = (2..2 + USERS).collect();
+    let mut by_name = all.clone();
+    by_name.sort_by_key(|id| scattered(*id));
+    by_name.insert(0, 1);
+    let reversed: Vec<u32> = by_name.iter().rev().copied().collect();
+    let in_group: Vec<u32> = reversed.iter().copied().filter(|id| *id != 1 && id % 3 == 1).collect();
+    let mut by_group = all;
+    by_group.sort_by_key(|id| (id % 3, *id));
+    by_group.insert(0, 1);
+
+    for (query, expected) in [
+        ("sort_by=username", &by_name),
+        ("sort_by=username:desc", &reversed),
+        ("sort_by=username:desc&group_id=1", &in_group),
+        ("sort_by=group_id", &by_group),
+    ] {
+        for offset in [0, 1, 499, 500, 501, 999, 1000, 1190, 1200, 1201] {
+            let (found, count) = ids(&test_app, &format!("{query}&limit=200&offset={offset}")).await;
+            let page: Vec<_> = expected.iter().skip(offset).take(200).copied().collect();
+            assert_eq!((found, count), (page, expected.len().into()), "{query} from {offset}");
+        }
+    }
+    assert_eq!(ids(&test_app, "username=u00000").await.0, Vec::<u32>::new());
+    let some = format!("username=U{:05}", scattered(700));
+    assert_eq!(ids(&test_app, &some).await, (vec![700], 1.into()));
+}
