@@ -34,7 +34,7 @@ const ORDER: [&str; 23] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 42] = [
+const API: [&str; 44] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -49,6 +49,7 @@ const API: [&str; 42] = [
     "users",
     "configurations",
     "scopes",
+    "api_key_usage",
     "api_keys",
     "audit",
     "locks",
@@ -63,6 +64,7 @@ const API: [&str; 42] = [
     "turns",
     "error",
     // Leaves.
+    "scope_catalogue",
     "description",
     "error_body",
     "schema",

@@ -1,14 +1,15 @@
 //! API keys over HTTP.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
+    date_time::DateTime,
     error::ApiError,
-    input::{Body, FromObject, PathId},
+    input::{Body, FromObject, Include, OptionalBody, PathId},
     json_object::JsonObject,
     listing::{Listed, Listing},
     reply::{Created, NoContent, Shown, View},
@@ -16,8 +17,13 @@ use super::{
     turns::{Client, run_aside},
 };
 use crate::{
-    domain::{ApiKey, ApiKeyChange, ApiKeyName, Id, Page, Parsed, Problem, Scope, Scopes, Submitted},
-    service::{Policy, ResourceAccess, api_keys},
+    clock::Timestamp,
+    domain::{
+        AllowedNetworks, ApiKey, ApiKeyChange, ApiKeyName, Id, Page, Parsed, Problem, Rotation, Scope, Scopes,
+        Submitted,
+    },
+    service::{Policy, ResourceAccess, ServiceError, api_keys},
+    store::Slice,
 };
 
 /// How many keys are read at once: with all their scopes they take less than 1 ms.
@@ -34,6 +40,17 @@ pub(super) struct ApiKeyView {
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<ApiKeyName>,
+    /// When the key ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime>,
+    /// The networks that the key may be used from.
+    #[schemars(with = "Vec<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_networks: Option<AllowedNetworks>,
+    /// The minute of the last use, if `include=activity` asks for it.
+    #[schemars(extend("readOnly" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<DateTime>,
 }
 
 /// An API key with its scopes.
@@ -72,7 +89,20 @@ impl JsonSchema for ScopeView {
 
 impl ApiKeyView {
     fn new(api_key: ApiKey, key: String) -> Self {
-        Self { id: api_key.id, key, name: api_key.name }
+        Self {
+            id: api_key.id,
+            key,
+            name: api_key.name,
+            expires_at: api_key.expires_at.map(DateTime),
+            allowed_networks: api_key.allowed_networks,
+            last_used_at: None,
+        }
+    }
+
+    fn shown_to(access: &ResourceAccess, api_key: ApiKey, include: Include) -> Result<Self, ServiceError> {
+        let key = api_keys::shown_key(access, &api_key);
+        let last_use = if include.activity { api_keys::last_use(access, &api_key)? } else { None };
+        Ok(Self { last_used_at: last_use.map(|last| DateTime(last.at)), ..Self::new(api_key, key) })
     }
 }
 
@@ -82,19 +112,26 @@ impl ApiKeyFullView {
         Self { api_key: ApiKeyView::new(api_key, key), api_key_scopes }
     }
 
-    fn shown_to(access: &ResourceAccess, api_key: ApiKey) -> Self {
-        let key = api_keys::shown_key(access, &api_key);
-        Self::new(api_key, key)
+    fn shown_to(access: &ResourceAccess, mut api_key: ApiKey, include: Include) -> Result<Self, ServiceError> {
+        let api_key_scopes = std::mem::take(&mut api_key.scopes);
+        Ok(Self { api_key: ApiKeyView::shown_to(access, api_key, include)?, api_key_scopes })
     }
 }
 
 impl View for ApiKeyFullView {
     // Scopes need no escapes; a character of the name may need an escape of six bytes.
-    const MAX_BYTES: usize = Scopes::MAX * (2 * Scope::MAX + 64) + 6 * ApiKeyName::MAX + 512;
+    const MAX_BYTES: usize = Scopes::MAX * (2 * Scope::MAX + 64)
+        + AllowedNetworks::MAX * (AllowedNetworks::MAX_TEXT + 3)
+        + 6 * ApiKeyName::MAX
+        + 512;
 }
 
 impl Listed for ApiKeyView {
     const COLLECTION: &'static str = "api_keys";
+
+    fn bytes(&self) -> usize {
+        self.allowed_networks.iter().flat_map(AllowedNetworks::iter).map(size_of_val).sum()
+    }
 }
 
 impl FromObject for Submitted<ApiKeyChange> {
@@ -104,26 +141,56 @@ impl FromObject for Submitted<ApiKeyChange> {
         let change = ApiKeyChange {
             name: object.optional_text("name", ApiKeyName::parse),
             scopes: object.list("api_key_scopes", scopes),
+            expires_at: object.optional_text("expires_at", |text| Timestamp::parse(text).ok_or(Problem::Invalid)),
+            allowed_networks: object.optional_list("allowed_networks", networks),
         };
         Self { change, violations: object.violations }
     }
 }
 
-pub(super) async fn index(access: impl Into<ResourceAccess>, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
-    let access = access.into();
-    if api_keys::count(&access, page)? > AT_ONCE {
-        run_aside(Client::from(&access.principal), move || read(&access, page)).await?
-    } else {
-        read(&access, page)
+impl FromObject for Submitted<Rotation> {
+    type Schema = RotationView;
+
+    fn from_object(mut object: JsonObject, policy: &Policy) -> Self {
+        let max = i64::try_from(policy.max_key_overlap.as_secs()).unwrap_or(i64::MAX);
+        let overlap = object.optional_integer("overlap", |seconds| match u64::try_from(seconds) {
+            Err(_) if seconds < 0 => Err(Problem::GreaterThanOrEqualTo(0)),
+            Ok(seconds) if i64::try_from(seconds).is_ok_and(|seconds| seconds <= max) => {
+                Ok(Duration::from_secs(seconds))
+            }
+            Ok(_) | Err(_) => Err(Problem::LessThanOrEqualTo(max)),
+        });
+        let overlap = overlap.or(None).unwrap_or_default();
+        Self { change: Rotation { overlap }, violations: object.violations }
     }
 }
 
-fn read(access: &ResourceAccess, page: Page) -> Result<Listing<ApiKeyView>, ApiError> {
-    let slice = api_keys::index(access, page)?;
-    Ok(Listing::of(slice, |api_key| {
-        let key = api_keys::shown_key(access, &api_key);
-        ApiKeyView::new(api_key, key)
-    }))
+/// A rotation of an API key.
+#[derive(JsonSchema)]
+#[schemars(rename = "api_key_rotation")]
+pub(super) struct RotationView {
+    /// For how many seconds the value that the key has had stays valid; 0 unless given.
+    #[schemars(rename = "overlap")]
+    _overlap: Option<u32>,
+}
+
+pub(super) async fn index(
+    access: impl Into<ResourceAccess>,
+    page: Page,
+    include: Include,
+) -> Result<Listing<ApiKeyView>, ApiError> {
+    let access = access.into();
+    if api_keys::count(&access, page)? > AT_ONCE {
+        run_aside(Client::from(&access.principal), move || read(&access, page, include)).await?
+    } else {
+        read(&access, page, include)
+    }
+}
+
+fn read(access: &ResourceAccess, page: Page, include: Include) -> Result<Listing<ApiKeyView>, ApiError> {
+    let Slice { records, count } = api_keys::index(access, page)?;
+    let views = records.into_iter().map(|api_key| ApiKeyView::shown_to(access, api_key, include));
+    Ok(Listing::of(Slice { records: views.collect::<Result<_, _>>()?, count }, |view| view))
 }
 
 pub(super) async fn create(
@@ -137,10 +204,11 @@ pub(super) async fn create(
 pub(super) async fn show(
     access: impl Into<ResourceAccess>,
     PathId(id): PathId,
+    include: Include,
 ) -> Result<Shown<ApiKeyFullView>, ApiError> {
     let access = access.into();
     let api_key = api_keys::show(&access, id)?;
-    Ok(Shown(ApiKeyFullView::shown_to(&access, api_key)))
+    Ok(Shown(ApiKeyFullView::shown_to(&access, api_key, include)?))
 }
 
 pub(super) async fn update(
@@ -150,12 +218,28 @@ pub(super) async fn update(
 ) -> Result<Shown<ApiKeyFullView>, ApiError> {
     let access = access.into();
     let api_key = api_keys::update(&access, id, submitted).await?;
-    Ok(Shown(ApiKeyFullView::shown_to(&access, api_key)))
+    Ok(Shown(ApiKeyFullView::shown_to(&access, api_key, Include { activity: false })?))
 }
 
 pub(super) async fn destroy(access: impl Into<ResourceAccess>, PathId(id): PathId) -> Result<NoContent, ApiError> {
     api_keys::destroy(&access.into(), id).await?;
     Ok(NoContent)
+}
+
+pub(super) async fn rotate(
+    access: impl Into<ResourceAccess>,
+    PathId(id): PathId,
+    OptionalBody(submitted): OptionalBody<Submitted<Rotation>>,
+) -> Result<Created<ApiKeyFullView>, ApiError> {
+    let access = access.into();
+    let (api_key, key) = api_keys::rotate(&access, id, submitted).await?;
+    let key = api_keys::rotated_key(&access, &api_key, &key);
+    Ok(Created(ApiKeyFullView::new(api_key, key)))
+}
+
+fn networks(items: &[Value]) -> Parsed<AllowedNetworks> {
+    let texts = items.iter().map(|item| item.as_str().ok_or(Problem::Invalid)).collect::<Parsed<Vec<_>>>()?;
+    AllowedNetworks::parse(&texts)
 }
 
 fn scopes(items: &[Value]) -> Parsed<Scopes> {

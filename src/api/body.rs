@@ -5,7 +5,7 @@ use std::{future::poll_fn, time::Duration};
 use actix_web::{
     dev::Payload,
     error::PayloadError,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING},
     web::{Bytes, BytesMut},
 };
 use futures_util::StreamExt;
@@ -68,6 +68,12 @@ pub(super) async fn read(
     }
     let receiving = receive(payload, connection, bounds.bytes, permit);
     tokio::time::timeout(bounds.deadline, receiving).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+/// Whether nothing announces a body.
+pub(super) fn is_absent(headers: &HeaderMap) -> bool {
+    let is_announced = headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(CONTENT_TYPE);
+    !is_announced && declared_length(headers).is_none_or(|length| length == 0)
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

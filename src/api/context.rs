@@ -1,6 +1,10 @@
 //! One request on its way to a response.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    sync::Arc,
+};
 
 use actix_http::{HttpMessage, Request};
 use actix_web::{
@@ -18,6 +22,7 @@ use super::{
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget},
     path_segment::{self, PathParameters},
     response_budget::ResponseBudget,
+    scope_catalogue::ScopeDescription,
     tls_policy::{TlsPolicy, Transport},
     turns::Client,
     user_list_cache::UserListCache,
@@ -109,6 +114,8 @@ pub(super) struct RequestContext<'a> {
     /// The client's address: the other end of the connection, or the one that trusted proxies report.
     pub(super) address: IpAddr,
     pub(super) scope: RequiredScope,
+    /// Lists the scopes of all operations.
+    pub(super) catalogue: fn() -> Vec<ScopeDescription>,
     /// The path's parameters as they were sent, not yet decoded; those that the path does not have are empty.
     pub(super) parameters: PathParameters<String>,
     pub(super) http: &'a Request,
@@ -219,8 +226,8 @@ impl RequestContext<'_> {
 /// The client's address: the other end of the connection, or the one that trusted proxies report. The unspecified one for
 /// a client of the local socket.
 pub(super) fn client_address(http: &Request, proxies: &TrustedProxies) -> IpAddr {
-    let peer = http.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-    proxies.client(peer, http.headers())
+    const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    http.peer_addr().map_or(UNKNOWN, |peer| proxies.client(peer.ip(), http.headers()))
 }
 
 /// What the request came over.

@@ -92,6 +92,13 @@ impl<'c> Description<'c> {
         self.body = Some(json!({"required": true, "content": self.components.content::<T>()}));
     }
 
+    /// The JSON body may be left out.
+    pub(super) fn body_is_optional(&mut self) {
+        if let Some(body) = &mut self.body {
+            body["required"] = json!(false);
+        }
+    }
+
     /// The successful response with a body.
     pub(super) fn success<T: JsonSchema>(&mut self, status: u16) {
         self.respond::<T>(status, "Done.");

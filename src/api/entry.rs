@@ -21,7 +21,7 @@ use super::{
     connection::{Connection, Medium, lasting},
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, medium},
     error::ApiError,
-    operations::PREFIX,
+    operations::{PREFIX, catalogue},
     public_endpoints::{PublicEndpoint, options},
     routes::{Reach, Routed, route},
 };
@@ -88,6 +88,7 @@ async fn answer(
                 app,
                 address: client_address(http, &app.proxies),
                 scope: RequiredScope { controller: operation.controller, action: operation.action },
+                catalogue,
                 parameters: parameters.map(str::to_owned),
                 http,
                 payload,

@@ -105,6 +105,7 @@ impl Input for Page {
 }
 
 /// What a response has on request alone: `?include=activity`.
+#[derive(Clone, Copy)]
 pub(super) struct Include {
     /// When something was last used.
     pub(super) activity: bool,
@@ -173,6 +174,27 @@ impl<T: FromObject> Input for Body<T> {
         if T::MAY_BE_INVALID {
             description.invalid();
         }
+    }
+}
+
+/// A JSON body, or none at all, which is as good as an object without members.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<T: FromObject> Input for OptionalBody<T> {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        let bytes = if body::is_absent(context.http.headers()) {
+            BytesMut::new()
+        } else {
+            read_body(context, T::IS_ANONYMOUS).await?
+        };
+        let (depth, policy) = (context.app.limits.json_depth, &context.app.state.policy);
+        let bytes = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+        parse_body(bytes, depth, policy).map(Self)
+    }
+
+    fn describe(description: &mut Description) {
+        Body::<T>::describe(description);
+        description.body_is_optional();
     }
 }
 

@@ -108,6 +108,19 @@ impl JsonObject {
         })
     }
 
+    /// An optional list, cleared by `null`.
+    pub(super) fn optional_list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&[Value]) -> Parsed<T>,
+    ) -> Change<Option<T>> {
+        self.read(name, |value| match value {
+            Value::Null => Ok(None),
+            Value::Array(items) => parse(items).map(Some),
+            _ => Err(Problem::Invalid),
+        })
+    }
+
     fn read<T>(&mut self, name: &'static str, parse: impl Fn(&Value) -> Parsed<T>) -> Change<T> {
         let Some(value) = self.object.get(name) else { return Change::Keep };
         parse(value).map_or_else(

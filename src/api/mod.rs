@@ -1,6 +1,7 @@
 //! The HTTP API: the only code that knows HTTP and JSON.
 
 mod account_cache;
+mod api_key_usage;
 mod api_keys;
 mod audit;
 mod body;
@@ -37,6 +38,7 @@ mod reply;
 mod response_budget;
 mod routes;
 mod schema;
+mod scope_catalogue;
 mod scopes;
 mod sessions;
 mod systems;

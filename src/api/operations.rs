@@ -5,10 +5,11 @@ use std::{fmt, sync::LazyLock};
 use actix_web::http::Method;
 
 use super::{
-    api_keys, audit, configurations,
+    api_key_usage, api_keys, audit, configurations,
     guard::{Authenticated, SelfOrAdministrator, UserAdministrator},
     local, locks,
     mount::{Mounted, mount},
+    scope_catalogue::{AdmittedRole, ScopeDescription},
     scopes, sessions, systems, users,
 };
 use crate::service::{Administrator, Anonymous, Caller, Local};
@@ -172,4 +173,43 @@ operations! {
     export_audit GET "/audit/export" audit / export Local local::export_audit;
     /// Verifies that the audit log is what the server wrote.
     verify_audit GET "/audit/verification" audit / verify Local local::verify_audit;
+    /// Gives an API key a new value; the old one may stay valid for a while.
+    rotate_api_key POST "/users/me/api_keys/{api_key_id}/rotate" api_keys / rotate Caller api_keys::rotate;
+    /// Displays which scopes an API key has used, and when last.
+    show_api_key_usage GET "/users/me/api_keys/{api_key_id}/usage" api_keys / usage Caller api_key_usage::show;
+    /// Displays the API key that the request came with.
+    show_presented_api_key GET "/users/me/api_key" api_keys / presented Authenticated api_key_usage::presented;
+    /// Gives an API key of a user a new value; the old one may stay valid for a while.
+    rotate_user_api_key POST "/users/{user_id}/api_keys/{api_key_id}/rotate" user_api_keys / rotate UserAdministrator api_keys::rotate;
+    /// Displays which scopes an API key of a user has used, and when last.
+    show_user_api_key_usage GET "/users/{user_id}/api_keys/{api_key_id}/usage" user_api_keys / usage UserAdministrator api_key_usage::show;
+    /// Lists all scopes that API keys can have here: what each opens, and for whom.
+    index_scope_catalogue GET "/scopes" scopes / index Caller scopes::catalogue;
+}
+
+/// The scopes of all operations that need one.
+pub(super) fn catalogue() -> Vec<ScopeDescription> {
+    OPERATIONS.iter().filter_map(|row| Some(described(row, admitted_role(row.admits)?))).collect()
+}
+
+fn described(row: &Operation, admits: AdmittedRole) -> ScopeDescription {
+    ScopeDescription {
+        controller: row.controller,
+        action: row.action,
+        operation: row.id,
+        method: row.method.to_string(),
+        path: row.path,
+        description: row.summary,
+        admits,
+    }
+}
+
+/// Whom an operation admits that needs a scope; `None` for one that needs none.
+fn admitted_role(admits: Admits) -> Option<AdmittedRole> {
+    match admits {
+        Admits::Anonymous | Admits::Authenticated | Admits::Local => None,
+        Admits::Caller => Some(AdmittedRole::User),
+        Admits::SelfOrAdministrator => Some(AdmittedRole::SelfOrAdministrator),
+        Admits::Administrator | Admits::UserAdministrator => Some(AdmittedRole::Administrator),
+    }
 }

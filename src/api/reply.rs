@@ -66,6 +66,9 @@ pub(super) struct NoContent;
 /// Documents an additional 422 for an operation without a body.
 pub(super) struct MayBeInvalid<R>(pub(super) R);
 
+/// Documents an additional 404 for an operation whose path has no parameter.
+pub(super) struct MayBeMissing<R>(pub(super) R);
+
 /// 200 with an encoded body, documented like another reply.
 pub(super) struct Encoded<R> {
     body: Bytes,
@@ -137,6 +140,17 @@ impl<R: Reply> Reply for MayBeInvalid<R> {
     fn describe(description: &mut Description) {
         R::describe(description);
         description.invalid();
+    }
+}
+
+impl<R: Reply> Reply for MayBeMissing<R> {
+    async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
+        self.0.into_response(response_budget).await
+    }
+
+    fn describe(description: &mut Description) {
+        R::describe(description);
+        description.error(404, "What it would show does not exist.");
     }
 }
 

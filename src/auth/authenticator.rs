@@ -260,7 +260,7 @@ impl Authenticator {
             self.count_unknown_key(key, address)?;
             return Err(REFUSED);
         };
-        if api_key.expires_at.is_some_and(|end| end <= now) {
+        if api_key.has_ended(now) {
             return Err(REFUSED);
         }
         let ends = api_key.expires_at;

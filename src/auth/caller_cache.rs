@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    domain::{User, octets},
+    domain::{AllowedNetworks, Scope, User, octets},
     random::random_bytes,
     store::Version,
 };
@@ -38,7 +38,8 @@ const SHARDS: usize = 32;
 const MAX_RECENT_BYTES: usize = MAX_BYTES / SHARDS / 2;
 /// The maximum age of an entry, so that a password is verified again from time to time.
 const LIFETIME_MILLIS: u64 = 60_000;
-/// The memory of an entry without the scopes of its key: a slot in a table, an account with the longest texts, the key.
+/// The memory of an entry without the scopes and networks of its key: a slot in a table, an account with the longest texts,
+/// the key.
 const ENTRY_BYTES: usize = 2048;
 /// The memory of a scope without its text.
 const SCOPE_BYTES: usize = 96;
@@ -165,13 +166,15 @@ impl Entry {
 
     /// The approximate memory of the entry, in bytes.
     fn bytes(&self) -> usize {
-        let of_scopes = match &self.authentication {
+        let of_key = match &self.authentication {
             Authentication::Password | Authentication::Session(_) => 0,
             Authentication::ApiKey(key) => {
-                key.scopes.iter().map(|scope| SCOPE_BYTES + scope.controller().len() + scope.action().len()).sum()
+                let networks = key.allowed_networks.iter().flat_map(AllowedNetworks::iter);
+                let scope = |scope: &Scope| SCOPE_BYTES + scope.controller().len() + scope.action().len();
+                key.scopes.iter().map(scope).sum::<usize>() + networks.map(size_of_val).sum::<usize>()
             }
         };
-        ENTRY_BYTES + of_scopes
+        ENTRY_BYTES + of_key
     }
 }
 

@@ -270,5 +270,11 @@ fn is_sound_api_key(api_key: &ApiKey) -> bool {
     is_id(api_key.id)
         && scopes.is_ok_and(|scopes| scopes == api_key.scopes)
         && api_key.name.as_ref().is_none_or(|name| ApiKeyName::parse(name.as_str()).is_ok())
-        && api_key.last_four.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+        && is_end_of_key(api_key.last_four)
+        && api_key.former_value.as_ref().is_none_or(|former| is_end_of_key(former.last_four))
+        && api_key.expires_at.is_none_or(|end| end <= Timestamp::MAX)
+}
+
+fn is_end_of_key(last_four: [u8; 4]) -> bool {
+    last_four.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }

@@ -142,6 +142,9 @@ settings! {
         /// How many API keys a user may have
         max_api_keys: usize = number(1, 100_000) => "100";
 
+        /// How long the former value of a rotated API key may stay valid
+        key_overlap_max: Duration = duration("0s", "3650days") => "7days";
+
         /// How much memory the store's cache may take
         cache_size: u64 = size("1MiB", "64GiB") => "32MiB";
 

@@ -83,6 +83,8 @@ pub enum Action {
     CreateUserApiKey,
     UpdateUserApiKey,
     DestroyUserApiKey,
+    RotateApiKey,
+    RotateUserApiKey,
 }
 
 impl Action {
@@ -119,6 +121,8 @@ impl Action {
             Self::CreateUserApiKey => "user_api_keys / create",
             Self::UpdateUserApiKey => "user_api_keys / update",
             Self::DestroyUserApiKey => "user_api_keys / destroy",
+            Self::RotateApiKey => "api_keys / rotate",
+            Self::RotateUserApiKey => "user_api_keys / rotate",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod account_identifier;
 mod activity;
+mod allowed_networks;
 mod api_key;
 mod audit;
 mod change;
@@ -23,7 +24,8 @@ mod violations;
 
 pub use account_identifier::AccountIdentifier;
 pub use activity::{Activity, ActivitySubject};
-pub use api_key::{ApiKey, ApiKeyChange, ApiKeyName, KeyDigest, NewApiKey};
+pub use allowed_networks::AllowedNetworks;
+pub use api_key::{ApiKey, ApiKeyChange, ApiKeyName, FormerValue, KeyDigest, NewApiKey, Rotation};
 pub use audit::{Account, Action, Actor, AffectedResource, AuditEntry, AuthMethod, Event, Outcome, Target};
 pub use change::{Change, Submitted};
 pub use configuration::{Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, NewConfiguration};

@@ -65,7 +65,7 @@ pub struct Violation {
 pub struct Violations(Vec<Violation>);
 
 /// The attributes of all records, in the order in which their violations are reported.
-const ATTRIBUTES: [&str; 15] = [
+const ATTRIBUTES: [&str; 18] = [
     "base",
     "user_id",
     "group_id",
@@ -81,6 +81,9 @@ const ATTRIBUTES: [&str; 15] = [
     "value",
     "name",
     "api_key_scopes",
+    "expires_at",
+    "allowed_networks",
+    "overlap",
 ];
 
 impl Violations {

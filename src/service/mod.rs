@@ -67,9 +67,18 @@ pub enum Forbidden {
     /// The key's scopes have been reduced since the request was admitted.
     #[error("The scopes of this API key have just changed.")]
     ScopesReduced,
+    /// The key's end has been brought forward or its networks reduced since the request was admitted.
+    #[error("The expiry or the networks of this API key have just changed.")]
+    LimitsReduced,
     /// The key would reach beyond its own scopes.
     #[error("This API key does not cover the scopes of that API key.")]
     Escalation,
+    /// The key would give a new value to one that ends later, or may be used from elsewhere.
+    #[error("This API key does not cover the scopes, the expiry and the networks of that API key.")]
+    RotationBeyond,
+    /// The key may not be used from the client's address.
+    #[error("This API key may not be used from this address.")]
+    Network,
 }
 
 impl Forbidden {

@@ -78,11 +78,11 @@ pub trait Tables: ReadRows {
         table::find(self, &key::owned(owner, id))
     }
 
-    /// The API key of that digest, of any owner.
+    /// The API key of any owner that the value of that digest proves.
     fn api_key_by_digest(&self, digest: KeyDigest) -> Result<Option<ApiKey>, StoreError> {
         let Some(place) = self.get(Tree::ApiKeysByDigest, &digest.0)? else { return Ok(None) };
         let (owner, id) = key::owner_and_id(&place).ok_or_else(|| table::corrupt(Tree::ApiKeysByDigest))?;
-        Ok(self.api_key(owner, id)?.filter(|found| found.digest == digest))
+        Ok(self.api_key(owner, id)?.and_then(|found| found.proved_by(digest)))
     }
 
     /// A page of that user's API keys.

@@ -310,6 +310,21 @@ fn records_with_invalid_values_are_refused() {
     target.refuses_value(unsound, "configuration", "key", json!(""));
     target.refuses_value(unsound, "configuration", "value", json!("x".repeat(70_000)));
     target.refuses_value(unsound, "api_key", "name", json!("a\u{7}"));
+    target.refuses_value(unsound, "api_key", "expires_at", json!(u64::MAX));
+    let former = |last_four: [u8; 4]| json!({"digest": vec![7; 32], "last_four": last_four, "ends": 0});
+    target.refuses_value(unsound, "api_key", "former_value", former(*b"a b\n"));
+    for networks in [json!([]), json!(["192.0.2.1/24"]), json!(vec!["192.0.2.0/24"; 65])] {
+        target.refuses_value("cannot be decoded", "api_key", "allowed_networks", networks);
+    }
+}
+
+#[test]
+fn an_api_key_whose_former_value_is_a_value_already_is_refused() {
+    let target = Target::new();
+    let digest = target.lines.iter().find_map(|line| line.pointer("/api_key/digest")).unwrap().clone();
+    let former = json!({"digest": digest, "last_four": b"last", "ends": 0});
+
+    target.refuses_value("exists twice", "api_key", "former_value", former);
 }
 
 #[test]

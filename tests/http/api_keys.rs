@@ -30,7 +30,7 @@ impl Key {
     }
 
     #[track_caller]
-    fn from_body(owner: &Client, body: &Value) -> Self {
+    pub fn from_body(owner: &Client, body: &Value) -> Self {
         let created = owner.post(ALL, body).expect(201).json();
         let client = owner.with(created["key"].as_str().unwrap());
         Self { created, client }

@@ -103,6 +103,11 @@ fn malformed() -> Vec<Vec<u8>> {
     texts.into_iter().chain(not_objects).map(<[u8]>::to_vec).chain(long).collect()
 }
 
+/// A rotation without a body is one without members.
+fn may_lack_a_body(operation: &Operation) -> bool {
+    ["rotate_api_key", "rotate_user_api_key"].contains(&operation.id)
+}
+
 #[test]
 fn a_body_that_is_not_one_valid_json_object_is_refused_by_every_operation() {
     let server = furnished();
@@ -110,7 +115,7 @@ fn a_body_that_is_not_one_valid_json_object_is_refused_by_every_operation() {
     let before = everything(&admin);
 
     for operation in operations_with_body() {
-        for body in malformed() {
+        for body in malformed().into_iter().filter(|body| !body.is_empty() || !may_lack_a_body(operation)) {
             let reply = admin.send(&request_of(operation).json_bytes(&body));
 
             let context = format!("{} {:?}", operation.id, String::from_utf8_lossy(&body[..body.len().min(40)]));

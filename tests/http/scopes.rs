@@ -1,5 +1,6 @@
-//! What the presented credential may do.
+//! What the presented credential may do, and what there is to be done.
 
+use lodge::api::operations::{Admits, OPERATIONS};
 use serde_json::{Value, json};
 
 use crate::harness::{Request, Server};
@@ -66,4 +67,35 @@ fn the_document_names_no_scope_for_it() {
     let operation = &document["paths"][SCOPES]["get"];
 
     assert_eq!(operation["description"], "An API key needs no scope.");
+}
+
+#[test]
+fn the_catalogue_has_the_scope_of_each_operation_that_needs_one() {
+    let server = Server::start();
+    let without = [Admits::Anonymous, Admits::Authenticated, Admits::Local];
+    let needs_scope = OPERATIONS.iter().filter(|row| !without.contains(&row.admits));
+
+    let list = server.key("ann", &["scopes / index"]).get("/scopes").expect(200).json();
+
+    let scopes: Vec<_> = list["scopes"].as_array().unwrap().iter().map(|scope| &scope["operation"]).collect();
+    assert_eq!(scopes, needs_scope.map(|row| row.id).collect::<Vec<_>>());
+    assert_eq!(list["count"], scopes.len());
+    server.key("ann", &["users / index"]).get("/scopes").expect(403);
+}
+
+#[test]
+fn the_catalogue_describes_what_a_scope_opens_and_for_whom() {
+    let list = Server::start().user("ann").get("/scopes").expect(200).json();
+    let described = |operation: &str| {
+        let scopes = list["scopes"].as_array().unwrap();
+        scopes.iter().find(|scope| scope["operation"] == operation).unwrap().clone()
+    };
+
+    let expected = json!({"controller": "users", "action": "show", "operation": "show_user", "method": "GET",
+        "path": "/users/{user_id}", "description": "Displays a specific user.", "admits": "self_or_administrator"});
+    assert_eq!(described("show_user"), expected);
+    assert_eq!(described("show_current_user")["admits"], "user");
+    for operation in ["index_users", "index_user_api_keys"] {
+        assert_eq!(described(operation)["admits"], "administrator", "{operation}");
+    }
 }

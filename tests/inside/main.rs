@@ -4,6 +4,7 @@ mod escalation;
 mod expiry;
 mod guessing;
 mod hashes;
+mod key_ends;
 mod memory;
 mod test_app;
 mod updates;

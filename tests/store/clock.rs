@@ -108,6 +108,7 @@ fn policy(session_lifetime: Duration) -> Policy {
         require_current_password: false,
         max_configurations: 10,
         max_api_keys: 10,
+        max_key_overlap: Duration::ZERO,
         initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),
     }
 }

@@ -10,8 +10,9 @@ use std::{
 use lodge::{
     clock::Timestamp,
     domain::{
-        Account, Action, Activity, Actor, AffectedResource, ApiKey, ApiKeyName, AuditEntry, AuthMethod, Configuration,
-        Email, Event, KeyDigest, Outcome, Scope, Scopes, Session, SourceType, SystemId, Target, User,
+        Account, Action, Activity, Actor, AffectedResource, AllowedNetworks, ApiKey, ApiKeyName, AuditEntry,
+        AuthMethod, Configuration, Email, Event, FormerValue, KeyDigest, Outcome, Scope, Scopes, Session, SourceType,
+        SystemId, Target, User,
     },
     store::{
         audit::{AuditState, LogPosition},
@@ -230,8 +231,20 @@ fn api_key_with_every_attribute() -> ApiKey {
         scopes: Scopes::new(vec![scope("users", "index"), scope("*", "*")]).unwrap(),
         made_by: Some(id(300)),
         expires_at: Some(Timestamp::from_millis(1_795_454_520_999)),
+        allowed_networks: Some(AllowedNetworks::parse(&["192.0.2.0/24", "2001:db8::7"]).unwrap()),
+        created_at: Some(Timestamp::from_millis(1_763_918_520_007)),
+        former_value: Some(FormerValue {
+            digest: KeyDigest([9; 32]),
+            last_four: *b"form",
+            ends: Timestamp::from_millis(1_763_922_120_007),
+        }),
         ..api_key(70_000, 300, 0)
     }
+}
+
+/// The same as 0.3.0 knew it.
+fn api_key_of_version_1() -> ApiKey {
+    ApiKey { allowed_networks: None, created_at: None, former_value: None, ..api_key_with_every_attribute() }
 }
 
 fn golden_session() -> Session {
@@ -311,7 +324,7 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("users, without any optional attribute")), Ok(user(1, "ann")));
     assert_eq!(decoded(&v1("configurations, with a value")), Ok(configuration(70_000, 300, "thème/1", "dark\n")));
     assert_eq!(decoded(&v1("configurations, without a value")), Ok(configuration(1, 1, "k", "")));
-    assert_eq!(decoded(&v1("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));
+    assert_eq!(decoded(&v1("api_keys, with every attribute")), Ok(api_key_of_version_1()));
     assert_eq!(decoded(&v1("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
     assert_eq!(decoded(&v1("sessions")), Ok(golden_session()));
     assert_eq!(decoded(&v1("audit, with everything")), Ok(linked(audit_entry_with_everything())));
@@ -329,6 +342,8 @@ fn records_of_version_2_are_still_read() {
     let never_suspended = User { suspended: false, ..user_with_every_attribute() };
     assert_eq!(decoded(&v2("users, with every attribute")), Ok(never_suspended));
     assert_eq!(decoded(&v2("users, without any optional attribute")), Ok(user(1, "ann")));
+    assert_eq!(decoded(&v2("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));
+    assert_eq!(decoded(&v2("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
     assert_eq!(decoded(&v2("audit, with everything")), Ok(audit_entry_with_everything()));
     assert_eq!(decoded(&v2("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
     assert_eq!(decoded(&v2("audit, of a try that had to wait")), Ok(audit_entry_of_a_wait()));

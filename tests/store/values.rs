@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use lodge::{
     clock::Timestamp,
     domain::{
-        ApiKey, ApiKeyName, Configuration, ConfigurationKey, ConfigurationValue, Email, Id, KeyDigest, PasswordHash,
-        Scope, Scopes, Session, SourceType, SystemId, User, Username,
+        AllowedNetworks, ApiKey, ApiKeyName, Configuration, ConfigurationKey, ConfigurationValue, Email, FormerValue,
+        Id, KeyDigest, PasswordHash, Scope, Scopes, Session, SourceType, SystemId, User, Username,
     },
     store::{
         Store,
@@ -52,6 +54,9 @@ pub fn api_key(owner: u32, number: u32, digest: u8) -> ApiKey {
         scopes: Scopes::default(),
         made_by: None,
         expires_at: None,
+        allowed_networks: None,
+        created_at: None,
+        former_value: None,
     }
 }
 
@@ -114,17 +119,28 @@ pub fn any_api_key() -> impl Strategy<Value = ApiKey> {
     let name = "\\PC{0,255}".prop_map(|text| ApiKeyName::parse(&text).unwrap());
     let key = (any_id(), any_id(), any_uuid(), array::uniform32(any::<u8>()), any::<[u8; 4]>());
     let rest = (option::of(name), scopes, option::of(any_id()), option::of(any_moment()));
-    (key, rest).prop_map(|((id, owner, identifier, digest, last_four), (name, scopes, made_by, expires_at))| ApiKey {
-        id,
-        owner,
-        identifier,
-        digest: KeyDigest(digest),
-        last_four,
-        name,
-        scopes,
-        made_by,
-        expires_at,
+    let newer = (option::of(any_networks()), option::of(any_moment()), option::of(any_former_value()));
+    (key, rest, newer).prop_map(|((id, owner, identifier, digest, last_four), rest, newer)| {
+        let (name, scopes, made_by, expires_at) = rest;
+        let (allowed_networks, created_at, former_value) = newer;
+        let digest = KeyDigest(digest);
+        let key = ApiKey { id, owner, identifier, digest, last_four, ..api_key(1, 1, 1) };
+        ApiKey { name, scopes, made_by, expires_at, allowed_networks, created_at, former_value, ..key }
     })
+}
+
+fn any_networks() -> impl Strategy<Value = AllowedNetworks> {
+    let network = prop_oneof![
+        any::<Ipv4Addr>().prop_map(|address| address.to_string()),
+        any::<[u8; 3]>().prop_map(|[a, b, c]| format!("{a}.{b}.{c}.0/24")),
+        any::<Ipv6Addr>().prop_map(|address| address.to_string()),
+    ];
+    vec(network, 1..5).prop_map(|networks| AllowedNetworks::parse(&networks).unwrap())
+}
+
+fn any_former_value() -> impl Strategy<Value = FormerValue> {
+    let value = (array::uniform32(any::<u8>()), any::<[u8; 4]>(), any_moment());
+    value.prop_map(|(digest, last_four, ends)| FormerValue { digest: KeyDigest(digest), last_four, ends })
 }
 
 pub fn any_session() -> impl Strategy<Value = Session> {

@@ -30,6 +30,9 @@ fn entry(scopes: usize) -> Entry {
         scopes: Scopes::new(scopes.collect()).unwrap(),
         made_by: None,
         expires_at: None,
+        allowed_networks: None,
+        created_at: None,
+        former_value: None,
     };
     let authentication = Authentication::ApiKey(Arc::new(key));
     Entry { version: Version::of(1), user: user(), authentication, ends: None, since: NOW }

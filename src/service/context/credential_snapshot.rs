@@ -3,7 +3,7 @@
 use crate::{
     auth::{AuthError, Authentication, Identity},
     clock::Timestamp,
-    domain::User,
+    domain::{ApiKey, User},
     service::{Forbidden, ServiceError},
     store::{Tables, Txn},
 };
@@ -15,21 +15,15 @@ impl CredentialSnapshot {
     /// The current account, if the credential is still valid and its rights have not been reduced since.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for a credential that is no longer valid; [`Forbidden::Role`] and
-    /// [`Forbidden::ScopesReduced`] for one with fewer rights; [`ServiceError::Store`].
+    /// [`AuthError::Refused`] for a credential that is no longer valid; [`Forbidden::Role`], [`Forbidden::ScopesReduced`] and
+    /// [`Forbidden::LimitsReduced`] for one with fewer rights; [`ServiceError::Store`].
     pub(super) fn confirm(&self, txn: &Txn<'_>, now: Timestamp) -> Result<User, ServiceError> {
         let Identity { user: admitted, authentication, .. } = &self.0;
         let user = txn.user(admitted.id)?.ok_or_else(|| self.refused())?;
         let is_good = match authentication {
             Authentication::Password => user.password == admitted.password,
             Authentication::Session(jti) => txn.session(user.id, *jti)?.is_some(),
-            Authentication::ApiKey(admitted) => {
-                let current = txn.api_key(admitted.owner, admitted.id)?.ok_or_else(|| self.refused())?;
-                if !current.scopes.cover(&admitted.scopes) {
-                    return Err(Forbidden::ScopesReduced.into());
-                }
-                current.digest == admitted.digest
-            }
+            Authentication::ApiKey(admitted) => self.is_good_key(admitted, txn, now)?,
         };
         if !is_good || !user.is_active(now) {
             return Err(self.refused());
@@ -38,6 +32,18 @@ impl CredentialSnapshot {
             return Err(Forbidden::Role.into());
         }
         Ok(user)
+    }
+
+    /// Whether the value that was admitted is still one of the key's.
+    fn is_good_key(&self, admitted: &ApiKey, txn: &Txn<'_>, now: Timestamp) -> Result<bool, ServiceError> {
+        let current = txn.api_key(admitted.owner, admitted.id)?.ok_or_else(|| self.refused())?;
+        if !current.scopes.cover(&admitted.scopes) {
+            return Err(Forbidden::ScopesReduced.into());
+        }
+        if admitted.outlives(&current) || !admitted.is_within_networks_of(&current) {
+            return Err(Forbidden::LimitsReduced.into());
+        }
+        Ok(current.proved_by(admitted.digest).is_some_and(|key| !key.has_ended(now)))
     }
 
     fn refused(&self) -> ServiceError {

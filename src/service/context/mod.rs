@@ -16,11 +16,12 @@ pub use self::{
 };
 use crate::{
     audit::Audit,
-    auth::{AuthError, Authenticator, Hasher, Throttle},
+    auth::{Authenticator, Hasher, Throttle},
     clock::Clock,
     config::Settings,
+    domain::Action,
     secret::RootSecret,
-    service::activity::ActivityRecorder,
+    service::{Forbidden, ServiceError, activity::ActivityRecorder},
     store::Store,
     system::NameService,
 };
@@ -41,6 +42,8 @@ pub struct Policy {
     pub max_configurations: usize,
     /// How many API keys a user may have.
     pub max_api_keys: usize,
+    /// How long the former value of a rotated API key may stay valid.
+    pub max_key_overlap: Duration,
     /// The file with the random password of the first administrator, while that password is in use.
     pub initial_password_file: PathBuf,
 }
@@ -54,6 +57,7 @@ impl From<&Settings> for Policy {
             require_current_password: settings.require_current_password,
             max_configurations: settings.max_configurations,
             max_api_keys: settings.max_api_keys,
+            max_key_overlap: settings.key_overlap_max,
             initial_password_file: settings.data_dir.join("initial-admin-password"),
         }
     }
@@ -93,13 +97,18 @@ impl AppState {
     /// The caller whose request has these `Authorization` headers.
     ///
     /// # Errors
-    /// [`AuthError`] unless there is exactly one, and it is valid and can be checked now.
+    /// [`ServiceError::Auth`] unless there is exactly one, and it is valid and can be checked now; [`Forbidden::Network`] for
+    /// an API key that may not be used from that address.
     pub async fn authenticate<'a>(
         self: &Arc<Self>,
         headers: impl Iterator<Item = &'a [u8]> + Clone,
         address: IpAddr,
-    ) -> Result<Caller, AuthError> {
+    ) -> Result<Caller, ServiceError> {
         let identity = self.authenticator.authenticate(headers, address).await?;
+        if identity.api_key().is_some_and(|key| !key.allows(address)) {
+            self.audit.refused(identity.at, identity.actor(), Action::CheckCredential);
+            return Err(Forbidden::Network.into());
+        }
         if let Some(subject) = identity.activity_subject() {
             self.activity.record(subject, identity.at, Some(address));
         }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     domain::{
-        AccountIdentifier, ActivitySubject, ApiKey, Configuration, Email, Id, PasswordHash, Session, SourceType,
-        SystemId, User, Username,
+        AccountIdentifier, ActivitySubject, ApiKey, ApiKeyName, Configuration, Email, Id, KeyDigest, PasswordHash,
+        Scopes, Session, SourceType, SystemId, User, Username,
     },
     store::{
         activity,
@@ -30,7 +30,14 @@ impl Versioned for User {
     }
 }
 impl Versioned for Configuration {}
-impl Versioned for ApiKey {}
+impl Versioned for ApiKey {
+    const VERSION: u8 = 2;
+
+    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        let api_key: UnrotatedApiKey = record::decode_shape(tree, bytes)?;
+        Ok(api_key.into())
+    }
+}
 impl Versioned for Session {
     const VERSION: u8 = 2;
 
@@ -94,6 +101,41 @@ impl From<UserV2> for User {
     }
 }
 
+/// Version 1 of an API key, which could be used from everywhere and had one value for ever.
+#[derive(Deserialize)]
+struct UnrotatedApiKey {
+    id: Id,
+    owner: Id,
+    identifier: Uuid,
+    digest: KeyDigest,
+    last_four: [u8; 4],
+    name: Option<ApiKeyName>,
+    scopes: Scopes,
+    made_by: Option<Id>,
+    expires_at: Option<Timestamp>,
+}
+
+impl From<UnrotatedApiKey> for ApiKey {
+    fn from(api_key: UnrotatedApiKey) -> Self {
+        let UnrotatedApiKey { id, owner, identifier, digest, last_four, name, scopes, made_by, expires_at } = api_key;
+        let (allowed_networks, created_at, former_value) = (None, None, None);
+        Self {
+            id,
+            owner,
+            identifier,
+            digest,
+            last_four,
+            name,
+            scopes,
+            made_by,
+            expires_at,
+            allowed_networks,
+            created_at,
+            former_value,
+        }
+    }
+}
+
 impl Record for User {
     const TREE: Tree = Tree::Users;
 
@@ -149,8 +191,15 @@ impl Record for ApiKey {
         key::owned(self.owner, self.id)
     }
 
+    /// By each of its values.
     fn index_rows(&self) -> Vec<IndexRow> {
-        vec![IndexRow { tree: Tree::ApiKeysByDigest, key: self.digest.0.to_vec(), value: Record::key(self) }]
+        let former = self.former_value.as_ref().map(|former| former.digest);
+        let row = |digest: KeyDigest| IndexRow {
+            tree: Tree::ApiKeysByDigest,
+            key: digest.0.to_vec(),
+            value: Record::key(self),
+        };
+        [Some(self.digest), former].into_iter().flatten().map(row).collect()
     }
 
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {

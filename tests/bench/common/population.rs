@@ -55,6 +55,9 @@ pub fn api_key(owner: u32, identifier: Uuid, digest: KeyDigest, last_four: [u8; 
         scopes: Scopes::new(vec![Scope::parse("*", "*").unwrap()]).unwrap(),
         made_by: None,
         expires_at: None,
+        allowed_networks: None,
+        created_at: None,
+        former_value: None,
     }
 }
 

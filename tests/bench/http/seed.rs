@@ -67,6 +67,7 @@ async fn fill(data: &Path, users: u32) -> Vec<String> {
         require_current_password: false,
         max_configurations: 1000,
         max_api_keys: 100,
+        max_key_overlap: std::time::Duration::ZERO,
         throttle_after: 0,
         initial_password_file: data.join("initial-admin-password"),
     };

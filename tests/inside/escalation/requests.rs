@@ -1,5 +1,7 @@
 //! What an attacker may attempt: every operation of the table but the [`EXCEPTIONS`].
 
+use std::time::Duration;
+
 use lodge::{
     api::operations::{Operation, public_operations},
     domain::{Id, Scopes},
@@ -8,6 +10,8 @@ use lodge::{
 };
 use proptest::{bool::weighted, collection::vec, prelude::*, sample::Index, strategy::Union};
 use serde_json::{Map, Value, json};
+
+use crate::test_app::NOW;
 
 use super::world::{PASSWORD, any_scopes, everything, listed};
 
@@ -34,6 +38,8 @@ pub struct Attempt {
     target: Index,
     aims_at_own: bool,
     scopes: Wanted,
+    /// Chooses an end or an overlap.
+    hours: u8,
     members: Map<String, Value>,
 }
 
@@ -47,15 +53,24 @@ enum Wanted {
 }
 
 pub fn any_attempt() -> impl Strategy<Value = Attempt> {
-    let attempt =
-        (any::<Index>(), weighted(0.9), any_operation(), any::<Index>(), weighted(0.8), any_wanted(), any_members());
-    attempt.prop_map(|(with, chooses_fit, operation, target, aims_at_own, scopes, members)| Attempt {
+    let attempt = (
+        any::<Index>(),
+        weighted(0.9),
+        any_operation(),
+        any::<Index>(),
+        weighted(0.8),
+        any_wanted(),
+        0..9_u8,
+        any_members(),
+    );
+    attempt.prop_map(|(with, chooses_fit, operation, target, aims_at_own, scopes, hours, members)| Attempt {
         with,
         chooses_fit,
         operation,
         target,
         aims_at_own,
         scopes,
+        hours,
         members,
     })
 }
@@ -74,6 +89,7 @@ pub fn attempted() -> impl Iterator<Item = &'static Operation> {
 fn any_operation() -> impl Strategy<Value = &'static Operation> {
     let weight = |row: &Operation| match row.id {
         "update_api_key" | "update_user" => 5,
+        "rotate_api_key" => 4,
         "create_api_key" | "create_user" => 4,
         "create_user_api_key" | "update_user_api_key" => 3,
         "destroy_api_key" => 2,
@@ -132,8 +148,9 @@ impl Attempt {
         match (self.operation.method.as_str(), self.operation.id) {
             ("GET" | "DELETE", _) => Value::Null,
             (_, "create_api_key" | "update_api_key" | "create_user_api_key" | "update_user_api_key") => {
-                scoped(&self.scopes, by)
+                self.with_end(scoped(&self.scopes, by))
             }
+            (_, "rotate_api_key" | "rotate_user_api_key") => json!({"overlap": 3600 * u64::from(self.hours % 3)}),
             (_, "create_user") => newcomer(&self.members, everything(store).0.len()),
             (_, "update_user") => Value::Object(self.members.clone()),
             (_, "create_configuration" | "create_user_configuration") => {
@@ -142,6 +159,15 @@ impl Attempt {
             (_, "update_configuration" | "update_user_configuration") => json!({"value": "light"}),
             (_, other) => panic!("{other} needs a body here, or a reason among the exceptions"),
         }
+    }
+
+    /// The body of a key, of which one in two names an end, or none for ever.
+    fn with_end(&self, mut body: Value) -> Value {
+        if let Some(hours) = self.hours.checked_sub(4) {
+            let end = (hours < 4).then(|| NOW.after(Duration::from_hours(hours.into())).to_string());
+            body["expires_at"] = json!(end);
+        }
+        body
     }
 
     /// One record and its owner, given the owner and the id of each; [`Id::LAST`] if none fits.

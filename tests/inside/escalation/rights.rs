@@ -136,16 +136,16 @@ impl Bounds {
 
     /// Keys beyond what is held stay as they were.
     fn key_beyond(&self, was: &ApiKey, is: Option<&ApiKey>) -> Option<String> {
-        let action = if is.is_some() { "update" } else { "destroy" };
-        let is_covered = || {
+        let is_covered = |action| {
             let scopes = rights_of(was.owner, &was.scopes, None);
             self.has(was.owner, "api_keys", action) && scopes.keys().all(|right| self.rights.contains_key(right))
         };
         // A key without scopes is covered by every other one; a key may go with the account.
-        let is_administered = || {
+        let is_administered = |action| {
             (is.is_none() || was.scopes.iter().next().is_none()) && self.administers(was.owner, "user_api_keys", action)
         };
-        (is != Some(was) && !is_covered() && !is_administered()).then(|| format!("{was:?} has become {is:?}"))
+        let may = |action| is_covered(action) || is_administered(action);
+        (!actions(was, is).into_iter().all(may)).then(|| format!("{was:?} has become {is:?}"))
     }
 
     /// No key, known to the attacker or not, permits more than it did, or else more than the keys that are held.
@@ -180,6 +180,15 @@ impl Bounds {
     fn has(&self, owner: Id, controller: &'static str, action: &'static str) -> bool {
         self.rights.contains_key(&(owner, controller, action))
     }
+}
+
+/// What has been done with the key.
+fn actions(was: &ApiKey, is: Option<&ApiKey>) -> Vec<&'static str> {
+    let Some(is) = is else { return vec!["destroy"] };
+    let ApiKey { identifier, digest, last_four, former_value, .. } = is.clone();
+    let rotated = ApiKey { identifier, digest, last_four, former_value, ..was.clone() };
+    let actions = [(rotated != *was).then_some("rotate"), (rotated != *is).then_some("update")];
+    actions.into_iter().flatten().collect()
 }
 
 /// Whether the account is one of the start.

@@ -111,8 +111,20 @@ impl World {
         let (owner, scopes) = (key.owner, key.scopes);
         let write = self.test_app.store.write(move |txn| {
             let id = txn.next_id(Sequence::ApiKeys)?;
-            let (name, made_by) = (None, None);
-            txn.put(&ApiKey { id, owner, identifier, digest, last_four, name, scopes, made_by, expires_at })
+            txn.put(&ApiKey {
+                id,
+                owner,
+                identifier,
+                digest,
+                last_four,
+                name: None,
+                scopes,
+                made_by: None,
+                expires_at,
+                allowed_networks: None,
+                created_at: None,
+                former_value: None,
+            })
         });
         write.await.unwrap();
         if key.is_known {
