@@ -157,6 +157,21 @@ impl DataDirectory {
         Self::take(path)
     }
 
+    /// Takes a directory that a server has used, and changes neither its mode nor that of any file.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]
+    pub fn take_unchanged(path: &Path) -> Result<Self, DirectoryError> {
+        let io = |source| DirectoryError::Io { path: path.to_owned(), source };
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path.join("lock")).map_err(io)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoryError::InUse(path.to_owned())),
+            Err(error) => Err(io(error.into())),
+        }
+    }
+
     /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {

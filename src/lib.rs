@@ -15,7 +15,7 @@
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
 //! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
 //! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
-//! [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
+//! [`doctor`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
 //! [`system`], [`memory_limit`], [`clock`], [`random`], [`error_chain`].
 //!
 //! `decisions.md` beside this file has the reasons; `.github/CONTRIBUTING.md` has the steps to add an operation, a setting,
@@ -32,6 +32,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod directory;
+pub mod doctor;
 pub mod domain;
 pub mod error_chain;
 pub mod files;

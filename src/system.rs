@@ -3,6 +3,9 @@
 //! `getpwent` and `getgrent` have one position for the whole process, and a name service may hang. So one thread reads both
 //! lists, and a request waits for it at most [`DEADLINE`].
 
+mod kernel_clock;
+mod lookup;
+
 use std::{
     cmp::Ordering,
     ffi::{CStr, OsStr},
@@ -19,6 +22,8 @@ use errno::{Errno, errno, set_errno};
 use thiserror::Error;
 use tokio::{sync::oneshot, time::timeout};
 use users::os::unix::GroupExt;
+
+pub use self::{kernel_clock::is_clock_synchronised, lookup::SystemNames};
 
 /// How long the name service may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -69,6 +74,7 @@ pub enum NameServiceError {
 enum Query {
     Users(oneshot::Sender<Result<Vec<SystemUser>, NameServiceError>>),
     Groups(oneshot::Sender<Result<Vec<SystemGroup>, NameServiceError>>),
+    Names(Vec<u32>, Vec<u32>, oneshot::Sender<Result<SystemNames, NameServiceError>>),
 }
 
 /// The name service; a clone shares its thread.
@@ -104,6 +110,15 @@ impl NameService {
         self.ask(Query::Groups).await
     }
 
+    /// The names of these users and groups, read now; each id is looked up, so that users count too whom the name service
+    /// does not list.
+    ///
+    /// # Errors
+    /// [`NameServiceError`] if not all can be had in time.
+    pub async fn names(&self, uids: Vec<u32>, gids: Vec<u32>) -> Result<SystemNames, NameServiceError> {
+        self.ask(|reply| Query::Names(uids, gids, reply)).await
+    }
+
     async fn ask<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<Result<T, NameServiceError>>) -> Query,
@@ -120,7 +135,8 @@ fn answer(waiting: &Receiver<Query>) {
         match question {
             Query::Users(reply) if !reply.is_closed() => drop(reply.send(read_users())),
             Query::Groups(reply) if !reply.is_closed() => drop(reply.send(read_groups())),
-            Query::Users(_) | Query::Groups(_) => {}
+            Query::Names(uids, gids, reply) if !reply.is_closed() => drop(reply.send(SystemNames::of(&uids, &gids))),
+            Query::Users(_) | Query::Groups(_) | Query::Names(..) => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each may use those after it.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "commands",
     "server",
     "admin_socket",
@@ -17,6 +17,7 @@ const ORDER: [&str; 23] = [
     "auth",
     "audit",
     "store",
+    "doctor",
     "domain",
     "config",
     "tls",

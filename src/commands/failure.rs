@@ -78,6 +78,8 @@ pub(super) enum Failure {
     Audit(#[from] AuditError),
     #[error("the audit log is not what was written: {0}")]
     Tampered(String),
+    #[error("{errors} errors and {warnings} warnings were found")]
+    Findings { errors: usize, warnings: usize },
     #[error("{0}")]
     Refused(String),
 }
@@ -120,6 +122,8 @@ impl Failure {
             | Self::Refused(_)
             | Self::Asked(AdminSocketError::Refused { .. }) => 1,
             Self::Settings(_) | Self::Memory(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
+            Self::Findings { errors: 0, .. } => 3,
+            Self::Findings { .. } => 4,
             Self::Directory(
                 DirectoryError::NotADirectory(_)
                 | DirectoryError::NotADataDirectory { .. }

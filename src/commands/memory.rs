@@ -34,15 +34,25 @@ pub(super) struct MemoryPlan {
 
 /// The memory is not enough to hash one password.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "{} of memory are not enough: the server takes {}, of which one password hash {}; give it as much, or set {advice}",
-    ByteSize(*limit), ByteSize(*needed), ByteSize(*hash)
-)]
+#[error("{}; {}", self.problem(), self.advice())]
 pub(super) struct NotEnoughMemory {
     limit: u64,
     needed: u64,
     hash: u64,
     advice: String,
+}
+
+impl NotEnoughMemory {
+    /// What is wrong.
+    pub(super) fn problem(&self) -> String {
+        let [limit, needed, hash] = [self.limit, self.needed, self.hash].map(ByteSize);
+        format!("{limit} of memory are not enough: the server takes {needed}, of which one password hash {hash}")
+    }
+
+    /// What to do.
+    pub(super) fn advice(&self) -> String {
+        format!("give it as much, or set {}", self.advice)
+    }
 }
 
 impl MemoryPlan {

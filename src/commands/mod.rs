@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod backup;
+mod doctor;
 mod failure;
 mod health;
 mod locks;
@@ -62,6 +63,10 @@ enum Verb {
     /// Checks that a running server with these settings of `serve` is ready, for the health check of a container; exits
     /// with 0 if it is
     Health(Box<ServeArguments>),
+    /// Examines where a server with these settings of `serve` runs, whether it runs or not: data directory, file system, room,
+    /// clock, certificate, secrets, memory, system users and accounts; changes nothing
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(Box<doctor::DoctorArguments>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +80,8 @@ const EXIT_CODES: &str = "Exit codes:
    1  the running server refuses the request; `health`: the server is not ready; `locks`: none is running; `verify`: the store
       is inconsistent; `audit --verify`: the log was changed, or is not vouched for
    2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
+   3  `doctor`: there are warnings
+   4  `doctor`: there are errors
   10  the data directory cannot be used, or is not a directory
   11  another lodge is using the data directory
   12  the store is damaged, has lost something, or is from a newer lodge
@@ -102,14 +109,19 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(&arguments.data, || rotate::rotate(&arguments)),
         Verb::Locks(arguments) => quietly(&arguments.data, || locks::locks(&arguments)),
         Verb::Health(arguments) => health::health(&arguments),
+        Verb::Doctor(arguments) => quietly_in(&arguments.serve.data_dir(), || doctor::doctor(&arguments)),
     })
 }
 
 /// Runs a command that prints its result, with warnings on standard error. If root runs it, it has the rights of the
 /// data directory's owner.
 fn quietly(data: &DataArguments, command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    quietly_in(&data.data_dir, command)
+}
+
+fn quietly_in(data_dir: &Path, command: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     // No thread may have been started before, because it would keep root's rights.
-    work_as_owner(&data.data_dir)?;
+    work_as_owner(data_dir)?;
     logging::start("warn");
     serve::harden_process();
     command()
@@ -121,12 +133,17 @@ fn on_stopped_store<T>(
     work: impl FnOnce(&DataDirectory, &Store) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let directory = DataDirectory::take_existing(data_dir)?;
+    on_store_of(&directory, |store| work(&directory, store))
+}
+
+/// Runs a command on the store of a directory that is taken.
+fn on_store_of<T>(directory: &DataDirectory, work: impl FnOnce(&Store) -> Result<T, Failure>) -> Result<T, Failure> {
     let path = store_in(directory.path());
     if !path.exists() {
-        return Err(Failure::Refused(format!("there is no store in {}", data_dir.display())));
+        return Err(Failure::Refused(format!("there is no store in {}", directory.path().display())));
     }
     let store = Store::open(&path, CACHE_BYTES, DiskReserve::NONE)?;
-    let done = work(&directory, &store);
+    let done = work(&store);
     store.finish();
     done
 }

@@ -64,7 +64,7 @@ fn with_default(command: Command, setting: &Setting, text: &str) -> Command {
 }
 
 /// The subcommands with the settings of `serve`.
-const WITH_SETTINGS: [&str; 2] = ["serve", "health"];
+const WITH_SETTINGS: [&str; 3] = ["serve", "health", "doctor"];
 
 fn text_of(value: &toml::Value) -> Option<String> {
     match value {

@@ -7,6 +7,7 @@ mod served;
 use std::{
     fs::{self, File},
     io::{self, Read},
+    ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,7 +24,7 @@ use zeroize::Zeroizing;
 pub use self::{
     any_certificate::client,
     self_signed::{Names, SelfSignedError, fingerprint, keep},
-    served::{Certificate, Renewal},
+    served::{Certificate, Renewal, WARN_BEFORE},
 };
 use crate::{
     clock::Timestamp,
@@ -117,6 +118,16 @@ impl Files {
             key: self.key.clone(),
             source,
         })
+    }
+
+    /// The first and the last second of the certificate; `None` if it cannot be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<RangeInclusive<Timestamp>> {
+        let chain = self.read_certificates().ok()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(chain.first()?).ok()?;
+        let moment = |time: i64| Timestamp::from_secs(u64::try_from(time).unwrap_or(0));
+        let validity = certificate.validity();
+        Some(moment(validity.not_before.timestamp())..=moment(validity.not_after.timestamp()))
     }
 
     fn load(&self) -> Result<CertifiedKey, TlsError> {

@@ -27,7 +27,7 @@ const PAIR_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a start checks again meanwhile.
 const PAIR_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long before a certificate's end a warning is logged once a day.
-const WARN_BEFORE: Duration = Duration::from_hours(14 * 24);
+pub const WARN_BEFORE: Duration = Duration::from_hours(14 * 24);
 const DAY: Duration = Duration::from_hours(24);
 
 /// How the server's self-signed certificate is renewed.

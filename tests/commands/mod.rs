@@ -1,5 +1,6 @@
 //! The command line: first start, settings, refusals, and how the server ends.
 
+mod doctor;
 mod files;
 
 use std::{

@@ -1,0 +1,213 @@
+//! `lodge doctor`: examines where a server runs, and what its accounts represent.
+
+use std::{env, path::Path, thread};
+
+use actix_web::rt::System;
+use clap::Args;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Failure, failure::asked, memory::MemoryPlan, on_store_of};
+use crate::{
+    admin_socket,
+    api::operations::PREFIX,
+    clock::Clock,
+    config::{ADMIN_PASSWORD, ServeArguments, Settings, SettingsError},
+    directory::{DataDirectory, DirectoryError, store_in},
+    doctor::{self, Account, Check, Finding, Hashing, Severity},
+    domain::{Page, User},
+    error_chain::chain,
+    logging::printable,
+    memory_limit::memory_limit,
+    output,
+    store::Tables,
+    system::{NameService, SystemNames},
+};
+
+pub(super) const EXAMPLES: &str = "Examples:
+  lodge doctor --data-dir /var/lib/lodge
+  lodge doctor --config /etc/lodge.toml --json
+
+Exit codes:
+  0  nothing was found, or notes alone
+  3  there are warnings: the server works, but not safely, or not for long
+  4  there are errors: the server does not start, or refuses what it should do";
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArguments {
+    #[command(flatten)]
+    pub(super) serve: ServeArguments,
+
+    /// Prints the findings as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
+    let mut findings = examine(arguments);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    if arguments.json {
+        output::line(format_args!("{}", json!({"findings": findings})));
+    } else {
+        print(&findings);
+    }
+    let number = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    match [number(Severity::Error), number(Severity::Warning)] {
+        [0, 0] => Ok(()),
+        [errors, warnings] => Err(Failure::Findings { errors, warnings }),
+    }
+}
+
+fn print(findings: &[Finding]) {
+    if findings.is_empty() {
+        output::line(format_args!("nothing was found"));
+    }
+    for Finding { severity, problem, advice, .. } in findings {
+        let severity = match severity {
+            Severity::Note => "note:   ",
+            Severity::Warning => "warning:",
+            Severity::Error => "error:  ",
+        };
+        output::line(format_args!("{severity} {}", printable(problem)));
+        output::line(format_args!("         {}", printable(advice)));
+    }
+}
+
+fn examine(arguments: &DoctorArguments) -> Vec<Finding> {
+    let (data_dir, now) = (arguments.serve.data_dir(), Clock::system().now());
+    let mut findings = doctor::of_machine(&data_dir, now);
+    match arguments.serve.settings(env::var(ADMIN_PASSWORD).ok()) {
+        Ok(settings) => {
+            findings.extend(doctor::of_settings(&settings, now));
+            findings.extend(hashing(&settings).finding());
+        }
+        Err(error) => findings.extend(of_invalid(&error)),
+    }
+    findings.extend(of_accounts(&data_dir));
+    findings
+}
+
+/// A finding for each invalid setting.
+fn of_invalid(error: &SettingsError) -> Vec<Finding> {
+    let advice = "correct the setting: `lodge serve` does not start with it";
+    error.to_string().lines().map(|line| Finding::new(Severity::Error, Check::Settings, line, advice)).collect()
+}
+
+fn hashing(settings: &Settings) -> Hashing {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    match MemoryPlan::new(settings.into(), memory_limit(), cores) {
+        Ok(plan) => Hashing::Possible { threads: plan.hash_threads, cores },
+        Err(error) => {
+            let (problem, advice) = (error.problem(), error.advice());
+            Hashing::Impossible { problem, advice }
+        }
+    }
+}
+
+fn of_accounts(data_dir: &Path) -> Vec<Finding> {
+    let finding = |severity, problem, advice| vec![Finding::new(severity, Check::Accounts, problem, advice)];
+    let accounts = match accounts(data_dir) {
+        Ok(accounts) => accounts,
+        Err(failure) => {
+            let is_in_use = matches!(failure, Failure::Directory(DirectoryError::InUse(_)));
+            let severity = if is_in_use { Severity::Warning } else { Severity::Error };
+            let problem = format!("the accounts cannot be read: {}", chain(&failure));
+            return finding(severity, problem, "run this as the server's user or as root; see `lodge verify`");
+        }
+    };
+    match names_of(&accounts) {
+        Ok(names) => doctor::accounts(&accounts, &names),
+        Err(problem) => finding(Severity::Warning, problem, "mend the name service of this system (nsswitch.conf)"),
+    }
+}
+
+/// The names of the system users and groups that the accounts represent.
+fn names_of(accounts: &[Account]) -> Result<SystemNames, String> {
+    let uids = accounts.iter().filter_map(|account| account.user_id).collect();
+    let gids = accounts.iter().filter_map(|account| account.group_id).collect();
+    let found = System::new().block_on(NameService::start().names(uids, gids));
+    found.map_err(|error| format!("the system users of the accounts cannot be looked up: {error}"))
+}
+
+/// The accounts that represent a system user or a group: those of the running server, or of the store if none runs.
+fn accounts(data_dir: &Path) -> Result<Vec<Account>, Failure> {
+    if !store_in(data_dir).exists() {
+        return Ok(Vec::new());
+    }
+    let is_running = admin_socket::connect(data_dir).map_err(asked)?.is_some();
+    if is_running {
+        return all_pages(|page| of_running(data_dir, page));
+    }
+    let directory = DataDirectory::take_unchanged(data_dir)?;
+    on_store_of(&directory, |store| {
+        all_pages(|page| Ok(store.users(page)?.records.iter().map(Account::from).collect()))
+    })
+}
+
+/// The accounts of all pages that represent a system user or a group.
+fn all_pages(mut page_of: impl FnMut(Page) -> Result<Vec<Account>, Failure>) -> Result<Vec<Account>, Failure> {
+    let (mut accounts, mut offset) = (Vec::new(), 0);
+    loop {
+        let page = page_of(Page { limit: Page::MAX, offset })?;
+        offset += page.len() as u64;
+        let is_last = page.len() < Page::MAX;
+        accounts.extend(page.into_iter().filter(|account| account.user_id.or(account.group_id).is_some()));
+        if is_last {
+            return Ok(accounts);
+        }
+    }
+}
+
+fn of_running(data_dir: &Path, Page { limit, offset }: Page) -> Result<Vec<Account>, Failure> {
+    /// An account as the API lists it.
+    #[derive(Deserialize)]
+    struct Listed {
+        username: String,
+        user_id: Option<u32>,
+        group_id: Option<u32>,
+    }
+    #[derive(Deserialize)]
+    struct Users {
+        users: Vec<Listed>,
+    }
+    let gone = || asked(std::io::ErrorKind::ConnectionReset.into());
+    let connection = admin_socket::connect(data_dir).map_err(asked)?.ok_or_else(gone)?;
+    let path = format!("{PREFIX}/users?limit={limit}&offset={offset}");
+    let response = admin_socket::send(connection, "GET", &path, None).map_err(Failure::Asked)?;
+    let Users { users } = response.json().map_err(Failure::Asked)?;
+    let account = |Listed { username, user_id, group_id }| Account { username, user_id, group_id };
+    Ok(users.into_iter().map(account).collect())
+}
+
+impl From<&User> for Account {
+    fn from(user: &User) -> Self {
+        Self {
+            username: user.username.as_str().to_owned(),
+            user_id: user.user_id.map(crate::domain::SystemId::get),
+            group_id: user.group_id.map(crate::domain::SystemId::get),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_is_read_and_only_accounts_with_ids_are_kept() {
+        let account = |number: u64| Account {
+            username: format!("u{number}"),
+            user_id: number.is_multiple_of(1000).then_some(7),
+            group_id: (number == 1).then_some(8),
+        };
+        let mut offsets = Vec::new();
+
+        let found = all_pages(|page| {
+            offsets.push(page.offset);
+            Ok((page.offset..2500.min(page.offset + page.limit as u64)).map(account).collect())
+        });
+
+        assert_eq!(found.unwrap(), [0, 1, 1000, 2000].map(account));
+        assert_eq!(offsets, [0, 1000, 2000]);
+    }
+}
