@@ -189,9 +189,8 @@ async fn search(
     }
     let listing = run_aside(client, move || {
         let Slice { records, count } = search.into_page()?;
-        let view = |user: User| match query.include.activity {
-            true => UserView::with_activity(&administrator.0, user),
-            false => Ok(user.into()),
+        let view = |user: User| {
+            if query.include.activity { UserView::with_activity(&administrator.0, user) } else { Ok(user.into()) }
         };
         let records = records.into_iter().map(view).collect::<Result<_, ServiceError>>()?;
         Ok::<_, ServiceError>(Listing::of(Slice { records, count }, |view| view))

@@ -75,7 +75,9 @@ fn list(access: &Access) -> Result<(), Failure> {
     loop {
         let response = access.request("GET", &format!("/locks?limit={}&offset={offset}", Page::MAX), None)?;
         let Locks { locks } = response.json().map_err(Failure::Asked)?;
-        locks.iter().for_each(|lock| output::line(format_args!("{}", printable(&line(lock)))));
+        for lock in &locks {
+            output::line(format_args!("{}", printable(&line(lock))));
+        }
         offset += locks.len();
         if locks.len() < Page::MAX {
             return Ok(());

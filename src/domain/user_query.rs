@@ -133,7 +133,9 @@ impl UserOrder {
             value => [&[1], value, &[0]].concat(),
         };
         if self.is_descending {
-            key.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in &mut key {
+                *byte = !*byte;
+            }
         }
         key.extend(user.id.get().to_be_bytes());
         key

@@ -134,7 +134,7 @@ impl InProcess {
     pub fn connect(&self) -> io::Result<StdUnixStream> {
         let (client, server) = StdUnixStream::pair()?;
         server.set_nonblocking(true)?;
-        let connections = self.connections.as_ref().expect("they are there until this is dropped");
+        let connections = self.connections.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
         connections.send(server).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(client)
     }

@@ -249,7 +249,9 @@ async fn stop_in_time(
         error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
     log::info!("stopping: running requests may take up to {SHUTDOWN_SECS} s");
-    servers.iter().for_each(|(_, stopping)| stopping.begin());
+    for (_, stopping) in &servers {
+        stopping.begin();
+    }
     join_all(servers.iter().map(|(server, _)| server.stop(true))).await;
     ended
 }

@@ -118,7 +118,8 @@ fn an_answer_that_is_cut_off_is_no_backup() {
     fs::remove_file(server.socket()).unwrap();
     let listener = UnixListener::bind(server.socket()).unwrap();
     let answer = |lines: &[String]| {
-        let chunks: String = lines.iter().map(|line| format!("{:x}\r\n{line}\r\n", line.len())).collect();
+        let chunk = |line: &String| format!("{:x}\r\n{line}\r\n", line.len());
+        let chunks = lines.iter().map(chunk).collect::<Vec<_>>().concat();
         let (mut client, _) = listener.accept().unwrap();
         let _ = client.read(&mut [0; 4096]).unwrap();
         write!(client, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").unwrap();

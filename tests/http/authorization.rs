@@ -59,13 +59,14 @@ struct Identity {
 /// The verdict that the row demands.
 fn expected(row: &Operation, standing: Standing) -> Verdict {
     match (row.admits, standing) {
-        (Admits::Local, Standing::Local) => Verdict::Admitted,
+        (Admits::Anonymous, _)
+        | (Admits::Authenticated, Standing::Unscoped)
+        | (
+            Admits::Local | Admits::SelfOrAdministrator | Admits::Administrator | Admits::UserAdministrator,
+            Standing::Local,
+        ) => Verdict::Admitted,
         (Admits::Local, _) => Verdict::Unknown,
-        (Admits::Anonymous, _) | (Admits::Authenticated, Standing::Unscoped) => Verdict::Admitted,
         (Admits::Authenticated | Admits::Caller, Standing::Local) => Verdict::LacksAccount,
-        (Admits::SelfOrAdministrator | Admits::Administrator | Admits::UserAdministrator, Standing::Local) => {
-            Verdict::Admitted
-        }
         (_, Standing::Unauthenticated) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
         (Admits::Administrator | Admits::UserAdministrator, Standing::Standard) => Verdict::LacksRole,

@@ -50,8 +50,8 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn address(last: u8) -> Option<IpAddr> {
-    Some(IpAddr::from([192, 0, 2, last]))
+fn address(last: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, last])
 }
 
 fn written(store: &Store) -> [bool; 4] {
@@ -61,10 +61,10 @@ fn written(store: &Store) -> [bool; 4] {
 #[test]
 fn activity_is_known_to_the_minute_at_once_and_in_the_store_once_it_is_written() {
     let (store, recorder) = (store(), ActivityRecorder::new());
-    let expected = Some(Activity { at: at(120_000), address: address(1) });
+    let expected = Some(Activity { at: at(120_000), address: Some(address(1)) });
 
-    recorder.record(SESSION(), at(179_999), address(1));
-    recorder.record(SESSION(), at(179_999), address(2));
+    recorder.record(SESSION(), at(179_999), Some(address(1)));
+    recorder.record(SESSION(), at(179_999), Some(address(2)));
 
     assert_eq!(recorder.last(&store, SESSION()).unwrap(), expected, "the first of the minute");
     assert_eq!(activity::last(&store, SESSION()).unwrap(), None);
@@ -81,7 +81,7 @@ fn the_last_activity_counts_and_subjects_are_distinct() {
     }
     write_activity(&recorder, &store);
 
-    recorder.record(KEY(), at(6_000_000), address(3));
+    recorder.record(KEY(), at(6_000_000), Some(address(3)));
 
     let minutes = ALL.map(|subject| recorder.last(&store, subject()).unwrap().unwrap().minute());
     assert_eq!(minutes, [0, 1, 100, 3]);
@@ -101,7 +101,8 @@ fn a_clock_that_was_set_back_is_followed() {
 
 #[test]
 fn a_removed_record_has_no_activity_and_gets_none_later() {
-    let remove: [(fn(&mut Txn<'_>), [bool; 4]); 4] = [
+    type Removal = fn(&mut Txn<'_>);
+    let remove: [(Removal, [bool; 4]); 4] = [
         (|txn| txn.remove_owned::<Session>(id(1)).unwrap(), [true, false, true, true]),
         (|txn| txn.remove(&api_key(1, 1, 7)).unwrap(), [true, true, false, false]),
         (|txn| txn.remove_user(&user(1, "ann")).unwrap(), [false; 4]),
@@ -109,10 +110,14 @@ fn a_removed_record_has_no_activity_and_gets_none_later() {
     ];
     for (remove, remaining) in remove {
         let (store, recorder) = (store(), ActivityRecorder::new());
-        ALL.iter().for_each(|subject| recorder.record(subject(), at(60_000), None));
+        for subject in &ALL {
+            recorder.record(subject(), at(60_000), None);
+        }
         write_activity(&recorder, &store);
         assert_eq!(written(&store), [true; 4]);
-        ALL.iter().for_each(|subject| recorder.record(subject(), at(120_000), None));
+        for subject in &ALL {
+            recorder.record(subject(), at(120_000), None);
+        }
 
         write(&store, remove);
 
@@ -187,7 +192,9 @@ fn activity_advances_no_version_and_changes_no_account() {
     let versions = || (store.owner_version(id(1)), store.users_version());
     let (before, account) = (versions(), store.user(id(1)).unwrap());
 
-    ALL.iter().for_each(|subject| recorder.record(subject(), at(60_000), None));
+    for subject in &ALL {
+        recorder.record(subject(), at(60_000), None);
+    }
     write_activity(&recorder, &store);
 
     assert_eq!(versions(), before);

@@ -184,7 +184,9 @@ fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> 
         && !ending.is_empty()
         && is_last_administrator(rows, target)?
     {
-        ending.into_iter().for_each(|attribute| violations.add(attribute, Problem::Frozen, None));
+        for attribute in ending {
+            violations.add(attribute, Problem::Frozen, None);
+        }
     }
     Ok(violations)
 }

@@ -193,8 +193,11 @@ impl UserSearch {
     }
 }
 
+/// A key and its value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// The rows of one step from that key on.
-fn rows(store: &Store, tree: Tree, from: Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn rows(store: &Store, tree: Tree, from: Vec<u8>) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::with_capacity(STEP);
     store.scan(tree, &KeyRange { from, to: None }, &mut |key, value| {
         rows.push((key.to_vec(), value.to_vec()));
@@ -204,7 +207,7 @@ fn rows(store: &Store, tree: Tree, from: Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8
 }
 
 /// Where the next step begins; `None` if there may be no more rows.
-fn next(rows: &[(Vec<u8>, Vec<u8>)]) -> Option<Vec<u8>> {
+fn next(rows: &[Row]) -> Option<Vec<u8>> {
     let last = rows.last().filter(|_| rows.len() == STEP)?;
     Some([last.0.as_slice(), &[0]].concat())
 }

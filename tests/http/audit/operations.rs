@@ -31,7 +31,7 @@ fn change(server: &Server, ann: &Client, row: &Operation) -> (Request, Value) {
             request.json(&json!({"user": {"username": "ANN", "password": password_of("ann")}})),
             json!({"target": "session"}),
         ),
-        "sign_out" => (request, json!({"target": "session"})),
+        "sign_out" | "destroy_own_session" => (request, json!({"target": "session"})),
         "create_configuration" => (
             request.json(&json!({"key": "colour", "value": "a value"})),
             json!({"target": "configuration", "target_id": next("/users/me/configurations", "configurations"), "target_name": "colour"}),
@@ -58,7 +58,6 @@ fn change(server: &Server, ann: &Client, row: &Operation) -> (Request, Value) {
         "rotate_user_api_key" => {
             (request, json!({"target": "api_key", "target_id": 2, "details": ["overlap = 0 s", "owner = guest"]}))
         }
-        "destroy_own_session" => (request, json!({"target": "session"})),
         "destroy_own_sessions" => (
             request,
             json!({"target": "user", "target_id": guest - 1, "target_name": "ann", "details": ["sessions = 1"]}),
