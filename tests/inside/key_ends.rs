@@ -41,7 +41,7 @@ impl Scene {
         test_app.take_in(1, "ann", PASSWORD).await;
         let mut scene = Self { test_app, key: String::new() };
         let body = json!({"api_key_scopes": [{"controller": "*", "action": "*"}]});
-        scene.key = scene.by_password("POST", "/users/me/api_keys", body).await["key"].as_str().unwrap().to_owned();
+        scene.by_password("POST", "/users/me/api_keys", body).await["key"].as_str().unwrap().clone_into(&mut scene.key);
         scene
     }
 
