@@ -11,6 +11,7 @@ use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 use crate::harness::{ADMIN_PASSWORD, Server, ServerBuilder, basic, copy_lodge, is_root};
@@ -376,6 +377,23 @@ fn a_signal_lets_a_running_request_end_and_the_server_exits_with_0() {
         server.start_again();
         server.admin().get("/users/me/configurations/theme").expect(200);
     }
+}
+
+#[test]
+fn a_signal_ends_idle_connections_at_once() {
+    let mut server = Server::start();
+    let mut connection = TcpStream::connect(server.address).unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    connection.write_all(b"HEAD /healthz HTTP/1.1\r\nHost: lodge\r\n\r\n").unwrap();
+    let mut status = [0; 15];
+    connection.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
+
+    server.signal(Signal::TERM);
+
+    // It fails at its timeout if the connection is kept as long as requests may run.
+    connection.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
