@@ -84,8 +84,8 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 /// Finds the operation of a method and a raw path, among those within reach.
 pub(super) fn route<'a>(method: &Method, path: &'a str, reach: Reach) -> Routed<'a> {
     let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::NotFound };
-    let mut within_reach = ROUTES.iter().filter(|route| reach.includes(route));
-    let found = within_reach.find_map(|route| route.parameters_of(rest).map(|parameters| (route, parameters)));
+    let parameters_of = |route: &Route| route.parameters_of(rest).filter(|_| reach.includes(route));
+    let found = ROUTES.iter().find_map(|route| parameters_of(route).map(|parameters| (route, parameters)));
     let Some((route, parameters)) = found else { return Routed::NotFound };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
@@ -122,13 +122,16 @@ impl Route {
         let mut rest = path;
         for (depth, segment) in self.segments.iter().enumerate() {
             rest = rest.strip_prefix('/')?;
-            let (text, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            match segment {
-                Segment::Literal(literal) if *literal == text => {}
-                Segment::Parameter if after.is_empty() && !text.is_empty() => *places.next()? = text,
-                Segment::Parameter if !text.is_empty() && !is_literal(depth, text) => *places.next()? = text,
-                Segment::Literal(_) | Segment::Parameter => return None,
+            // What follows a literal has to be a slash or the end, for which both the next segment and the end look.
+            if let Segment::Literal(literal) = segment {
+                rest = rest.strip_prefix(literal)?;
+                continue;
             }
+            let (text, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if text.is_empty() || (!after.is_empty() && is_literal(depth, text)) {
+                return None;
+            }
+            *places.next()? = text;
             rest = after;
         }
         rest.is_empty().then_some(parameters)
