@@ -31,9 +31,10 @@ fn races() -> usize {
     env::var("LODGE_TEST_RACES").map_or(RACES, |races| races.parse().expect("LODGE_TEST_RACES is a number"))
 }
 
-/// A server that refuses a revoked credential and never locks its holder out.
+/// A server that refuses a revoked credential and never locks its holder out, and whose users may have a key for each race.
 fn start() -> Server {
-    ServerBuilder::new().variable("LODGE_THROTTLE_AFTER", "0").start()
+    let builder = ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "100000");
+    builder.variable("LODGE_THROTTLE_AFTER", "0").start()
 }
 
 /// Uses the right all the time while `revoke` takes it away; returns how many late requests were not refused.
@@ -157,19 +158,46 @@ fn a_key_that_lost_a_scope_is_refused_at_once() {
     race_often(&mut server, grant, |server, ()| with_scopes(server, json!([])));
 }
 
+/// A key of Ann's that may read her account, and its path.
+fn granted_key(server: &Server, refusal: u16) -> (Right, String) {
+    let scopes = json!([{"controller": "users", "action": "show"}]);
+    let made = server.user("ann").post("/users/me/api_keys", &json!({"api_key_scopes": scopes})).expect(201).json();
+    let client = server.with(made["key"].as_str().unwrap());
+    (Right { client, path: "/users/me", refusal }, format!("/users/me/api_keys/{}", made["id"]))
+}
+
+#[test]
+fn a_value_that_is_rotated_away_is_refused_at_once() {
+    let mut server = start();
+    let rotate = |server: &Server, path: String| {
+        server.user("ann").post(&format!("{path}/rotate"), &json!({"overlap": 0})).expect(201);
+    };
+    race_often(&mut server, |server| granted_key(server, 401), rotate);
+}
+
+#[test]
+fn a_key_that_is_ended_is_refused_at_once() {
+    let mut server = start();
+    let end = |server: &Server, path: String| {
+        server.user("ann").put(&path, &json!({"expires_at": "2020-01-01T00:00:00Z"})).expect(200);
+    };
+    race_often(&mut server, |server| granted_key(server, 401), end);
+}
+
+#[test]
+fn a_key_that_lost_a_network_is_refused_at_once() {
+    let mut server = start();
+    let narrow = |server: &Server, path: String| {
+        server.user("ann").put(&path, &json!({"allowed_networks": ["192.0.2.0/24"]})).expect(200);
+    };
+    race_often(&mut server, |server| granted_key(server, 403), narrow);
+}
+
 #[test]
 fn a_key_that_is_destroyed_admits_nobody() {
     let mut server = start();
-    server.user("ann");
-    let grant = |server: &Server| {
-        let scopes = json!([{"controller": "users", "action": "show"}]);
-        let made = server.user("ann").post("/users/me/api_keys", &json!({"api_key_scopes": scopes})).expect(201).json();
-        let client = server.with(made["key"].as_str().unwrap());
-        (Right { client, path: "/users/me", refusal: 401 }, made["id"].clone())
-    };
-    let destroy =
-        |server: &Server, id| drop(server.user("ann").delete(&format!("/users/me/api_keys/{id}")).expect(204));
-    race_often(&mut server, grant, destroy);
+    let destroy = |server: &Server, path: String| drop(server.user("ann").delete(&path).expect(204));
+    race_often(&mut server, |server| granted_key(server, 401), destroy);
 }
 
 #[test]

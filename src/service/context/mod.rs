@@ -110,7 +110,8 @@ impl AppState {
             return Err(Forbidden::Network.into());
         }
         if let Some(subject) = identity.activity_subject() {
-            self.activity.record(subject, identity.at, Some(address));
+            let address = Some(address).filter(|address| !address.is_unspecified());
+            self.activity.record(subject, identity.at, address);
         }
         Ok(Caller { state: Arc::clone(self), identity })
     }
