@@ -11,7 +11,7 @@ use super::{
     sessions::SignIn,
 };
 use crate::{
-    domain::{ApiKeyChange, ConfigurationChange, Submitted, UserChange, Violations},
+    domain::{ApiKeyChange, ConfigurationChange, Rotation, Submitted, UserChange, Violations},
     service::{Policy, ServiceError},
 };
 
@@ -27,11 +27,12 @@ pub enum Read {
 
 /// Reads these bytes as the body of each operation that takes one.
 #[must_use]
-pub fn read_bodies(bytes: &[u8]) -> [Read; 4] {
+pub fn read_bodies(bytes: &[u8]) -> [Read; 5] {
     [
         read(bytes, |submitted: Submitted<UserChange>| submitted.violations),
         read(bytes, |submitted: Submitted<ConfigurationChange>| submitted.violations),
         read(bytes, |submitted: Submitted<ApiKeyChange>| submitted.violations),
+        read(bytes, |submitted: Submitted<Rotation>| submitted.violations),
         read(bytes, |_: SignIn| Violations::none()),
     ]
 }
@@ -44,6 +45,7 @@ fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
         require_current_password: false,
         max_configurations: 10,
         max_api_keys: 10,
+        max_key_overlap: Duration::from_hours(1),
         initial_password_file: PathBuf::new(),
     };
     let Ok(submitted) = parse_body::<T>(bytes, 32, &policy) else { return Read::Malformed };

@@ -246,7 +246,7 @@ fn a_record_that_cannot_be_read_is_noticed_with_its_cause() {
     assert_eq!(faults(whole[..whole.len() - 1].to_vec()), all("a record in `users` is too short"));
     assert_eq!(
         faults([&[9], &whole[1..]].concat()),
-        all("a record in `users` is from version 9; this server reads up to 2")
+        all("a record in `users` is from version 9; this server reads up to 3")
     );
 }
 
