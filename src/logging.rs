@@ -6,13 +6,14 @@
 
 mod printable;
 mod queue;
+mod rate_limited_log;
 
 use std::{fmt::Write as _, io, panic, sync::Arc, thread};
 
 use env_filter::{Builder, Filter};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-pub use self::printable::printable;
+pub use self::{printable::printable, rate_limited_log::RateLimitedLog};
 use self::{
     printable::{DEFAULT, MAX_LENGTH, one_line},
     queue::Lines,

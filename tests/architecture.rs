@@ -35,7 +35,7 @@ const ORDER: [&str; 24] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 44] = [
+const API: [&str; 43] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -79,7 +79,6 @@ const API: [&str; 44] = [
     "memory_budget",
     "tls_policy",
     "forwarded",
-    "rate_limited_log",
     "json",
     "path_segment",
     "query",

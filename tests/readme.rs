@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -86,7 +87,10 @@ fn steps() -> Vec<(String, String)> {
     for line in blocks.flat_map(str::lines) {
         match (line.strip_prefix("$ "), steps.last_mut()) {
             (Some(command), _) => steps.push((command.to_owned(), String::new())),
-            (None, Some((_, answer))) => answer.push_str(line),
+            (None, Some((_, answer))) => {
+                answer.push_str(if answer.is_empty() { "" } else { "\n" });
+                answer.push_str(line);
+            }
             (None, None) => panic!("the tour begins with a command"),
         }
     }
@@ -97,7 +101,10 @@ fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<St
     let commands = steps.iter().map(|(command, _)| command.replace("127.0.0.1:3000", address));
     let script: Vec<_> = commands.map(|command| format!("{command}\necho\necho '{NEXT}'\n")).collect();
     let script = script.concat();
+    let lodge = Path::new(env!("CARGO_BIN_EXE_lodge")).parent().unwrap();
+    let path = format!("{}:{}", lodge.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
+    shell.env("PATH", path);
     let mut shell =
         shell.arg("-eu").current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
@@ -109,19 +116,23 @@ fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<St
     answers[..steps.len()].to_vec()
 }
 
-/// The answer with its times and keys made alike.
+/// The answer with its times, keys and ids of sessions made alike.
 fn normalized(answer: &str) -> String {
-    let mut parts = Vec::new();
-    for part in answer.trim().split('"') {
-        let is_time = part.len() == 24 && part.starts_with("20") && part.ends_with('Z');
-        let is_key = part.len() == 76 && part.starts_with("lodge_");
-        parts.push(if is_time {
-            "(time)"
-        } else if is_key {
-            "(key)"
-        } else {
-            part
-        });
+    answer.trim().split('"').map(words_alike).collect::<Vec<_>>().join("\"")
+}
+
+fn words_alike(part: &str) -> String {
+    part.split(' ').map(alike).collect::<Vec<_>>().join(" ")
+}
+
+fn alike(word: &str) -> &str {
+    let is_time = word.len() == 24 && word.starts_with("20") && word.ends_with('Z');
+    let is_key = word.len() == 76 && word.starts_with("lodge_");
+    let is_id = word.len() == 36 && word.matches('-').count() == 4;
+    match (is_time, is_key, is_id) {
+        (true, _, _) => "(time)",
+        (_, true, _) => "(key)",
+        (_, _, true) => "(id)",
+        (false, false, false) => word,
     }
-    parts.join("\"")
 }

@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddrV4};
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
 use ipnet::IpNet;
 
-use super::rate_limited_log::RateLimitedLog;
-use crate::clock::Clock;
+use crate::{clock::Clock, logging::RateLimitedLog};
 
 /// The proxies whose headers name the client's address.
 pub struct TrustedProxies {

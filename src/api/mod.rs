@@ -33,7 +33,6 @@ pub mod operations;
 mod path_segment;
 mod public_endpoints;
 mod query;
-mod rate_limited_log;
 mod reply;
 mod response_budget;
 mod routes;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{connection::Medium, rate_limited_log::RateLimitedLog};
-use crate::clock::Clock;
+use super::connection::Medium;
+use crate::{clock::Clock, logging::RateLimitedLog};
 
 /// Whether credentials are accepted over plain HTTP from another machine.
 pub struct TlsPolicy {

@@ -16,9 +16,14 @@ use crate::{
     audit::Audit,
     clock::{Clock, Timestamp},
     domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, Session, User, Username},
+    logging::RateLimitedLog,
     secret::RootSecret,
     store::{Store, Tables},
 };
+
+/// Logged once an hour when the first administrator's password was wrong; by id, because no log has the names of refused attempts.
+const LOST_PASSWORD: &str =
+    "a password of the first administrator is refused; if it is lost, `lodge user password 1` replaces it";
 
 /// Checks credentials against the store, and caches valid ones for a short time.
 pub struct Authenticator {
@@ -37,6 +42,7 @@ pub struct Authenticator {
     password_cache: PasswordCache,
     sign_ins: Arc<SharedAttempts<RightPassword>>,
     caller_cache: CallerCache,
+    lost_password_log: Arc<RateLimitedLog>,
 }
 
 impl Authenticator {
@@ -65,6 +71,7 @@ impl Authenticator {
             password_cache: PasswordCache::new(secret),
             sign_ins: SharedAttempts::new(),
             caller_cache: CallerCache::new(),
+            lost_password_log: Arc::default(),
         }
     }
 
@@ -234,8 +241,15 @@ impl Authenticator {
         // A name that no account has is not stored in clear: it may be a password in the wrong field.
         let account = user.as_ref().map_or_else(|| self.audit.unknown(&username), Account::of);
         let actor = Actor::client(Some(account), AuthMethod::Password, address);
+        let is_first = user.as_ref().is_some_and(|user| user.id == Id::FIRST);
+        let lost_password_log = is_first.then(|| Arc::clone(&self.lost_password_log));
         let (audit, clock) = (Arc::clone(&self.audit), self.clock.clone());
-        let refused = Box::new(move || audit.refused(clock.now(), actor, action));
+        let refused = Box::new(move || {
+            audit.refused(clock.now(), actor, action);
+            if lost_password_log.is_some_and(|log| log.is_due(clock.now())) {
+                log::info!("{LOST_PASSWORD}");
+            }
+        });
         let current = user.filter(|user| self.is_current(user));
         Ok(Verification { attempt, stored: current.map(|user| user.password), password, refused })
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Failure, actor, failure::asked, serve::upgrade};
 use crate::{
-    admin_socket::{self, Response},
+    admin_socket::{self, AdminSocketError, Response},
     api::{App, operations::PREFIX},
     audit::{LogReader, continue_after_files, directory_in},
     auth::{Cost, Hasher},
@@ -70,6 +70,42 @@ impl Access {
         };
         admin_socket::send(connection, method, &format!("{PREFIX}{path}"), body).map_err(Failure::Asked)
     }
+
+    /// Makes a request that is to succeed.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] with the sentences of the answer if it is an error; as [`Self::request`].
+    pub(super) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Response, Failure> {
+        good(self.request(method, path, body)?)
+    }
+
+    /// Makes a request about something that may not exist; `what` describes it after "there is no".
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if it does not exist; as [`Self::call`].
+    pub(super) fn call_about(
+        &self,
+        what: &str,
+        (method, path): (&str, &str),
+        body: Option<&Value>,
+    ) -> Result<Response, Failure> {
+        let response = self.request(method, path, body)?;
+        if response.status == 404 {
+            return Err(Failure::Refused(format!("there is no {what}")));
+        }
+        good(response)
+    }
+}
+
+/// The answer, if it is no error.
+///
+/// # Errors
+/// [`Failure::Refused`] with the sentences of an error.
+pub(super) fn good(response: Response) -> Result<Response, Failure> {
+    response.succeeded().map_err(|error| match error {
+        AdminSocketError::Refused { sentence, .. } => Failure::Refused(sentence),
+        AdminSocketError::Failed(_) | AdminSocketError::Unreadable | AdminSocketError::Io(_) => Failure::Asked(error),
+    })
 }
 
 fn gone() -> Failure {
@@ -109,8 +145,8 @@ impl Drop for Stopped {
 
 fn settings(data: &DataArguments) -> Result<Settings, Failure> {
     let mut arguments = vec!["lodge".into(), "--data-dir".into(), data.data_dir.as_os_str().to_owned()];
-    if let Some(file) = &data.secret_file {
-        arguments.extend(["--secret-file".into(), file.as_os_str().to_owned()]);
+    for (flag, file) in [("--config", &data.config), ("--secret-file", &data.secret_file)] {
+        arguments.extend(file.iter().flat_map(|file| [flag.into(), file.as_os_str().to_owned()]));
     }
     let parsed = config::parse::<ServeSettings>(&arguments);
     let settings = parsed.map_err(|error| Failure::Refused(error.to_string()))?;
@@ -143,7 +179,7 @@ mod tests {
     use super::*;
 
     fn data_in(place: &tempfile::TempDir) -> DataArguments {
-        DataArguments { data_dir: place.path().to_owned(), secret_file: None }
+        DataArguments { config: None, data_dir: place.path().to_owned(), secret_file: None }
     }
 
     /// A data directory with a store in it that no server uses.

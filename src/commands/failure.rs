@@ -80,6 +80,10 @@ pub(super) enum Failure {
     Tampered(String),
     #[error("{errors} errors and {warnings} warnings were found")]
     Findings { errors: usize, warnings: usize },
+    #[error("standard output cannot be written to")]
+    Output(#[source] io::Error),
+    #[error("standard input cannot be read")]
+    Input(#[source] io::Error),
     #[error("{0}")]
     Refused(String),
 }
@@ -135,6 +139,8 @@ impl Failure {
             | Self::Thread(_)
             | Self::Signals(_)
             | Self::File(_)
+            | Self::Output(_)
+            | Self::Input(_)
             | Self::Audit(AuditError::Io { .. } | AuditError::Out(_))
             | Self::SelfSigned(_)
             | Self::FirstStart(FirstStartError::File { .. }) => 10,

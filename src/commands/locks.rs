@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
-use super::{Failure, access::Access, failure::asked};
+use super::{Failure, access::Access, failure::asked, list::query};
 use crate::{
     admin_socket,
     config::DataArguments,
@@ -52,21 +52,32 @@ struct Locks {
 }
 
 pub(super) fn locks(arguments: &LocksArguments) -> Result<(), Failure> {
-    let not_running =
-        || format!("no server is running on {}; locks exist only in its memory", arguments.data.data_dir.display());
-    let running = admin_socket::connect(&arguments.data.data_dir).map_err(asked)?;
-    running.ok_or_else(|| Failure::Refused(not_running()))?;
-    let access = Access::to(&arguments.data)?;
+    let access = of_running_server(&arguments.data)?;
     match &arguments.verb {
         None => list(&access),
-        Some(LocksVerb::Clear { user, address }) => {
-            let given = [("username", user), ("address", address)];
-            let given = given.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-            let response = access.request("DELETE", &format!("/locks?{query}"), None)?;
-            response.succeeded().map(|_| ()).map_err(Failure::Asked)
-        }
+        Some(LocksVerb::Clear { user, address }) => clear(&access, user.as_deref(), address.as_deref()),
     }
+}
+
+/// The way to a running server, which alone has locks.
+///
+/// # Errors
+/// [`Failure::Refused`] if none runs; as [`Access::to`].
+pub(super) fn of_running_server(data: &DataArguments) -> Result<Access, Failure> {
+    let not_running = || format!("no server is running on {}; locks exist only in its memory", data.data_dir.display());
+    let running = admin_socket::connect(&data.data_dir).map_err(asked)?;
+    running.ok_or_else(|| Failure::Refused(not_running()))?;
+    Access::to(data)
+}
+
+/// Clears the locks of that user, of that address, of the one from the other, or all.
+///
+/// # Errors
+/// As [`Access::call`].
+pub(super) fn clear(access: &Access, user: Option<&str>, address: Option<&str>) -> Result<(), Failure> {
+    let given = [("username", user), ("address", address)];
+    let given: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    access.call("DELETE", &format!("/locks?{}", query(&given)), None).map(|_| ())
 }
 
 /// Prints a line for each lock.

@@ -1,22 +1,31 @@
 //! The command line, with one file for each command.
 
 mod access;
+mod attributes;
 mod audit;
 mod backup;
+mod configuration;
 mod doctor;
 mod failure;
+mod generated;
 mod health;
+mod list;
 mod locks;
 mod memory;
+mod password;
 mod restore;
 mod rotate;
 mod salvage;
 mod serve;
+mod session;
+mod settings;
+mod table;
+mod user;
 mod verify;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::getuid;
 
 use self::failure::Failure;
@@ -47,6 +56,13 @@ enum Verb {
     /// Serves the API until SIGTERM or SIGINT
     #[command(after_help = EXIT_CODES)]
     Serve(Box<ServeArguments>),
+    /// Lists, shows and changes accounts, also without a running server; `lodge user password admin` replaces a lost
+    /// password
+    User(user::UserArguments),
+    /// Lists and ends sessions: who is signed in
+    Session(session::SessionArguments),
+    /// Lists, reads and changes what is stored for users
+    Configuration(configuration::ConfigurationArguments),
     /// Makes a backup, also of a running server, and reads it back to check it
     Backup(backup::BackupArguments),
     /// Replaces the store by a backup, and keeps the old store beside it; no server may be running
@@ -60,6 +76,15 @@ enum Verb {
     Secret(SecretVerb),
     /// Lists locked-out accounts and addresses, and clears locks
     Locks(locks::LocksArguments),
+    /// Prints an example of the file with settings, or checks settings without serving
+    #[command(subcommand)]
+    Settings(settings::SettingsVerb),
+    /// Prints the completions of commands and flags for a shell
+    #[command(after_help = "Examples:\n  lodge completions bash > /usr/share/bash-completion/completions/lodge")]
+    Completions(generated::CompletionsArguments),
+    /// Prints the manual page of a command, or writes those of all
+    #[command(after_help = "Examples:\n  lodge man user add\n  lodge man --directory /usr/share/man/man1")]
+    Man(generated::ManArguments),
     /// Checks that a running server with these settings of `serve` is ready, for the health check of a container; exits
     /// with 0 if it is
     Health(Box<ServeArguments>),
@@ -77,12 +102,12 @@ enum SecretVerb {
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  the running server refuses the request; `health`: the server is not ready; `locks`: none is running; `verify`: the store
-      is inconsistent; `audit --verify`: the log was changed, or is not vouched for
+   1  the request is refused, or what it is about does not exist; `health`: the server is not ready; `locks`: none is
+      running; `verify`: the store is inconsistent; `audit --verify`: the log was changed, or is not vouched for
    2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
    3  `doctor`: there are warnings
    4  `doctor`: there are errors
-  10  the data directory cannot be used, or is not a directory
+  10  the data directory cannot be used, or is not a directory; standard input or output cannot be used
   11  another lodge is using the data directory
   12  the store is damaged, has lost something, or is from a newer lodge
   13  the secret, or the key of the certificate, is missing or not safe
@@ -102,12 +127,18 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     let Some(verb) = command_line.verb else { return exit(serve::serve(&command_line.serve)) };
     exit(match verb {
         Verb::Serve(arguments) => serve::serve(&arguments),
+        Verb::User(arguments) => quietly(&arguments.data, || user::user(&arguments)),
+        Verb::Session(arguments) => quietly(&arguments.data, || session::session(&arguments)),
+        Verb::Configuration(arguments) => quietly(&arguments.data, || configuration::configuration(&arguments)),
         Verb::Backup(arguments) => quietly(&arguments.data, || backup::backup(&arguments)),
         Verb::Restore(arguments) => quietly(&arguments.data, || restore::restore(&arguments)),
         Verb::Verify(data) => quietly(&data, || verify::verify(&data)),
         Verb::Audit(arguments) => quietly(&arguments.data, || audit::audit(&arguments)),
         Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(&arguments.data, || rotate::rotate(&arguments)),
         Verb::Locks(arguments) => quietly(&arguments.data, || locks::locks(&arguments)),
+        Verb::Settings(verb) => settings::settings(&verb),
+        Verb::Completions(arguments) => generated::completions(&arguments, CommandLine::command()),
+        Verb::Man(arguments) => generated::man(&arguments, CommandLine::command()),
         Verb::Health(arguments) => health::health(&arguments),
         Verb::Doctor(arguments) => quietly_in(&arguments.serve.data_dir(), || doctor::doctor(&arguments)),
     })
@@ -166,7 +197,7 @@ fn exit(done: Result<(), Failure>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, CommandFactory};
+    use clap::Command;
 
     use super::*;
 
@@ -174,8 +205,9 @@ mod tests {
     fn every_command_finds_the_data_and_the_secret_as_serve_does() {
         let command = CommandLine::command();
         let rotate = command.find_subcommand("secret").and_then(|secret| secret.find_subcommand("rotate"));
-        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "secret").chain(rotate) {
-            for name in ["data_dir", "secret_file"] {
+        let without_data = ["secret", "settings", "completions", "man"];
+        for verb in command.get_subcommands().filter(|verb| !without_data.contains(&verb.get_name())).chain(rotate) {
+            for name in ["config", "data_dir", "secret_file"] {
                 let declared = |command: &Command| {
                     let argument = command.get_arguments().find(|argument| argument.get_id() == name)?;
                     let help = argument.get_help()?.to_string();
@@ -183,6 +215,39 @@ mod tests {
                 };
                 assert_eq!(declared(verb), declared(&command), "{} {name}", verb.get_name());
                 assert!(declared(verb).is_some());
+            }
+        }
+    }
+
+    /// The commands that are shown after "Examples:" in the help of a command and of those below it.
+    fn examples(command: &Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let own = help.strip_prefix("Examples:\n").into_iter().flat_map(str::lines).map(|line| line.trim().to_owned());
+        own.chain(command.get_subcommands().flat_map(examples)).collect()
+    }
+
+    /// The words of a command as a shell hands them over.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.split(['<', '>']).next().unwrap();
+        let parts = line.split('\'').enumerate();
+        parts
+            .flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() })
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn every_verb_of_a_resource_has_examples_that_can_be_typed() {
+        let command = CommandLine::command();
+        for noun in ["user", "session", "configuration", "settings"].map(|noun| command.find_subcommand(noun).unwrap())
+        {
+            for verb in noun.get_subcommands() {
+                let (examples, begin) = (examples(verb), format!("lodge {} {} ", noun.get_name(), verb.get_name()));
+                assert!(!examples.is_empty(), "{begin}");
+                for example in examples {
+                    assert!(format!("{example} ").starts_with(&begin), "{example}");
+                    assert!(command.clone().try_get_matches_from(words(&example)).is_ok(), "{example}");
+                }
             }
         }
     }

@@ -50,6 +50,8 @@ impl ServeArguments {
 /// Where a server's data is, for the commands that work with it: settings of `lodge serve` under the same names.
 #[derive(Clone, Debug)]
 pub struct DataArguments {
+    /// The file with further settings, if one is given.
+    pub config: Option<PathBuf>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// The file with the secret, if it is given.
@@ -57,7 +59,7 @@ pub struct DataArguments {
 }
 
 impl DataArguments {
-    const NAMES: [&str; 2] = ["data_dir", "secret_file"];
+    const NAMES: [&str; 3] = ["config", "data_dir", "secret_file"];
 
     /// The file with the secret of a server whose data is in that directory.
     #[must_use]
@@ -89,8 +91,8 @@ impl Args for ServeArguments {
 
 impl FromArgMatches for DataArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let [data_dir, secret_file] = Self::NAMES.map(|name| matches.get_one::<PathBuf>(name).cloned());
-        Ok(Self { data_dir: data_dir.expect("it has a default"), secret_file })
+        let [config, data_dir, secret_file] = Self::NAMES.map(|name| matches.get_one::<PathBuf>(name).cloned());
+        Ok(Self { config, data_dir: data_dir.expect("it has a default"), secret_file })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -15,8 +15,12 @@ use crate::files::read_text;
 pub fn parse<C: CommandFactory + FromArgMatches>(arguments: &[OsString]) -> Result<C, clap::Error> {
     let command = without_empty_variables(C::command());
     let lenient = command.clone().ignore_errors(true).get_matches_from(arguments);
-    let verb = lenient.subcommand().map_or(&lenient, |(_, verb)| verb);
-    let file = verb.try_get_one::<OsString>("config").ok().flatten();
+    let mut verb = &lenient;
+    while let Some((_, next)) = verb.subcommand() {
+        verb = next;
+    }
+    // Raw, because its type differs between commands.
+    let file = verb.try_get_raw("config").ok().flatten().and_then(|mut values| values.next_back());
     let command = match file {
         Some(file) => with_file(command, Path::new(file))?,
         None => command,
@@ -55,16 +59,16 @@ fn in_file<'a>(declared: &'a [Setting], key: &str) -> Option<&'a Setting> {
     declared.iter().find(|setting| setting.name == name && setting.sources == Sources::All)
 }
 
+/// The command with that text as the default of the setting, wherever it or one of its verbs has it.
 fn with_default(command: Command, setting: &Setting, text: &str) -> Command {
-    let set = |command: Command| command.mut_arg(setting.name, |argument| argument.default_value(text.to_owned()));
-    let with_verbs = WITH_SETTINGS.iter().fold(command, |command, verb| {
-        if command.find_subcommand(verb).is_some() { command.mut_subcommand(verb, set) } else { command }
-    });
-    set(with_verbs)
+    let has_it = command.get_arguments().any(|argument| argument.get_id() == setting.name);
+    let command = if has_it {
+        command.mut_arg(setting.name, |argument| argument.default_value(text.to_owned()))
+    } else {
+        command
+    };
+    command.mut_subcommands(|verb| with_default(verb, setting, text))
 }
-
-/// The subcommands with the settings of `serve`.
-const WITH_SETTINGS: [&str; 3] = ["serve", "health", "doctor"];
 
 fn text_of(value: &toml::Value) -> Option<String> {
     match value {

@@ -4,6 +4,7 @@
 //! `--help` and of the README's table, its check and the typed field all follow from that row.
 
 mod arguments;
+mod example;
 mod file;
 mod kinds;
 mod origins;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use self::{
     arguments::{DataArguments, ServeArguments},
+    example::example,
     file::parse,
     password::ADMIN_PASSWORD,
     setting::{Setting, Written, readme_table},

@@ -9,13 +9,14 @@ use crate::clock::Timestamp;
 
 /// Allows one message an hour.
 #[derive(Debug, Default)]
-pub(super) struct RateLimitedLog {
+pub struct RateLimitedLog {
     next_millis: AtomicU64,
 }
 
 impl RateLimitedLog {
     /// Whether the message may be logged now; of several threads that ask at once, one may.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
         const HOUR_MILLIS: u64 = Duration::from_hours(1).as_secs() * 1000;
         let (now, due) = (now.as_millis(), self.next_millis.load(Ordering::Relaxed));
         let is_first =

@@ -1,0 +1,91 @@
+//! New passwords for commands: typed at a terminal without echo, or the first line of standard input.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
+
+use super::Failure;
+use crate::secret::Secret;
+
+/// How many bytes are read as a password: more than the API takes, so that a longer one is refused and not cut.
+const MAX_LINE: usize = 4096;
+
+/// A new password for that user. At a terminal it is asked for twice.
+///
+/// # Errors
+/// [`Failure::Refused`] if there is none or they differ; [`Failure::Input`].
+pub(super) fn new_password(username: &str) -> Result<Secret<String>, Failure> {
+    if !io::stdin().is_terminal() {
+        return line_of(&mut io::stdin().lock());
+    }
+    let password = ask(&format!("New password of {username}: "))?;
+    if *ask("The same again: ")?.expose() == *password.expose() {
+        Ok(password)
+    } else {
+        Err(Failure::Refused("the two passwords differ; nothing was changed".to_owned()))
+    }
+}
+
+fn ask(question: &str) -> Result<Secret<String>, Failure> {
+    let _unseen = WithoutEcho::begin().map_err(Failure::Input)?;
+    let _ = write!(io::stderr(), "{question}");
+    line_of(&mut io::stdin().lock())
+}
+
+/// The next line without its end.
+fn line_of(input: &mut impl BufRead) -> Result<Secret<String>, Failure> {
+    // With room for all of it: a copy that was moved elsewhere would not be wiped.
+    let mut line = Zeroizing::new(String::with_capacity(MAX_LINE));
+    input.take(MAX_LINE as u64).read_line(&mut line).map_err(Failure::Input)?;
+    if line.len() == MAX_LINE {
+        return Err(Failure::Refused("the password is too long".to_owned()));
+    }
+    let password = line.trim_end_matches(['\n', '\r']);
+    if password.is_empty() {
+        return Err(Failure::Refused("no password was given".to_owned()));
+    }
+    Ok(Secret::new(password.to_owned()))
+}
+
+/// Hides what is typed until it is dropped.
+struct WithoutEcho {
+    before: Termios,
+}
+
+impl WithoutEcho {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for WithoutEcho {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        let _ = writeln!(io::stderr());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_first_line_and_never_a_part_of_it() {
+        let read =
+            |mut text: &[u8]| line_of(&mut text).map(|password| password.expose().clone()).map_err(|e| e.to_string());
+        let long = "x".repeat(MAX_LINE);
+        assert_eq!(read(b" a house \r\nwith a view\n").unwrap(), " a house ");
+        assert_eq!(read(b"no line end").unwrap(), "no line end");
+        assert_eq!(read(&long.as_bytes()[1..]).unwrap().len(), MAX_LINE - 1);
+        assert_eq!(read(long.as_bytes()).unwrap_err(), "the password is too long");
+        for empty in [&b""[..], b"\n", b"\r\n"] {
+            assert_eq!(read(empty).unwrap_err(), "no password was given");
+        }
+        assert_eq!(read(b"\xff\n").unwrap_err(), "standard input cannot be read");
+    }
+}

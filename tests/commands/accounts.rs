@@ -1,0 +1,197 @@
+//! `lodge user`: accounts, through the socket of a running server and without one.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use super::{Ran, ran, run_with_input};
+use crate::harness::{ADMIN_PASSWORD, Server, basic, is_possible, password_of};
+
+/// Runs `lodge` with these arguments on the server's directory, and this standard input.
+fn lodge(server: &Server, arguments: &[&str], input: &str) -> Ran {
+    run_with_input(&mut server.command(arguments), input)
+}
+
+fn json_of(output: &str) -> Vec<Value> {
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Does it with a server that runs, and with one that does not.
+fn running_and_stopped(each: impl Fn(&mut Server)) {
+    let mut server = Server::start();
+    each(&mut server);
+    let mut server = Server::start();
+    server.stop();
+    each(&mut server);
+}
+
+#[test]
+fn an_account_is_added_shown_changed_and_removed() {
+    running_and_stopped(|server| {
+        let add = ["user", "add", "ann", "--admin", "--email", "ann@example.org", "--user-id", "1000", "--json"];
+        let added = json_of(&lodge(server, &add, &format!("{}\n", password_of("ann"))).expect(0).out);
+        assert_eq!(added[0]["id"], 2);
+
+        lodge(server, &["user", "set", "ann", "--username", "anna", "--admin=false", "--email", ""], "").expect(0);
+
+        let shown = json_of(&lodge(server, &["user", "show", "ANNA", "--json"], "").expect(0).out);
+        let by_id = json_of(&lodge(server, &["user", "show", "2", "--json"], "").expect(0).out);
+        assert_eq!(shown, by_id);
+        let members = ["username", "is_admin", "user_id", "email"].map(|name| &shown[0][name]);
+        assert_eq!(members, [&json!("anna"), &json!(false), &json!(1000), &Value::Null]);
+        let table = lodge(server, &["user", "list"], "").expect(0).out;
+        let begin: Vec<_> = table.lines().map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(begin, ["ID", "1", "2"]);
+
+        assert_eq!(lodge(server, &["user", "remove", "anna"], "").expect(0).out, "user anna is removed\n");
+        let gone = lodge(server, &["user", "show", "anna"], "").expect(1);
+        assert_eq!(gone.err, "lodge: there is no user anna\n");
+    });
+}
+
+#[test]
+fn a_lost_password_is_replaced_and_its_sessions_end() {
+    running_and_stopped(|server| {
+        let is_running = server.anonymous().try_send(&crate::harness::Request::whole("GET", "/healthz")).is_ok();
+        let session = is_running.then(|| server.session("admin"));
+
+        let output = lodge(server, &["user", "password", "admin"], "another house altogether\n").expect(0);
+
+        assert_eq!(output.out, "user admin has a new password\n");
+        if !is_running {
+            server.start_again();
+        }
+        server.with(&basic("admin", ADMIN_PASSWORD)).get("/users/me").expect(401);
+        let admin = server.with(&basic("admin", "another house altogether"));
+        admin.get("/users/me").expect(200);
+        session.map(|session| session.get("/users/me").expect(401));
+        let entries = admin.get("/audit").json();
+        let entries = entries["audit_entries"].as_array().unwrap();
+        let is_change = |entry: &&Value| entry["action"] == "users / update";
+        let change = entries.iter().find(is_change).unwrap();
+        assert_eq!((&change["credential"], &change["user_id"]), (&json!("local"), &Value::Null));
+    });
+}
+
+#[test]
+fn a_password_comes_from_standard_input_alone_and_a_refused_one_changes_nothing() {
+    let server = Server::start();
+    lodge(&server, &["user", "password", "admin", "another house altogether"], "").expect(2);
+
+    for (input, why) in [("", "no password was given"), ("short\n", "too short"), ("password1\n", "assword")] {
+        let refused = lodge(&server, &["user", "password", "admin"], input).expect(1);
+        assert!(refused.err.contains(why), "{}", refused.err);
+    }
+
+    server.admin().get("/users/me").expect(200);
+}
+
+#[test]
+fn what_the_api_refuses_is_refused_in_its_words() {
+    running_and_stopped(|server| {
+        let taken = lodge(server, &["user", "add", "Admin"], "a house with a view\n").expect(1);
+        assert_eq!(taken.err, "lodge: Username has already been taken\n");
+        lodge(server, &["user", "remove", "admin"], "").expect(1);
+        lodge(server, &["user", "set", "admin", "--expired-at", "soon"], "").expect(1);
+        lodge(server, &["user", "show", "ann"], "").expect(1);
+        lodge(server, &["user", "show", "99999999999999999999"], "").expect(1);
+        lodge(server, &["user", "set", "admin", "--user-id", "root"], "").expect(2);
+        lodge(server, &["user"], "").expect(2);
+    });
+}
+
+#[test]
+fn failed_attempts_of_a_user_are_forgotten() {
+    let mut server = crate::harness::ServerBuilder::new().flag("--throttle-after", "1").start();
+    server.with(&basic("admin", "not the keys to the house")).get("/users/me").expect(401);
+    server.admin().get("/users/me").expect(429);
+
+    lodge(&server, &["user", "unlock", "admin"], "").expect(0);
+
+    server.admin().get("/users/me").expect(200);
+    server.stop();
+    let stopped = lodge(&server, &["user", "unlock", "admin"], "").expect(1);
+    assert!(stopped.err.contains("no server is running on"), "{}", stopped.err);
+}
+
+#[test]
+fn a_wrong_password_of_the_first_administrator_has_the_way_out_in_the_log_once_an_hour() {
+    const WAY_OUT: &str = "`lodge user password 1` replaces it";
+    let server = Server::start();
+    server.user("ann");
+    server.with(&basic("ann", "not the keys to the house")).get("/users/me").expect(401);
+    assert!(!server.whole_log().contains(WAY_OUT));
+
+    for _ in 0..2 {
+        server.with(&basic("admin", "not the keys to the house")).get("/users/me").expect(401);
+    }
+
+    assert_eq!(server.whole_log().matches(WAY_OUT).count(), 1);
+    lodge(&server, &["user", "password", "1"], "another house altogether\n").expect(0);
+    server.with(&basic("admin", "another house altogether")).get("/users/me").expect(200);
+}
+
+#[test]
+fn a_file_with_settings_names_the_data_directory_for_every_command() {
+    let server = Server::start();
+    let file = server.directory().join("lodge.toml");
+    fs::write(&file, format!("data-dir = {:?}\n", server.data_dir())).unwrap();
+    for arguments in [&["user", "list"][..], &["session", "list"], &["verify"], &["locks"], &["audit"]] {
+        let mut command = server.command(arguments);
+        command.env_remove("LODGE_DATA_DIR").arg("--config").arg(&file).current_dir("/");
+        ran(&mut command).expect(0);
+    }
+}
+
+#[test]
+fn a_closed_output_ends_a_list_and_a_full_one_fails_it() {
+    let server = Server::start();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+
+    let closed = server.command(&["user", "list"]).stdout(closed).output().unwrap();
+    let full = server.command(&["user", "list"]).stdout(full).output().unwrap();
+
+    assert_eq!([closed.status.code(), full.status.code()], [Some(0), Some(10)]);
+}
+
+#[test]
+fn a_password_that_is_typed_is_not_shown() {
+    let missing = Command::new("script").arg("--version").output().is_err().then_some("script");
+    if !is_possible("a_password_that_is_typed_is_not_shown", missing) {
+        return;
+    }
+    let server = Server::start();
+    let typed = "another house altogether";
+    let lodge = format!("{} user password admin", env!("CARGO_BIN_EXE_lodge"));
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &lodge, "/dev/null"]).env("LODGE_DATA_DIR", server.data_dir());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+
+    let mut shown = shown_up_to(&mut screen, "New password of admin: ");
+    writeln!(keyboard, "{typed}").unwrap();
+    shown += &shown_up_to(&mut screen, "The same again: ");
+    writeln!(keyboard, "{typed}").unwrap();
+    screen.read_to_string(&mut shown).unwrap();
+
+    assert!(child.wait().unwrap().success(), "{shown}");
+    assert!(!shown.contains(typed), "{shown}");
+    server.with(&basic("admin", typed)).get("/users/me").expect(200);
+}
+
+/// What is on the screen once it shows that text.
+fn shown_up_to(screen: &mut impl Read, text: &str) -> String {
+    let mut shown = Vec::new();
+    while !shown.ends_with(text.as_bytes()) {
+        let mut byte = [0];
+        screen.read_exact(&mut byte).unwrap();
+        shown.push(byte[0]);
+    }
+    String::from_utf8_lossy(&shown).into_owned()
+}
