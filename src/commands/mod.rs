@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod generated;
 mod health;
+mod key;
 mod list;
 mod locks;
 mod memory;
@@ -61,6 +62,8 @@ enum Verb {
     User(user::UserArguments),
     /// Lists and ends sessions: who is signed in
     Session(session::SessionArguments),
+    /// Lists, adds, rotates and removes API keys
+    Key(key::KeyArguments),
     /// Lists, reads and changes what is stored for users
     Configuration(configuration::ConfigurationArguments),
     /// Makes a backup, also of a running server, and reads it back to check it
@@ -129,6 +132,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Verb::Serve(arguments) => serve::serve(&arguments),
         Verb::User(arguments) => quietly(&arguments.data, || user::user(&arguments)),
         Verb::Session(arguments) => quietly(&arguments.data, || session::session(&arguments)),
+        Verb::Key(arguments) => quietly(&arguments.data, || key::key(&arguments)),
         Verb::Configuration(arguments) => quietly(&arguments.data, || configuration::configuration(&arguments)),
         Verb::Backup(arguments) => quietly(&arguments.data, || backup::backup(&arguments)),
         Verb::Restore(arguments) => quietly(&arguments.data, || restore::restore(&arguments)),
@@ -239,7 +243,8 @@ mod tests {
     #[test]
     fn every_verb_of_a_resource_has_examples_that_can_be_typed() {
         let command = CommandLine::command();
-        for noun in ["user", "session", "configuration", "settings"].map(|noun| command.find_subcommand(noun).unwrap())
+        for noun in
+            ["user", "session", "key", "configuration", "settings"].map(|noun| command.find_subcommand(noun).unwrap())
         {
             for verb in noun.get_subcommands() {
                 let (examples, begin) = (examples(verb), format!("lodge {} {} ", noun.get_name(), verb.get_name()));

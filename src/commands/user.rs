@@ -81,6 +81,18 @@ enum UserVerb {
         #[command(flatten)]
         named: Named,
     },
+    /// Suspends an account: nothing of it works from then on, and nothing is deleted
+    #[command(after_help = "Examples:\n  lodge user suspend ann")]
+    Suspend {
+        #[command(flatten)]
+        named: Named,
+    },
+    /// Ends the suspension of an account
+    #[command(after_help = "Examples:\n  lodge user resume ann")]
+    Resume {
+        #[command(flatten)]
+        named: Named,
+    },
     /// Lets attempts at an account pass again that wait after failed ones
     #[command(after_help = "Examples:\n  lodge user unlock admin")]
     Unlock {
@@ -110,6 +122,8 @@ pub(super) fn user(UserArguments { verb, data }: &UserArguments) -> Result<(), F
         }
         UserVerb::Remove { named } => remove(&Access::to(data)?, named),
         UserVerb::Password { named } => set_password(&Access::to(data)?, named),
+        UserVerb::Suspend { named } => set_suspended(&Access::to(data)?, named, true),
+        UserVerb::Resume { named } => set_suspended(&Access::to(data)?, named, false),
         UserVerb::Unlock { named } => unlock(&locks::of_running_server(data)?, named),
     }
 }
@@ -139,6 +153,13 @@ fn set_password(access: &Access, named: &Named) -> Result<(), Failure> {
     let password = new_password(account.name())?;
     access.call("PUT", &account.path, Some(&json!({"password": password.expose()})))?;
     done(&account, "has a new password");
+    Ok(())
+}
+
+fn set_suspended(access: &Access, named: &Named, suspended: bool) -> Result<(), Failure> {
+    let account = named.find(access)?;
+    access.call("PUT", &account.path, Some(&json!({"suspended": suspended})))?;
+    done(&account, if suspended { "is suspended" } else { "is no longer suspended" });
     Ok(())
 }
 

@@ -105,6 +105,26 @@ fn what_the_api_refuses_is_refused_in_its_words() {
 }
 
 #[test]
+fn a_suspended_account_is_refused_until_it_is_resumed() {
+    let mut server = Server::start();
+    let ann = server.user("ann");
+    for is_running in [true, false] {
+        for (verb, what, status) in [("suspend", "suspended", 401), ("resume", "no longer suspended", 200)] {
+            if !is_running {
+                server.stop();
+            }
+            let output = lodge(&server, &["user", verb, "ann"], "").expect(0);
+            assert_eq!(output.out, format!("user ann is {what}\n"));
+            if !is_running {
+                server.start_again();
+            }
+            server.with(ann.authorization.as_deref().unwrap()).get("/users/me").expect(status);
+        }
+    }
+    lodge(&server, &["user", "suspend", "admin"], "").expect(1);
+}
+
+#[test]
 fn failed_attempts_of_a_user_are_forgotten() {
     let mut server = crate::harness::ServerBuilder::new().flag("--throttle-after", "1").start();
     server.with(&basic("admin", "not the keys to the house")).get("/users/me").expect(401);

@@ -4,6 +4,7 @@ mod accounts;
 mod doctor;
 mod files;
 mod generated;
+mod keys;
 mod resources;
 
 use std::{
