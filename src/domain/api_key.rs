@@ -118,6 +118,12 @@ impl ApiKey {
         self.allowed_networks.as_ref().is_some_and(|own| allowed.cover(own))
     }
 
+    /// Whether it does not permit everything everywhere without an end.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        !self.scopes.are_full_access() || self.expires_at.is_some() || self.allowed_networks.is_some()
+    }
+
     /// Whether it permits nothing that the other one does not permit at the same time and place.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {

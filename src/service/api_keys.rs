@@ -47,11 +47,13 @@ pub fn show(access: &ResourceAccess, id: Id) -> Result<ApiKey, ServiceError> {
     access.store().api_key(access.owner, id)?.ok_or(ServiceError::NotFound)
 }
 
-/// The key as the caller may see it: in the clear, unless it is another account's or the caller's own credential is a
-/// restricted key.
+/// The key as the caller may see it: in the clear, unless it is another account's, or the caller's own credential is a
+/// restricted key or one that the key would outlive or reach beyond.
 #[must_use]
 pub fn shown_key(access: &ResourceAccess, api_key: &ApiKey) -> String {
-    access.state.authenticator.api_keys.shown_key(api_key, access.is_own && access.restricted_key().is_none())
+    let may_see =
+        access.is_own && access.restricted_key().is_none() && access.api_key().is_none_or(|own| api_key.is_within(own));
+    access.state.authenticator.api_keys.shown_key(api_key, may_see)
 }
 
 /// What an API key has been used for.
@@ -154,7 +156,7 @@ async fn insert(
 ///
 /// # Errors
 /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if a restricted key does not cover that key,
-/// [`ServiceError::Invalid`] with all violations, among them what a restricted key may not give.
+/// [`ServiceError::Invalid`] with all violations, among them what the key of the request may not give.
 pub async fn update(
     access: &ResourceAccess,
     id: Id,
@@ -180,7 +182,7 @@ pub async fn update(
 /// overlap; the one before that ends at once.
 ///
 /// # Errors
-/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if that key reaches beyond a restricted key,
+/// [`ServiceError::NotFound`], [`ServiceError::Forbidden`] if that key reaches beyond the key of the request,
 /// [`ServiceError::Invalid`] with all violations.
 pub async fn rotate(
     access: &ResourceAccess,
@@ -235,11 +237,12 @@ pub async fn destroy(access: &ResourceAccess, id: Id) -> Result<(), ServiceError
         .await
 }
 
-/// The restricted key that bounds what the request may give to keys. On another account's keys its scopes cover nothing: what
-/// those keys may do is done as that account.
+/// The API key that bounds what the request may give to keys: one that is restricted, ends or is bound to networks. On another
+/// account's keys the scopes of a restricted one cover nothing: what those keys may do is done as that account.
 fn limiting_key(access: &ResourceAccess) -> Option<ApiKey> {
-    let own = access.restricted_key()?.clone();
-    Some(if access.is_own { own } else { ApiKey { scopes: Scopes::default(), ..own } })
+    let own = access.api_key().filter(|own| own.is_limited())?.clone();
+    let has_its_scopes = access.is_own || access.restricted_key().is_none();
+    Some(if has_its_scopes { own } else { ApiKey { scopes: Scopes::default(), ..own } })
 }
 
 /// The key and the names of the changed attributes, for the audit log.

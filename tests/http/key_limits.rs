@@ -207,6 +207,29 @@ fn a_restricted_key_gives_nothing_to_a_key_that_may_be_used_from_elsewhere() {
 }
 
 #[test]
+fn a_key_with_full_access_and_limits_neither_lifts_them_nor_reads_keys_beyond_them() {
+    let server = Server::start();
+    let admin = server.admin();
+    let unlimited = Key::create(&admin, &["* / *"]);
+    let of_ann = key_with(&server.user("ann"), &["users / show"], json!({"expires_at": SOON}));
+    let path_of_ann = format!("/users/{}/api_keys/{}", server.id_of("ann"), of_ann.created["id"]);
+    for (attribute, value) in [("expires_at", json!(SOON)), ("allowed_networks", json!(["127.0.0.0/8"]))] {
+        let limited = key_with(&admin, &["* / *"], json!({attribute: value}));
+
+        let reply = limited.client.put(&limited.path(), &json!({attribute: null})).expect(422).json();
+
+        assert_eq!(reply["details"][attribute][0]["error"], "invalid", "{reply}");
+        assert_eq!(admin.get(&limited.path()).json(), limited.created);
+        let [own, beyond] = [&limited, &unlimited].map(|key| limited.client.get(&key.path()).json());
+        assert_eq!([own, beyond], [limited.created.clone(), unlimited.masked()]);
+        assert_eq!(unlimited.client.get(&limited.path()).json(), limited.created);
+    }
+    let limited = key_with(&admin, &["* / *"], json!({"expires_at": SOON}));
+    limited.client.put(&path_of_ann, &json!({"expires_at": null})).expect(422);
+    unlimited.client.put(&path_of_ann, &json!({"expires_at": null})).expect(200);
+}
+
+#[test]
 fn violations_of_ends_and_networks_come_after_those_of_names() {
     let reply =
         Server::start().user("ann").post(ALL, &json!({"allowed_networks": ["y"], "expires_at": "x", "name": "a\u{7}"}));

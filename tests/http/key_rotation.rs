@@ -188,3 +188,39 @@ fn an_administrator_rotates_a_users_key_and_a_restricted_key_sees_none_of_it() {
     restricted.post(&path, &json!({})).expect(403);
     server.user("ben").post(&path, &json!({})).expect(403);
 }
+
+#[test]
+fn an_old_value_in_its_overlap_sees_and_gives_no_new_value_with_full_access_either() {
+    let server = Server::start();
+    let ann = server.user("ann");
+    let key = Key::create(&ann, &["* / *"]);
+    let rotated = rotate(&ann, &key, &json!({"overlap": 3600}));
+    let text = rotated["key"].as_str().unwrap();
+    let masked = json!(format!("lodge_********{}", &text[text.len() - 4..]));
+
+    let (list, shown) = (key.client.get(ALL).json(), key.client.get(&key.path()).json());
+
+    assert_eq!([&list["api_keys"][0]["key"], &shown["key"]], [&masked; 2]);
+    key.client.post(&format!("{}/rotate", key.path()), &json!({})).expect(403);
+    key.client.put(&key.path(), &json!({"allowed_networks": ["127.0.0.0/8"]})).expect(200);
+    key.client.put(&key.path(), &json!({"allowed_networks": null})).expect(422);
+    assert_eq!(client_of(&server, &rotated).get(&key.path()).json()["key"], rotated["key"]);
+}
+
+#[test]
+fn a_key_with_full_access_rotates_keys_within_its_end_and_networks_alone() {
+    let server = Server::start();
+    let admin = server.admin();
+    let limits = json!({"api_key_scopes": scopes(&["* / *"]), "expires_at": "2100-01-01T00:00:00Z"});
+    let limited = Key::from_body(&admin, &limits);
+    let unlimited = Key::create(&admin, &["* / *"]);
+    let of_ann = Key::create(&server.user("ann"), &["users / show"]);
+    let path = format!("/users/{}/api_keys/{}/rotate", server.id_of("ann"), of_ann.created["id"]);
+
+    for path in [&format!("{}/rotate", unlimited.path()), &path] {
+        limited.client.post(path, &json!({})).expect(403);
+    }
+
+    rotate(&limited.client, &limited, &json!({"overlap": 60}));
+    unlimited.client.post(&path, &json!({})).expect(201);
+}

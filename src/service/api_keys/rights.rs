@@ -22,10 +22,10 @@ pub(super) fn beyond_of_new(own: Option<&ApiKey>, change: &ApiKeyChange) -> Viol
     violations
 }
 
-/// What the current key may not be given by a restricted one: a later end at all, and anything new unless the whole key then
-/// lies within the restricted one.
-pub(super) fn beyond_of_change(restricted_key: Option<&ApiKey>, current: &ApiKey, change: &ApiKeyChange) -> Violations {
-    let Some(own) = restricted_key else { return Violations::none() };
+/// What the current key may not be given by a limiting one: a later end at all, and anything new unless the whole key then
+/// lies within the limiting one.
+pub(super) fn beyond_of_change(limiting_key: Option<&ApiKey>, current: &ApiKey, change: &ApiKeyChange) -> Violations {
+    let Some(own) = limiting_key else { return Violations::none() };
     let changed = change.clone().applied_to(current);
     // A key that may be used later or elsewhere would keep there what it is given.
     let reaches_beyond = changed.outlives(own) || !changed.is_within_networks_of(own);
@@ -40,15 +40,15 @@ pub(super) fn beyond_of_change(restricted_key: Option<&ApiKey>, current: &ApiKey
     violations
 }
 
-/// Refuses a restricted key that does not cover what the current one may do.
-pub(super) fn refuse_uncovered(restricted_key: Option<&ApiKey>, current: &ApiKey) -> Result<(), ServiceError> {
-    let is_covered = restricted_key.is_none_or(|own| own.scopes.cover(&current.scopes));
+/// Refuses a limiting key that does not cover what the current one may do.
+pub(super) fn refuse_uncovered(limiting_key: Option<&ApiKey>, current: &ApiKey) -> Result<(), ServiceError> {
+    let is_covered = limiting_key.is_none_or(|own| own.scopes.cover(&current.scopes));
     if is_covered { Ok(()) } else { Err(Forbidden::Escalation.into()) }
 }
 
-/// Refuses a restricted key that would learn a value of a key beyond its own scopes, end or networks.
-pub(super) fn refuse_rotation(restricted_key: Option<&ApiKey>, current: &ApiKey) -> Result<(), ServiceError> {
-    let is_within = restricted_key.is_none_or(|own| current.is_within(own));
+/// Refuses a limiting key that would learn a value of a key beyond its own scopes, end or networks.
+pub(super) fn refuse_rotation(limiting_key: Option<&ApiKey>, current: &ApiKey) -> Result<(), ServiceError> {
+    let is_within = limiting_key.is_none_or(|own| current.is_within(own));
     if is_within { Ok(()) } else { Err(Forbidden::RotationBeyond.into()) }
 }
 
