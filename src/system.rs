@@ -119,6 +119,14 @@ impl NameService {
         self.ask(|reply| Query::Names(uids, gids, reply)).await
     }
 
+    /// The name of the system user with that uid, read now; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`NameServiceError`] if it cannot be had in time.
+    pub async fn user_name(&self, uid: u32) -> Result<Option<String>, NameServiceError> {
+        Ok(self.names(vec![uid], Vec::new()).await?.users.remove(&uid))
+    }
+
     async fn ask<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<Result<T, NameServiceError>>) -> Query,

@@ -39,11 +39,14 @@ pub enum Medium {
     Tls,
     /// The local socket, with the peer's uid as the kernel reports it: root's or the server's own.
     Local(u32),
+    /// The socket for system users, with the peer's uid as the kernel reports it.
+    SystemUser(u32),
 }
 
 /// The shared state of one connection.
 pub struct Connection {
     medium: Medium,
+    is_recorded: Cell<bool>,
     is_pending: Cell<bool>,
     is_closing: Cell<bool>,
     refusal: Cell<Option<Refusal>>,
@@ -58,6 +61,7 @@ impl Connection {
     pub fn new(medium: Medium) -> Self {
         Self {
             medium,
+            is_recorded: Cell::new(false),
             is_pending: Cell::new(false),
             is_closing: Cell::new(false),
             refusal: Cell::new(None),
@@ -114,6 +118,11 @@ impl Connection {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Whether this is the first call, for what is recorded once of a connection.
+    pub(super) fn is_first(&self) -> bool {
+        !self.is_recorded.replace(true)
     }
 
     /// What it goes over.

@@ -166,7 +166,7 @@ impl RequestContext<'_> {
     fn holder(&self) -> Holder {
         let holder = match self.medium() {
             Medium::Tcp | Medium::Tls => Holder::at(self.address),
-            Medium::Local(_) => Holder::default(),
+            Medium::Local(_) | Medium::SystemUser(_) => Holder::default(),
         };
         holder.with_account(self.identity.user)
     }

@@ -46,6 +46,7 @@ fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
         max_configurations: 10,
         max_api_keys: 10,
         max_key_overlap: Duration::from_hours(1),
+        user_socket_administrators: false,
         initial_password_file: PathBuf::new(),
     };
     let Ok(submitted) = parse_body::<T>(bytes, 32, &policy) else { return Read::Malformed };

@@ -1,13 +1,13 @@
 //! Guards, which decide who is admitted to an operation. A handler with a guard parameter cannot run for any other
 //! caller.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, rc::Rc, sync::Arc};
 
 use actix_http::HttpMessage;
 use actix_web::http::header;
 
 use super::{
-    connection::Medium,
+    connection::{Connection, Medium},
     context::{RequestContext, RequestIdentity, RequiredScope},
     description::Description,
     error::ApiError,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     auth::{Credential, Principal},
+    domain::Action,
     service::{
         Administrator, Anonymous, Caller, Forbidden, Local, Requester, ResourceAccess, users::is_self_or_administrator,
     },
@@ -102,20 +103,36 @@ impl Guard for Local {
 
 /// The caller whose credential the request came with.
 async fn authenticate(context: &mut RequestContext<'_>) -> Result<Caller, ApiError> {
-    let headers = context.headers(header::AUTHORIZATION);
-    if let Some(header) = headers.clone().next() {
-        accept(&context.app.tls_policy, header, context.transport())?;
-    }
-    let caller = context.app.state.authenticate(headers, context.address).await?;
+    let caller = caller_of(context).await?;
     let api_key = caller.api_key().map(|key| key.id);
     context.identity = RequestIdentity { user: Some(caller.user.id), api_key, local_uid: None };
+    Ok(caller)
+}
+
+async fn caller_of(context: &RequestContext<'_>) -> Result<Caller, ApiError> {
+    let headers = context.headers(header::AUTHORIZATION);
+    match (headers.clone().next(), context.medium()) {
+        (None, Medium::SystemUser(uid)) => return system_user(context, uid).await,
+        (None, Medium::Tcp | Medium::Tls | Medium::Local(_)) => {}
+        (Some(header), _) => accept(&context.app.tls_policy, header, context.transport())?,
+    }
+    Ok(context.app.state.authenticate(headers, context.address).await?)
+}
+
+/// The caller whose account that user of the operating system is; the audit log has an entry for each connection.
+async fn system_user(context: &RequestContext<'_>, uid: u32) -> Result<Caller, ApiError> {
+    let caller = context.app.state.system_user(uid).await?;
+    let connection = context.http.conn_data::<Rc<Connection>>();
+    if connection.is_some_and(|connection| connection.is_first()) {
+        caller.state.record(caller.actor(), Action::ConnectSystemUser, caller.user.as_ref().into()).await;
+    }
     Ok(caller)
 }
 
 /// The user of the operating system who makes the request over the local socket; an `Authorization` header replaces them.
 fn local_uid(context: &mut RequestContext<'_>) -> Option<u32> {
     let uid = match context.medium() {
-        Medium::Tcp | Medium::Tls => None,
+        Medium::Tcp | Medium::Tls | Medium::SystemUser(_) => None,
         Medium::Local(_) if context.http.headers().contains_key(header::AUTHORIZATION) => None,
         Medium::Local(uid) => Some(uid),
     };

@@ -36,7 +36,7 @@ pub struct EntryView<'a> {
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     username_hash: Option<String>,
-    #[schemars(extend("enum" = ["password", "session", "api_key", "local", "server"]))]
+    #[schemars(extend("enum" = ["password", "session", "api_key", "local", "server", "system_user"]))]
     credential: &'static str,
     #[schemars(with = "Uuid")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,12 +115,13 @@ impl<'a> EntryView<'a> {
             AuthMethod::Session(_) => "session",
             AuthMethod::ApiKey(_) => "api_key",
             AuthMethod::Local(_) => "local",
+            AuthMethod::SystemUser(_) => "system_user",
             AuthMethod::Server => "server",
         };
         match method {
             AuthMethod::Session(jti) => self.session = Some(jti),
             AuthMethod::ApiKey(id) => self.api_key_id = id.map(crate::domain::Id::get),
-            AuthMethod::Local(uid) => self.system_uid = Some(uid),
+            AuthMethod::Local(uid) | AuthMethod::SystemUser(uid) => self.system_uid = Some(uid),
             AuthMethod::Password | AuthMethod::Server => {}
         }
     }

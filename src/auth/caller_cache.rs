@@ -167,7 +167,7 @@ impl Entry {
     /// The approximate memory of the entry, in bytes.
     fn bytes(&self) -> usize {
         let of_key = match &self.authentication {
-            Authentication::Password | Authentication::Session(_) => 0,
+            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => 0,
             Authentication::ApiKey(key) => {
                 let networks = key.allowed_networks.iter().flat_map(AllowedNetworks::iter);
                 let scope = |scope: &Scope| SCOPE_BYTES + scope.controller().len() + scope.action().len();

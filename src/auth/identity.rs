@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Challenge;
 use crate::{
     clock::Timestamp,
-    domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Id, Scope, User},
+    domain::{Account, ActivitySubject, Actor, ApiKey, AuthMethod, Id, Scope, SystemId, User},
 };
 
 /// The kind of a valid credential, and the rights that it gives.
@@ -19,6 +19,8 @@ pub enum Authentication {
     Session(Uuid),
     /// An API key: what its scopes permit, and no more than the user may.
     ApiKey(Arc<ApiKey>),
+    /// The uid with which a user of the operating system connected: the user's full rights.
+    SystemUser(SystemId),
 }
 
 /// The origin of a request.
@@ -48,7 +50,7 @@ impl Identity {
     #[must_use]
     pub fn permits(&self, controller: &str, action: &str) -> bool {
         match &self.authentication {
-            Authentication::Password | Authentication::Session(_) => true,
+            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => true,
             Authentication::ApiKey(key) => key.scopes.permit(controller, action),
         }
     }
@@ -57,7 +59,9 @@ impl Identity {
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
         match &self.authentication {
-            Authentication::Password | Authentication::Session(_) => vec![Scope::everything()],
+            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => {
+                vec![Scope::everything()]
+            }
             Authentication::ApiKey(key) => key.scopes.iter().cloned().collect(),
         }
     }
@@ -72,7 +76,7 @@ impl Identity {
     #[must_use]
     pub fn api_key(&self) -> Option<&ApiKey> {
         match &self.authentication {
-            Authentication::Password | Authentication::Session(_) => None,
+            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => None,
             Authentication::ApiKey(key) => Some(key),
         }
     }
@@ -82,7 +86,7 @@ impl Identity {
     pub fn session(&self) -> Option<Uuid> {
         match self.authentication {
             Authentication::Session(jti) => Some(jti),
-            Authentication::Password | Authentication::ApiKey(_) => None,
+            Authentication::Password | Authentication::ApiKey(_) | Authentication::SystemUser(_) => None,
         }
     }
 
@@ -93,6 +97,7 @@ impl Identity {
             Authentication::Password => AuthMethod::Password,
             Authentication::Session(jti) => AuthMethod::Session(*jti),
             Authentication::ApiKey(api_key) => AuthMethod::ApiKey(Some(api_key.id)),
+            Authentication::SystemUser(uid) => AuthMethod::SystemUser(uid.get()),
         };
         Actor::client(Some(Account::of(&self.user)), method, self.address)
     }
@@ -101,7 +106,7 @@ impl Identity {
     #[must_use]
     pub fn activity_subject(&self) -> Option<ActivitySubject<'static>> {
         match &self.authentication {
-            Authentication::Password => None,
+            Authentication::Password | Authentication::SystemUser(_) => None,
             Authentication::Session(jti) => Some(ActivitySubject::Session(self.user.id, *jti)),
             Authentication::ApiKey(key) => Some(ActivitySubject::ApiKey(self.user.id, key.id)),
         }
@@ -113,6 +118,7 @@ impl Identity {
         match self.authentication {
             Authentication::Password => Challenge::Basic,
             Authentication::Session(_) | Authentication::ApiKey(_) => Challenge::Bearer,
+            Authentication::SystemUser(_) => Challenge::Any,
         }
     }
 }

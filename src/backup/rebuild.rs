@@ -244,6 +244,11 @@ fn check(line: &Line) -> Result<(), RebuildError> {
     refused.map_or(Ok(()), |(_, kind, id)| Err(RebuildError::Unsound(kind, id)))
 }
 
+/// A name that only an account with a uid has, and no longer than any of the system's.
+fn is_sound_system_name(user: &User) -> bool {
+    user.system_name.as_ref().is_none_or(|name| user.user_id.is_some() && name.len() <= 256)
+}
+
 fn is_id(id: Id) -> bool {
     Id::new(id.get()).is_some()
 }
@@ -255,6 +260,7 @@ fn is_sound_user(user: &User) -> bool {
         && user.email.as_ref().is_none_or(|email| Email::parse(email.as_str()).is_ok())
         && user.user_id.iter().chain(&user.group_id).all(is_system_id)
         && user.expired_at.is_none_or(|end| end <= Timestamp::MAX)
+        && is_sound_system_name(user)
         && is_sound_hash(&user.password)
 }
 

@@ -193,13 +193,20 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         let app = App::local(Arc::clone(&state), settings.limits(), log.clone());
         (socket, Arc::new(app))
     });
+    let system_users = settings.user_socket.as_deref().map(|path| {
+        let app = Arc::new(App::local(Arc::clone(&state), settings.limits(), log.clone()));
+        let address = path.display().to_string();
+        let socket = server::local::bind_for_system_users(path);
+        socket.map(|socket| (socket, app)).map_err(|source| Failure::Address { address, source })
+    });
+    let system_users = system_users.transpose()?;
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
     let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let ready = |address| output::announce(format!("lodge is listening on {scheme}://{address}"));
-    let listeners = Listeners { listen: &settings.listen, certificate, local };
+    let listeners = Listeners { listen: &settings.listen, certificate, local, system_users };
     let served = server::serve(app, listeners, failure, signals, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
     match ended {

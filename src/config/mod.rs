@@ -64,6 +64,13 @@ settings! {
         /// The origins whose pages may use the API from a browser; separated by commas: `https://console.example.org`
         cors_origin: Vec<String> = list("ORIGIN,...", origin);
 
+        /// A Unix socket for all local users; a caller whose uid is the `user_id` of exactly one account is that account,
+        /// without a password, unless an Authorization header comes with the request
+        user_socket: Option<PathBuf> = optional(file());
+
+        /// Lets administrators in there too; a uid that is an administrator's is one
+        user_socket_administrators: bool = switch();
+
         /// The directory of all the server's data; `serve` creates it, and closes it to other users
         data_dir: PathBuf = directory() => "data";
 

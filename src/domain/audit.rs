@@ -85,6 +85,7 @@ pub enum Action {
     DestroyUserApiKey,
     RotateApiKey,
     RotateUserApiKey,
+    ConnectSystemUser,
 }
 
 impl Action {
@@ -123,6 +124,7 @@ impl Action {
             Self::DestroyUserApiKey => "user_api_keys / destroy",
             Self::RotateApiKey => "api_keys / rotate",
             Self::RotateUserApiKey => "user_api_keys / rotate",
+            Self::ConnectSystemUser => "system_users / connect",
         }
     }
 }
@@ -160,6 +162,8 @@ pub enum AuthMethod {
     Local(u32),
     /// None: the server acted by itself.
     Server,
+    /// The uid with which a user of the operating system connected to the socket for system users.
+    SystemUser(u32),
 }
 
 /// The record that an action affected, and how.

@@ -36,6 +36,9 @@ pub struct User {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// The system's name of `user_id` when that was set; `None` if it had none, or the account is from before names were kept.
+    #[serde(default)]
+    pub system_name: Option<String>,
 }
 
 /// A new account.
@@ -103,6 +106,7 @@ impl User {
             source_type: None,
             created_at: at,
             updated_at: at,
+            system_name: None,
         }
     }
 

@@ -1,4 +1,5 @@
-//! The local socket: the application for root and the server's own user, served by a worker of its own.
+//! Unix sockets, each served by a worker of its own: the local socket, for root and the server's own user, and the one for all
+//! system users.
 //!
 //! Nothing that happens on the network keeps the operator out: connections, their places and the memory of their requests are
 //! counted apart.
@@ -9,7 +10,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::{
-        fs::PermissionsExt,
+        fs::{FileTypeExt, PermissionsExt},
         net::{UnixListener, UnixStream as StdUnixStream},
     },
     path::Path,
@@ -37,7 +38,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    api::{App, Holder},
+    api::{App, Holder, Medium},
     directory::{local_socket_in, short_path_of_local_socket},
     files::ignore_not_found,
 };
@@ -63,12 +64,37 @@ pub fn bind(directory: &Path) -> io::Result<UnixListener> {
     Ok(bound)
 }
 
+/// The socket at that path for all users of the machine. One that is left over is replaced; anything else is not.
+///
+/// # Errors
+/// If the socket cannot be made.
+pub fn bind_for_system_users(path: &Path) -> io::Result<UnixListener> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        if StdUnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Whom a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Root and the server's own user, as operators.
+    Operators,
+    /// All users of the machine.
+    SystemUsers,
+}
+
 /// A worker that answers what comes in on the socket.
-pub(super) fn run(app: &Arc<App>, listener: UnixListener) -> io::Result<(Server, Stopping)> {
+pub(super) fn run(app: &Arc<App>, listener: UnixListener, audience: Audience) -> io::Result<(Server, Stopping)> {
     let server = Server::build().workers(1).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
     let server = server.max_concurrent_connections(MAX_CONNECTIONS + WAITING);
     let stopping = Stopping::new(server.graceful_shutdown_signal());
-    let (app, acceptor, begun) = (Arc::clone(app), LocalAcceptor::new(app), stopping.clone());
+    let (app, acceptor, begun) = (Arc::clone(app), LocalAcceptor::new(app, audience), stopping.clone());
     let server = server.listen_uds("local", listener, move || {
         let (acceptor, begun) = (Rc::new(acceptor.clone()), begun.clone());
         let stopped = move || begun.clone().begun();
@@ -80,32 +106,36 @@ pub(super) fn run(app: &Arc<App>, listener: UnixListener) -> io::Result<(Server,
 /// What a connection passes before anything is asked on it.
 #[derive(Clone)]
 struct LocalAcceptor {
+    audience: Audience,
     bounds: Bounds,
     table: ConnectionTable,
     app: Arc<App>,
 }
 
 impl LocalAcceptor {
-    fn new(app: &Arc<App>) -> Self {
+    fn new(app: &Arc<App>, audience: Audience) -> Self {
         let table =
             TableBounds { connections: MAX_CONNECTIONS, share: MAX_CONNECTIONS, idle: app.limits.idle_deadline / 8 };
-        Self { bounds: Bounds::new(&app.limits), table: ConnectionTable::new(table), app: Arc::clone(app) }
+        Self { audience, bounds: Bounds::new(&app.limits), table: ConnectionTable::new(table), app: Arc::clone(app) }
     }
 
-    /// Lets root and the server's own user in; the connection of any other is dropped.
+    /// Admits the peer; the connection of one that the socket is not for is dropped.
     async fn enter(self: Rc<Self>, stream: UnixStream) -> Result<(TimedStream, Option<SocketAddr>), ()> {
         // As the kernel has it from the moment of connecting.
         let uid = stream.peer_cred().map_err(drop)?.uid();
-        if uid != 0 && uid != geteuid().as_raw() {
-            return Err(());
+        match self.audience {
+            Audience::SystemUsers => self.serve(stream, Medium::SystemUser(uid)).await,
+            Audience::Operators if uid == 0 || uid == geteuid().as_raw() => {
+                self.serve(stream, Medium::Local(uid)).await
+            }
+            Audience::Operators => Err(()),
         }
-        self.serve(stream, uid).await
     }
 
-    async fn serve(&self, stream: UnixStream, uid: u32) -> Result<(TimedStream, Option<SocketAddr>), ()> {
+    async fn serve(&self, stream: UnixStream, medium: Medium) -> Result<(TimedStream, Option<SocketAddr>), ()> {
         let slot = self.table.enter(None).await.ok_or(())?;
         let permit = self.app.memory_budget.permit(Holder::default());
-        Ok((TimedStream::new(Transport::Local(stream, uid), slot, permit, self.bounds.clone()), None))
+        Ok((TimedStream::new(Transport::Unix(stream, medium), slot, permit, self.bounds.clone()), None))
     }
 }
 
@@ -131,6 +161,9 @@ impl InProcess {
     ///
     /// # Errors
     /// If there are no file descriptors for it, or the thread has ended.
+    ///
+    /// # Panics
+    /// Never: it takes connections until it is dropped.
     pub fn connect(&self) -> io::Result<StdUnixStream> {
         let (client, server) = StdUnixStream::pair()?;
         server.set_nonblocking(true)?;
@@ -150,12 +183,12 @@ impl Drop for InProcess {
 }
 
 async fn serve_each(app: Arc<App>, uid: u32, mut accepted: UnboundedReceiver<StdUnixStream>) {
-    let acceptor = LocalAcceptor::new(&app);
+    let acceptor = LocalAcceptor::new(&app, Audience::Operators);
     let Ok(http) = http(&app, pending).new_service(()).await else { return };
     let http = Rc::new(http);
     while let Some(stream) = accepted.recv().await {
         let Ok(stream) = UnixStream::from_std(stream) else { continue };
-        let Ok(entered) = acceptor.serve(stream, uid).await else { continue };
+        let Ok(entered) = acceptor.serve(stream, Medium::Local(uid)).await else { continue };
         let http = Rc::clone(&http);
         rt::spawn(async move { http.call(entered).await });
     }

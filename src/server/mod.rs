@@ -40,6 +40,7 @@ pub use self::signals::Signals;
 use self::{
     bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
+    local::Audience,
     stopping::Stopping,
     timed_stream::TimedStream,
     transport::{Metered, Transport},
@@ -85,6 +86,8 @@ pub struct Listeners<'a> {
     pub certificate: Option<Arc<Certificate>>,
     /// The local socket, and its application.
     pub local: Option<(UnixListener, Arc<App>)>,
+    /// The socket for system users, and its application.
+    pub system_users: Option<(UnixListener, Arc<App>)>,
 }
 
 /// Serves until a signal or a failure of the storage. Calls `ready` with each address that it listens on.
@@ -93,7 +96,7 @@ pub struct Listeners<'a> {
 /// If it cannot listen on any of the addresses.
 pub async fn serve(
     app: Arc<App>,
-    Listeners { listen, certificate, local }: Listeners<'_>,
+    Listeners { listen, certificate, local, system_users }: Listeners<'_>,
     failure: watch::Receiver<Option<EngineError>>,
     signals: Signals,
     ready: impl Fn(SocketAddr),
@@ -102,15 +105,18 @@ pub async fn serve(
     let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let acceptor = certificate.as_ref().map(|certificate| TlsAcceptor::from(Arc::new(certificate.server())));
     let (server, stopping) = run(&app, listeners, acceptor)?;
-    let local = local.map(|(listener, app)| local::run(&app, listener)).transpose()?;
-    let (local, local_stopping) = local.unzip();
-    let mut servers = vec![(server.handle(), stopping)];
-    servers.extend(local.as_ref().map(Server::handle).zip(local_stopping));
+    let sockets = [(local, Audience::Operators), (system_users, Audience::SystemUsers)];
+    let (mut servers, mut beside) = (vec![(server.handle(), stopping)], Vec::new());
+    for (socket, audience) in sockets {
+        let Some((listener, app)) = socket else { continue };
+        let (server, stopping) = local::run(&app, listener, audience)?;
+        servers.push((server.handle(), stopping));
+        beside.push(rt::spawn(server));
+    }
     let clock = app.state.clock.clone();
     let sweeper = rt::spawn(sweep(app));
     let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
     let stopper = rt::spawn(stop_in_time(servers, signals.clone(), failure));
-    let local = local.map(rt::spawn);
     addresses.into_iter().for_each(ready);
     tokio::select! {
         ended = server => ended?,
@@ -122,7 +128,7 @@ pub async fn serve(
     sweeper.abort();
     follower.iter().for_each(rt::task::JoinHandle::abort);
     let reason = stopper.await.unwrap_or(ShutdownReason::Stopped);
-    local.iter().for_each(rt::task::JoinHandle::abort);
+    beside.iter().for_each(rt::task::JoinHandle::abort);
     Ok(reason)
 }
 

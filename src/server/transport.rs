@@ -22,8 +22,8 @@ const MAX_UNREAD: usize = 24 << 10;
 pub(super) enum Transport {
     Plain(TcpStream),
     Encrypted(Box<TlsStream<Metered>>),
-    /// The local socket, from that user of the operating system.
-    Local(UnixStream, u32),
+    /// A Unix socket, and which one it is.
+    Unix(UnixStream, Medium),
 }
 
 /// The socket below TLS.
@@ -38,7 +38,7 @@ impl Transport {
         match self {
             Self::Plain(_) => Medium::Tcp,
             Self::Encrypted(_) => Medium::Tls,
-            Self::Local(_, uid) => Medium::Local(*uid),
+            Self::Unix(_, medium) => *medium,
         }
     }
 }
@@ -61,7 +61,7 @@ impl AsyncRead for Transport {
                 }
                 polled
             }
-            Self::Local(stream, _) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -83,7 +83,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Encrypted(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Local(stream, _) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -91,7 +91,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Local(stream, _) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -99,7 +99,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Local(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

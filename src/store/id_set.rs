@@ -12,7 +12,7 @@ use super::{
     engine::{KeyRange, Tree},
     rows::{ReadRows, corrupt},
 };
-use crate::domain::{Id, Page};
+use crate::domain::{Id, Page, SystemId};
 
 /// The set of ids that a list of records has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,8 @@ pub enum IdSet {
     Configurations(Id),
     /// One user's API keys.
     ApiKeys(Id),
+    /// The users with that uid.
+    SystemUser(SystemId),
 }
 
 impl IdSet {
@@ -34,6 +36,7 @@ impl IdSet {
             Self::Administrators => (2, 0),
             Self::Configurations(owner) => (3, owner.get()),
             Self::ApiKeys(owner) => (4, owner.get()),
+            Self::SystemUser(uid) => (5, uid.get()),
         };
         [&[tag], owner.to_be_bytes().as_slice()].concat()
     }
@@ -45,6 +48,7 @@ impl IdSet {
             (7, 2) => Some(Self::Administrators),
             (7, 3) => owner().map(Self::Configurations),
             (7, 4) => owner().map(Self::ApiKeys),
+            (7, 5) => system_id(&key[1..5]).map(Self::SystemUser),
             _ => None,
         }
     }
@@ -55,6 +59,10 @@ impl IdSet {
         let (chunk, _) = split(id);
         [self.prefix().as_slice(), &chunk.to_be_bytes()].concat()
     }
+}
+
+fn system_id(bytes: &[u8]) -> Option<SystemId> {
+    SystemId::new(u32::from_be_bytes(bytes.try_into().ok()?).into()).ok()
 }
 
 /// How many ids a list has.

@@ -11,7 +11,7 @@ use super::{
     record,
     table::{self, IndexRow, ReadRows, Record},
 };
-use crate::domain::Id;
+use crate::domain::{Id, User};
 
 /// Changes to the committed rows. Dropping it without [`Txn::apply`] undoes them.
 pub struct Txn<'a> {
@@ -178,6 +178,11 @@ impl<'a> Txn<'a> {
             self.set_member(*id_set, *id, true)?;
         }
         Ok(())
+    }
+
+    /// Lists the account under its uid, as older formats did not.
+    pub(super) fn list_system_user(&mut self, user: &User) -> Result<(), StoreError> {
+        user.user_id.map_or(Ok(()), |uid| self.set_member(IdSet::SystemUser(uid), user.id, true))
     }
 
     fn set_member(&mut self, id_set: IdSet, id: Id, is_member: bool) -> Result<(), StoreError> {

@@ -41,4 +41,5 @@ mod tokens;
 mod user_lists;
 mod user_resources;
 mod user_roles;
+mod user_socket;
 mod users;

@@ -6,6 +6,7 @@ mod guessing;
 mod hashes;
 mod key_ends;
 mod memory;
+mod system_users;
 mod test_app;
 mod updates;
 mod user_lists;

@@ -107,6 +107,7 @@ fn policy(session_lifetime: Duration) -> Policy {
         throttle_after: 5,
         require_current_password: false,
         max_configurations: 10,
+        user_socket_administrators: false,
         max_api_keys: 10,
         max_key_overlap: Duration::ZERO,
         initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),

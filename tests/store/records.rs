@@ -214,6 +214,7 @@ fn user_with_every_attribute() -> User {
         group_id: Some(SystemId::new(i128::from(SystemId::MAX)).unwrap()),
         is_admin: true,
         suspended: true,
+        system_name: Some("ann".to_owned()),
         expired_at: Some(Timestamp::from_millis(1_798_761_600_123)),
         source_type: Some(SourceType::CliLdap),
         created_at: Timestamp::from_millis(1_763_918_520_007),
@@ -319,7 +320,13 @@ fn records_of_version_1_are_still_read() {
 
     assert_eq!(
         decoded(&v1("users, with every attribute")),
-        Ok(User { suspended: false, expired_at: None, source_type: None, ..user_with_every_attribute() })
+        Ok(User {
+            suspended: false,
+            expired_at: None,
+            source_type: None,
+            system_name: None,
+            ..user_with_every_attribute()
+        })
     );
     assert_eq!(decoded(&v1("users, without any optional attribute")), Ok(user(1, "ann")));
     assert_eq!(decoded(&v1("configurations, with a value")), Ok(configuration(70_000, 300, "thème/1", "dark\n")));
@@ -339,7 +346,7 @@ fn records_of_version_1_are_still_read() {
 fn records_of_version_2_are_still_read() {
     let v2 = |name| golden(2, name);
 
-    let never_suspended = User { suspended: false, ..user_with_every_attribute() };
+    let never_suspended = User { suspended: false, system_name: None, ..user_with_every_attribute() };
     assert_eq!(decoded(&v2("users, with every attribute")), Ok(never_suspended));
     assert_eq!(decoded(&v2("users, without any optional attribute")), Ok(user(1, "ann")));
     assert_eq!(decoded(&v2("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));

@@ -95,13 +95,14 @@ pub fn any_user() -> impl Strategy<Value = User> {
     let username = "[a-zA-Z_][a-zA-Z0-9._+@-]{0,63}".prop_map(|text| Username::parse(&text).unwrap());
     let name = (any_id(), username, ".{0,200}".prop_map(PasswordHash::new), option::of(any_email()));
     let rest = (option::of(any_system_id()), option::of(any_system_id()), any::<bool>(), any_moment(), any_moment());
-    let newer = (any::<bool>(), option::of(any_moment()), option::of(select(&SourceType::ALL)));
-    (name, rest, newer).prop_map(|(name, rest, (suspended, expired_at, source_type))| {
+    let system_name = option::of("[a-z]{1,20}");
+    let newer = (any::<bool>(), option::of(any_moment()), option::of(select(&SourceType::ALL)), system_name);
+    (name, rest, newer).prop_map(|(name, rest, (suspended, expired_at, source_type, system_name))| {
         let (id, username, password, email) = name;
         let (user_id, group_id, is_admin, created_at, updated_at) = rest;
         let ids = User { user_id, group_id, ..user(1, "any") };
         let user = User { id, username, password, email, is_admin, suspended, ..ids };
-        User { expired_at, source_type, created_at, updated_at, ..user }
+        User { expired_at, source_type, created_at, updated_at, system_name, ..user }
     })
 }
 

@@ -64,6 +64,7 @@ fn copy(entry: &Entry) -> Entry {
     let authentication = match &entry.authentication {
         Authentication::Password => Authentication::Password,
         Authentication::Session(jti) => Authentication::Session(*jti),
+        Authentication::SystemUser(uid) => Authentication::SystemUser(*uid),
         Authentication::ApiKey(key) => Authentication::ApiKey(Arc::new(key.as_ref().clone())),
     };
     Entry { user: Arc::new(entry.user.as_ref().clone()), authentication, ..*entry }

@@ -1,5 +1,6 @@
 //! Confirms inside the commit that a caller still has its rights.
 
+use super::system_user::only_user_of;
 use crate::{
     auth::{AuthError, Authentication, Identity},
     clock::Timestamp,
@@ -24,6 +25,10 @@ impl CredentialSnapshot {
             Authentication::Password => user.password == admitted.password,
             Authentication::Session(jti) => txn.session(user.id, *jti)?.is_some(),
             Authentication::ApiKey(admitted) => self.is_good_key(admitted, txn, now)?,
+            Authentication::SystemUser(uid) => {
+                let is_only = only_user_of(txn, *uid)?.is_some_and(|only| only.id == user.id);
+                is_only && user.system_name == admitted.system_name
+            }
         };
         if !is_good || !user.is_active(now) {
             return Err(self.refused());

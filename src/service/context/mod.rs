@@ -4,6 +4,7 @@ mod audited_write;
 mod caller;
 mod credential_snapshot;
 mod resource_access;
+mod system_user;
 mod write_shares;
 mod written_activity;
 
@@ -44,6 +45,8 @@ pub struct Policy {
     pub max_api_keys: usize,
     /// How long the former value of a rotated API key may stay valid.
     pub max_key_overlap: Duration,
+    /// Whether administrators are recognised on the socket for system users.
+    pub user_socket_administrators: bool,
     /// The file with the random password of the first administrator, while that password is in use.
     pub initial_password_file: PathBuf,
 }
@@ -58,6 +61,7 @@ impl From<&Settings> for Policy {
             max_configurations: settings.max_configurations,
             max_api_keys: settings.max_api_keys,
             max_key_overlap: settings.key_overlap_max,
+            user_socket_administrators: settings.user_socket_administrators,
             initial_password_file: settings.data_dir.join("initial-admin-password"),
         }
     }

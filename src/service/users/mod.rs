@@ -60,12 +60,13 @@ pub async fn create(administrator: &Administrator, submitted: Submitted<UserChan
     let conflicts = conflicts.and(rights.conflicts_of_new(requester.store(), &submitted.change)?);
     let new = submitted.into_new_user(conflicts)?;
     let password = hashed(requester, &new.password).await?;
+    let system_name = system_name(requester, new.user_id).await;
     let now = requester.state.clock.now();
     requester
         .write(Action::CreateUser, move |txn, _| {
             // Other writes may have come in between.
             refuse_invalid(rights.used(txn, Some(&new.username), new.user_id)?)?;
-            let user = insert(txn, new, password, now)?;
+            let user = insert(txn, new, password, system_name, now)?;
             let role = user.is_admin.then(|| "is_admin = true".to_owned());
             let subject = AffectedResource::from(&user).with(role.into_iter().collect());
             Ok((user, subject))
@@ -87,6 +88,8 @@ pub async fn update(requester: &Requester, id: Id, submitted: Submitted<UserChan
         Some(password) => Some(hashed(requester, password).await?),
         None => None,
     };
+    let system_name = system_name(requester, submitted.change.user_id.value().copied().flatten()).await;
+    let prepared = Prepared { password, system_name };
     let now = requester.state.clock.now();
     let (user, has_ended_initial_password) = requester
         .write(Action::UpdateUser, move |txn, by| {
@@ -99,7 +102,7 @@ pub async fn update(requester: &Requester, id: Id, submitted: Submitted<UserChan
             let conflicts = conflicts(txn, Some(&target), &submitted.change)?;
             let conflicts = conflicts.and(current_password.violations(by, &target, &submitted));
             let change = submitted.accept(conflicts)?;
-            let (user, has_ended_initial_password) = replace(txn, &target, change, password, now)?;
+            let (user, has_ended_initial_password) = replace(txn, &target, change, prepared, now)?;
             let subject = diff(&target, &user);
             Ok(((user, has_ended_initial_password), subject))
         })
@@ -212,7 +215,25 @@ async fn hashed(requester: &Requester, password: &NewPassword) -> Result<Passwor
     Ok(hasher.hash(requester.hash_requester(), password.as_presented()).await?)
 }
 
-fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestamp) -> Result<User, ServiceError> {
+/// The system's present name of that uid, by which the account is recognised; `None` if the name service has none.
+async fn system_name(requester: &Requester, uid: Option<SystemId>) -> Option<String> {
+    let name = requester.state.names.user_name(uid?.get()).await;
+    name.inspect_err(|error| log::warn!("the name of a system user is not known: {error}")).ok().flatten()
+}
+
+/// What a change needs that takes too long for a write.
+struct Prepared {
+    password: Option<PasswordHash>,
+    system_name: Option<String>,
+}
+
+fn insert(
+    txn: &mut Txn<'_>,
+    new: NewUser,
+    password: PasswordHash,
+    system_name: Option<String>,
+    now: Timestamp,
+) -> Result<User, ServiceError> {
     let user = User {
         id: txn.next_id(Sequence::Users)?,
         username: new.username,
@@ -226,6 +247,7 @@ fn insert(txn: &mut Txn<'_>, new: NewUser, password: PasswordHash, now: Timestam
         source_type: new.source_type,
         created_at: now,
         updated_at: now,
+        system_name,
     };
     txn.put(&user).map_err(taken("username", user.username.as_str()))?;
     Ok(user)
@@ -236,12 +258,15 @@ fn replace(
     txn: &mut Txn<'_>,
     target: &User,
     change: UserChange,
-    password: Option<PasswordHash>,
+    Prepared { password, system_name }: Prepared,
     now: Timestamp,
 ) -> Result<(User, bool), ServiceError> {
     let mut user = change.applied_to(target);
     let changes_password = password.is_some();
     user.password = password.unwrap_or(user.password);
+    if user.user_id != target.user_id {
+        user.system_name = system_name;
+    }
     if user == *target {
         return Ok((user, false));
     }

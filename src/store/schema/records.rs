@@ -150,7 +150,8 @@ impl Record for User {
 
     fn listed(&self) -> Option<(Id, Vec<IdSet>)> {
         let administrators = self.is_lasting_administrator().then_some(IdSet::Administrators);
-        Some((self.id, [Some(IdSet::Users), administrators].into_iter().flatten().collect()))
+        let system_user = self.user_id.map(IdSet::SystemUser);
+        Some((self.id, [Some(IdSet::Users), administrators, system_user].into_iter().flatten().collect()))
     }
 
     fn activity(&self) -> Option<Vec<u8>> {

@@ -46,7 +46,8 @@ pub(in crate::store) async fn remember_given(store: &Store) -> Result<(), StoreE
     for_each_page(store, async |users| {
         let remember = move |txn: &mut Txn<'_>| {
             let mut given = users.iter().flat_map(Record::given);
-            given.try_for_each(|identifier| txn.remember(&identifier))
+            given.try_for_each(|identifier| txn.remember(&identifier))?;
+            users.iter().try_for_each(|user| txn.list_system_user(user))
         };
         store.write(remember).await
     })

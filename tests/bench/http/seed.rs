@@ -68,6 +68,7 @@ async fn fill(data: &Path, users: u32) -> Vec<String> {
         max_configurations: 1000,
         max_api_keys: 100,
         max_key_overlap: std::time::Duration::ZERO,
+        user_socket_administrators: false,
         throttle_after: 0,
         initial_password_file: data.join("initial-admin-password"),
     };

@@ -99,7 +99,9 @@ impl Bounds {
     async fn rights_beyond(&self, world: &World, held: &str) -> Option<String> {
         let caller = world.caller(&held.to_owned()).await?;
         let obtained = match &caller.authentication {
-            Authentication::Password | Authentication::Session(_) => full_rights(caller.user.id),
+            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => {
+                full_rights(caller.user.id)
+            }
             Authentication::ApiKey(key) => rights_of(key.owner, &key.scopes, key.expires_at),
         };
         let gained = self.beyond(&obtained, &Rights::new());
