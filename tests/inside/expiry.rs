@@ -6,11 +6,12 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     auth::AuthError,
     clock::Timestamp,
-    domain::Id,
+    domain::{Id, User},
     service::{
         Caller, ServiceError,
         configurations::{self, ConfigurationName},
     },
+    store::Tables,
 };
 use serde_json::{Value, json};
 
@@ -186,6 +187,21 @@ async fn a_password_that_was_queued_before_the_moment_opens_no_session_after_it(
     assert!(advance(&mut queued).is_none());
 
     scene.test_app.set_clock(end());
+    drop(hold);
+
+    assert_eq!(queued.await.status, 401);
+}
+
+#[tokio::test]
+async fn a_password_that_was_queued_before_a_suspension_opens_no_session_after_it() {
+    let scene = Scene::new().await;
+    let hold = scene.test_app.hold_hashes();
+    let asked = sign_in();
+    let mut queued = Box::pin(scene.test_app.answer(&[], &asked));
+    assert!(advance(&mut queued).is_none());
+
+    let ben = scene.test_app.store.user(Id::new(2).unwrap()).unwrap().unwrap();
+    scene.test_app.store.write(move |txn| txn.put(&User { suspended: true, ..ben })).await.unwrap();
     drop(hold);
 
     assert_eq!(queued.await.status, 401);
