@@ -35,7 +35,7 @@ const ORDER: [&str; 24] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 43] = [
+const API: [&str; 44] = [
     "fuzzing",
     "entry",
     "public_endpoints",
@@ -55,6 +55,7 @@ const API: [&str; 43] = [
     "audit",
     "locks",
     "systems",
+    "status",
     "user_query",
     // What handlers are made of.
     "guard",

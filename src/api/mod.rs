@@ -40,6 +40,7 @@ mod schema;
 mod scope_catalogue;
 mod scopes;
 mod sessions;
+mod status;
 mod systems;
 mod tls_policy;
 mod turns;

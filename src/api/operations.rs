@@ -10,7 +10,7 @@ use super::{
     local, locks,
     mount::{Mounted, mount},
     scope_catalogue::{AdmittedRole, ScopeDescription},
-    scopes, sessions, systems, users,
+    scopes, sessions, status, systems, users,
 };
 use crate::service::{Administrator, Anonymous, Caller, Local};
 
@@ -185,6 +185,8 @@ operations! {
     show_user_api_key_usage GET "/users/{user_id}/api_keys/{api_key_id}/usage" user_api_keys / usage UserAdministrator api_key_usage::show;
     /// Lists all scopes that API keys can have here: what each opens, and for whom.
     index_scope_catalogue GET "/scopes" scopes / index Caller scopes::catalogue;
+    /// Displays the status of the server, with what is wrong where it runs.
+    show_status GET "/status" status / show Administrator status::show;
 }
 
 /// The scopes of all operations that need one.

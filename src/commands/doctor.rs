@@ -15,7 +15,7 @@ use crate::{
     config::{ADMIN_PASSWORD, ServeArguments, Settings, SettingsError},
     directory::{DataDirectory, DirectoryError, store_in},
     doctor::{self, Account, Check, Finding, Hashing, Severity},
-    domain::{Page, User},
+    domain::Page,
     error_chain::chain,
     logging::printable,
     memory_limit::memory_limit,
@@ -58,7 +58,8 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<(), Failure> {
     }
 }
 
-fn print(findings: &[Finding]) {
+/// Prints the findings, each with what to do.
+pub(super) fn print(findings: &[Finding]) {
     if findings.is_empty() {
         output::line(format_args!("nothing was found"));
     }
@@ -96,7 +97,7 @@ fn of_invalid(error: &SettingsError) -> Vec<Finding> {
 fn hashing(settings: &Settings) -> Hashing {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     match MemoryPlan::new(settings.into(), memory_limit(), cores) {
-        Ok(plan) => Hashing::Possible { threads: plan.hash_threads, cores },
+        Ok(plan) => plan.into(),
         Err(error) => {
             let (problem, advice) = (error.problem(), error.advice());
             Hashing::Impossible { problem, advice }
@@ -151,7 +152,7 @@ fn all_pages(mut page_of: impl FnMut(Page) -> Result<Vec<Account>, Failure>) -> 
         let page = page_of(Page { limit: Page::MAX, offset })?;
         offset += page.len() as u64;
         let is_last = page.len() < Page::MAX;
-        accounts.extend(page.into_iter().filter(|account| account.user_id.or(account.group_id).is_some()));
+        accounts.extend(page.into_iter().filter(Account::has_ids));
         if is_last {
             return Ok(accounts);
         }
@@ -177,16 +178,6 @@ fn of_running(data_dir: &Path, Page { limit, offset }: Page) -> Result<Vec<Accou
     let Users { users } = response.json().map_err(Failure::Asked)?;
     let account = |Listed { username, user_id, group_id }| Account { username, user_id, group_id };
     Ok(users.into_iter().map(account).collect())
-}
-
-impl From<&User> for Account {
-    fn from(user: &User) -> Self {
-        Self {
-            username: user.username.as_str().to_owned(),
-            user_id: user.user_id.map(crate::domain::SystemId::get),
-            group_id: user.group_id.map(crate::domain::SystemId::get),
-        }
-    }
 }
 
 #[cfg(test)]

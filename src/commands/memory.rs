@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 use thiserror::Error;
 
-use crate::{auth::Cost, config::Settings};
+use crate::{auth::Cost, config::Settings, doctor::Hashing};
 
 /// The settings that determine the memory.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,7 @@ const MIN_TRANSFER_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MemoryPlan {
     pub(super) hash_threads: usize,
+    cores: usize,
     pub(super) transfer_bytes: usize,
 }
 
@@ -40,6 +41,12 @@ pub(super) struct NotEnoughMemory {
     needed: u64,
     hash: u64,
     advice: String,
+}
+
+impl From<MemoryPlan> for Hashing {
+    fn from(MemoryPlan { hash_threads: threads, cores, .. }: MemoryPlan) -> Self {
+        Self::Possible { threads, cores }
+    }
 }
 
 impl NotEnoughMemory {
@@ -62,7 +69,7 @@ impl MemoryPlan {
     /// [`NotEnoughMemory`] with what would be enough.
     pub(super) fn new(wanted: Wanted, limit: Option<u64>, cores: usize) -> Result<Self, NotEnoughMemory> {
         let Wanted { cache_bytes, transfer_bytes, cost } = wanted;
-        let Some(limit) = limit else { return Ok(Self { hash_threads: cores, transfer_bytes }) };
+        let Some(limit) = limit else { return Ok(Self { hash_threads: cores, cores, transfer_bytes }) };
         let (rest, hash) = (BASE_BYTES + cache_bytes, cost.memory_bytes());
         let hashes = limit.saturating_sub(rest + MIN_TRANSFER_BYTES) / hash;
         if hashes == 0 {
@@ -71,7 +78,11 @@ impl MemoryPlan {
         }
         let hash_threads = usize::try_from(hashes).unwrap_or(usize::MAX).min(cores);
         let left = limit - rest - hash * hash_threads as u64;
-        Ok(Self { hash_threads, transfer_bytes: transfer_bytes.min(usize::try_from(left).unwrap_or(usize::MAX)) })
+        Ok(Self {
+            hash_threads,
+            cores,
+            transfer_bytes: transfer_bytes.min(usize::try_from(left).unwrap_or(usize::MAX)),
+        })
     }
 }
 

@@ -20,6 +20,7 @@ mod salvage;
 mod serve;
 mod session;
 mod settings;
+mod status;
 mod table;
 mod user;
 mod verify;
@@ -95,6 +96,9 @@ enum Verb {
     /// clock, certificate, secrets, memory, system users and accounts; changes nothing
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(Box<doctor::DoctorArguments>),
+    /// Shows what a running server is doing: version, addresses, records, last backup, locks, size, and the doctor's findings
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::StatusArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,8 +109,8 @@ enum SecretVerb {
 
 const EXIT_CODES: &str = "Exit codes:
    0  done
-   1  the request is refused, or what it is about does not exist; `health`: the server is not ready; `locks`: none is
-      running; `verify`: the store is inconsistent; `audit --verify`: the log was changed, or is not vouched for
+   1  the request is refused, or what it is about does not exist; `health`: the server is not ready; `locks`,
+      `status`: none is running; `verify`: the store is inconsistent; `audit --verify`: the log was changed, or is not vouched for
    2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
    3  `doctor`: there are warnings
    4  `doctor`: there are errors
@@ -145,6 +149,7 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         Verb::Man(arguments) => generated::man(&arguments, CommandLine::command()),
         Verb::Health(arguments) => health::health(&arguments),
         Verb::Doctor(arguments) => quietly_in(&arguments.serve.data_dir(), || doctor::doctor(&arguments)),
+        Verb::Status(arguments) => quietly(&arguments.data, || status::status(&arguments)),
     })
 }
 

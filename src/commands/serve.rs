@@ -31,7 +31,7 @@ use crate::{
     secret::RootSecret,
     server::{self, Listeners, ShutdownReason, Signals},
     service::{
-        AppState,
+        AppState, Serving,
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
         sessions,
@@ -205,7 +205,12 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     }
     let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
     let scheme = if certificate.is_some() { "https" } else { "http" };
-    let ready = |address| output::announce(format!("lodge is listening on {scheme}://{address}"));
+    let serving = Serving::new(&settings, plan.into(), state.clock.reading());
+    let serving = state.serving.get_or_init(|| serving);
+    let ready = |address| {
+        serving.listens_on(format!("{scheme}://{address}"));
+        output::announce(format!("lodge is listening on {scheme}://{address}"));
+    };
     let listeners = Listeners { listen: &settings.listen, certificate, local, system_users };
     let served = server::serve(app, listeners, failure, signals, ready).await;
     let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;

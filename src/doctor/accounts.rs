@@ -1,7 +1,10 @@
 //! The system users and groups that accounts represent.
 
 use super::{Check, Finding, Severity};
-use crate::system::SystemNames;
+use crate::{
+    domain::{SystemId, User},
+    system::SystemNames,
+};
 
 /// How many accounts the findings name; the others are counted.
 const MAX_NAMED: usize = 20;
@@ -15,6 +18,21 @@ pub struct Account {
     pub user_id: Option<u32>,
     /// The group's id.
     pub group_id: Option<u32>,
+}
+
+impl From<&User> for Account {
+    fn from(user: &User) -> Self {
+        let [user_id, group_id] = [user.user_id, user.group_id].map(|id| id.map(SystemId::get));
+        Self { username: user.username.as_str().to_owned(), user_id, group_id }
+    }
+}
+
+impl Account {
+    /// Whether it represents a system user or a group.
+    #[must_use]
+    pub fn has_ids(&self) -> bool {
+        self.user_id.or(self.group_id).is_some()
+    }
 }
 
 /// What is wrong with the system users and groups of these accounts.

@@ -9,6 +9,7 @@ pub mod first_start;
 pub mod locks;
 pub mod replace;
 pub mod sessions;
+pub mod status;
 pub mod systems;
 pub mod users;
 
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use self::context::{
     Administrator, Anonymous, AppState, Author, Caller, Local, Policy, Requester, ResourceAccess, ResourceAction,
+    Serving,
 };
 use crate::{
     auth::{AuthError, Principal},

@@ -34,6 +34,7 @@ mod scopes;
 mod secrecy;
 mod sessions;
 mod slow_readers;
+mod status;
 mod systems;
 mod timing;
 mod tls;

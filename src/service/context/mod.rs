@@ -4,16 +4,23 @@ mod audited_write;
 mod caller;
 mod credential_snapshot;
 mod resource_access;
+mod serving;
 mod system_user;
 mod write_shares;
 mod written_activity;
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use self::write_shares::WriteShares;
 pub use self::{
     caller::{Administrator, Anonymous, Author, Caller, Local, Requester},
     resource_access::{ResourceAccess, ResourceAction},
+    serving::Serving,
 };
 use crate::{
     audit::Audit,
@@ -82,6 +89,8 @@ pub struct AppState {
     pub activity: ActivityRecorder,
     /// Checks credentials.
     pub authenticator: Arc<Authenticator>,
+    /// The server that serves it; not set in a process that serves itself alone.
+    pub serving: OnceLock<Serving>,
     pub(crate) secret: RootSecret,
     write_shares: Arc<WriteShares>,
 }
@@ -95,7 +104,8 @@ impl AppState {
         let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
         let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
         let (names, activity, write_shares) = (NameService::start(), ActivityRecorder::new(), Arc::default());
-        Self { store, clock, policy, names, audit, activity, authenticator, secret, write_shares }
+        let serving = OnceLock::new();
+        Self { store, clock, policy, names, audit, activity, authenticator, serving, secret, write_shares }
     }
 
     /// The caller whose request has these `Authorization` headers.
