@@ -51,11 +51,12 @@ impl Iterator for List<'_> {
     type Item = Result<Value, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.items.len() == 0 && !self.is_at_end {
-            if let Err(failure) = self.next_page() {
-                self.is_at_end = true;
-                return Some(Err(failure));
-            }
+        if self.items.len() == 0
+            && !self.is_at_end
+            && let Err(failure) = self.next_page()
+        {
+            self.is_at_end = true;
+            return Some(Err(failure));
         }
         self.items.next().map(Ok)
     }
