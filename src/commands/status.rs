@@ -71,7 +71,9 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<(), Failure> {
         return Ok(());
     }
     let status: Status = serde_json::from_value(answer).map_err(|_| Failure::Asked(AdminSocketError::Unreadable))?;
-    lines(&status).iter().for_each(|(name, value)| output::line(format_args!("{name:<15} {value}")));
+    for (name, value) in lines(&status) {
+        output::line(format_args!("{name:<15} {value}"));
+    }
     print(&status.findings);
     Ok(())
 }
