@@ -10,7 +10,7 @@ mod rate_limited_log;
 
 use std::{fmt::Write as _, io, panic, sync::Arc, thread};
 
-use env_filter::{Builder, Filter};
+use env_logger::Builder;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub use self::{printable::printable, rate_limited_log::RateLimitedLog};
@@ -34,7 +34,7 @@ pub fn start(filter: &str) {
     // It logs every malformed request as an error, with which any client could fill the log.
     builder.filter_module("actix_http", LevelFilter::Off);
     let lines = Arc::new(Lines::default());
-    let filter = builder.parse(filter).build();
+    let filter = builder.parse_filters(filter).build();
     let max_level = filter.filter();
     // A second call, as in tests of one process, changes nothing.
     if log::set_boxed_logger(Box::new(Logger { filter, clock: Clock::system(), lines: Arc::clone(&lines) })).is_ok() {
@@ -52,7 +52,8 @@ pub fn finish() {
 
 /// Queues the lines that pass the filter, and has warnings and errors written at once.
 struct Logger {
-    filter: Filter,
+    /// Says which lines are logged; it writes none.
+    filter: env_logger::Logger,
     clock: Clock,
     lines: Arc<Lines>,
 }
