@@ -118,16 +118,20 @@ pub async fn serve(
     let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
     let stopper = rt::spawn(stop_in_time(servers, signals.clone(), failure));
     addresses.into_iter().for_each(ready);
-    tokio::select! {
-        ended = server => ended?,
+    let ended = async {
+        server.await?;
+        sweeper.abort();
+        follower.iter().for_each(rt::task::JoinHandle::abort);
+        // Waits for the requests on the other sockets too.
+        io::Result::Ok(stopper.await.unwrap_or(ShutdownReason::Stopped))
+    };
+    let reason = tokio::select! {
+        ended = ended => ended?,
         () = signals.stopped(2) => {
             log::warn!("stop requested a second time: running requests are cancelled");
             return Ok(ShutdownReason::Stopped);
         }
-    }
-    sweeper.abort();
-    follower.iter().for_each(rt::task::JoinHandle::abort);
-    let reason = stopper.await.unwrap_or(ShutdownReason::Stopped);
+    };
     beside.iter().for_each(rt::task::JoinHandle::abort);
     Ok(reason)
 }

@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::channel,
     thread,
@@ -143,16 +144,34 @@ fn a_start_that_is_asked_to_stop_ends_in_order_and_the_next_one_serves() {
 
 #[test]
 fn a_second_request_to_stop_waits_for_no_running_request() {
-    let mut server = ServerBuilder::new().flag("--body-deadline", "10m").start();
+    let server = ServerBuilder::new().flag("--body-deadline", "10m").start();
     let mut running = TcpStream::connect(server.address).unwrap();
     let authorization = harness::basic("admin", harness::ADMIN_PASSWORD);
+    begin_request(&mut running, &format!("Authorization: {authorization}\r\n"));
+
+    assert_second_request_stops(server);
+}
+
+#[test]
+fn a_second_request_to_stop_waits_for_no_running_request_on_the_local_socket() {
+    let server = ServerBuilder::new().flag("--body-deadline", "10m").start();
+    let mut running = UnixStream::connect(server.socket()).unwrap();
+    begin_request(&mut running, "");
+
+    assert_second_request_stops(server);
+}
+
+/// Begins a request with a body, which the server then waits for.
+fn begin_request(connection: &mut (impl Read + Write), headers: &str) {
     let head = format!(
-        "POST /api/v2/users HTTP/1.1\r\nHost: lodge\r\nAuthorization: {authorization}\r\n\
+        "POST /api/v2/users HTTP/1.1\r\nHost: lodge\r\n{headers}\
          Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
     );
-    running.write_all(head.as_bytes()).unwrap();
-    running.read_exact(&mut [0; 12]).unwrap();
+    connection.write_all(head.as_bytes()).unwrap();
+    connection.read_exact(&mut [0; 12]).unwrap();
+}
 
+fn assert_second_request_stops(mut server: Server) {
     server.signal(Signal::TERM);
     server.wait_for_log("stopping: ");
     server.signal(Signal::INT);
