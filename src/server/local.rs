@@ -116,7 +116,11 @@ impl LocalAcceptor {
     fn new(app: &Arc<App>, audience: Audience) -> Self {
         let table =
             TableBounds { connections: MAX_CONNECTIONS, share: MAX_CONNECTIONS, idle: app.limits.idle_deadline / 8 };
-        Self { audience, bounds: Bounds::new(&app.limits), table: ConnectionTable::new(table), app: Arc::clone(app) }
+        let bounds = match audience {
+            Audience::Operators => Bounds::of_operators(&app.limits),
+            Audience::SystemUsers => Bounds::new(&app.limits),
+        };
+        Self { audience, bounds, table: ConnectionTable::new(table), app: Arc::clone(app) }
     }
 
     /// Admits the peer; the connection of one that the socket is not for is dropped.

@@ -15,8 +15,8 @@ const SLOWEST_PER_SEC: u32 = 32 << 10;
 pub(super) struct Sending {
     /// How long an answer may stall.
     stall_deadline: Duration,
-    /// How long an answer may take from its first stall to its end.
-    answer_deadline: Duration,
+    /// How long an answer may take from its first stall to its end, if there is a limit.
+    answer_deadline: Option<Duration>,
     /// The remaining time. It decreases while the client stalls, and each byte that the client reads adds to it.
     credit: Duration,
     first_stalled: Option<Instant>,
@@ -25,7 +25,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(stall_deadline: Duration, answer_deadline: Duration) -> Self {
+    pub(super) fn new(stall_deadline: Duration, answer_deadline: Option<Duration>) -> Self {
         Self {
             stall_deadline,
             answer_deadline,
@@ -77,6 +77,8 @@ impl Sending {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let since = *self.stalled.get_or_insert_with(Instant::now);
         let first = *self.first_stalled.get_or_insert(since);
-        self.timer.is_over(cx, (since + self.credit).min(first + self.answer_deadline))
+        let stalled_too_long = since + self.credit;
+        let deadline = self.answer_deadline.map_or(stalled_too_long, |limit| stalled_too_long.min(first + limit));
+        self.timer.is_over(cx, deadline)
     }
 }

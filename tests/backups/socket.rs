@@ -12,6 +12,7 @@ use std::{
     path::Path,
     process::Command,
     thread,
+    time::{Duration, Instant},
 };
 
 use lodge::api::operations::{Admits, OPERATIONS};
@@ -20,11 +21,13 @@ use tempfile::TempDir;
 
 use crate::{
     backups::{lodge, run, text, usernames},
-    harness::{Request, Server, ServerBuilder, copy_lodge, is_root, password_of, wait_until},
+    harness::{Request, Server, ServerBuilder, copy_lodge, is_root, password_of, random_below, wait_until},
 };
 
 /// The id of `nobody` on most systems; no user need have it.
 const FOREIGN_UID: u32 = 65_534;
+/// The deadline of answers on the network in one of the tests: `2s`.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
 fn connect(server: &Server) -> UnixStream {
     UnixStream::connect(server.socket()).unwrap()
@@ -207,6 +210,33 @@ fn a_backup_is_recorded_though_the_client_has_gone() {
         let said = lodge(&server, &["audit", "--action", "backups / create"]).expect(0).out;
         said.lines().count() == 1 && said.contains("with the server's secret")
     });
+}
+
+#[test]
+fn a_backup_that_is_read_steadily_but_slowly_ends_whole() {
+    let server = ServerBuilder::new().flag("--answer-deadline", "2s").start();
+    let (admin, operator) = (server.session("admin"), server.local());
+    for number in 0..24 {
+        // Nothing that the compression could shorten to what the socket's buffers hold.
+        let value: String = (0..60 << 10).map(|_| char::from(b'!' + u8::try_from(random_below(90)).unwrap())).collect();
+        admin.post("/users/me/configurations", &json!({"key": format!("k{number}"), "value": value})).expect(201);
+    }
+    let mut stream = connect(&server);
+    let head = "POST /api/v2/backups HTTP/1.1\r\nHost: lodge\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: 2\r\n\r\n{{}}").unwrap();
+
+    let (mut received, begun) = (vec![0; 1 << 10], Instant::now());
+    stream.read_exact(&mut received).unwrap();
+    while begun.elapsed() < 2 * ANSWER_DEADLINE {
+        operator.get("/users").expect(200);
+        let mut piece = [0; 64];
+        stream.read_exact(&mut piece).unwrap();
+        received.extend(piece);
+    }
+    stream.read_to_end(&mut received).unwrap();
+
+    let lines = lines(&String::from_utf8(received).unwrap());
+    assert!(lines.last().unwrap()["done"]["records"].is_u64(), "{}", lines.last().unwrap());
 }
 
 #[test]

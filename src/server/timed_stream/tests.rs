@@ -45,7 +45,7 @@ fn connection(idle_deadline: Duration) -> (TimedStream, TcpStream) {
         head_deadline: FOR_EVER,
         idle_deadline,
         send_deadline: FOR_EVER,
-        answer_deadline: FOR_EVER,
+        answer_deadline: Some(FOR_EVER),
     };
     let permit = MemoryBudget::new(1 << 20).permit(Holder::default());
     let transport = Transport::Plain(tokio::net::TcpStream::from_std(accepted).unwrap());
