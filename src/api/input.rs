@@ -158,11 +158,7 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: FromObject> Input for Body<T> {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let bytes = read_body(context, T::IS_ANONYMOUS).await?;
-        let (depth, app) = (context.app.limits.json_depth, Arc::clone(context.app));
-        if bytes.len() <= AT_ONCE {
-            return parse_body(&bytes, depth, &app.state.policy).map(Self);
-        }
-        run_aside(context.client(), move || parse_body(&bytes, depth, &app.state.policy)).await?.map(Self)
+        parse_in_turn(context, bytes).await.map(Self)
     }
 
     fn describe(description: &mut Description) {
@@ -187,15 +183,24 @@ impl<T: FromObject> Input for OptionalBody<T> {
         } else {
             read_body(context, T::IS_ANONYMOUS).await?
         };
-        let (depth, policy) = (context.app.limits.json_depth, &context.app.state.policy);
-        let bytes = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
-        parse_body(bytes, depth, policy).map(Self)
+        let bytes = if bytes.is_empty() { BytesMut::from("{}") } else { bytes };
+        parse_in_turn(context, bytes).await.map(Self)
     }
 
     fn describe(description: &mut Description) {
         Body::<T>::describe(description);
         description.body_is_optional();
     }
+}
+
+/// Parses the bytes of the request's body: a long one in a turn of the client's, so that it keeps no connection waiting.
+async fn parse_in_turn<T: FromObject>(context: &RequestContext<'_>, bytes: BytesMut) -> Result<T, ApiError> {
+    let (depth, app) = (context.app.limits.json_depth, Arc::clone(context.app));
+    let parse = move |bytes: &[u8]| parse_body(bytes, depth, &app.state.policy);
+    if bytes.len() <= AT_ONCE {
+        return parse(&bytes);
+    }
+    run_aside(context.client(), move || parse(&bytes)).await?
 }
 
 /// Parses the bytes of a body whose JSON is nested at most `depth` levels deep.

@@ -6,6 +6,7 @@ mod expiry;
 mod guessing;
 mod hashes;
 mod key_ends;
+mod long_bodies;
 mod memory;
 mod system_users;
 mod test_app;
