@@ -56,6 +56,14 @@ pub fn send(
             format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         }
     };
-    connection.write_all(request.as_bytes())?;
+    connection.write_all(request.as_bytes()).map_err(of_connection)?;
     Response::read(connection)
+}
+
+/// The error of a write to the server. A broken pipe is that of an output alone, which a command may take for its end.
+fn of_connection(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::ConnectionReset, error),
+        _ => error,
+    }
 }

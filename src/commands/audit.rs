@@ -158,6 +158,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_server_that_closes_the_connection_is_no_closed_output() {
+        let (server, client) = UnixStream::pair().unwrap();
+        drop(server);
+
+        let printed = unless_pipe_closed(ask(client, "/audit/export", &mut io::sink()));
+
+        assert!(matches!(printed, Err(Failure::Asked(AdminSocketError::Io(_)))), "{printed:?}");
+    }
+
+    #[test]
     fn control_characters_of_any_line_are_escaped() {
         let mut out = Printable::new(Vec::new());
         for piece in ["{\"id\":1}\n{\"id", "\":2,\u{1b}]0;owned\u{7}\u{9b}31m}\n", "a piece"] {
