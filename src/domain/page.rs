@@ -21,6 +21,12 @@ impl Page {
         let limit = limit.map_or(Self::DEFAULT, |limit| usize::try_from(limit).unwrap_or(Self::MAX).min(Self::MAX));
         Self { limit, offset: offset.unwrap_or(0) }
     }
+
+    /// How many items this page has of a list of `count`.
+    #[must_use]
+    pub fn len_of(self, count: u64) -> usize {
+        usize::try_from(count.saturating_sub(self.offset)).unwrap_or(usize::MAX).min(self.limit)
+    }
 }
 
 #[cfg(test)]
@@ -32,5 +38,13 @@ mod tests {
         assert_eq!(Page::new(None, None), Page { limit: 100, offset: 0 });
         assert_eq!(Page::new(Some(0), Some(7)), Page { limit: 0, offset: 7 });
         assert_eq!(Page::new(Some(u64::MAX), None).limit, 1000);
+    }
+
+    #[test]
+    fn a_page_has_what_is_left_of_the_list_up_to_its_limit() {
+        let of_ten = |limit, offset| Page::new(Some(limit), Some(offset)).len_of(10);
+
+        assert_eq!([of_ten(4, 0), of_ten(4, 6), of_ten(4, 8), of_ten(4, 11), of_ten(0, 0)], [4, 4, 2, 0, 0]);
+        assert_eq!(Page::new(None, None).len_of(u64::MAX), 100);
     }
 }

@@ -34,9 +34,7 @@ pub fn index(access: &ResourceAccess, page: Page) -> Result<Slice<ApiKey>, Servi
 /// # Errors
 /// [`ServiceError::Store`].
 pub fn count(access: &ResourceAccess, page: Page) -> Result<usize, ServiceError> {
-    let count = id_set::count(access.store(), IdSet::ApiKeys(access.owner))?;
-    let number = count.saturating_sub(page.offset).min(page.limit as u64);
-    Ok(usize::try_from(number).unwrap_or(usize::MAX))
+    Ok(page.len_of(id_set::count(access.store(), IdSet::ApiKeys(access.owner))?))
 }
 
 /// One of the owner's API keys.

@@ -39,10 +39,9 @@ pub fn index(access: &ResourceAccess, page: Page) -> Result<Slice<Configuration>
 /// [`ServiceError::Store`].
 pub fn max_bytes(access: &ResourceAccess, page: Page) -> Result<usize, ServiceError> {
     let count = id_set::count(access.store(), IdSet::Configurations(access.owner))?;
-    let number = count.saturating_sub(page.offset).min(page.limit as u64);
     // A character has at most four bytes in UTF-8.
     let of_one = ConfigurationKey::MAX * 4 + ConfigurationValue::MAX_BYTES;
-    Ok(usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(of_one))
+    Ok(page.len_of(count).saturating_mul(of_one))
 }
 
 /// One of the owner's configurations.
