@@ -64,10 +64,8 @@ impl Guard for Anonymous {
 
 impl Guard for Authenticated {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        match local_uid(context) {
-            Some(_) => Err(Forbidden::NoAccount.into()),
-            None => Ok(Self(authenticate(context).await?)),
-        }
+        refuse_operator(context)?;
+        Ok(Self(authenticate(context).await?))
     }
 
     fn describe(description: &mut Description) {
@@ -79,9 +77,8 @@ impl Guard for Authenticated {
 
 impl Guard for Caller {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let Authenticated(caller) = Authenticated::admit(context).await?;
-        permit(&caller, context.scope)?;
-        Ok(caller)
+        refuse_operator(context)?;
+        permitted(context).await
     }
 }
 
@@ -89,7 +86,7 @@ impl Guard for Requester {
     async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         match local_uid(context) {
             Some(uid) => Ok(Self { state: Arc::clone(&context.app.state), principal: Principal::Local(uid) }),
-            None => Ok(Caller::admit(context).await?.into()),
+            None => Ok(permitted(context).await?.into()),
         }
     }
 }
@@ -99,6 +96,18 @@ impl Guard for Local {
         let uid = local_uid(context).ok_or(ApiError::NotFound)?;
         Ok(Self { state: Arc::clone(&context.app.state), uid })
     }
+}
+
+/// Refuses an operator, who has no account.
+fn refuse_operator(context: &mut RequestContext<'_>) -> Result<(), Forbidden> {
+    local_uid(context).map_or(Ok(()), |_| Err(Forbidden::NoAccount))
+}
+
+/// The caller whose credential the request came with, if it has the scope of the operation.
+async fn permitted(context: &mut RequestContext<'_>) -> Result<Caller, ApiError> {
+    let caller = authenticate(context).await?;
+    permit(&caller, context.scope)?;
+    Ok(caller)
 }
 
 /// The caller whose credential the request came with.
