@@ -165,9 +165,6 @@ impl InProcess {
     ///
     /// # Errors
     /// If there are no file descriptors for it, or the thread has ended.
-    ///
-    /// # Panics
-    /// Never: it takes connections until it is dropped.
     pub fn connect(&self) -> io::Result<StdUnixStream> {
         let (client, server) = StdUnixStream::pair()?;
         server.set_nonblocking(true)?;
