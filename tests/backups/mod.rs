@@ -19,34 +19,11 @@ use std::{
     collections::BTreeMap,
     fs, hint,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use crate::harness::{Server, ServerBuilder, random_below};
-
-/// The output and the exit code of a command.
-struct CommandOutput {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl CommandOutput {
-    /// Itself, if it ended like that.
-    #[track_caller]
-    fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.out, self.err);
-        self
-    }
-}
-
-/// Runs a command to its end.
-fn run(command: &mut Command) -> CommandOutput {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    CommandOutput { code: status.code(), out: text(stdout), err: text(stderr) }
-}
+use crate::harness::{CommandOutput, Server, ServerBuilder, random_below, run};
 
 /// Runs `lodge` with these arguments on the server's directory.
 fn lodge(server: &Server, arguments: &[&str]) -> CommandOutput {

@@ -8,11 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Ran, ran, run_with_input};
-use crate::harness::{ADMIN_PASSWORD, Server, basic, is_possible, password_of};
+use crate::harness::{ADMIN_PASSWORD, CommandOutput, Server, basic, is_possible, password_of, run, run_with_input};
 
 /// Runs `lodge` with these arguments on the server's directory, and this standard input.
-fn lodge(server: &Server, arguments: &[&str], input: &str) -> Ran {
+fn lodge(server: &Server, arguments: &[&str], input: &str) -> CommandOutput {
     run_with_input(&mut server.command(arguments), input)
 }
 
@@ -163,7 +162,7 @@ fn a_file_with_settings_names_the_data_directory_for_every_command() {
     for arguments in [&["user", "list"][..], &["session", "list"], &["verify"], &["locks"], &["audit"]] {
         let mut command = server.command(arguments);
         command.env_remove("LODGE_DATA_DIR").arg("--config").arg(&file).current_dir("/");
-        ran(&mut command).expect(0);
+        run(&mut command).expect(0);
     }
 }
 

@@ -5,11 +5,10 @@ use std::{
     process::Command,
 };
 
-use super::ran;
-use crate::harness::{ServerBuilder, is_possible};
+use crate::harness::{CommandOutput, ServerBuilder, is_possible, run};
 
-fn lodge(arguments: &[&str]) -> super::Ran {
-    ran(&mut ServerBuilder::new().command(arguments))
+fn lodge(arguments: &[&str]) -> CommandOutput {
+    run(&mut ServerBuilder::new().command(arguments))
 }
 
 #[test]
@@ -35,7 +34,7 @@ fn bash_completes_commands_and_flags() {
         script.display()
     );
 
-    let completed = ran(Command::new("bash").args(["--norc", "-c", &complete])).expect(0);
+    let completed = run(Command::new("bash").args(["--norc", "-c", &complete])).expect(0);
 
     assert_eq!(completed.out, "password\n");
 }
@@ -72,7 +71,7 @@ fn the_example_of_the_settings_passes_their_check() {
     assert!(example.contains("\n#listen = \"127.0.0.1:3000\"\n"), "{example}");
     let check = |text: &str| {
         fs::write(&file, text).unwrap();
-        ran(builder.command(&["settings", "check"]).arg("--config").arg(&file))
+        run(builder.command(&["settings", "check"]).arg("--config").arg(&file))
     };
 
     assert_eq!(check(&example).expect(0).out, "the settings can be used\n");

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Ran, ran};
-use crate::harness::Server;
+use crate::harness::{CommandOutput, Server, run};
 
-fn lodge(server: &Server, arguments: &[&str]) -> Ran {
-    ran(&mut server.command(arguments))
+fn lodge(server: &Server, arguments: &[&str]) -> CommandOutput {
+    run(&mut server.command(arguments))
 }
 
 fn json_of(output: &str) -> Vec<Value> {

@@ -14,7 +14,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     time::Duration,
 };
 
@@ -39,37 +39,6 @@ fn mode(path: &Path) -> u32 {
 fn run_to_its_end(command: &mut Command) -> Output {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     command.env("LODGE_LISTEN", taken.local_addr().unwrap().to_string()).output().unwrap()
-}
-
-/// What a command printed, and how it ended.
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    /// Itself, if it ended like that.
-    #[track_caller]
-    fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.out, self.err);
-        self
-    }
-}
-
-/// Runs a command to its end.
-fn ran(command: &mut Command) -> Ran {
-    run_with_input(command, "")
-}
-
-/// Runs a command to its end with that standard input.
-fn run_with_input(command: &mut Command, input: &str) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that needs no input may have ended.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
 /// Runs `lodge serve` with these flags, which is expected to end by itself.

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::run_with_input;
-use crate::harness::{Server, basic, password_of};
+use crate::harness::{CommandOutput, Server, basic, password_of, run_with_input};
 
-fn lodge(server: &Server, arguments: &[&str], input: &str) -> super::Ran {
+fn lodge(server: &Server, arguments: &[&str], input: &str) -> CommandOutput {
     run_with_input(&mut server.command(arguments), input)
 }
 

@@ -4,6 +4,7 @@
 //! against every secret that went to it or came from it.
 
 mod client;
+mod command_output;
 mod document;
 mod possible;
 mod process;
@@ -12,6 +13,7 @@ mod secrets;
 
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
+    command_output::{CommandOutput, run, run_with_input},
     possible::{is_possible, is_root},
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
     programs::{compile_preloaded, copy_lodge},
