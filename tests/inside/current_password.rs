@@ -1,21 +1,18 @@
 //! A current password that is no longer the account's when the change is committed.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     domain::{Id, PasswordHash, User},
     store::Tables,
 };
 use serde_json::json;
 
-use crate::test_app::{TestApp, advance};
-
-const PASSWORD: &str = "a house with a view";
+use crate::test_app::{PASSWORD, TestApp, advance, basic};
 
 #[tokio::test]
 async fn a_password_that_changes_while_it_is_verified_changes_nothing() {
     let test_app = TestApp::with(&["--throttle-after", "0", "--require-current-password"]).await;
     test_app.take_in(1, "ann", PASSWORD).await;
-    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("ann:{PASSWORD}")));
+    let basic = basic("ann", PASSWORD);
     let body = json!({"api_key_scopes": [{"controller": "*", "action": "*"}]});
     let (_, key) = test_app.send(Some(&basic), &("POST", "/users/me/api_keys".to_owned(), body)).await;
     let headers = [("Authorization", key["key"].as_str().unwrap().to_owned())];

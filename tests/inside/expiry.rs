@@ -1,11 +1,7 @@
 //! Accounts that expire or are suspended: from the very moment on nothing of theirs works.
 
-use std::time::Duration;
-
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     auth::AuthError,
-    clock::Timestamp,
     domain::{Id, User},
     service::{
         Caller, ServiceError,
@@ -15,9 +11,7 @@ use lodge::{
 };
 use serde_json::{Value, json};
 
-use crate::test_app::{NOW, TestApp, advance};
-
-const PASSWORD: &str = "a house with a view";
+use crate::test_app::{NOW, PASSWORD, TestApp, advance, basic, end, just_before_end};
 
 /// Two administrators, and credentials of every kind of the second one's.
 struct Scene {
@@ -26,24 +20,12 @@ struct Scene {
     ben: [String; 3],
 }
 
-fn basic(username: &str) -> String {
-    format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{PASSWORD}")))
-}
-
-fn end() -> Timestamp {
-    NOW.after(Duration::from_secs(10))
-}
-
-fn just_before_end() -> Timestamp {
-    Timestamp::from_millis(end().as_millis() - 1)
-}
-
 impl Scene {
     async fn new() -> Self {
         let test_app = TestApp::build().await;
         test_app.take_in(1, "ann", PASSWORD).await;
         test_app.take_in(2, "ben", PASSWORD).await;
-        let (ann, ben) = (basic("ann"), basic("ben"));
+        let (ann, ben) = (basic("ann", PASSWORD), basic("ben", PASSWORD));
         let body = json!({"api_key_scopes": [{"controller": "*", "action": "*"}]});
         let (_, key) = test_app.send(Some(&ben), &("POST", "/users/me/api_keys".to_owned(), body)).await;
         let session = test_app.answer(&[], &sign_in()).await.header("authorization").unwrap().to_owned();

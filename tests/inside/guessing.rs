@@ -7,10 +7,7 @@ use std::{
 };
 
 use actix_web::rt::System;
-use base64::{
-    Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::join_all;
 use lodge::{
     domain::{Account, Actor, AuthMethod, Id, Outcome, User},
@@ -18,9 +15,8 @@ use lodge::{
 };
 use serde_json::{Value, json};
 
-use crate::test_app::{Answer, Asked, Header, TestApp, advance};
+use crate::test_app::{Answer, Asked, Header, PASSWORD, TestApp, advance, basic};
 
-const PASSWORD: &str = "a house with a view";
 const WRONG: &str = "not the keys to the house";
 
 type Request = (Vec<Header>, Asked);
@@ -43,8 +39,7 @@ fn asking(method: &'static str, path: &str, authorization: String) -> Request {
 }
 
 fn by_basic(username: &str, password: &str) -> Request {
-    let credential = BASE64_STANDARD.encode(format!("{username}:{password}"));
-    asking("GET", "/users/me", format!("Basic {credential}"))
+    asking("GET", "/users/me", basic(username, password))
 }
 
 fn from(address: &str, (mut headers, asked): Request) -> Request {

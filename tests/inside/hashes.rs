@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::test_app::TestApp;
-
-const PASSWORD: &str = "a house with a view";
+use crate::test_app::{PASSWORD, TestApp};
 
 /// What a request came to: the status, how many hashes it took, and whether the store was looked into.
 type Cost = (u16, u64, bool);

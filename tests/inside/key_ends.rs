@@ -1,13 +1,11 @@
 //! API keys and their former values end at the very moment, wherever they are cached, and limits that shrink count for
 //! requests that were admitted before.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use actix_web::rt::System;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     auth::AuthError,
-    clock::Timestamp,
     domain::Id,
     service::{
         Caller, Forbidden, ServiceError,
@@ -16,23 +14,14 @@ use lodge::{
 };
 use serde_json::{Value, json};
 
-use crate::test_app::{NOW, TestApp};
+use crate::test_app::{PASSWORD, TestApp, basic, end, just_before_end};
 
-const PASSWORD: &str = "a house with a view";
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// An administrator with an API key that permits everything.
 struct Scene {
     test_app: TestApp,
     key: String,
-}
-
-fn end() -> Timestamp {
-    NOW.after(Duration::from_secs(10))
-}
-
-fn just_before_end() -> Timestamp {
-    Timestamp::from_millis(end().as_millis() - 1)
 }
 
 impl Scene {
@@ -46,7 +35,7 @@ impl Scene {
     }
 
     async fn by_password(&self, method: &'static str, path: &str, body: Value) -> Value {
-        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("ann:{PASSWORD}")));
+        let basic = basic("ann", PASSWORD);
         let (status, answer) = self.test_app.send(Some(&basic), &(method, path.to_owned(), body)).await;
         assert!(status < 300, "{answer}");
         answer

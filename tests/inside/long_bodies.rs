@@ -1,12 +1,9 @@
 //! A long body is parsed on another thread, so that it keeps no other connection waiting.
 
 use actix_web::rt::System;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::test_app::{TestApp, advance};
-
-const PASSWORD: &str = "a house with a view";
+use crate::test_app::{PASSWORD, TestApp, advance, basic};
 
 /// A body that is nested too deeply at its end, which it takes long to find if there are many items.
 fn malformed(items: usize) -> Value {
@@ -19,7 +16,7 @@ fn a_long_body_is_parsed_on_another_thread_where_it_may_be_absent_too() {
     System::new().block_on(async {
         let test_app = TestApp::build().await;
         test_app.take_in(1, "ann", PASSWORD).await;
-        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("ann:{PASSWORD}")));
+        let basic = basic("ann", PASSWORD);
         let full = json!({"api_key_scopes": [{"controller": "*", "action": "*"}]});
         let (_, made) = test_app.send(Some(&basic), &("POST", "/users/me/api_keys".to_owned(), full)).await;
         let key = made["key"].as_str();

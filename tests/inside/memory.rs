@@ -2,16 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     domain::{Configuration, ConfigurationKey, ConfigurationValue, Id},
     store::Sequence,
 };
 use serde_json::Value;
 
-use crate::test_app::TestApp;
-
-const PASSWORD: &str = "a house with a view";
+use crate::test_app::{PASSWORD, TestApp, basic};
 
 /// An application with little memory for responses, and `ann` with the maximum number of configurations of maximum size.
 async fn test_app(configurations: usize) -> TestApp {
@@ -35,8 +32,7 @@ async fn test_app(configurations: usize) -> TestApp {
 #[tokio::test]
 async fn a_long_list_is_not_even_read_while_others_have_the_memory_for_it() {
     let test_app = test_app(600).await;
-    let credential = BASE64_STANDARD.encode(format!("ann:{PASSWORD}"));
-    let headers = [("Authorization", format!("Basic {credential}"))];
+    let headers = [("Authorization", basic("ann", PASSWORD))];
     let list = ("GET", "/users/me/configurations?limit=600".to_owned(), Value::Null);
     let ask = async || {
         let before = test_app.reads.load(Ordering::Relaxed);

@@ -15,6 +15,7 @@ use actix_web::{
     http::header::HeaderMap,
     test::TestRequest,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Parser;
 use futures_util::FutureExt;
 use lodge::{
@@ -38,6 +39,24 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+/// When what ends in a test does.
+pub fn end() -> Timestamp {
+    NOW.after(Duration::from_secs(10))
+}
+
+/// The last millisecond before [`end`].
+pub fn just_before_end() -> Timestamp {
+    Timestamp::from_millis(end().as_millis() - 1)
+}
+
+/// The password of users where one is enough.
+pub const PASSWORD: &str = "a house with a view";
+
+/// The value of an `Authorization` header for a user name and a password.
+pub fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{password}")))
+}
 
 /// Method, path below `/api/v2`, and body.
 pub type Asked = (&'static str, String, Value);

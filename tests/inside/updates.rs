@@ -2,16 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     domain::{Id, User, Username},
     store::{PutError, Tables},
 };
 use serde_json::{Value, json};
 
-use crate::test_app::{TestApp, advance};
+use crate::test_app::{PASSWORD, TestApp, advance, basic};
 
-const PASSWORD: &str = "a house with a view";
 const OTHER_PASSWORD: &str = "a house with a garden";
 
 /// The status of an update, and how many accounts it has read: the caller's to confirm them inside the commit, then the old
@@ -37,7 +35,7 @@ async fn an_update_of_oneself_reads_the_account_three_times_and_one_of_another_f
     test_app.take_in(1, "ann", PASSWORD).await;
     test_app.take_in(2, "ben", PASSWORD).await;
     let token = sign_in(&test_app, PASSWORD).await;
-    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("ann:{PASSWORD}")));
+    let basic = basic("ann", PASSWORD);
 
     // What is wrong is known once the caller is confirmed or, with a new password, before anything is read.
     assert_eq!(update(&test_app, &token, "/users/1", json!({"email": "no address"})).await, (422, 1));

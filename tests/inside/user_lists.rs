@@ -1,6 +1,5 @@
 //! Lists of more users than one step of a search reads.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     clock::Timestamp,
     domain::{Id, PasswordHash, SystemId, User, Username},
@@ -8,9 +7,8 @@ use lodge::{
 };
 use serde_json::Value;
 
-use crate::test_app::{NOW, TestApp};
+use crate::test_app::{NOW, PASSWORD, TestApp, basic};
 
-const PASSWORD: &str = "a house with a view";
 /// Beside the administrator.
 const USERS: u32 = 1200;
 
@@ -35,7 +33,7 @@ async fn with_users() -> TestApp {
 }
 
 async fn ids(test_app: &TestApp, query: &str) -> (Vec<u32>, Value) {
-    let admin = format!("Basic {}", BASE64_STANDARD.encode(format!("admin:{PASSWORD}")));
+    let admin = basic("admin", PASSWORD);
     let request = ("GET", format!("/users?{query}"), Value::Null);
     let (status, list) = test_app.send(Some(&admin), &request).await;
     assert_eq!(status, 200, "{query}: {list}");

@@ -1,6 +1,5 @@
 //! A server over a store in memory, and what an attacker holds of it.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lodge::{
     clock::Timestamp,
     domain::{
@@ -14,7 +13,7 @@ use proptest::{bool::weighted, collection::vec, option, prelude::*, sample::sele
 use serde_json::{Value, json};
 
 use super::requests::{Attempt, attempted};
-use crate::test_app::{NOW, TestApp};
+use crate::test_app::{NOW, TestApp, basic};
 
 /// The accounts of the start, by id from 1 up: their names and whether they are administrators.
 pub const ACCOUNTS: [(&str, bool); 4] = [("ann", true), ("ben", true), ("cleo", false), ("dan", false)];
@@ -140,7 +139,7 @@ impl World {
         self.keep_keys(&answer);
         if status < 300 && request.2.get("password").is_some() {
             let username = answer["username"].as_str().unwrap();
-            self.hold(format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{PASSWORD}"))));
+            self.hold(basic(username, PASSWORD));
         }
         status
     }
