@@ -1,6 +1,9 @@
 //! The API for commands: of the running server, or of this process where none runs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actix_web::rt::System;
 use clap::Parser;
@@ -53,10 +56,19 @@ impl Access {
     /// # Errors
     /// [`Failure`] if a server runs that does not let this process in, or none does and its store cannot be used.
     pub(super) fn to(data: &DataArguments) -> Result<Self, Failure> {
-        match admin_socket::connect(&data.data_dir).map_err(asked)? {
-            Some(_) => Ok(Self::Running(data.data_dir.clone())),
+        match Self::to_running(&data.data_dir)? {
+            Some(running) => Ok(running),
             None => Ok(Self::Stopped(Box::new(Stopped::open(data)?))),
         }
+    }
+
+    /// The way to the API of the server that runs on that data directory, if one does.
+    ///
+    /// # Errors
+    /// [`Failure::Asked`] if it does not let this process in.
+    pub(super) fn to_running(data_dir: &Path) -> Result<Option<Self>, Failure> {
+        let connection = admin_socket::connect(data_dir).map_err(asked)?;
+        Ok(connection.map(|_| Self::Running(data_dir.to_owned())))
     }
 
     /// Makes a request; the path is below `/api/v2`, with its query. An error's status is an answer too.

@@ -7,10 +7,8 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Failure, failure::asked, memory::MemoryPlan, on_store_of};
+use super::{Failure, access::Access, memory::MemoryPlan, on_store_of};
 use crate::{
-    admin_socket,
-    api::operations::PREFIX,
     clock::Clock,
     config::{ADMIN_PASSWORD, ServeArguments, Settings, SettingsError},
     directory::{DataDirectory, DirectoryError, store_in},
@@ -135,9 +133,8 @@ fn accounts(data_dir: &Path) -> Result<Vec<Account>, Failure> {
     if !store_in(data_dir).exists() {
         return Ok(Vec::new());
     }
-    let is_running = admin_socket::connect(data_dir).map_err(asked)?.is_some();
-    if is_running {
-        return all_pages(|page| of_running(data_dir, page));
+    if let Some(access) = Access::to_running(data_dir)? {
+        return all_pages(|page| of_running(&access, page));
     }
     let directory = DataDirectory::take_unchanged(data_dir)?;
     on_store_of(&directory, |store| {
@@ -159,7 +156,7 @@ fn all_pages(mut page_of: impl FnMut(Page) -> Result<Vec<Account>, Failure>) -> 
     }
 }
 
-fn of_running(data_dir: &Path, Page { limit, offset }: Page) -> Result<Vec<Account>, Failure> {
+fn of_running(access: &Access, Page { limit, offset }: Page) -> Result<Vec<Account>, Failure> {
     /// An account as the API lists it.
     #[derive(Deserialize)]
     struct Listed {
@@ -171,10 +168,7 @@ fn of_running(data_dir: &Path, Page { limit, offset }: Page) -> Result<Vec<Accou
     struct Users {
         users: Vec<Listed>,
     }
-    let gone = || asked(std::io::ErrorKind::ConnectionReset.into());
-    let connection = admin_socket::connect(data_dir).map_err(asked)?.ok_or_else(gone)?;
-    let path = format!("{PREFIX}/users?limit={limit}&offset={offset}");
-    let response = admin_socket::send(connection, "GET", &path, None).map_err(Failure::Asked)?;
+    let response = access.request("GET", &format!("/users?limit={limit}&offset={offset}"), None)?;
     let Users { users } = response.json().map_err(Failure::Asked)?;
     let account = |Listed { username, user_id, group_id }| Account { username, user_id, group_id };
     Ok(users.into_iter().map(account).collect())

@@ -3,9 +3,8 @@
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
-use super::{Failure, access::Access, failure::asked, list::query};
+use super::{Failure, access::Access, list::query};
 use crate::{
-    admin_socket,
     config::DataArguments,
     domain::{Network, Page},
     logging::printable,
@@ -62,12 +61,10 @@ pub(super) fn locks(arguments: &LocksArguments) -> Result<(), Failure> {
 /// The way to a running server, which alone has locks.
 ///
 /// # Errors
-/// [`Failure::Refused`] if none runs; as [`Access::to`].
+/// [`Failure::Refused`] if none runs; as [`Access::to_running`].
 pub(super) fn of_running_server(data: &DataArguments) -> Result<Access, Failure> {
     let not_running = || format!("no server is running on {}; locks exist only in its memory", data.data_dir.display());
-    let running = admin_socket::connect(&data.data_dir).map_err(asked)?;
-    running.ok_or_else(|| Failure::Refused(not_running()))?;
-    Access::to(data)
+    Access::to_running(&data.data_dir)?.ok_or_else(|| Failure::Refused(not_running()))
 }
 
 /// Clears the locks of that user, of that address, of the one from the other, or all.

@@ -4,14 +4,8 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Failure, doctor::print, failure::asked};
-use crate::{
-    admin_socket::{self, AdminSocketError},
-    api::operations::PREFIX,
-    config::DataArguments,
-    doctor::Finding,
-    output,
-};
+use super::{Failure, access::Access, doctor::print};
+use crate::{admin_socket::AdminSocketError, config::DataArguments, doctor::Finding, output};
 
 pub(super) const EXAMPLES: &str = "Examples:
   lodge status --data-dir /var/lib/lodge
@@ -63,9 +57,8 @@ struct LastBackup {
 pub(super) fn status(arguments: &StatusArguments) -> Result<(), Failure> {
     let data_dir = &arguments.data.data_dir;
     let not_running = || Failure::Refused(format!("no server is running on {}", data_dir.display()));
-    let connection = admin_socket::connect(data_dir).map_err(asked)?.ok_or_else(not_running)?;
-    let response = admin_socket::send(connection, "GET", &format!("{PREFIX}/status"), None).map_err(Failure::Asked)?;
-    let answer: Value = response.json().map_err(Failure::Asked)?;
+    let access = Access::to_running(data_dir)?.ok_or_else(not_running)?;
+    let answer: Value = access.request("GET", "/status", None)?.json().map_err(Failure::Asked)?;
     if arguments.json {
         output::line(format_args!("{answer}"));
         return Ok(());
