@@ -37,6 +37,8 @@ pub enum Medium {
     Tcp,
     /// TLS, which this server terminates.
     Tls,
+    /// A Unix socket that the API is served on, where a peer is nobody in particular.
+    Unix,
     /// The local socket, with the peer's uid as the kernel reports it: root's or the server's own.
     Local(u32),
     /// The socket for system users, with the peer's uid as the kernel reports it.

@@ -1,9 +1,9 @@
 //! One request on its way to a response.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use actix_http::{HttpMessage, Request};
@@ -13,6 +13,7 @@ use actix_web::{
         Method,
         header::{HeaderName, HeaderValue},
     },
+    web::Bytes,
 };
 
 use super::{
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     backup::schedule::BackupLog,
-    config::{Limits, Settings},
+    config::{BasePath, Limits, Settings},
     domain::{Id, Network},
     service::AppState,
 };
@@ -48,6 +49,10 @@ pub struct App {
     pub tls_policy: TlsPolicy,
     /// The proxies whose headers name the client's address.
     pub proxies: TrustedProxies,
+    /// The path below which everything is served, if it is not the root.
+    pub base_path: Option<BasePath>,
+    /// The OpenAPI document as it is served below that path.
+    pub(super) document_below: OnceLock<Bytes>,
     /// Recently written pages of the list of users.
     pub user_list_cache: Arc<UserListCache>,
     /// The results of the scheduled backups.
@@ -68,13 +73,15 @@ impl App {
             memory_budget,
             origins: Origins::new(&settings.cors_origin),
             tls_policy: TlsPolicy::new(settings.require_tls, state.clock.clone()),
-            proxies: TrustedProxies::new(settings.trusted_proxy.clone(), state.clock.clone()),
+            proxies: TrustedProxies::new(&settings.trusted_proxy, state.clock.clone()),
+            base_path: settings.base_path.clone(),
+            document_below: OnceLock::new(),
             backups,
             state,
         }
     }
 
-    /// The application for the local socket: with memory of its own, and without proxies.
+    /// The application for the local socket: with memory of its own, and without proxies and what they put before a path.
     #[must_use]
     pub fn local(state: Arc<AppState>, limits: Limits, backups: BackupLog) -> Self {
         let (memory_budget, clock) = (MemoryBudget::new(LOCAL_MEMORY), &state.clock);
@@ -84,7 +91,9 @@ impl App {
             memory_budget,
             origins: Origins::new(&[]),
             tls_policy: TlsPolicy::new(false, clock.clone()),
-            proxies: TrustedProxies::new(Vec::new(), clock.clone()),
+            proxies: TrustedProxies::new(&[], clock.clone()),
+            base_path: None,
+            document_below: OnceLock::new(),
             backups,
             state,
         }
@@ -165,7 +174,9 @@ impl RequestContext<'_> {
 
     fn holder(&self) -> Holder {
         let holder = match self.medium() {
-            Medium::Tcp | Medium::Tls => Holder::at(self.address),
+            // Programs of this machine share what has no address, like the loopback addresses.
+            Medium::Unix if self.address.is_unspecified() => Holder::default(),
+            Medium::Tcp | Medium::Tls | Medium::Unix => Holder::at(self.address),
             Medium::Local(_) | Medium::SystemUser(_) => Holder::default(),
         };
         holder.with_account(self.identity.user)
@@ -224,10 +235,9 @@ impl RequestContext<'_> {
 }
 
 /// The client's address: the other end of the connection, or the one that trusted proxies report. The unspecified one for
-/// a client of the local socket.
+/// a client of a Unix socket.
 pub(super) fn client_address(http: &Request, proxies: &TrustedProxies) -> IpAddr {
-    const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    http.peer_addr().map_or(UNKNOWN, |peer| proxies.client(peer.ip(), http.headers()))
+    proxies.client(http.peer_addr().map(|peer| peer.ip()), http.headers())
 }
 
 /// What the request came over.

@@ -25,7 +25,11 @@ use super::{
     public_endpoints::{PublicEndpoint, options},
     routes::{Reach, Routed, route},
 };
-use crate::{config::Limits, domain::Id, random::random_bytes};
+use crate::{
+    config::{BasePath, Limits},
+    domain::Id,
+    random::random_bytes,
+};
 
 /// Answers any request.
 pub async fn respond(app: &Arc<App>, mut http: Request) -> Response<BoxBody> {
@@ -67,7 +71,10 @@ async fn answer(
         return Err(refusal.into());
     }
     check_head(http, &app.limits)?;
-    let path = http.uri().path();
+    let path = match &app.base_path {
+        None => http.uri().path(),
+        Some(base) => below(base, http.uri().path()).ok_or(ApiError::NotFound)?,
+    };
     if let Some(endpoint) = PublicEndpoint::at(path) {
         line.route = ("", endpoint.path());
         return endpoint.answer(http.method(), app);
@@ -100,6 +107,11 @@ async fn answer(
             answered
         }
     }
+}
+
+/// The rest of a path below the base path, which checks of health may leave out.
+fn below<'a>(base: &BasePath, path: &'a str) -> Option<&'a str> {
+    base.strip(path).or_else(|| PublicEndpoint::at(path).filter(|endpoint| endpoint.is_of_health()).map(|_| path))
 }
 
 /// Refuses a request whose head is too large, or whose target is not a path. The socket has checked its `Host` header.

@@ -1,34 +1,46 @@
 //! The address of a client that is connected through proxies.
 
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, X_FORWARDED_FOR};
 use ipnet::IpNet;
 
-use crate::{clock::Clock, logging::RateLimitedLog};
+use crate::{clock::Clock, config::TrustedProxy, logging::RateLimitedLog};
 
 /// The proxies whose headers name the client's address.
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
+    /// Whether what connects to a Unix socket is one.
+    is_local: bool,
     clock: Clock,
     warning: RateLimitedLog,
 }
 
+/// The address of a peer on a Unix socket, which has none.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 impl TrustedProxies {
-    /// Trusts the proxies in those networks.
+    /// Trusts those proxies.
     #[must_use]
-    pub fn new(networks: Vec<IpNet>, clock: Clock) -> Self {
-        Self { networks, clock, warning: RateLimitedLog::default() }
+    pub fn new(proxies: &[TrustedProxy], clock: Clock) -> Self {
+        let network = |proxy: &TrustedProxy| match proxy {
+            TrustedProxy::Network(network) => Some(*network),
+            TrustedProxy::Unix => None,
+        };
+        let networks = proxies.iter().filter_map(network).collect();
+        Self { networks, is_local: proxies.contains(&TrustedProxy::Unix), clock, warning: RateLimitedLog::default() }
     }
 
-    /// The address of the client whose request came from that peer: the peer itself, unless it is a trusted proxy.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let peer = peer.to_canonical();
+    /// The address of the client whose request came from that peer: the peer itself, unless it is a trusted proxy. Without an
+    /// address the peer is on a Unix socket, and the client's is the unspecified one unless a trusted proxy names it.
+    pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+        let is_trusted = || self.trusts_peer(peer);
+        let peer = peer.map_or(UNKNOWN, |peer| peer.to_canonical());
         // Compared one by one, because few requests have as many headers as a look-up costs.
         if !headers.keys().any(|name| *name == FORWARDED || *name == X_FORWARDED_FOR) {
             return peer;
         }
-        if !self.trusts(peer) {
+        if !is_trusted() {
             self.warn(peer);
             return peer;
         }
@@ -70,14 +82,19 @@ impl TrustedProxies {
         Some(hop)
     }
 
-    /// Whether the address is that of a trusted proxy.
+    /// Whether the peer is a trusted proxy; one without an address is on a Unix socket.
     #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
+    pub fn trusts_peer(&self, peer: Option<IpAddr>) -> bool {
+        peer.map_or(self.is_local, |peer| self.trusts(peer.to_canonical()))
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
     fn warn(&self, peer: IpAddr) {
         if self.warning.is_due(self.clock.now()) {
+            let peer = if peer == UNKNOWN { "what connects to a Unix socket".to_owned() } else { peer.to_string() };
             log::warn!(
                 "{peer} is not a trusted proxy (--trusted-proxy): its Forwarded and X-Forwarded-For headers are ignored"
             );
@@ -137,13 +154,35 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn client(peer: &str, headers: &[(&str, &str)]) -> String {
-        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
-        let proxies = TrustedProxies::new(networks, Clock::new(|| Timestamp::from_secs(1)));
+        client_of(peer.parse().ok(), headers, &[])
+    }
+
+    /// What is taken for the client's address, where these proxies are trusted beside those of two networks.
+    fn client_of(peer: Option<IpAddr>, headers: &[(&str, &str)], further: &[TrustedProxy]) -> String {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| TrustedProxy::Network(network.parse().unwrap()));
+        let proxies = TrustedProxies::new(&[&networks, further].concat(), Clock::new(|| Timestamp::from_secs(1)));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name.parse().unwrap(), value.parse().unwrap());
         }
-        proxies.client(peer.parse().unwrap(), &map).to_string()
+        proxies.client(peer, &map).to_string()
+    }
+
+    #[test]
+    fn a_proxy_on_a_unix_socket_is_followed_only_where_it_is_trusted() {
+        let forwarded = [("x-forwarded-for", "6.6.6.6, 198.51.100.7, 10.0.0.2")];
+        assert_eq!(client_of(None, &forwarded, &[]), "0.0.0.0");
+        assert_eq!(client_of(None, &forwarded, &[TrustedProxy::Unix]), "198.51.100.7");
+        for (headers, further) in [
+            (&[][..], &[TrustedProxy::Unix][..]),
+            (&[("x-forwarded-for", "unknown")], &[TrustedProxy::Unix]),
+            (&[], &[]),
+        ] {
+            assert_eq!(client_of(None, headers, further), "0.0.0.0", "{headers:?}");
+        }
+        // An address that a proxy reports is not that of a socket.
+        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "6.6.6.6, 0.0.0.0")]), "0.0.0.0");
+        assert_eq!(client_of("192.0.2.1".parse().ok(), &forwarded, &[TrustedProxy::Unix]), "192.0.2.1");
     }
 
     #[test]

@@ -19,8 +19,8 @@
 //! | the OpenAPI document, the cached pages of users | their lengths, once | not here: they are permanent |
 //!
 //! A client may have at most a quarter of the memory, and an IPv6 site half of it, unless it has no other request in progress.
-//! Loopback addresses have no such bound, because programs on this machine and the clients of an untrusted reverse proxy share
-//! them.
+//! Loopback addresses and Unix sockets have no such bound, because programs on this machine and the clients of an untrusted
+//! reverse proxy share them.
 
 use std::{
     collections::HashMap,

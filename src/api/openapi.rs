@@ -7,22 +7,26 @@ use serde_json::{Map, Value, json};
 
 use super::{
     description::{Components, Description},
-    operations::{Admits, Operation, public_operations},
+    operations::{Admits, Operation, PREFIX, public_operations},
 };
 
-/// The document as it is served: OpenAPI 3.0 as JSON, computed once.
+/// The document as it is served at the root: OpenAPI 3.0 as JSON, computed once.
 ///
 /// # Panics
 /// Never: a JSON value can always be written.
-pub static DOCUMENT: LazyLock<Bytes> =
-    LazyLock::new(|| Bytes::from(serde_json::to_vec(&document()).expect("a value can be written as JSON")));
+pub static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document_below(""));
+
+/// The document as it is served below that path.
+pub(super) fn document_below(base_path: &str) -> Bytes {
+    Bytes::from(serde_json::to_vec(&document(base_path)).expect("a value can be written as JSON"))
+}
 
 /// The names in braces.
 fn parameter_names(path: &'static str) -> Vec<&'static str> {
     path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect()
 }
 
-fn document() -> Value {
+fn document(base_path: &str) -> Value {
     let mut components = Components::new();
     let mut paths = Map::new();
     for operation in public_operations() {
@@ -34,7 +38,7 @@ fn document() -> Value {
         "openapi": "3.0.1",
         "info": {"title": "Lodge API", "version": "2.1.0"},
         "servers": [{
-            "url": "{url}/api/v2",
+            "url": format!("{{url}}{base_path}{PREFIX}"),
             "variables": {"url": {"default": "http://localhost", "description": "URL of server"}},
         }],
         "security": [{"BasicAuth": []}, {"BearerAuth": []}, {"JWT": []}],

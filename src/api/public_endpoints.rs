@@ -3,6 +3,7 @@
 use actix_web::{
     HttpResponse,
     http::{Method, header},
+    web::Bytes,
 };
 use serde_json::json;
 
@@ -39,6 +40,14 @@ impl PublicEndpoint {
         }
     }
 
+    /// Whether it is for what watches the server, at its address and not through a proxy.
+    pub(super) fn is_of_health(self) -> bool {
+        match self {
+            Self::Liveness | Self::Readiness => true,
+            Self::OpenApi => false,
+        }
+    }
+
     pub(super) fn answer(self, method: &Method, app: &App) -> Result<HttpResponse, ApiError> {
         if *method == Method::OPTIONS {
             return Ok(options(&allow([Method::GET].iter())));
@@ -50,7 +59,7 @@ impl PublicEndpoint {
             Self::Liveness => Ok(status("alive")),
             Self::Readiness if app.state.store.failure().borrow().is_some() => Err(ApiError::NotReady),
             Self::Readiness => Ok(ready(app)),
-            Self::OpenApi => Ok(json_response::permanent(openapi::DOCUMENT.clone())),
+            Self::OpenApi => Ok(json_response::permanent(document(app))),
         }
     }
 }
@@ -68,6 +77,13 @@ fn ready(app: &App) -> HttpResponse {
             let body = json!({"status": "ready", "last_backup": last});
             json_response::small(actix_web::http::StatusCode::OK, &body)
         }
+    }
+}
+
+fn document(app: &App) -> Bytes {
+    match &app.base_path {
+        None => openapi::DOCUMENT.clone(),
+        Some(base) => app.document_below.get_or_init(|| openapi::document_below(&base.to_string())).clone(),
     }
 }
 

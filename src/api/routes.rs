@@ -36,7 +36,7 @@ impl Reach {
     pub(super) fn of(medium: Medium) -> Self {
         match medium {
             Medium::Local(_) => Self::Local,
-            Medium::Tcp | Medium::Tls | Medium::SystemUser(_) => Self::Public,
+            Medium::Tcp | Medium::Tls | Medium::Unix | Medium::SystemUser(_) => Self::Public,
         }
     }
 

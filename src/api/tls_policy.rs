@@ -66,7 +66,7 @@ impl Transport {
     fn is_private(self) -> bool {
         match self.medium {
             Medium::Tcp => self.peer.is_some_and(is_this_machine),
-            Medium::Tls | Medium::Local(_) | Medium::SystemUser(_) => true,
+            Medium::Tls | Medium::Unix | Medium::Local(_) | Medium::SystemUser(_) => true,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     logging::printable,
     output,
     secret::SecretError,
+    server::NotBound,
     service::{first_start::FirstStartError, replace::ReplaceError},
     store::{StoreError, engine::EngineError, sled::OpenError},
     tls::{SelfSignedError, TlsError},
@@ -109,6 +110,12 @@ impl From<StoreError> for Failure {
             StoreError::DiskFull => Self::DiskFull,
             error => Self::Store(error),
         }
+    }
+}
+
+impl From<NotBound> for Failure {
+    fn from(NotBound { address, source }: NotBound) -> Self {
+        Self::Address { address, source }
     }
 }
 

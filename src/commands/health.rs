@@ -3,14 +3,23 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    os::unix::net::UnixStream,
     path::Path,
     time::Duration,
 };
 
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+    sockopt::{Timeout, set_socket_timeout},
+};
 use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 
 use super::Failure;
-use crate::{admin_socket, config::ServeArguments, tls};
+use crate::{
+    admin_socket,
+    config::{ListenAddress, ServeArguments},
+    tls,
+};
 
 /// The timeout for a connection to one address, and for its answer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -26,18 +35,42 @@ pub(super) fn health(arguments: &ServeArguments) -> Result<(), Failure> {
         }
         None => {}
     }
-    let (listen, is_encrypted) = arguments.reached_at();
-    let not_ready = |why| Failure::NotReady { address: listen.clone(), why };
-    let addresses = reachable(listen.to_socket_addrs().map_err(|error| not_ready(error.to_string()))?);
+    let (addresses, is_encrypted) = arguments.reached_at().map_err(Failure::Settings)?;
     let mut whys = Vec::new();
-    for address in addresses {
-        match ask(address, is_encrypted) {
-            Ok(status) if status.contains(" 200 ") => return Ok(()),
-            Ok(status) => whys.push(format!("{address}: {status}")),
-            Err(error) => whys.push(format!("{address}: {error}")),
+    for address in &addresses {
+        match ready_at(address, is_encrypted) {
+            Ok(()) => return Ok(()),
+            Err(why) => whys.push(why),
         }
     }
-    Err(not_ready(whys.join("; ")))
+    Err(Failure::NotReady { address: ListenAddress::list(&addresses), why: whys.join("; ") })
+}
+
+/// Asks at that address, or at each that its name has; an error is a sentence for each.
+fn ready_at(address: &ListenAddress, is_encrypted: bool) -> Result<(), String> {
+    match address {
+        ListenAddress::Unix(path) => ready(&address.to_string(), ask_on_socket(path)),
+        ListenAddress::Tcp(name) => {
+            let addresses = name.to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
+            let mut whys = Vec::new();
+            for address in reachable(addresses) {
+                match ready(&address.to_string(), ask(address, is_encrypted)) {
+                    Ok(()) => return Ok(()),
+                    Err(why) => whys.push(why),
+                }
+            }
+            Err(whys.join("; "))
+        }
+    }
+}
+
+/// Whether that status line is the one of a server that is ready.
+fn ready(address: &str, status: io::Result<String>) -> Result<(), String> {
+    match status {
+        Ok(status) if status.contains(" 200 ") => Ok(()),
+        Ok(status) => Err(format!("{address}: {status}")),
+        Err(error) => Err(format!("{address}: {error}")),
+    }
 }
 
 /// The status of the answer on the local socket; `None` if no server answers there.
@@ -69,6 +102,17 @@ fn ask(address: SocketAddr, is_encrypted: bool) -> io::Result<String> {
     connection.set_read_timeout(Some(DEADLINE))?;
     connection.set_write_timeout(Some(DEADLINE))?;
     if is_encrypted { converse(encrypted(connection)?) } else { converse(connection) }
+}
+
+/// The status line of the answer on a Unix socket.
+fn ask_on_socket(path: &Path) -> io::Result<String> {
+    let connection = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // A connection waits as long as the server has no room for it.
+    set_socket_timeout(&connection, Timeout::Send, Some(DEADLINE))?;
+    connect(&connection, &SocketAddrUnix::new(path)?)?;
+    let connection = UnixStream::from(connection);
+    connection.set_read_timeout(Some(DEADLINE))?;
+    converse(connection)
 }
 
 /// The connection with TLS. Any certificate is accepted: an expired or just renewed one is no reason to restart the

@@ -22,7 +22,7 @@ use crate::{
         schedule::{self, BackupLog},
     },
     clock::{self, Clock},
-    config::{ADMIN_PASSWORD, ServeArguments, Settings, TlsSettings},
+    config::{ADMIN_PASSWORD, ListenAddress, ServeArguments, Settings, TlsSettings},
     directory::{DataDirectory, store_in},
     domain::{Action, Actor, AffectedResource},
     logging,
@@ -196,25 +196,26 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     let system_users = settings.user_socket.as_deref().map(|path| {
         let app = Arc::new(App::local(Arc::clone(&state), settings.limits(), log.clone()));
         let address = path.display().to_string();
-        let socket = server::local::bind_for_system_users(path);
-        socket.map(|socket| (socket, app)).map_err(|source| Failure::Address { address, source })
+        let bound = server::local::bind_for_system_users(path);
+        bound.map(|(socket, file)| ((socket, app), file)).map_err(|source| Failure::Address { address, source })
     });
-    let system_users = system_users.transpose()?;
+    // The file is there as long as the server serves.
+    let (system_users, _file) = system_users.transpose()?.unzip();
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
     let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
-    let scheme = if certificate.is_some() { "https" } else { "http" };
     let serving = Serving::new(&settings, plan.into(), state.clock.reading());
     let serving = state.serving.get_or_init(|| serving);
-    let ready = |address| {
-        serving.listens_on(format!("{scheme}://{address}"));
-        output::announce(format!("lodge is listening on {scheme}://{address}"));
+    let ready = |url: String| {
+        output::announce(format!("lodge is listening on {url}"));
+        serving.listens_on(url);
     };
-    let listeners = Listeners { listen: &settings.listen, certificate, local, system_users };
+    let api = server::bind(&settings.listen)?;
+    let listeners = Listeners { api, certificate, local, system_users };
     let served = server::serve(app, listeners, failure, signals, ready).await;
-    let ended = served.map_err(|source| Failure::Address { address: settings.listen, source })?;
-    match ended {
+    let address = ListenAddress::list(&settings.listen);
+    match served.map_err(|source| Failure::Address { address, source })? {
         ShutdownReason::Stopped => {
             state.write_activity().await;
             state.record(Actor::SERVER, Action::StopServer, AffectedResource::default()).await;

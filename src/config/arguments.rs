@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::{
-    DEFAULT_LISTEN, Settings, SettingsError, secret_path,
+    ListenAddress, Settings, SettingsError, listen, secret_path,
     setting::{Checks, Written},
 };
 
@@ -24,12 +24,16 @@ impl ServeArguments {
         settings.filter(|_| checks.0.is_empty()).ok_or(SettingsError(checks.0))
     }
 
-    /// The address on which a server with these settings listens, and whether it serves TLS; other settings are not
+    /// The addresses on which a server with these settings listens, and whether it serves TLS; other settings are not
     /// checked.
-    #[must_use]
-    pub fn reached_at(&self) -> (String, bool) {
-        let listen = self.0.get("listen").map_or(DEFAULT_LISTEN.into(), |value| value.to_string_lossy());
-        (listen.into_owned(), ["tls_cert", "tls_self_signed"].iter().any(|name| self.0.get(name).is_some()))
+    ///
+    /// # Errors
+    /// [`SettingsError`] if they are no addresses.
+    pub fn reached_at(&self) -> Result<(Vec<ListenAddress>, bool), SettingsError> {
+        let mut checks = Checks::default();
+        let addresses = checks.note("listen", listen::addresses().read(self.0.get("listen")));
+        let is_encrypted = ["tls_cert", "tls_self_signed"].iter().any(|name| self.0.get(name).is_some());
+        addresses.map(|addresses| (addresses, is_encrypted)).ok_or(SettingsError(checks.0))
     }
 
     /// The data directory; nothing else is looked at.

@@ -3,9 +3,13 @@
 use std::{env, ffi::OsString, path::Path};
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches, builder::Resettable};
+use strsim::damerau_levenshtein;
 
 use super::{Settings, kinds::Sources, setting::Setting};
 use crate::files::read_text;
+
+/// How many bytes a name may have that is compared with those of settings.
+const MAX_COMPARED: usize = 64;
 
 /// Parses a command line. The settings of the file that it or the environment names replace the defaults. Empty
 /// environment variables count as unset.
@@ -45,12 +49,40 @@ fn with_file(mut command: Command, file: &Path) -> Result<Command, clap::Error> 
     let declared = Settings::declared();
     let mut wrong = Vec::new();
     for (key, value) in table {
-        match in_file(&declared, &key).zip(text_of(&value)) {
-            Some((setting, text)) => command = with_default(command, setting, &text),
-            None => wrong.push(format!("`{key}` is not a setting with a value")),
+        match given(&declared, &key, &value) {
+            Ok((setting, text)) => command = with_default(command, setting, &text),
+            Err(why) => wrong.push(why),
         }
     }
     if wrong.is_empty() { Ok(command) } else { Err(refuse(wrong.join("; "))) }
+}
+
+/// The setting with that key and its value as text.
+///
+/// # Errors
+/// A sentence with the nearest name of a setting, if there is a near one.
+fn given<'a>(declared: &'a [Setting], key: &str, value: &toml::Value) -> Result<(&'a Setting, String), String> {
+    let wrong = || format!("`{}` is not a setting with a value", key.escape_debug());
+    match in_file(declared, key) {
+        Some(setting) => Ok((setting, text_of(value, setting.is_list).ok_or_else(wrong)?)),
+        None => Err(match nearest(declared, key) {
+            Some(near) => format!("{}; is `{near}` meant?", wrong()),
+            None => wrong(),
+        }),
+    }
+}
+
+/// The name that a mistyped one is nearest to; one letter in three may be wrong, missing, too many or swapped with the next.
+fn nearest(declared: &[Setting], key: &str) -> Option<String> {
+    // Comparing takes memory for each letter of both.
+    if key.len() > MAX_COMPARED {
+        return None;
+    }
+    let typed = key.replace('_', "-").to_lowercase();
+    let in_file = declared.iter().filter(|setting| setting.sources == Sources::All).map(Setting::flag);
+    let wrong_letters = |name: String| (damerau_levenshtein(&typed, &name), name);
+    let (wrong, name) = in_file.map(wrong_letters).min_by_key(|(wrong, _)| *wrong)?;
+    (wrong * 3 <= name.len()).then_some(name)
 }
 
 /// The setting with that key, if the file can have it.
@@ -70,9 +102,13 @@ fn with_default(command: Command, setting: &Setting, text: &str) -> Command {
     command.mut_subcommands(|verb| with_default(verb, setting, text))
 }
 
-fn text_of(value: &toml::Value) -> Option<String> {
+fn text_of(value: &toml::Value, is_list: bool) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Array(items) if is_list && !items.is_empty() => {
+            let texts = items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>()?;
+            Some(texts.join(","))
+        }
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Boolean(truth) => Some(truth.to_string()),
         toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,

@@ -12,8 +12,6 @@ use std::{
 use bytesize::ByteSize;
 use ipnet::IpNet;
 
-use super::DEFAULT_LISTEN;
-
 /// Where a setting can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sources {
@@ -25,11 +23,22 @@ pub(super) enum Sources {
     Flag,
 }
 
+/// A proxy whose headers name the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustedProxy {
+    /// One with an address in that network.
+    Network(IpNet),
+    /// One that connects to a Unix socket of `--listen`.
+    Unix,
+}
+
 /// A kind of settings, with the parser of its values.
 pub(super) struct Kind<T> {
     pub(super) value_name: Option<&'static str>,
     pub(super) bounds: Option<[String; 2]>,
     pub(super) sources: Sources,
+    /// Whether its value is several ones, which may be given one by one.
+    pub(super) is_list: bool,
     read: Box<Read<T>>,
 }
 
@@ -45,7 +54,7 @@ impl<T: 'static> Kind<T> {
     /// A kind whose settings must have a value.
     fn os(value_name: &'static str, read: impl Fn(&OsStr) -> Result<T, String> + 'static) -> Self {
         let read = move |text: Option<&OsStr>| read(text.ok_or("it has no value")?);
-        Self { value_name: Some(value_name), bounds: None, sources: Sources::All, read: Box::new(read) }
+        Self { value_name: Some(value_name), bounds: None, sources: Sources::All, is_list: false, read: Box::new(read) }
     }
 
     fn text(value_name: &'static str, read: impl Fn(&str) -> Result<T, String> + 'static) -> Self {
@@ -82,6 +91,18 @@ impl<T: 'static> Kind<T> {
         Self { sources: Sources::NotFile, ..self }
     }
 
+    /// The kind of a setting with commas between its values.
+    pub(super) fn as_list(self) -> Self {
+        Self { is_list: true, ..self }
+    }
+
+    /// The kind of a setting whose value has to pass that check too.
+    pub(super) fn checked(self, check: fn(&T) -> Result<(), String>) -> Self {
+        let read = self.read;
+        let read = move |text: Option<&OsStr>| read(text).and_then(|value| check(&value).map(|()| value));
+        Self { read: Box::new(read), ..self }
+    }
+
     /// The kind of a setting that an operator gives once and that must not persist in the environment or the file.
     pub(super) fn only_as_flag(self) -> Self {
         Self { sources: Sources::Flag, ..self }
@@ -102,9 +123,9 @@ fn value_name_of(name: &'static str) -> &'static str {
 
 /// A setting that may be left out.
 pub(super) fn optional<T: 'static>(kind: Kind<T>) -> Kind<Option<T>> {
-    let Kind { value_name, bounds, sources, read } = kind;
+    let Kind { value_name, bounds, sources, is_list, read } = kind;
     let read = move |text: Option<&OsStr>| text.map(|text| read(Some(text))).transpose();
-    Kind { value_name, bounds, sources, read: Box::new(read) }
+    Kind { value_name, bounds, sources, is_list, read: Box::new(read) }
 }
 
 /// True if the flag is given.
@@ -131,10 +152,10 @@ pub(super) fn text<T: 'static>(value_name: &'static str, read: fn(&str) -> Resul
 
 /// Several values with commas between them; none without a text.
 pub(super) fn list<T: 'static>(value_name: &'static str, read: fn(&str) -> Result<T, String>) -> Kind<Vec<T>> {
-    let Kind { value_name, bounds, sources, read } =
+    let Kind { value_name, bounds, sources, is_list: _, read } =
         optional(Kind::text(value_name, move |text| text.split(',').map(|item| read(item.trim())).collect()));
     let read = move |text: Option<&OsStr>| Ok(read(text)?.unwrap_or_default());
-    Kind { value_name, bounds, sources, read: Box::new(read) }
+    Kind { value_name, bounds, sources, is_list: true, read: Box::new(read) }
 }
 
 pub(super) fn number<N>(least: N, most: N) -> Kind<N>
@@ -157,20 +178,17 @@ pub(super) fn duration(least: &str, most: &str) -> Kind<Duration> {
     })
 }
 
-pub(super) fn address() -> Kind<String> {
-    Kind::text("ADDRESS:PORT", |text| {
-        let parts = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        parts
-            .map(|_| text.to_owned())
-            .ok_or_else(|| format!("`{text}` is not an address with a port, such as {DEFAULT_LISTEN}"))
-    })
-}
-
-/// Parses a network; an address is a network of one address. `/0` is refused, because it would trust every client.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
+/// Parses a network or `unix`; an address is a network of one address. `/0` is refused, because it would trust every client.
+pub(super) fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
+    if text == "unix" {
+        return Ok(TrustedProxy::Unix);
+    }
     let address = || text.parse().ok().map(|address: IpAddr| IpNet::from(address.to_canonical()));
     let network = text.parse::<IpNet>().ok().or_else(address).filter(|network| network.prefix_len() > 0);
-    network.ok_or_else(|| format!("`{text}` is not a network, such as 10.0.0.0/8 or fd00::/8"))
+    network.map(TrustedProxy::Network).ok_or_else(|| {
+        let text = text.escape_default();
+        format!("`{text}` is not a network, such as 10.0.0.0/8 or fd00::/8, nor `unix`")
+    })
 }
 
 pub(super) fn filter() -> Kind<String> {

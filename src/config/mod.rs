@@ -4,9 +4,11 @@
 //! `--help` and of the README's table, its check and the typed field all follow from that row.
 
 mod arguments;
+mod base_path;
 mod example;
 mod file;
 mod kinds;
+mod listen;
 mod origins;
 mod password;
 mod setting;
@@ -17,19 +19,22 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
 use thiserror::Error;
 
 pub use self::{
     arguments::{DataArguments, ServeArguments},
+    base_path::BasePath,
     example::example,
     file::parse,
+    kinds::TrustedProxy,
+    listen::ListenAddress,
     password::ADMIN_PASSWORD,
     setting::{Setting, Written, readme_table},
     tls::TlsSettings,
 };
 use self::{
-    kinds::{address, directory, duration, file, filter, list, network, number, optional, size, switch, text},
+    kinds::{directory, duration, file, filter, list, number, optional, size, switch, text, trusted_proxy},
+    listen::addresses,
     origins::origin,
     setting::settings,
 };
@@ -44,8 +49,13 @@ settings! {
         /// A TOML file with settings; each has the name of its flag: `listen = "0.0.0.0:3000"`
         config: Option<PathBuf> = optional(file()).never_in_file();
 
-        /// The address and port to serve on; port 0 takes a free one
-        listen: String = address() => DEFAULT_LISTEN;
+        /// Where to serve: addresses with a port, or `unix:/run/lodge/http.sock`; separated by commas or given one by one. Port 0
+        /// takes a free one; a Unix socket is for the server's user and group (0660), without TLS
+        listen: Vec<ListenAddress> = addresses() => DEFAULT_LISTEN;
+
+        /// The path below which everything is served; for a reverse proxy that does not remove it: with `/accounts` the API is at
+        /// `/accounts/api/v2`, and `/healthz` and `/readyz` are at both places
+        base_path: Option<BasePath> = optional(text("PATH", BasePath::parse));
 
         /// The certificate to serve TLS with, in PEM; followed by those that signed it, and read again when the file
         /// changes
@@ -56,7 +66,7 @@ settings! {
         tls_key: Option<PathBuf> = optional(file());
 
         /// Names and addresses for a self-signed certificate; its fingerprint is printed
-        tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse));
+        tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse)).as_list();
 
         /// Refuses credentials that come over plain HTTP from another machine
         require_tls: bool = switch();
@@ -142,8 +152,8 @@ settings! {
         throttle_after: u32 = number(0, 1000) => "5";
 
         /// The networks of trusted proxies; their Forwarded or X-Forwarded-For header names the client's address.
-        /// Separated by commas: `10.0.0.0/8,fd00::/8`
-        trusted_proxy: Vec<IpNet> = list("NETWORK,...", network);
+        /// Separated by commas: `10.0.0.0/8,fd00::/8`; `unix` is what connects to a Unix socket of `--listen`
+        trusted_proxy: Vec<TrustedProxy> = list("NETWORK,...", trusted_proxy);
 
         /// How many configurations a user may have
         max_configurations: usize = number(1, 100_000) => "1000";

@@ -24,12 +24,16 @@ pub struct Setting {
     /// Its lowest and its highest value.
     pub(super) bounds: Option<[String; 2]>,
     pub(super) sources: Sources,
+    /// Whether its flag may be repeated, and its value in the file may be a list.
+    pub(super) is_list: bool,
 }
 
 impl Setting {
     pub(super) fn of<T>(name: &'static str, help: &str, default: Option<&'static str>, kind: &Kind<T>) -> Self {
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { name, help, default, value_name: kind.value_name, bounds: kind.bounds.clone(), sources: kind.sources }
+        let Kind { value_name, bounds, sources, is_list, .. } = kind;
+        let (value_name, bounds, sources, is_list) = (*value_name, bounds.clone(), *sources, *is_list);
+        Self { name, help, default, value_name, bounds, sources, is_list }
     }
 
     /// Its flag and its key in the file.
@@ -46,7 +50,10 @@ impl Setting {
         let bounds = self.bounds.as_ref().map(|[least, most]| format!(" [{least} to {most}]")).unwrap_or_default();
         let argument = Arg::new(self.name).long(self.flag()).help(format!("{}{bounds}", self.help));
         let argument = match self.value_name {
-            Some(name) => argument.value_name(name).value_parser(value_parser!(OsString)),
+            Some(name) => {
+                let action = if self.is_list { ArgAction::Append } else { ArgAction::Set };
+                argument.action(action).value_name(name).value_parser(value_parser!(OsString))
+            }
             None => argument.action(ArgAction::SetTrue).value_parser(BoolishValueParser::new()),
         };
         let argument = self.default.into_iter().fold(argument, Arg::default_value);
@@ -57,6 +64,10 @@ impl Setting {
     fn text(&self, matches: &ArgMatches) -> Option<OsString> {
         match self.value_name {
             // Raw, because a subcommand may have an argument of that name with another type.
+            Some(_) if self.is_list => {
+                let values: Vec<_> = matches.get_raw(self.name)?.collect();
+                Some(values.join(OsStr::new(",")))
+            }
             Some(_) => matches.get_raw(self.name)?.next_back().map(OsStr::to_owned),
             None => Some(matches.get_flag(self.name).to_string().into()),
         }

@@ -17,6 +17,10 @@ fn settings(arguments: &[&str]) -> Result<Settings, SettingsError> {
     Command::parse_from(arguments).serve.settings(None)
 }
 
+fn tcp(address: &str) -> ListenAddress {
+    ListenAddress::Tcp(address.to_owned())
+}
+
 /// The command line with a file of that content.
 fn with_file(content: impl AsRef<[u8]>, flags: &[&str]) -> Result<Command, clap::Error> {
     let directory = tempfile::tempdir().unwrap();
@@ -52,14 +56,16 @@ fn the_defaults_are_right() {
     assert_eq!((settings.scrypt_cost, settings.password_wait), (17, Duration::from_secs(5)));
     assert_eq!(settings.secret_path(), Path::new("data/secret"));
     assert_eq!((settings.throttle_after, settings.trusted_proxy), (5, Vec::new()));
+    assert_eq!((settings.listen, settings.base_path), (vec![tcp(DEFAULT_LISTEN)], None));
 }
 
 #[test]
 fn trusted_proxies_are_networks_or_addresses_separated_by_commas() {
     let networks = |text| settings(&["--trusted-proxy", text]).map(|settings| settings.trusted_proxy);
-    let shown = |text| networks(text).map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>());
-    assert_eq!(shown("10.0.0.0/8, fd00::/8,192.0.2.7").unwrap(), ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]);
-    for wrong in ["", ",", "10.0.0.0/33", "10.0.0.0/8,", "proxy.example.org", "::/0"] {
+    let network = |text: &str| TrustedProxy::Network(text.parse().unwrap());
+    let expected = [network("10.0.0.0/8"), TrustedProxy::Unix, network("fd00::/8"), network("192.0.2.7/32")];
+    assert_eq!(networks("10.0.0.0/8, unix, fd00::/8,192.0.2.7").unwrap(), expected);
+    for wrong in ["", ",", "10.0.0.0/33", "10.0.0.0/8,", "proxy.example.org", "::/0", "unix:/run/http.sock"] {
         assert!(networks(wrong).is_err(), "{wrong}");
     }
 }
@@ -82,7 +88,7 @@ fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
 
     let settings = with_file(file, &["--listen", "127.0.0.1:0"]).unwrap().serve.settings(None).unwrap();
 
-    assert_eq!(settings.listen, "127.0.0.1:0");
+    assert_eq!(settings.listen, [tcp("127.0.0.1:0")]);
     assert_eq!(settings.scrypt_cost, 12);
 }
 
@@ -90,7 +96,60 @@ fn a_flag_comes_before_the_file_and_the_file_before_the_default() {
 fn an_unknown_setting_in_the_file_is_named() {
     let output = with_file("listne = \"0.0.0.0:80\"\n", &[]).err().unwrap().to_string();
 
-    assert!(output.contains("listne"), "{output}");
+    assert!(output.contains("`listne` is not a setting with a value; is `listen` meant?"), "{output}");
+}
+
+#[test]
+fn the_nearest_name_is_suggested_if_it_is_near() {
+    let suggested = |key: &str| {
+        let output = with_file(format!("{key} = 1\n"), &[]).err().unwrap().to_string();
+        let (_, near) = output.split_once("is `")?;
+        near.split_once('`').map(|(name, _)| name.to_owned())
+    };
+    for (key, near) in [
+        ("trottle-after", "throttle-after"),
+        ("scrypt_cots", "scrypt-cost"),
+        ("MAX-API-KEY", "max-api-keys"),
+        ("listens", "listen"),
+        ("base-pahts", "base-path"),
+    ] {
+        assert_eq!(suggested(key).as_deref(), Some(near), "{key}");
+    }
+    for far in ["port", "x", "accept-loss", "database-url", &"listen".repeat(20)] {
+        assert_eq!(suggested(far), None, "{far}");
+    }
+}
+
+#[test]
+fn several_values_are_given_one_by_one_or_as_a_list_in_the_file() {
+    let both = [tcp("127.0.0.1:0"), ListenAddress::Unix("/run/lodge/http.sock".into())];
+    let one_by_one = settings(&["--listen", "127.0.0.1:0", "--listen", "unix:/run/lodge/http.sock"]).unwrap();
+    assert_eq!(one_by_one.listen, both);
+
+    let file = "listen = [\"127.0.0.1:0\", \"unix:/run/lodge/http.sock\"]\ncors-origin = [\"https://a.example\"]\n";
+    let in_file = with_file(file, &[]).unwrap().serve.settings(None).unwrap();
+    assert_eq!(in_file.listen, both);
+    assert_eq!(in_file.cors_origin, ["https://a.example"]);
+
+    for wrong in ["listen = []", "listen = [1]", "scrypt-cost = [\"12\"]", "listen = [[\"127.0.0.1:0\"]]"] {
+        let output = with_file(wrong, &[]).err().unwrap().to_string();
+        assert!(output.contains("is not a setting with a value"), "{wrong}: {output}");
+    }
+}
+
+#[test]
+fn an_address_is_given_once_and_a_socket_by_its_whole_path() {
+    let refused = |text: &str| settings(&["--listen", text]).unwrap_err().to_string();
+    assert!(refused("127.0.0.1:80, 127.0.0.1:80").contains("`127.0.0.1:80` is given twice"));
+    let long = format!("unix:/{}", "a".repeat(107));
+    for wrong in
+        ["", "unix:", "unix:http.sock", "unix:/run/", "unix:/run/a\0b", &long, "localhost", ":80", "[::1]:65536"]
+    {
+        assert!(settings(&["--listen", wrong]).is_err(), "{wrong}");
+    }
+    let longest = format!("/{}", "a".repeat(106));
+    let socket = settings(&["--listen", &format!("unix:{longest}")]).unwrap().listen;
+    assert_eq!(socket, [ListenAddress::Unix(longest.into())]);
 }
 
 #[test]

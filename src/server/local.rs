@@ -10,7 +10,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
+        fs::PermissionsExt,
         net::{UnixListener, UnixStream as StdUnixStream},
     },
     path::Path,
@@ -36,6 +36,7 @@ use super::{
     stopping::Stopping,
     timed_stream::TimedStream,
     transport::Transport,
+    unix_socket::{self, SocketFile},
 };
 use crate::{
     api::{App, Holder, Medium},
@@ -68,16 +69,8 @@ pub fn bind(directory: &Path) -> io::Result<UnixListener> {
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub fn bind_for_system_users(path: &Path) -> io::Result<UnixListener> {
-    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        if StdUnixStream::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
+pub fn bind_for_system_users(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    unix_socket::bind(path, 0o666)
 }
 
 /// Whom a socket is for.

@@ -1,10 +1,12 @@
 //! The listeners, their workers, and the shutdown.
 
+mod acceptor;
 mod body;
 mod bounds;
 mod connection_table;
 mod framing;
 mod head;
+mod listening;
 pub mod local;
 mod sending;
 mod signals;
@@ -12,16 +14,10 @@ mod stopping;
 mod timed_stream;
 mod timer;
 mod transport;
+mod unix_socket;
 
 use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
-    os::unix::net::UnixListener,
-    rc::Rc,
-    sync::Arc,
-    thread,
-    time::Duration,
+    convert::Infallible, io, net::SocketAddr, os::unix::net::UnixListener, rc::Rc, sync::Arc, thread, time::Duration,
 };
 
 use actix_http::{Extensions, HttpService, KeepAlive};
@@ -29,24 +25,24 @@ use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service};
 use actix_web::rt;
 use futures_util::{FutureExt, future::join_all};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    sync::watch,
-    time,
-};
+use tokio::{sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
-pub use self::signals::Signals;
 use self::{
+    acceptor::ConnectionAcceptor,
     bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
     local::Audience,
     stopping::Stopping,
     timed_stream::TimedStream,
-    transport::{Metered, Transport},
+    unix_socket::SocketFile,
+};
+pub use self::{
+    listening::{Listener, NotBound, bind},
+    signals::Signals,
 };
 use crate::{
-    api::{App, Holder, entry},
+    api::{App, entry},
     clock::Clock,
     config::Limits,
     service::sessions,
@@ -60,12 +56,8 @@ const SHUTDOWN_SECS: u64 = 30;
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often expired sessions are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// How many accepted connections of a worker may wait for room; further ones wait in the backlog.
 const WAITING: usize = 256;
-/// The size of a socket's send buffer, which holds answers that the client has not read; the kernel doubles it.
-const SEND_BUFFER: u32 = 128 << 10;
 /// How much of an answer the framework buffers before it writes.
 const WRITE_BUFFER: usize = 4 << 10;
 
@@ -79,10 +71,10 @@ pub enum ShutdownReason {
 }
 
 /// What a server listens on.
-pub struct Listeners<'a> {
-    /// An address, or a name of several.
-    pub listen: &'a str,
-    /// The certificate, if TLS is served there.
+pub struct Listeners {
+    /// What the API is served on.
+    pub api: Vec<Listener>,
+    /// The certificate, if TLS is served on those of TCP.
     pub certificate: Option<Arc<Certificate>>,
     /// The local socket, and its application.
     pub local: Option<(UnixListener, Arc<App>)>,
@@ -90,21 +82,20 @@ pub struct Listeners<'a> {
     pub system_users: Option<(UnixListener, Arc<App>)>,
 }
 
-/// Serves until a signal or a failure of the storage. Calls `ready` with each address that it listens on.
+/// Serves until a signal or a failure of the storage. Calls `ready` with the URL of each address that it listens on.
 ///
 /// # Errors
-/// If it cannot listen on any of the addresses.
+/// If the workers cannot be started.
 pub async fn serve(
     app: Arc<App>,
-    Listeners { listen, certificate, local, system_users }: Listeners<'_>,
+    Listeners { api, certificate, local, system_users }: Listeners,
     failure: watch::Receiver<Option<EngineError>>,
     signals: Signals,
-    ready: impl Fn(SocketAddr),
+    ready: impl Fn(String),
 ) -> io::Result<ShutdownReason> {
-    let listeners = listeners(listen)?;
-    let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let urls: Vec<_> = api.iter().map(|listener| listener.url(certificate.is_some())).collect::<Result<_, _>>()?;
     let acceptor = certificate.as_ref().map(|certificate| TlsAcceptor::from(Arc::new(certificate.server())));
-    let (server, stopping) = run(&app, listeners, acceptor)?;
+    let (server, stopping, _files) = run(&app, api, acceptor)?;
     let sockets = [(local, Audience::Operators), (system_users, Audience::SystemUsers)];
     let (mut servers, mut beside) = (vec![(server.handle(), stopping)], Vec::new());
     for (socket, audience) in sockets {
@@ -117,7 +108,7 @@ pub async fn serve(
     let sweeper = rt::spawn(sweep(app));
     let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
     let stopper = rt::spawn(stop_in_time(servers, signals.clone(), failure));
-    addresses.into_iter().for_each(ready);
+    urls.into_iter().for_each(ready);
     let ended = async {
         server.await?;
         sweeper.abort();
@@ -136,41 +127,40 @@ pub async fn serve(
     Ok(reason)
 }
 
-/// A listener for each address that the text resolves to; an error only if there is none.
-fn listeners(listen: &str) -> io::Result<Vec<TcpListener>> {
-    let (listeners, errors): (Vec<_>, Vec<_>) = listen.to_socket_addrs()?.map(listener).partition(Result::is_ok);
-    match errors.into_iter().find_map(Result::err) {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(listeners.into_iter().flatten().collect()),
-    }
-}
-
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    // Connections inherit this from the listening socket.
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
-}
-
-/// Starts the workers, one for each core.
-fn run(app: &Arc<App>, listeners: Vec<TcpListener>, acceptor: Option<TlsAcceptor>) -> io::Result<(Server, Stopping)> {
+/// Starts the workers, one for each core; the files of sockets are to be kept until they have ended.
+fn run(
+    app: &Arc<App>,
+    listeners: Vec<Listener>,
+    acceptor: Option<TlsAcceptor>,
+) -> io::Result<(Server, Stopping, Vec<SocketFile>)> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(app.limits.connections);
-    let server = Server::build().workers(workers).backlog(BACKLOG).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
+    let server = Server::build().workers(workers).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
     let mut server = server.max_concurrent_connections(app.limits.connections / workers + WAITING);
     let stopping = Stopping::new(server.graceful_shutdown_signal());
     let table = ConnectionTable::new(table_bounds(&app.limits));
     let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), table, app: Arc::clone(app) };
+    let mut files = Vec::new();
     for listener in listeners {
         let (app, entrance, stopping) = (Arc::clone(app), entrance.clone(), stopping.clone());
-        server = server.listen("api", listener, move || {
-            let (entrance, stopping) = (Rc::new(entrance.clone()), stopping.clone());
-            let stopped = move || stopping.clone().begun();
-            fn_service(move |stream| Rc::clone(&entrance).enter(stream)).and_then(http(&app, stopped))
-        })?;
+        let begin = move || {
+            let stopping = stopping.clone();
+            (Rc::new(entrance.clone()), http(&app, move || stopping.clone().begun()))
+        };
+        server = match listener {
+            Listener::Tcp(listener) => server.listen("api", listener, move || {
+                let (entrance, http) = begin();
+                fn_service(move |stream| Rc::clone(&entrance).enter(stream)).and_then(http)
+            }),
+            Listener::Unix(listener, file) => {
+                files.extend(file);
+                server.listen_uds("api", listener, move || {
+                    let (entrance, http) = begin();
+                    fn_service(move |stream| Rc::clone(&entrance).enter_local(stream)).and_then(http)
+                })
+            }
+        }?;
     }
-    Ok((server.run(), stopping))
+    Ok((server.run(), stopping, files))
 }
 
 /// Answers the requests of connections; those that are idle end once `stopped` does.
@@ -206,45 +196,6 @@ fn table_bounds(limits: &Limits) -> TableBounds {
         connections: limits.connections,
         share: limits.connections_per_address.unwrap_or(limits.connections / 4),
         idle: limits.idle_deadline / 8,
-    }
-}
-
-/// Admits a connection and does its TLS handshake before the first request.
-#[derive(Clone)]
-struct ConnectionAcceptor {
-    acceptor: Option<TlsAcceptor>,
-    bounds: Bounds,
-    table: ConnectionTable,
-    app: Arc<App>,
-}
-
-impl ConnectionAcceptor {
-    /// Does the TLS handshake, if TLS is served. A connection that does not complete it in time is closed without a log
-    /// line.
-    async fn enter(self: Rc<Self>, stream: TcpStream) -> Result<(TimedStream, Option<SocketAddr>), ()> {
-        let peer = stream.peer_addr().map_err(drop)?;
-        let slot = self.table.enter(self.counted(peer.ip())).await.ok_or(())?;
-        // An answer is sent in pieces, and the last one must not wait for the acknowledgement of the others.
-        stream.set_nodelay(true).map_err(drop)?;
-        let transport = match &self.acceptor {
-            None => Transport::Plain(stream),
-            Some(acceptor) => {
-                // Boxed, because otherwise every connection would keep the handshake's memory until it ends.
-                let accepting = acceptor.accept(Metered::new(stream));
-                let handshake = Box::pin(time::timeout(self.app.limits.head_deadline, accepting));
-                Transport::Encrypted(Box::new(handshake.await.map_err(drop)?.map_err(drop)?))
-            }
-        };
-        let permit = self.app.memory_budget.permit(Holder::at(peer.ip()));
-        Ok((TimedStream::new(transport, slot, permit, self.bounds.clone()), Some(peer)))
-    }
-
-    /// The address, if its connections count for its share. Those of trusted proxies do not, because many clients share
-    /// them; those of this machine do not unless the share was set.
-    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
-        let address = address.to_canonical();
-        let is_local = address.is_loopback() && self.app.limits.connections_per_address.is_none();
-        Some(address).filter(|address| !is_local && !self.app.proxies.trusts(*address))
     }
 }
 

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Client {
     pub address: SocketAddr,
     pub authorization: Option<String>,
-    /// The local socket, if the client uses that.
+    /// The Unix socket, if the client uses one.
     socket: Option<PathBuf>,
     document: Arc<Document>,
 }
@@ -163,8 +163,8 @@ impl Client {
         Self { address, authorization, socket: None, document }
     }
 
-    /// The same client on that local socket.
-    pub(super) fn on_socket(self, socket: PathBuf) -> Self {
+    /// The same client on that Unix socket.
+    pub fn on_socket(self, socket: PathBuf) -> Self {
         Self { socket: Some(socket), ..self }
     }
 
