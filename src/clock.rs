@@ -42,7 +42,7 @@ impl Reading {
 /// Reads the wall clock and the monotonic clock; a clone reads the same ones.
 #[derive(Clone)]
 pub struct Clock {
-    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    both: Arc<dyn Fn() -> Reading + Send + Sync>,
     monotonic: Arc<dyn Fn() -> MonotonicTime + Send + Sync>,
 }
 
@@ -65,24 +65,25 @@ impl Clock {
         /// one too.
         const ORIGIN_MILLIS: u64 = 3650 * 24 * 3_600_000;
         let (furthest, elapsed) = (AtomicU64::new(0), Arc::new(elapsed));
-        let monotonic = Arc::clone(&elapsed);
-        let monotonic = move || MonotonicTime::from_millis(ORIGIN_MILLIS.saturating_add(monotonic()));
-        let wall = move || {
+        let since_creation = Arc::clone(&elapsed);
+        let after_origin = |elapsed| MonotonicTime::from_millis(ORIGIN_MILLIS.saturating_add(elapsed));
+        let both = move || {
             let elapsed = elapsed();
             let ahead = wall().saturating_sub(elapsed);
             // Written only when it changes, because all threads read it.
             let known = furthest.load(Ordering::Relaxed);
             let ahead = if ahead > known { furthest.fetch_max(ahead, Ordering::Relaxed).max(ahead) } else { known };
-            Timestamp::from_millis(ahead.saturating_add(elapsed))
+            let wall = Timestamp::from_millis(ahead.saturating_add(elapsed));
+            Reading { wall, monotonic: after_origin(elapsed) }
         };
-        Self::with_monotonic(wall, monotonic)
+        Self { both: Arc::new(both), monotonic: Arc::new(move || after_origin(since_creation())) }
     }
 
     /// A clock for tests, whose readings both follow the function.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let wall: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
-        let same = Arc::clone(&wall);
-        Self { wall, monotonic: Arc::new(move || MonotonicTime::from_millis(same().as_millis())) }
+        let now = Arc::new(now);
+        let same = Arc::clone(&now);
+        Self::with_monotonic(move || now(), move || MonotonicTime::from_millis(same().as_millis()))
     }
 
     /// A clock with a function for each reading.
@@ -90,13 +91,15 @@ impl Clock {
         wall: impl Fn() -> Timestamp + Send + Sync + 'static,
         monotonic: impl Fn() -> MonotonicTime + Send + Sync + 'static,
     ) -> Self {
-        Self { wall: Arc::new(wall), monotonic: Arc::new(monotonic) }
+        let monotonic = Arc::new(monotonic);
+        let same = Arc::clone(&monotonic);
+        Self { both: Arc::new(move || Reading { wall: wall(), monotonic: same() }), monotonic }
     }
 
     /// The current time on the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        (self.wall)()
+        self.reading().wall
     }
 
     /// The current time on the monotonic clock.
@@ -108,7 +111,7 @@ impl Clock {
     /// The current time on both.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        Reading { wall: self.now(), monotonic: self.monotonic() }
+        (self.both)()
     }
 }
 

@@ -50,6 +50,7 @@ pub struct Connection {
     medium: Medium,
     is_recorded: Cell<bool>,
     is_pending: Cell<bool>,
+    head_bytes: Cell<usize>,
     is_closing: Cell<bool>,
     refusal: Cell<Option<Refusal>>,
     body_ahead: Cell<usize>,
@@ -65,6 +66,7 @@ impl Connection {
             medium,
             is_recorded: Cell::new(false),
             is_pending: Cell::new(false),
+            head_bytes: Cell::new(usize::MAX),
             is_closing: Cell::new(false),
             refusal: Cell::new(None),
             body_ahead: Cell::new(0),
@@ -73,9 +75,11 @@ impl Connection {
         }
     }
 
-    /// Records that a request was passed to the framework; it is pending until its answer has been written.
-    pub fn hand_on(&self) {
+    /// Records that a request with a head of that many bytes was passed to the framework; it is pending until its answer has
+    /// been written.
+    pub fn hand_on(&self, head_bytes: usize) {
         self.is_pending.set(true);
+        self.head_bytes.set(head_bytes);
         self.body_ahead.set(0);
     }
 
@@ -88,9 +92,14 @@ impl Connection {
 
     /// Records that the request that was passed on is a substitute for one that could not be read.
     pub fn refuse(&self, refusal: Refusal) {
-        self.hand_on();
+        self.hand_on(0);
         self.is_body_complete.set(false);
         self.refusal.set(Some(refusal));
+    }
+
+    /// The size of the pending request's head.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head_bytes.get()
     }
 
     /// Whether a request is pending.

@@ -2,7 +2,6 @@
 
 use std::{
     net::IpAddr,
-    rc::Rc,
     sync::{Arc, OnceLock},
 };
 
@@ -128,6 +127,8 @@ pub(super) struct RequestContext<'a> {
     /// The path's parameters as they were sent, not yet decoded; those that the path does not have are empty.
     pub(super) parameters: PathParameters<String>,
     pub(super) http: &'a Request,
+    /// What the connection goes over.
+    pub(super) medium: Medium,
     pub(super) payload: Payload,
     pub(super) identity: RequestIdentity,
     /// The memory of the body and of the response to a change. Held until the response, because the parsed body may
@@ -173,7 +174,7 @@ impl RequestContext<'_> {
     }
 
     fn holder(&self) -> Holder {
-        let holder = match self.medium() {
+        let holder = match self.medium {
             // Programs of this machine share what has no address, like the loopback addresses.
             Medium::Unix if self.address.is_unspecified() => Holder::default(),
             Medium::Tcp | Medium::Tls | Medium::Unix => Holder::at(self.address),
@@ -225,12 +226,7 @@ impl RequestContext<'_> {
 
     /// How the request reached this server.
     pub(super) fn transport(&self) -> Transport {
-        Transport { peer: self.http.peer_addr(), medium: self.medium() }
-    }
-
-    /// What the connection goes over.
-    pub(super) fn medium(&self) -> Medium {
-        medium(self.http)
+        Transport { peer: self.http.peer_addr(), medium: self.medium }
     }
 }
 
@@ -240,7 +236,7 @@ pub(super) fn client_address(http: &Request, proxies: &TrustedProxies) -> IpAddr
     proxies.client(http.peer_addr().map(|peer| peer.ip()), http.headers())
 }
 
-/// What the request came over.
-pub(super) fn medium(http: &Request) -> Medium {
-    http.conn_data::<Rc<Connection>>().map_or(Medium::Tcp, |connection| connection.medium())
+/// What a request came over.
+pub(super) fn medium(connection: Option<&Connection>) -> Medium {
+    connection.map_or(Medium::Tcp, Connection::medium)
 }

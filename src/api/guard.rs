@@ -120,7 +120,7 @@ async fn authenticate(context: &mut RequestContext<'_>) -> Result<Caller, ApiErr
 
 async fn caller_of(context: &RequestContext<'_>) -> Result<Caller, ApiError> {
     let headers = context.headers(header::AUTHORIZATION);
-    match (headers.clone().next(), context.medium()) {
+    match (headers.clone().next(), context.medium) {
         (None, Medium::SystemUser(uid)) => return system_user(context, uid).await,
         (None, Medium::Tcp | Medium::Tls | Medium::Unix | Medium::Local(_)) => {}
         (Some(header), _) => accept(&context.app.tls_policy, header, context.transport())?,
@@ -140,7 +140,7 @@ async fn system_user(context: &RequestContext<'_>, uid: u32) -> Result<Caller, A
 
 /// The user of the operating system who makes the request over the local socket; an `Authorization` header replaces them.
 fn local_uid(context: &mut RequestContext<'_>) -> Option<u32> {
-    let uid = match context.medium() {
+    let uid = match context.medium {
         Medium::Tcp | Medium::Tls | Medium::Unix | Medium::SystemUser(_) => None,
         Medium::Local(_) if context.http.headers().contains_key(header::AUTHORIZATION) => None,
         Medium::Local(uid) => Some(uid),

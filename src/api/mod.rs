@@ -34,6 +34,7 @@ mod path_segment;
 mod public_endpoints;
 mod query;
 mod reply;
+mod request_id;
 mod response_budget;
 mod routes;
 mod schema;

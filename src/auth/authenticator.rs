@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     audit::Audit,
-    clock::{Clock, Timestamp},
+    clock::{Clock, MonotonicTime, Timestamp},
     domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, Session, User, Username},
     logging::RateLimitedLog,
     secret::RootSecret,
@@ -86,13 +86,14 @@ impl Authenticator {
     ) -> Result<Identity, AuthError> {
         let mut all = headers.clone();
         let only = all.next().filter(|_| all.next().is_none());
-        let now = self.clock.now();
+        let reading = self.clock.reading();
+        let now = reading.wall;
         let presented = only.and_then(Presented::of);
         let fingerprint = presented.map(|presented| self.caller_cache.fingerprint(presented, address));
         let is_valid = |entry: &Entry| entry.is_valid(self.store.owner_version(entry.user.id), now);
         if let Some(entry) = fingerprint.and_then(|fingerprint| self.caller_cache.get(fingerprint, is_valid)) {
             if matches!(entry.authentication, Authentication::Password) {
-                self.check(Action::CheckCredential, entry.user.username.as_str(), address)?;
+                self.check(Action::CheckCredential, entry.user.username.as_str(), address, reading.monotonic)?;
             }
             return Ok(Identity { user: entry.user, authentication: entry.authentication, address, at: now });
         }
@@ -151,7 +152,7 @@ impl Authenticator {
         address: IpAddr,
     ) -> Result<(User, RightPassword), AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
-        self.check(Action::SignIn, username, address)?;
+        self.check(Action::SignIn, username, address, self.clock.monotonic())?;
         let user = self.user_named(username)?;
         let cache_key = self.cache_key(username, user.as_ref(), password, address);
         let attempt = PasswordAttempt::new(Action::SignIn, username, user.as_ref(), password, address);
@@ -175,7 +176,7 @@ impl Authenticator {
         address: IpAddr,
     ) -> Result<bool, AuthError> {
         let (action, username) = (Action::UpdateUser, user.username.as_str());
-        self.check(action, username, address)?;
+        self.check(action, username, address, self.clock.monotonic())?;
         let attempt = PasswordAttempt::new(action, username, Some(user), password, address);
         self.hasher.verify(self.begin(attempt)?).await
     }
@@ -188,7 +189,7 @@ impl Authenticator {
     ) -> Result<User, AuthError> {
         const REFUSED: AuthError = AuthError::Refused(Challenge::Basic);
         // Before the cache: during a lockout a hit would distinguish a right guess from a wrong one.
-        self.check(Action::CheckCredential, username, address)?;
+        self.check(Action::CheckCredential, username, address, self.clock.monotonic())?;
         let user = self.user_named(username)?;
         let cache_key = self.cache_key(username, user.as_ref(), password, address);
         let attempt = PasswordAttempt::new(Action::CheckCredential, username, user.as_ref(), password, address);
@@ -219,8 +220,8 @@ impl Authenticator {
     }
 
     /// Refuses an attempt at the account from that address while it is locked out.
-    fn check(&self, action: Action, username: &str, address: IpAddr) -> Result<(), AuthError> {
-        self.throttle.check(username, address).inspect_err(|_| self.record_wait(action, username, address))
+    fn check(&self, action: Action, username: &str, address: IpAddr, now: MonotonicTime) -> Result<(), AuthError> {
+        self.throttle.check(username, address, now).inspect_err(|_| self.record_wait(action, username, address))
     }
 
     /// Records an attempt that is refused without a check of its password.

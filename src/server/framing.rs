@@ -48,12 +48,12 @@ pub(super) struct Allowance {
     pub(super) body: usize,
 }
 
-/// Bytes that are passed on: their number, what the framework keeps of a body among them, and whether a head is among them.
+/// Bytes that are passed on: their number, how many of them are a head, and what the framework keeps of a body among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) bytes: usize,
+    pub(super) head: usize,
     pub(super) body: usize,
-    pub(super) has_begun: bool,
 }
 
 impl Framing {
@@ -180,7 +180,7 @@ impl Phase {
         let mut grant = Grant::default();
         if *self == Self::Head && allowance.may_begin {
             let Some(head) = head::read(bytes)? else { return Ok(grant) };
-            grant = Grant { bytes: head.length, body: 0, has_begun: true };
+            grant = Grant { bytes: head.length, head: head.length, body: 0 };
             *self = Self::Body { body: head.body, is_last: head.is_last };
         }
         if let Self::Body { body, .. } = self {

@@ -103,8 +103,8 @@ impl TimedStream {
         match granted {
             Ok(Grant { bytes: 0, .. }) => {}
             Ok(grant) => {
-                if grant.has_begun {
-                    self.connection.hand_on();
+                if grant.head > 0 {
+                    self.connection.hand_on(grant.head);
                     self.slot.set_busy();
                     self.sending.restart();
                 }

@@ -98,8 +98,7 @@ impl Throttle {
     ///
     /// # Errors
     /// [`AuthError::Throttled`] during a lockout.
-    pub fn check(&self, username: &str, address: IpAddr) -> Result<(), AuthError> {
-        let now = self.clock.monotonic();
+    pub fn check(&self, username: &str, address: IpAddr, now: MonotonicTime) -> Result<(), AuthError> {
         if now.as_millis() >= self.last_end.load(Ordering::Relaxed) {
             return Ok(());
         }

@@ -94,7 +94,9 @@ impl TestApp {
 
     /// Checks whether a password could be tried, without an attempt.
     pub(super) fn check(&self, username: &str, address: &str) -> Outcome {
-        self.throttle.check(username, address.parse().unwrap()).map_err(|error| retry_after(&error))
+        self.throttle
+            .check(username, address.parse().unwrap(), self.throttle.clock.monotonic())
+            .map_err(|error| retry_after(&error))
     }
 }
 
