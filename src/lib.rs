@@ -16,7 +16,7 @@
 //! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
 //! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
 //! [`doctor`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
-//! [`system`], [`memory_limit`], [`clock`], [`random`], [`error_chain`].
+//! [`system`], [`memory_limit`], [`clock`], [`random`], [`quick_hash`], [`error_chain`].
 //!
 //! `decisions.md` beside this file has the reasons; `.github/CONTRIBUTING.md` has the steps to add an operation, a setting,
 //! a record or a command, the layout of the data directory, and the glossary.
@@ -40,6 +40,7 @@ pub mod logging;
 pub mod memory_limit;
 pub mod output;
 pub mod privileges;
+pub mod quick_hash;
 pub mod random;
 pub mod secret;
 pub mod server;

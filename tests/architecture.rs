@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each may use those after it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "commands",
     "server",
     "admin_socket",
@@ -31,6 +31,7 @@ const ORDER: [&str; 24] = [
     "memory_limit",
     "clock",
     "random",
+    "quick_hash",
     "error_chain",
 ];
 

@@ -10,7 +10,7 @@ use std::{cell::RefCell, collections::HashMap, mem, sync::Arc};
 
 use actix_web::web::Bytes;
 
-use crate::domain::User;
+use crate::{domain::User, quick_hash::QuickHash};
 
 /// The maximum number of entries in each of a thread's two generations, the recent one and the previous one.
 const MAX_ENTRIES: usize = 2048;
@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// Entries by the address of their account; no other account has that address while the entry holds it.
 #[derive(Default)]
 struct Generation {
-    entries: HashMap<usize, (Arc<User>, Bytes)>,
+    entries: HashMap<usize, (Arc<User>, Bytes), QuickHash>,
     bytes: usize,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The framework's router decodes paths before it matches them; here literal segments match only as they are written.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use actix_web::http::Method;
 
@@ -11,6 +11,7 @@ use super::{
     operations::{Admits, OPERATIONS, Operation, PREFIX},
     path_segment::{self, PathParameters},
 };
+use crate::quick_hash::QuickHash;
 
 /// The result of routing.
 pub(super) enum Routed<'a> {
@@ -81,12 +82,22 @@ static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     routes
 });
 
+/// The routes without parameters by their paths. Requests choose only what is looked up.
+static LITERAL_ROUTES: LazyLock<HashMap<&str, &Route, QuickHash>> = LazyLock::new(|| {
+    let is_literal = |route: &&Route| !route.segments.contains(&Segment::Parameter);
+    ROUTES.iter().filter(is_literal).map(|route| (route.path, route)).collect()
+});
+
 /// Finds the operation of a method and a raw path, among those within reach.
 pub(super) fn route<'a>(method: &Method, path: &'a str, reach: Reach) -> Routed<'a> {
     let Some(rest) = path.strip_prefix(PREFIX) else { return Routed::NotFound };
+    let literal = LITERAL_ROUTES.get(rest).filter(|route| reach.includes(route));
+    let literal = literal.map(|route| (*route, PathParameters::default()));
     let parameters_of = |route: &Route| route.parameters_of(rest).filter(|_| reach.includes(route));
-    let found = ROUTES.iter().find_map(|route| parameters_of(route).map(|parameters| (route, parameters)));
-    let Some((route, parameters)) = found else { return Routed::NotFound };
+    let of_route = |route: &'static Route| parameters_of(route).map(|parameters| (route, parameters));
+    let Some((route, parameters)) = literal.or_else(|| ROUTES.iter().find_map(of_route)) else {
+        return Routed::NotFound;
+    };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
     match route.operations.iter().find(|operation| operation.method == *wanted) {
         Some(operation) => Routed::To(operation, parameters),

@@ -25,6 +25,17 @@ const HEADER: Refusal = Refusal::Malformed("A header is malformed.");
 const HOST: Refusal = Refusal::Malformed("The Host header must be given once and name a host.");
 const LENGTH: Refusal = Refusal::Malformed("The length of the body is not given once, or is not a number.");
 
+/// Whether a byte may be in a target.
+static IS_IN_TARGET: [bool; 256] = {
+    let mut is_in = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        is_in[byte] = matches!(byte, 0x21 | 0x24..=0x3B | 0x3D | 0x3F..=0x5F | 0x61..=0x7A | 0x7C | 0x7E);
+        byte += 1;
+    }
+    is_in
+};
+
 /// A head that has arrived whole.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -91,8 +102,7 @@ fn check_target(target: &str) -> Result<(), Refusal> {
     if target.len() > MAX_TARGET {
         return Err(Refusal::PathTooLong);
     }
-    let is_sound = |byte: u8| matches!(byte, 0x21 | 0x24..=0x3B | 0x3D | 0x3F..=0x5F | 0x61..=0x7A | 0x7C | 0x7E);
-    if target.starts_with('/') && target.bytes().all(is_sound) {
+    if target.starts_with('/') && target.bytes().all(|byte| IS_IN_TARGET[usize::from(byte)]) {
         return Ok(());
     }
     if target.contains('#') || Uri::try_from(target).is_err() { Err(TARGET) } else { Ok(()) }

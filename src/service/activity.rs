@@ -18,6 +18,7 @@ use std::{
 use crate::{
     clock::Timestamp,
     domain::{Activity, ActivitySubject, Id, Scope},
+    quick_hash::QuickHasher,
     store::{Store, StoreError, activity},
 };
 
@@ -46,7 +47,7 @@ impl ActivityRecorder {
     /// Records that the subject is being used from that address.
     pub fn record(&self, subject: ActivitySubject<'_>, now: Timestamp, address: Option<IpAddr>) {
         let activity = Activity::at(now, address);
-        let mut hasher = QuickHasher(0);
+        let mut hasher = QuickHasher::default();
         subject.hash(&mut hasher);
         let hash = hasher.finish();
         let slot = &self.recorded[usize::try_from(hash >> 32).unwrap_or_default() % SLOTS];
@@ -123,42 +124,5 @@ impl ActivityRecorder {
 impl Default for ActivityRecorder {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A hash for choosing a slot, a few instructions for each part. Subjects are not chosen by an adversary, and one that
-/// is taken for another is recorded a minute later.
-struct QuickHasher(u64);
-
-impl QuickHasher {
-    fn add(&mut self, word: u64) {
-        // An odd constant from the golden ratio, as in Fibonacci hashing.
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-impl Hasher for QuickHasher {
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.add(u64::from_ne_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.add(byte.into());
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.add(number.into());
-    }
-
-    fn write_isize(&mut self, number: isize) {
-        self.add(number.unsigned_abs() as u64);
     }
 }
