@@ -16,7 +16,7 @@
 //! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
 //! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
 //! [`doctor`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
-//! [`system`], [`memory_limit`], [`clock`], [`random`], [`quick_hash`], [`error_chain`].
+//! [`service_manager`], [`system`], [`memory_limit`], [`clock`], [`random`], [`quick_hash`], [`error_chain`].
 //!
 //! `decisions.md` beside this file has the reasons; `.github/CONTRIBUTING.md` has the steps to add an operation, a setting,
 //! a record or a command, the layout of the data directory, and the glossary.
@@ -45,6 +45,7 @@ pub mod random;
 pub mod secret;
 pub mod server;
 pub mod service;
+pub mod service_manager;
 pub mod store;
 pub mod system;
 pub mod tls;

@@ -2,6 +2,8 @@
 
 use std::{env, process::ExitCode};
 
+use lodge::service_manager::ServiceManager;
+
 /// The allocator of the packaged binary, which is faster than the C library's; see `decisions.md`.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -10,7 +12,13 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     #[cfg(all(not(feature = "jemalloc"), target_env = "gnu"))]
     bound_allocator();
-    lodge::commands::run(&env::args_os().collect::<Vec<_>>())
+    lodge::commands::run(&env::args_os().collect::<Vec<_>>(), service_manager())
+}
+
+#[expect(unsafe_code, reason = "no thread has been started, and no file has been opened")]
+fn service_manager() -> ServiceManager {
+    // SAFETY: this is the first that the process does with its environment and its descriptors.
+    unsafe { ServiceManager::take() }
 }
 
 /// Bounds the freed memory that glibc's allocator keeps: two arenas, at most 64 KiB at the end of each, and no blocks

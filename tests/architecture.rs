@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each may use those after it.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "commands",
     "server",
     "admin_socket",
@@ -27,6 +27,7 @@ const ORDER: [&str; 25] = [
     "privileges",
     "logging",
     "output",
+    "service_manager",
     "system",
     "memory_limit",
     "clock",

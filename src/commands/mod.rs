@@ -37,6 +37,7 @@ use crate::{
     domain::Actor,
     logging,
     service::replace::CACHE_BYTES,
+    service_manager::ServiceManager,
     store::{DiskReserve, Store},
 };
 
@@ -124,16 +125,16 @@ const EXIT_CODES: &str = "Exit codes:
   17  the data directory cannot be written to, or its disk has too little room
   18  the backup cannot be made, or is not a sound one";
 
-/// Runs the command line and returns the exit code.
+/// Runs the command line and returns the exit code; a server notifies the service manager.
 #[must_use]
-pub fn run(arguments: &[OsString]) -> ExitCode {
+pub fn run(arguments: &[OsString], manager: ServiceManager) -> ExitCode {
     let command_line = match config::parse::<CommandLine>(arguments) {
         Ok(command_line) => command_line,
         Err(error) => error.exit(),
     };
-    let Some(verb) = command_line.verb else { return exit(serve::serve(&command_line.serve)) };
+    let Some(verb) = command_line.verb else { return exit(serve::serve(&command_line.serve, manager)) };
     exit(match verb {
-        Verb::Serve(arguments) => serve::serve(&arguments),
+        Verb::Serve(arguments) => serve::serve(&arguments, manager),
         Verb::User(arguments) => quietly(&arguments.data, || user::user(&arguments)),
         Verb::Session(arguments) => quietly(&arguments.data, || session::session(&arguments)),
         Verb::Key(arguments) => quietly(&arguments.data, || key::key(&arguments)),

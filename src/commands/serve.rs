@@ -29,18 +29,19 @@ use crate::{
     memory_limit::memory_limit,
     output,
     secret::RootSecret,
-    server::{self, Listeners, ShutdownReason, Signals},
+    server::{self, Listeners, ShutdownReason, Signals, Supervision},
     service::{
         AppState, Serving,
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
         sessions,
     },
+    service_manager::ServiceManager,
     store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
     tls::{self, Certificate, Renewal},
 };
 
-pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
+pub(super) fn serve(arguments: &ServeArguments, manager: ServiceManager) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(Failure::Signals)?;
     let texts = arguments.texts();
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
@@ -60,11 +61,16 @@ pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
     if signals.ask_to_stop() {
         return Ok(());
     }
+    manager.notifier.starting("opening the store");
     let store = open(&directory, &settings)?;
     let upgraded = upgrade(&directory, &store)?;
     let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(texts))];
     let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
-    System::new().block_on(serve_from(&directory, store, Prepared { settings, plan, certificate, signals, events }))
+    System::new().block_on(serve_from(
+        &directory,
+        store,
+        Prepared { settings, plan, certificate, signals, manager, events },
+    ))
 }
 
 /// Creates files for their owner only, and forbids core dumps.
@@ -163,11 +169,12 @@ struct Prepared {
     plan: MemoryPlan,
     certificate: Option<Arc<Certificate>>,
     signals: Signals,
+    manager: ServiceManager,
     events: Events,
 }
 
 async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared) -> Result<(), Failure> {
-    let Prepared { settings, plan, certificate, signals, events } = prepared;
+    let Prepared { settings, plan, certificate, signals, manager, events } = prepared;
     let is_new = !store.is_initialised()?;
     let secret = RootSecret::open(&settings.secret_path(), is_new)?;
     if is_new {
@@ -213,7 +220,8 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     };
     let api = server::bind(&settings.listen)?;
     let listeners = Listeners { api, certificate, local, system_users };
-    let served = server::serve(app, listeners, failure, signals, ready).await;
+    let supervision = Supervision { failure, signals, notifier: manager.notifier, watchdog: manager.watchdog };
+    let served = server::serve(app, listeners, supervision, ready).await;
     let address = ListenAddress::list(&settings.listen);
     match served.map_err(|source| Failure::Address { address, source })? {
         ShutdownReason::Stopped => {

@@ -1,6 +1,7 @@
 //! The listeners, their workers, and the shutdown.
 
 mod acceptor;
+mod background;
 mod body;
 mod bounds;
 mod connection_table;
@@ -15,6 +16,7 @@ mod timed_stream;
 mod timer;
 mod transport;
 mod unix_socket;
+mod watchdog;
 
 use std::{
     convert::Infallible, io, net::SocketAddr, os::unix::net::UnixListener, rc::Rc, sync::Arc, thread, time::Duration,
@@ -25,17 +27,19 @@ use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service};
 use actix_web::rt;
 use futures_util::{FutureExt, future::join_all};
-use tokio::{sync::watch, time};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use self::{
     acceptor::ConnectionAcceptor,
+    background::{follow, sweep},
     bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
     local::Audience,
     stopping::Stopping,
     timed_stream::TimedStream,
     unix_socket::SocketFile,
+    watchdog::Pulse,
 };
 pub use self::{
     listening::{Listener, NotBound, bind},
@@ -43,9 +47,8 @@ pub use self::{
 };
 use crate::{
     api::{App, entry},
-    clock::Clock,
     config::Limits,
-    service::sessions,
+    service_manager::Notifier,
     store::engine::EngineError,
     tls::Certificate,
 };
@@ -54,8 +57,6 @@ use crate::{
 const SHUTDOWN_SECS: u64 = 30;
 /// How long a client may take to receive the last answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often expired sessions are removed.
-const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How many accepted connections of a worker may wait for room; further ones wait in the backlog.
 const WAITING: usize = 256;
 /// How much of an answer the framework buffers before it writes.
@@ -82,6 +83,18 @@ pub struct Listeners {
     pub system_users: Option<(UnixListener, Arc<App>)>,
 }
 
+/// What a server is stopped and reloaded by, and who is notified of its state.
+pub struct Supervision {
+    /// The failure of the storage, once there is one.
+    pub failure: watch::Receiver<Option<EngineError>>,
+    /// The signals of the process.
+    pub signals: Signals,
+    /// Notifies the service manager.
+    pub notifier: Notifier,
+    /// How long the service manager waits for a sign of life, if it does.
+    pub watchdog: Option<Duration>,
+}
+
 /// Serves until a signal or a failure of the storage. Calls `ready` with the URL of each address that it listens on.
 ///
 /// # Errors
@@ -89,13 +102,13 @@ pub struct Listeners {
 pub async fn serve(
     app: Arc<App>,
     Listeners { api, certificate, local, system_users }: Listeners,
-    failure: watch::Receiver<Option<EngineError>>,
-    signals: Signals,
+    Supervision { failure, signals, notifier, watchdog }: Supervision,
     ready: impl Fn(String),
 ) -> io::Result<ShutdownReason> {
     let urls: Vec<_> = api.iter().map(|listener| listener.url(certificate.is_some())).collect::<Result<_, _>>()?;
     let acceptor = certificate.as_ref().map(|certificate| TlsAcceptor::from(Arc::new(certificate.server())));
-    let (server, stopping, _files) = run(&app, api, acceptor)?;
+    let pulse = Pulse::default();
+    let (server, stopping, _files) = run(&app, api, acceptor, &pulse)?;
     let sockets = [(local, Audience::Operators), (system_users, Audience::SystemUsers)];
     let (mut servers, mut beside) = (vec![(server.handle(), stopping)], Vec::new());
     for (socket, audience) in sockets {
@@ -106,13 +119,16 @@ pub async fn serve(
     }
     let clock = app.state.clock.clone();
     let sweeper = rt::spawn(sweep(app));
-    let follower = certificate.map(|certificate| rt::spawn(follow(certificate, clock, signals.clone())));
-    let stopper = rt::spawn(stop_in_time(servers, signals.clone(), failure));
+    let follower = rt::spawn(follow(certificate, clock, signals.clone(), notifier.clone()));
+    let watch = watchdog.map(|period| rt::spawn(watchdog::watch(pulse, notifier.clone(), period)));
+    let stopper = rt::spawn(stop_in_time(servers, signals.clone(), failure, notifier.clone()));
+    let status = format!("serving on {}", urls.join(", "));
     urls.into_iter().for_each(ready);
+    notifier.ready(&status);
     let ended = async {
         server.await?;
         sweeper.abort();
-        follower.iter().for_each(rt::task::JoinHandle::abort);
+        watch.iter().chain([&follower]).for_each(rt::task::JoinHandle::abort);
         // Waits for the requests on the other sockets too.
         io::Result::Ok(stopper.await.unwrap_or(ShutdownReason::Stopped))
     };
@@ -132,6 +148,7 @@ fn run(
     app: &Arc<App>,
     listeners: Vec<Listener>,
     acceptor: Option<TlsAcceptor>,
+    pulse: &Pulse,
 ) -> io::Result<(Server, Stopping, Vec<SocketFile>)> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(app.limits.connections);
     let server = Server::build().workers(workers).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
@@ -141,8 +158,9 @@ fn run(
     let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), table, app: Arc::clone(app) };
     let mut files = Vec::new();
     for listener in listeners {
-        let (app, entrance, stopping) = (Arc::clone(app), entrance.clone(), stopping.clone());
+        let (app, entrance, stopping, pulse) = (Arc::clone(app), entrance.clone(), stopping.clone(), pulse.clone());
         let begin = move || {
+            pulse.join();
             let stopping = stopping.clone();
             (Rc::new(entrance.clone()), http(&app, move || stopping.clone().begun()))
         };
@@ -204,12 +222,15 @@ async fn stop_in_time(
     servers: Vec<(ServerHandle, Stopping)>,
     signals: Signals,
     mut failure: watch::Receiver<Option<EngineError>>,
+    notifier: Notifier,
 ) -> ShutdownReason {
     let ended = tokio::select! {
         () = signals.stopped(1) => ShutdownReason::Stopped,
         error = failed(&mut failure) => ShutdownReason::StorageFailed(error),
     };
-    log::info!("stopping: running requests may take up to {SHUTDOWN_SECS} s");
+    let stopping = format!("stopping: running requests may take up to {SHUTDOWN_SECS} s");
+    log::info!("{stopping}");
+    notifier.stopping(&stopping);
     for (_, stopping) in &servers {
         stopping.begin();
     }
@@ -217,29 +238,10 @@ async fn stop_in_time(
     ended
 }
 
-/// Reloads the certificate when its files change, and at once on `SIGHUP`.
-async fn follow(certificate: Arc<Certificate>, clock: Clock, mut signals: Signals) {
-    certificate.follow(clock, async || signals.reloaded().await).await;
-}
-
 async fn failed(failure: &mut watch::Receiver<Option<EngineError>>) -> EngineError {
     match failure.wait_for(Option::is_some).await.map(|error| error.clone()) {
         Ok(Some(error)) => error,
         // The store was closed without a failure.
         Ok(None) | Err(_) => std::future::pending().await,
-    }
-}
-
-/// Writes recorded activity and removes expired sessions, every minute.
-async fn sweep(app: Arc<App>) {
-    let mut ticks = time::interval(SWEEP_EVERY);
-    loop {
-        ticks.tick().await;
-        app.state.write_activity().await;
-        match sessions::sweep(&app.state).await {
-            Ok(0) => {}
-            Ok(removed) => log::info!("removed {removed} expired sessions"),
-            Err(error) => log::error!("expired sessions cannot be removed: {error}"),
-        }
     }
 }

@@ -102,8 +102,8 @@ impl Certificate {
 
     /// Reloads the certificate when its files change, and renews a self-signed one before its end. Never returns.
     ///
-    /// Checks every few seconds, and when `asked` ends. Invalid files are logged and the old certificate stays in use.
-    pub async fn follow(self: Arc<Self>, clock: Clock, mut asked: impl AsyncFnMut()) {
+    /// Checks every few seconds, and when `asked` ends, whose result is dropped once the files have been read. Invalid files are logged and the old certificate stays in use.
+    pub async fn follow<T>(self: Arc<Self>, clock: Clock, mut asked: impl AsyncFnMut() -> T) {
         let (mut seen, mut warned) = (self.first, None);
         loop {
             let now = clock.now();
@@ -116,7 +116,7 @@ impl Certificate {
             self.warn_of_end(now, &mut warned);
             tokio::select! {
                 () = time::sleep(LOOK_EVERY) => {}
-                () = asked() => self.take_over(),
+                _reload = asked() => self.take_over(),
             }
         }
     }
@@ -203,7 +203,7 @@ mod tests {
         let certificate = Certificate::open(made_for(directory.path(), "first.example", START), None).unwrap();
         let files = made_for(directory.path(), "second.example", START);
 
-        let following = Arc::clone(&certificate).follow(Clock::system(), pending);
+        let following = Arc::clone(&certificate).follow(Clock::system(), pending::<()>);
         assert_eq!(following.now_or_never(), None);
 
         assert_eq!(served(&certificate), files.read_certificates().unwrap());

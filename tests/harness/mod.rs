@@ -10,6 +10,7 @@ mod possible;
 mod process;
 mod programs;
 mod secrets;
+mod service_manager;
 
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
@@ -18,4 +19,5 @@ pub use self::{
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
     programs::{compile_preloaded, copy_lodge},
     secrets::record_traffic,
+    service_manager::ServiceManager,
 };

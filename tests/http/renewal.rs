@@ -14,7 +14,7 @@ use rustix::{fs::inotify, process::Signal};
 use time::OffsetDateTime;
 
 use crate::{
-    harness::{Server, ServerBuilder},
+    harness::{Server, ServerBuilder, ServiceManager},
     http::tls::{curl, files, pair, put, with_files},
 };
 
@@ -112,6 +112,28 @@ fn each_hangup_has_the_certificate_read_once_though_its_files_are_as_they_were()
         }
         assert_eq!(readings(), hangups);
     }
+}
+
+#[test]
+fn a_reload_has_ended_when_the_new_certificate_is_served_and_the_address_is_the_same() {
+    let (manager, builder) = ServiceManager::of(ServerBuilder::new());
+    let paths = files(&builder);
+    let renew = || {
+        let (certificate, key) = pair();
+        put(&paths[0], &certificate);
+        put(&paths[1], &key);
+    };
+    renew();
+    let server = with_files(builder, &paths).start_unasked();
+    while manager.next()[0] != "READY=1" {}
+
+    renew();
+    server.signal(Signal::HUP);
+
+    assert_eq!(manager.next()[0], "RELOADING=1");
+    assert_eq!(manager.next(), ["READY=1"]);
+    assert!(curl(&server, &paths[0], "/healthz", &[]).is_ok());
+    assert!(server.log().contains("reload requested: the files of TLS are read again"), "{}", server.log());
 }
 
 /// What the server would have made for 127.0.0.1 if that was its end.
