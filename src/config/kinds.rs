@@ -92,7 +92,7 @@ impl<T: 'static> Kind<T> {
     }
 
     /// The kind of a setting with commas between its values.
-    pub(super) fn as_list(self) -> Self {
+    pub(super) fn given_one_by_one(self) -> Self {
         Self { is_list: true, ..self }
     }
 

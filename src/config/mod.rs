@@ -66,7 +66,7 @@ settings! {
         tls_key: Option<PathBuf> = optional(file());
 
         /// Names and addresses for a self-signed certificate; its fingerprint is printed
-        tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse)).as_list();
+        tls_self_signed: Option<Names> = optional(text("NAME,...", Names::parse)).given_one_by_one();
 
         /// Refuses credentials that come over plain HTTP from another machine
         require_tls: bool = switch();
