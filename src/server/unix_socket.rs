@@ -75,9 +75,9 @@ impl SocketFile {
         if !metadata.file_type().is_socket() || metadata.uid() != geteuid().as_raw() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another user has replaced the socket"));
         }
-        let made = Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) };
+        let file = Self { path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) };
         fs::set_permissions(format!("/proc/self/fd/{}", opened.as_raw_fd()), fs::Permissions::from_mode(mode))?;
-        Ok(made)
+        Ok(file)
     }
 }
 

@@ -4,7 +4,10 @@ use std::{
     collections::BTreeSet,
     fs,
     net::TcpListener,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
 };
 
@@ -155,6 +158,20 @@ fn peers_on_a_socket_are_one_address_to_the_throttle() {
     assert_eq!(statuses[..2], [401, 401]);
     assert_eq!(statuses[3], 429, "{statuses:?}");
     assert_eq!(guess(&server.anonymous()), 401);
+}
+
+#[test]
+fn connections_to_a_socket_have_a_share_if_one_is_set_unless_they_are_a_trusted_proxys() {
+    let is_served = |builder: ServerBuilder| {
+        let (server, socket) = with_socket(builder.flag("--max-connections-per-address", "4"));
+        let _others: Vec<_> = (0..4).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+        let fifth = server.anonymous().on_socket(socket).try_send(&Request::whole("GET", "/healthz"));
+        server.anonymous().send(&Request::whole("GET", "/healthz")).expect(200);
+        fifth.is_ok()
+    };
+
+    assert!(!is_served(ServerBuilder::new()));
+    assert!(is_served(ServerBuilder::new().flag("--trusted-proxy", "unix")));
 }
 
 #[test]
