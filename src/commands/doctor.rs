@@ -104,20 +104,41 @@ fn hashing(settings: &Settings) -> Hashing {
 }
 
 fn of_accounts(data_dir: &Path) -> Vec<Finding> {
-    let finding = |severity, problem, advice| vec![Finding::new(severity, Check::Accounts, problem, advice)];
-    let accounts = match accounts(data_dir) {
-        Ok(accounts) => accounts,
-        Err(failure) => {
-            let is_in_use = matches!(failure, Failure::Directory(DirectoryError::InUse(_)));
-            let severity = if is_in_use { Severity::Warning } else { Severity::Error };
-            let problem = format!("the accounts cannot be read: {}", chain(&failure));
-            return finding(severity, problem, "run this as the server's user or as root; see `lodge verify`");
-        }
-    };
-    match names_of(&accounts) {
-        Ok(names) => doctor::accounts(&accounts, &names),
-        Err(problem) => finding(Severity::Warning, problem, "mend the name service of this system (nsswitch.conf)"),
+    about_accounts(data_dir).unwrap_or_else(|failure| {
+        let is_in_use = matches!(failure, Failure::Directory(DirectoryError::InUse(_)));
+        let severity = if is_in_use { Severity::Warning } else { Severity::Error };
+        let problem = format!("the accounts cannot be read: {}", chain(&failure));
+        let advice = "run this as the server's user or as root; see `lodge verify`";
+        vec![Finding::new(severity, Check::Accounts, problem, advice)]
+    })
+}
+
+/// What the running server finds about its accounts, or what is found about those in the store if none runs.
+fn about_accounts(data_dir: &Path) -> Result<Vec<Finding>, Failure> {
+    if !store_in(data_dir).exists() {
+        return Ok(Vec::new());
     }
+    if let Some(access) = Access::to_running(data_dir)? {
+        return of_running(&access);
+    }
+    let accounts = stored(data_dir)?;
+    Ok(match names_of(&accounts) {
+        Ok(names) => doctor::accounts(&accounts, &names),
+        Err(problem) => {
+            let advice = "mend the name service of this system (nsswitch.conf)";
+            vec![Finding::new(Severity::Warning, Check::Accounts, problem, advice)]
+        }
+    })
+}
+
+/// Only the server knows the names that were kept with the accounts.
+fn of_running(access: &Access) -> Result<Vec<Finding>, Failure> {
+    #[derive(Deserialize)]
+    struct Status {
+        findings: Vec<Finding>,
+    }
+    let Status { findings } = access.request("GET", "/status", None)?.json().map_err(Failure::Asked)?;
+    Ok(findings.into_iter().filter(|finding| finding.check == Check::Accounts).collect())
 }
 
 /// The names of the system users and groups that the accounts represent.
@@ -128,14 +149,8 @@ fn names_of(accounts: &[Account]) -> Result<SystemNames, String> {
     found.map_err(|error| format!("the system users of the accounts cannot be looked up: {error}"))
 }
 
-/// The accounts that represent a system user or a group: those of the running server, or of the store if none runs.
-fn accounts(data_dir: &Path) -> Result<Vec<Account>, Failure> {
-    if !store_in(data_dir).exists() {
-        return Ok(Vec::new());
-    }
-    if let Some(access) = Access::to_running(data_dir)? {
-        return all_pages(|page| of_running(&access, page));
-    }
+/// The accounts of a store that no server uses.
+fn stored(data_dir: &Path) -> Result<Vec<Account>, Failure> {
     let directory = DataDirectory::take_unchanged(data_dir)?;
     on_store_of(&directory, |store| {
         all_pages(|page| Ok(store.users(page)?.records.iter().map(Account::from).collect()))
@@ -156,24 +171,6 @@ fn all_pages(mut page_of: impl FnMut(Page) -> Result<Vec<Account>, Failure>) -> 
     }
 }
 
-fn of_running(access: &Access, Page { limit, offset }: Page) -> Result<Vec<Account>, Failure> {
-    /// An account as the API lists it.
-    #[derive(Deserialize)]
-    struct Listed {
-        username: String,
-        user_id: Option<u32>,
-        group_id: Option<u32>,
-    }
-    #[derive(Deserialize)]
-    struct Users {
-        users: Vec<Listed>,
-    }
-    let response = access.request("GET", &format!("/users?limit={limit}&offset={offset}"), None)?;
-    let Users { users } = response.json().map_err(Failure::Asked)?;
-    let account = |Listed { username, user_id, group_id }| Account { username, user_id, group_id };
-    Ok(users.into_iter().map(account).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +180,7 @@ mod tests {
         let account = |number: u64| Account {
             username: format!("u{number}"),
             user_id: number.is_multiple_of(1000).then_some(7),
+            system_name: None,
             group_id: (number == 1).then_some(8),
         };
         let mut offsets = Vec::new();

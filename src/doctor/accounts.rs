@@ -16,6 +16,8 @@ pub struct Account {
     pub username: String,
     /// The system user's id.
     pub user_id: Option<u32>,
+    /// The system's name of that id when the account was given it; `None` if it was not kept.
+    pub system_name: Option<String>,
     /// The group's id.
     pub group_id: Option<u32>,
 }
@@ -23,7 +25,8 @@ pub struct Account {
 impl From<&User> for Account {
     fn from(user: &User) -> Self {
         let [user_id, group_id] = [user.user_id, user.group_id].map(|id| id.map(SystemId::get));
-        Self { username: user.username.as_str().to_owned(), user_id, group_id }
+        let (username, system_name) = (user.username.as_str().to_owned(), user.system_name.clone());
+        Self { username, user_id, system_name, group_id }
     }
 }
 
@@ -59,15 +62,32 @@ fn of(account: &Account, names: &SystemNames) -> Vec<Finding> {
     };
     let user = account.user_id.and_then(|id| match names.users.get(&id) {
         None => Some(missing("user_id", id, "user")),
-        Some(system) if system.eq_ignore_ascii_case(name) => None,
-        Some(system) => {
-            let problem = format!("the account `{name}` has the user_id {id}, which is `{system}` on this system");
-            let advice = "if that is another person, give the account the right user_id, or none";
-            Some(Finding::new(Severity::Note, Check::Accounts, problem, advice))
-        }
+        Some(current) => renamed(account, id, current),
     });
     let group = account.group_id.filter(|id| !names.groups.contains_key(id));
     user.into_iter().chain(group.map(|id| missing("group_id", id, "group"))).collect()
+}
+
+/// What is wrong with an id that the system knows under that name.
+fn renamed(account: &Account, id: u32, current: &str) -> Option<Finding> {
+    let name = &account.username;
+    match &account.system_name {
+        Some(kept) if kept == current => None,
+        Some(kept) => {
+            let problem = format!(
+                "the account `{name}` has the user_id {id}, which was `{kept}` when it was given and is `{current}` now"
+            );
+            let advice = "if the id is another person's by now, give the account the right user_id, or none; otherwise set it \
+                          to none and to this one again";
+            Some(Finding::new(Severity::Warning, Check::Accounts, problem, advice))
+        }
+        None if current.eq_ignore_ascii_case(name) => None,
+        None => {
+            let problem = format!("the account `{name}` has the user_id {id}, which is `{current}` on this system");
+            let advice = "if that is another person, give the account the right user_id, or none";
+            Some(Finding::new(Severity::Note, Check::Accounts, problem, advice))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +101,12 @@ mod tests {
     }
 
     fn account(username: &str, user_id: Option<u32>, group_id: Option<u32>) -> Account {
-        Account { username: username.to_owned(), user_id, group_id }
+        Account { username: username.to_owned(), user_id, system_name: None, group_id }
+    }
+
+    /// An account whose id had that name when it was given.
+    fn given(username: &str, user_id: u32, system_name: &str) -> Account {
+        Account { system_name: Some(system_name.to_owned()), ..account(username, Some(user_id), None) }
     }
 
     fn problems(account: Account) -> Vec<(Severity, String)> {
@@ -109,6 +134,15 @@ mod tests {
         let problem = "the account `bob` has the user_id 1000, which is `ann` on this system".to_owned();
 
         assert_eq!(problems(account("bob", Some(1000), None)), [(Severity::Note, problem)]);
+    }
+
+    #[test]
+    fn the_name_that_was_kept_counts_and_not_that_of_the_account() {
+        assert_eq!(problems(given("anna.b", 1000, "ann")), []);
+
+        let problem =
+            "the account `ann` has the user_id 1000, which was `eve` when it was given and is `ann` now".to_owned();
+        assert_eq!(problems(given("ann", 1000, "eve")), [(Severity::Warning, problem)]);
     }
 
     #[test]

@@ -55,7 +55,6 @@ fn it_finds_the_same_of_a_running_and_of_a_stopped_server_and_changes_nothing() 
         format!("error: the server's secret in {} can be read by others (mode 644)", data.join("secret").display()),
         "warning: the account `ann` has the user_id 1999999999, which no user of this system has".to_owned(),
         "warning: the account `ann` has the group_id 1999999998, which no group of this system has".to_owned(),
-        "note: the account `bob` has the user_id 0, which is `root` on this system".to_owned(),
     ];
     assert_eq!(running, (Some(4), expected.to_vec()));
     assert_eq!(stopped, running);
