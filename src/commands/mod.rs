@@ -22,6 +22,7 @@ mod session;
 mod settings;
 mod status;
 mod table;
+mod terminal;
 mod user;
 mod verify;
 

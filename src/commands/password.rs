@@ -2,14 +2,45 @@
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use zeroize::Zeroizing;
+use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
 
-use super::Failure;
+use super::{Failure, terminal::WithoutEcho};
 use crate::secret::Secret;
 
 /// How many bytes are read as a password: more than the API takes, so that a longer one is refused and not cut.
 const MAX_LINE: usize = 4096;
+
+/// The body of a request with a password in it, whose texts are wiped when it is dropped.
+pub(super) struct SecretBody(Value);
+
+impl SecretBody {
+    /// Those members with the password.
+    pub(super) fn new(mut members: Map<String, Value>, password: &Secret<String>) -> Self {
+        members.insert("password".to_owned(), password.expose().as_str().into());
+        Self(members.into())
+    }
+
+    /// The body itself; do not print or store it.
+    pub(super) fn expose(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl Drop for SecretBody {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// A new password for that user. At a terminal it is asked for twice.
 ///
@@ -48,31 +79,22 @@ fn line_of(input: &mut impl BufRead) -> Result<Secret<String>, Failure> {
     Ok(Secret::new(password.to_owned()))
 }
 
-/// Hides what is typed until it is dropped.
-struct WithoutEcho {
-    before: Termios,
-}
-
-impl WithoutEcho {
-    fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for WithoutEcho {
-    fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-        let _ = writeln!(io::stderr());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn every_text_of_a_body_is_wiped() {
+        let members = Map::from_iter([("scopes".to_owned(), json!([{"action": "index"}, 7]))]);
+        let mut body = SecretBody::new(members, &Secret::new("a house with a view".to_owned()));
+        assert_eq!(body.expose()["password"], "a house with a view");
+
+        wipe(&mut body.0);
+
+        assert_eq!(*body.expose(), json!({"scopes": [{"action": ""}, 7], "password": ""}));
+    }
 
     #[test]
     fn a_password_is_the_first_line_and_never_a_part_of_it() {

@@ -9,7 +9,7 @@ use super::{
     attributes::UserAttributes,
     list::{Account, List},
     locks,
-    password::new_password,
+    password::{SecretBody, new_password},
     table::OutputArguments,
 };
 use crate::{config::DataArguments, logging::printable, output};
@@ -129,11 +129,10 @@ pub(super) fn user(UserArguments { verb, data }: &UserArguments) -> Result<(), F
 }
 
 fn add(access: &Access, name: &str, members: Map<String, Value>) -> Result<Value, Failure> {
-    let password = new_password(name)?;
-    let mut body = members;
-    body.insert("username".to_owned(), name.into());
-    body.insert("password".to_owned(), password.expose().as_str().into());
-    access.call("POST", "/users", Some(&Value::from(body)))?.json().map_err(Failure::Asked)
+    let mut members = members;
+    members.insert("username".to_owned(), name.into());
+    let body = SecretBody::new(members, &new_password(name)?);
+    access.call("POST", "/users", Some(body.expose()))?.json().map_err(Failure::Asked)
 }
 
 fn update(access: &Access, named: &Named, members: Map<String, Value>) -> Result<Value, Failure> {
@@ -150,8 +149,8 @@ fn remove(access: &Access, named: &Named) -> Result<(), Failure> {
 
 fn set_password(access: &Access, named: &Named) -> Result<(), Failure> {
     let account = named.find(access)?;
-    let password = new_password(account.name())?;
-    access.call("PUT", &account.path, Some(&json!({"password": password.expose()})))?;
+    let body = SecretBody::new(Map::new(), &new_password(account.name())?);
+    access.call("PUT", &account.path, Some(body.expose()))?;
     done(&account, "has a new password");
     Ok(())
 }

@@ -204,6 +204,33 @@ fn a_password_that_is_typed_is_not_shown() {
     server.with(&basic("admin", typed)).get("/users/me").expect(200);
 }
 
+#[test]
+fn the_terminal_shows_again_what_is_typed_after_a_signal_at_the_question() {
+    let missing = Command::new("script").arg("--version").output().is_err().then_some("script");
+    if !is_possible("the_terminal_shows_again_what_is_typed_after_a_signal_at_the_question", missing) {
+        return;
+    }
+    let server = Server::start();
+    for key in [b"\x03", b"\x1c"] {
+        // The shell outlives the keys that end the command.
+        let lodge = format!("trap : INT QUIT; {} user password admin; stty -a", env!("CARGO_BIN_EXE_lodge"));
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--command", &lodge, "/dev/null"]).env("LODGE_DATA_DIR", server.data_dir());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+
+        shown_up_to(&mut screen, "New password of admin: ");
+        keyboard.write_all(key).unwrap();
+        let mut modes = String::new();
+        screen.read_to_string(&mut modes).unwrap();
+
+        child.wait().unwrap();
+        let is_shown = modes.split_whitespace().find_map(|word| word.ends_with("echo").then_some(word == "echo"));
+        assert_eq!(is_shown, Some(true), "{modes}");
+    }
+    server.admin().get("/users/me").expect(200);
+}
+
 /// What is on the screen once it shows that text.
 fn shown_up_to(screen: &mut impl Read, text: &str) -> String {
     let mut shown = Vec::new();
