@@ -13,6 +13,7 @@ use std::{
 
 use serde_json::Value;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 pub use self::{connect::connect, response::Response};
 
@@ -49,15 +50,40 @@ pub fn send(
     body: Option<&Value>,
 ) -> Result<Response, AdminSocketError> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    let request = match body {
-        None => format!("{head}\r\n"),
+    let (kind, body) = match body {
+        None => (String::new(), Zeroizing::default()),
         Some(body) => {
-            let body = body.to_string();
-            format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            let body = encoded(body)?;
+            (format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()), body)
         }
     };
-    connection.write_all(request.as_bytes()).map_err(of_connection)?;
+    connection.write_all(format!("{head}{kind}\r\n").as_bytes()).map_err(of_connection)?;
+    connection.write_all(&body).map_err(of_connection)?;
     Response::read(connection)
+}
+
+/// The JSON of a body, which may have a password in it.
+fn encoded(body: &Value) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, body)?;
+    // With room for all of it: a copy that was moved elsewhere would not be wiped.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *bytes, body)?;
+    Ok(bytes)
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The error of a write to the server. A broken pipe is that of an output alone, which a command may take for its end.
@@ -65,5 +91,22 @@ fn of_connection(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::ConnectionReset, error),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_written_to_one_place() {
+        let body = json!({"username": "ann", "password": "a house with a view \u{1f3e0} \"".repeat(100)});
+
+        let bytes = encoded(&body).unwrap();
+
+        assert_eq!(*bytes, body.to_string().as_bytes());
+        assert_eq!(bytes.capacity(), bytes.len());
     }
 }
