@@ -15,6 +15,8 @@ use actix_web::{
     web::Bytes,
 };
 
+use crate::service::KnownName;
+
 /// Why a request could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -48,6 +50,7 @@ pub enum Medium {
 /// The shared state of one connection.
 pub struct Connection {
     medium: Medium,
+    system_name: KnownName,
     is_recorded: Cell<bool>,
     is_pending: Cell<bool>,
     head_bytes: Cell<usize>,
@@ -64,6 +67,7 @@ impl Connection {
     pub fn new(medium: Medium) -> Self {
         Self {
             medium,
+            system_name: KnownName::default(),
             is_recorded: Cell::new(false),
             is_pending: Cell::new(false),
             head_bytes: Cell::new(usize::MAX),
@@ -134,6 +138,11 @@ impl Connection {
     /// Whether this is the first call, for what is recorded once of a connection.
     pub(super) fn is_first(&self) -> bool {
         !self.is_recorded.replace(true)
+    }
+
+    /// The system's name of the peer's uid, as far as it was asked for.
+    pub(super) fn system_name(&self) -> &KnownName {
+        &self.system_name
     }
 
     /// What it goes over.

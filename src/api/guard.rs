@@ -17,7 +17,8 @@ use crate::{
     auth::{Credential, Principal},
     domain::Action,
     service::{
-        Administrator, Anonymous, Caller, Forbidden, Local, Requester, ResourceAccess, users::is_self_or_administrator,
+        Administrator, Anonymous, Caller, Forbidden, KnownName, Local, Requester, ResourceAccess,
+        users::is_self_or_administrator,
     },
 };
 
@@ -130,8 +131,10 @@ async fn caller_of(context: &RequestContext<'_>) -> Result<Caller, ApiError> {
 
 /// The caller whose account that user of the operating system is; the audit log has an entry for each connection.
 async fn system_user(context: &RequestContext<'_>, uid: u32) -> Result<Caller, ApiError> {
-    let caller = context.app.state.system_user(uid).await?;
     let connection = context.http.conn_data::<Rc<Connection>>();
+    let unknown = KnownName::default();
+    let known = connection.map_or(&unknown, |connection| connection.system_name());
+    let caller = context.app.state.system_user(uid, known).await?;
     if connection.is_some_and(|connection| connection.is_first()) {
         caller.state.record(caller.actor(), Action::ConnectSystemUser, caller.user.as_ref().into()).await;
     }

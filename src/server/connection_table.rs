@@ -1,4 +1,4 @@
-//! The table of connections, which bounds their number and that of one address, and closes idle ones to make room.
+//! The table of connections, which bounds their number and that of one client, and closes idle ones to make room.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct TableBounds {
     /// How many connections are served at once.
     pub(super) connections: usize,
-    /// How many of them one network may have; the site that it is in may have twice as many.
+    /// How many of them one client may have; the site that a network is in may have twice as many.
     pub(super) share: usize,
     /// How long a connection has to be idle to make room for another.
     pub(super) idle: Duration,
@@ -49,7 +49,7 @@ struct Shared {
 #[derive(Default)]
 struct Table {
     slots: HashMap<u64, Arc<State>>,
-    by_network: HashMap<Network, usize>,
+    by_client: HashMap<Client, usize>,
     by_site: HashMap<Site, usize>,
     next: u64,
     /// How many have been asked to make room and are still there.
@@ -60,9 +60,17 @@ struct Table {
     none_until: Option<Instant>,
 }
 
+/// Whose share connections count for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    Network(Network),
+    /// A user of the operating system, by uid.
+    User(u32),
+}
+
 /// What the table has to know of a connection.
 struct State {
-    network: Option<Network>,
+    client: Option<Client>,
     /// Since how many milliseconds after the beginning it has been idle; [`BUSY`] if it is not.
     idle_since: AtomicU64,
     must_leave: AtomicBool,
@@ -83,7 +91,7 @@ pub(super) struct Slot {
 enum Full {
     /// There are as many as there may be.
     Table,
-    /// Its network, or the site that it is in, has its share.
+    /// Its client, or the site that its network is in, has its share.
     Share,
 }
 
@@ -96,9 +104,17 @@ impl ConnectionTable {
     /// A slot for a connection from that address, if it counts; waits while the table is full. `None` if the address
     /// has its share.
     pub(super) async fn enter(&self, address: Option<IpAddr>) -> Option<Slot> {
-        let network = address.map(Network::of);
+        self.enter_as(address.map(|address| Client::Network(Network::of(address)))).await
+    }
+
+    /// A slot for a connection of that user of the operating system; as [`Self::enter`].
+    pub(super) async fn enter_user(&self, uid: u32) -> Option<Slot> {
+        self.enter_as(Some(Client::User(uid))).await
+    }
+
+    async fn enter_as(&self, client: Option<Client>) -> Option<Slot> {
         loop {
-            match self.try_enter(network) {
+            match self.try_enter(client) {
                 Ok(slot) => return Some(slot),
                 Err(Full::Share) => {
                     // It may have been woken in place of another.
@@ -114,22 +130,22 @@ impl ConnectionTable {
         }
     }
 
-    fn try_enter(&self, network: Option<Network>) -> Result<Slot, Full> {
+    fn try_enter(&self, client: Option<Client>) -> Result<Slot, Full> {
         let mut table = self.0.table();
         // The share first: a client that has it must not wait among those that find the table full.
-        if network.is_some_and(|network| table.has_share(network, self.0.bounds.share)) {
+        if client.is_some_and(|client| table.has_share(client, self.0.bounds.share)) {
             return Err(Full::Share);
         }
         if table.slots.len() >= self.0.bounds.connections {
             return Err(Full::Table);
         }
-        if let Some(network) = network {
-            table.count(network);
+        if let Some(client) = client {
+            table.count(client);
         }
         let id = table.next;
         table.next += 1;
         let state = State {
-            network,
+            client,
             idle_since: AtomicU64::new(BUSY),
             must_leave: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -170,21 +186,21 @@ impl ConnectionTable {
 }
 
 impl Table {
-    /// Whether the network, or its site, has as many connections as it may.
-    fn has_share(&self, network: Network, share: usize) -> bool {
-        let of_network = self.by_network.get(&network).copied().unwrap_or(0);
-        let of_site = network.site().and_then(|site| self.by_site.get(&site)).copied().unwrap_or(0);
-        of_network >= share || of_site >= share.saturating_mul(2)
+    /// Whether the client, or its site, has as many connections as it may.
+    fn has_share(&self, client: Client, share: usize) -> bool {
+        let of_client = self.by_client.get(&client).copied().unwrap_or(0);
+        let of_site = client.site().and_then(|site| self.by_site.get(&site)).copied().unwrap_or(0);
+        of_client >= share || of_site >= share.saturating_mul(2)
     }
 
-    fn count(&mut self, network: Network) {
-        *self.by_network.entry(network).or_default() += 1;
-        network.site().into_iter().for_each(|site| *self.by_site.entry(site).or_default() += 1);
+    fn count(&mut self, client: Client) {
+        *self.by_client.entry(client).or_default() += 1;
+        client.site().into_iter().for_each(|site| *self.by_site.entry(site).or_default() += 1);
     }
 
-    fn discount(&mut self, network: Network) {
-        take_one(&mut self.by_network, &network);
-        network.site().into_iter().for_each(|site| take_one(&mut self.by_site, &site));
+    fn discount(&mut self, client: Client) {
+        take_one(&mut self.by_client, &client);
+        client.site().into_iter().for_each(|site| take_one(&mut self.by_site, &site));
     }
 
     /// The connections that are idle and have not been asked to leave.
@@ -199,6 +215,16 @@ fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
         *count -= 1;
         if *count == 0 {
             counts.remove(key);
+        }
+    }
+}
+
+impl Client {
+    /// The site that it is in, if it is a network of IPv6.
+    fn site(self) -> Option<Site> {
+        match self {
+            Self::Network(network) => network.site(),
+            Self::User(_) => None,
         }
     }
 }
@@ -245,8 +271,8 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.shared.table();
         table.slots.remove(&self.id);
-        if let Some(network) = self.state.network {
-            table.discount(network);
+        if let Some(client) = self.state.client {
+            table.discount(client);
         }
         if self.must_leave() {
             table.leaving = table.leaving.saturating_sub(1);

@@ -46,6 +46,8 @@ use crate::{
 
 /// How many connections are served at once; further ones wait.
 const MAX_CONNECTIONS: usize = 32;
+/// How many of them one user of the socket for system users may have.
+const MAX_CONNECTIONS_PER_USER: usize = 8;
 /// How many connections may wait until others make room; further ones wait in the backlog.
 const WAITING: usize = 32;
 
@@ -55,6 +57,8 @@ const WAITING: usize = 32;
 /// If the socket cannot be made.
 pub fn bind(directory: &Path) -> io::Result<UnixListener> {
     let path = local_socket_in(directory);
+    // The socket of 0.3.0; anything else of that name is not the server's.
+    let _ = unix_socket::remove_abandoned(&directory.join("door"));
     // Its maker is gone: the directory is this process's alone.
     ignore_not_found(fs::remove_file(&path))?;
     let bound = UnixListener::bind(&path).or_else(|_| {
@@ -107,8 +111,8 @@ struct LocalAcceptor {
 
 impl LocalAcceptor {
     fn new(app: &Arc<App>, audience: Audience) -> Self {
-        let table =
-            TableBounds { connections: MAX_CONNECTIONS, share: MAX_CONNECTIONS, idle: app.limits.idle_deadline / 8 };
+        let (connections, share) = (MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER);
+        let table = TableBounds { connections, share, idle: app.limits.idle_deadline / 8 };
         let bounds = match audience {
             Audience::Operators => Bounds::of_operators(&app.limits),
             Audience::SystemUsers => Bounds::new(&app.limits),
@@ -130,7 +134,11 @@ impl LocalAcceptor {
     }
 
     async fn serve(&self, stream: UnixStream, medium: Medium) -> Result<(TimedStream, Option<SocketAddr>), ()> {
-        let slot = self.table.enter(None).await.ok_or(())?;
+        let entered = match medium {
+            Medium::SystemUser(uid) => self.table.enter_user(uid).await,
+            Medium::Tcp | Medium::Tls | Medium::Unix | Medium::Local(_) => self.table.enter(None).await,
+        };
+        let slot = entered.ok_or(())?;
         let permit = self.app.memory_budget.permit(Holder::default());
         Ok((TimedStream::new(Transport::Unix(stream, medium), slot, permit, self.bounds.clone()), None))
     }

@@ -16,8 +16,8 @@ pub mod users;
 use thiserror::Error;
 
 pub use self::context::{
-    Administrator, Anonymous, AppState, Author, Caller, Local, Policy, Requester, ResourceAccess, ResourceAction,
-    Serving,
+    Administrator, Anonymous, AppState, Author, Caller, KnownName, Local, Policy, Requester, ResourceAccess,
+    ResourceAction, Serving,
 };
 use crate::{
     auth::{AuthError, Principal},

@@ -183,6 +183,25 @@ fn a_server_that_can_have_no_socket_serves() {
 }
 
 #[test]
+fn the_socket_of_an_earlier_version_is_removed_and_nothing_else_of_its_name() {
+    let mut server = Server::start();
+    let door = server.data_dir().join("door");
+    assert!(server.stop().success());
+    drop(UnixListener::bind(&door).unwrap());
+    server.start_again();
+    assert!(!door.exists());
+
+    let in_use = UnixListener::bind(&door).unwrap();
+    server.restart();
+    assert!(door.exists());
+    drop(in_use);
+    fs::remove_file(&door).unwrap();
+    fs::write(&door, "text").unwrap();
+    server.restart();
+    assert_eq!(fs::read_to_string(&door).unwrap(), "text");
+}
+
+#[test]
 fn a_server_in_a_directory_with_a_very_long_name_has_a_socket_too() {
     let builder = ServerBuilder::new();
     let long = builder.data_dir().with_file_name("x".repeat(120));

@@ -1,10 +1,12 @@
 //! Which account a user of the operating system is, on the socket for system users.
 
+use std::{sync::Arc, time::Duration};
+
 use actix_web::rt::System;
 use lodge::{
     clock::Timestamp,
     domain::{AuthMethod, Id, Outcome, PasswordHash, SystemId, User, Username},
-    service::{ResourceAccess, sessions::destroy_all},
+    service::{KnownName, ResourceAccess, sessions::destroy_all},
 };
 
 use crate::test_app::{NOW, TestApp};
@@ -30,7 +32,7 @@ fn recognised(uid: u32, users: Vec<User>, flags: &[&str]) -> Option<Id> {
     let ask = async {
         let test_app = TestApp::with(&[&["--throttle-after", "0"], flags].concat()).await;
         test_app.store.write(move |txn| users.iter().try_for_each(|user| txn.put(user))).await.unwrap();
-        let found = test_app.state.system_user(uid).await.ok().map(|caller| caller.user.id);
+        let found = test_app.state.system_user(uid, &KnownName::default()).await.ok().map(|caller| caller.user.id);
         (test_app, found)
     };
     let (test_app, found) = System::new().block_on(ask);
@@ -74,11 +76,32 @@ async fn a_uid_that_another_account_is_given_writes_nothing_more() {
     let name = name(&test_app).await;
     let (ann, ben) = (account(1, name.clone()), account(2, name));
     test_app.store.write(move |txn| txn.put(&ann)).await.unwrap();
-    let caller = test_app.state.system_user(UID).await.unwrap();
+    let caller = test_app.state.system_user(UID, &KnownName::default()).await.unwrap();
     let access = ResourceAccess::from(caller);
 
     test_app.store.write(move |txn| txn.put(&ben)).await.unwrap();
 
     assert!(destroy_all(&access, None).await.is_err());
-    assert!(test_app.state.system_user(UID).await.is_err());
+    assert!(test_app.state.system_user(UID, &KnownName::default()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_knows_the_name_for_five_seconds_and_another_one_asks_for_it() {
+    let test_app = TestApp::build().await;
+    let former = account(1, Some("former".to_owned()));
+    test_app.store.write(move |txn| txn.put(&former)).await.unwrap();
+    let now = test_app.state.clock.monotonic();
+    let asked = |known: KnownName| {
+        let state = Arc::clone(&test_app.state);
+        async move { state.system_user(UID, &known).await.is_ok() }
+    };
+    let answered = |ago: u64| {
+        let known = KnownName::default();
+        known.record(now.before(Duration::from_millis(ago)), Some("former".to_owned()));
+        known
+    };
+
+    assert!(asked(answered(0)).await && asked(answered(4999)).await);
+    assert!(!asked(answered(5000)).await, "the uid has another name by now");
+    assert!(!asked(KnownName::default()).await);
 }

@@ -25,7 +25,21 @@ async fn a_network_has_its_share_and_gets_it_back() {
     drop(first);
     assert!(table.enter(Some(address("2001:db8::3"))).await.is_some());
     drop((second, uncounted));
-    assert!(table.0.table().slots.is_empty() && table.0.table().by_network.is_empty());
+    assert!(table.0.table().slots.is_empty() && table.0.table().by_client.is_empty());
+}
+
+#[tokio::test]
+async fn a_user_has_a_share_of_their_own_and_gets_it_back() {
+    let table = table(100, 2);
+    let first = table.enter_user(1000).await;
+    let second = table.enter_user(1000).await;
+
+    assert!(table.enter_user(1000).await.is_none());
+    assert!(table.enter_user(1001).await.is_some());
+    drop(first);
+    assert!(table.enter_user(1000).await.is_some());
+    drop(second);
+    assert!(table.0.table().by_client.is_empty());
 }
 
 #[tokio::test]

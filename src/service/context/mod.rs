@@ -21,6 +21,7 @@ pub use self::{
     caller::{Administrator, Anonymous, Author, Caller, Local, Requester},
     resource_access::{ResourceAccess, ResourceAction},
     serving::Serving,
+    system_user::KnownName,
 };
 use crate::{
     audit::Audit,

@@ -1,30 +1,59 @@
 //! Users of the operating system, recognised by the uid with which they connected.
 //!
 //! A uid stands for an account only as long as the name service has it under the name that it had when the account was given
-//! it: a uid that was given to another person inherits nothing.
+//! it: a uid that was given to another person inherits nothing. The name service is asked for each connection, and again while
+//! one goes on.
 
-use std::{fs, net::Ipv4Addr, sync::Arc};
+use std::{cell::RefCell, fs, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use super::{AppState, Caller};
 use crate::{
     auth::{AuthError, Authentication, Challenge, Identity},
+    clock::MonotonicTime,
     domain::{Action, Actor, AuthMethod, Page, SystemId, User},
     service::ServiceError,
     store::{IdSet, StoreError, Tables, id_set},
+    system::NameServiceError,
 };
+
+/// How long the name of a connection's uid is taken for its present one.
+const NAME_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The system's name of the uid of one connection, once it was asked for.
+#[derive(Debug, Default)]
+pub struct KnownName(RefCell<Option<Answered>>);
+
+/// What the name service answered, and when it was asked.
+#[derive(Clone, Debug)]
+struct Answered {
+    at: MonotonicTime,
+    name: Option<String>,
+}
+
+impl KnownName {
+    /// Records what the name service answered.
+    pub fn record(&self, at: MonotonicTime, name: Option<String>) {
+        self.0.replace(Some(Answered { at, name }));
+    }
+
+    /// The answer, if it is recent enough.
+    fn current(&self, now: MonotonicTime) -> Option<Answered> {
+        self.0.borrow().clone().filter(|answered| now.since(answered.at) < NAME_TIMEOUT)
+    }
+}
 
 const REFUSED: AuthError = AuthError::Refused(Challenge::Any);
 
 impl AppState {
-    /// The caller whose account that user of the operating system is.
+    /// The caller whose account that user of the operating system is; `known` is of the connection on which the user asks.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] unless exactly one account has the uid, under the system's present name of it, and that account
-    /// is valid and, unless the policy lets those in, no administrator.
-    pub async fn system_user(self: &Arc<Self>, uid: u32) -> Result<Caller, ServiceError> {
+    /// [`AuthError::Refused`] unless exactly one account has the uid, under the system's name of it, and that account is valid
+    /// and, unless the policy lets those in, no administrator.
+    pub async fn system_user(self: &Arc<Self>, uid: u32, known: &KnownName) -> Result<Caller, ServiceError> {
         let found = self.user_of(uid)?;
         let name = match &found {
-            Some((uid, _)) => self.names.user_name(uid.get()).await?,
+            Some((uid, _)) => self.name_of(*uid, known).await?,
             None => None,
         };
         let Some((uid, user)) = found.filter(|(_, user)| user.system_name.is_some() && user.system_name == name) else {
@@ -34,6 +63,17 @@ impl AppState {
         let (at, address) = (self.clock.now(), Ipv4Addr::UNSPECIFIED.into());
         let identity = Identity { user: Arc::new(user), authentication: Authentication::SystemUser(uid), address, at };
         Ok(Caller { state: Arc::clone(self), identity })
+    }
+
+    /// The system's name of the uid, which is asked for unless it is known.
+    async fn name_of(&self, uid: SystemId, known: &KnownName) -> Result<Option<String>, NameServiceError> {
+        let now = self.clock.monotonic();
+        if let Some(answered) = known.current(now) {
+            return Ok(answered.name);
+        }
+        let name = self.names.user_name(uid.get()).await?;
+        known.record(now, name.clone());
+        Ok(name)
     }
 
     /// The only account with that uid, if it may be recognised by it.
