@@ -15,7 +15,7 @@
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
 //! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
 //! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
-//! [`doctor`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
+//! [`doctor`], [`console`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
 //! [`service_manager`], [`system`], [`memory_limit`], [`clock`], [`random`], [`quick_hash`], [`error_chain`].
 //!
 //! `decisions.md` beside this file has the reasons; `.github/CONTRIBUTING.md` has the steps to add an operation, a setting,
@@ -31,6 +31,7 @@ pub mod backup;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod directory;
 pub mod doctor;
 pub mod domain;

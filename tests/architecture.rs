@@ -18,6 +18,7 @@ const ORDER: [&str; 26] = [
     "audit",
     "store",
     "doctor",
+    "console",
     "domain",
     "config",
     "tls",
@@ -37,9 +38,10 @@ const ORDER: [&str; 26] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 44] = [
+const API: [&str; 45] = [
     "fuzzing",
     "entry",
+    "console",
     "public_endpoints",
     "openapi",
     "routes",

@@ -2,6 +2,7 @@
 
 mod backups;
 mod commands;
+mod console;
 mod damage;
 mod disks;
 mod harness;

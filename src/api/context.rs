@@ -56,6 +56,8 @@ pub struct App {
     pub user_list_cache: Arc<UserListCache>,
     /// The results of the scheduled backups.
     pub backups: BackupLog,
+    /// Whether the console is served.
+    pub has_console: bool,
 }
 
 /// The memory for large bodies and responses on the local socket.
@@ -76,6 +78,7 @@ impl App {
             base_path: settings.base_path.clone(),
             document_below: OnceLock::new(),
             backups,
+            has_console: !settings.no_console,
             state,
         }
     }
@@ -94,6 +97,7 @@ impl App {
             base_path: None,
             document_below: OnceLock::new(),
             backups,
+            has_console: false,
             state,
         }
     }

@@ -17,6 +17,7 @@ use tokio::task::yield_now;
 
 use super::{
     connection::{Connection, Medium, lasting},
+    console::ConsoleFile,
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, medium},
     error::ApiError,
     operations::{PREFIX, catalogue},
@@ -48,7 +49,7 @@ pub async fn respond(app: &Arc<App>, mut http: Request) -> Response<BoxBody> {
     if let Some(identity) = response.extensions().get::<RequestIdentity>() {
         line.identity = *identity;
     }
-    complete(response.headers_mut(), &line.request_id, medium == Medium::Tls);
+    complete(response.headers_mut(), &line, medium == Medium::Tls);
     app.origins.complete(http.method(), http.headers(), response.headers_mut());
     line.end(response.status().as_u16());
     let head = response.head_mut();
@@ -81,7 +82,13 @@ async fn answer(
         return endpoint.answer(http.method(), app);
     }
     match route(http.method(), path, Reach::of(medium)) {
-        Routed::NotFound => Err(ApiError::NotFound),
+        Routed::NotFound => {
+            let file = ConsoleFile::at(path).filter(|_| app.has_console).ok_or(ApiError::NotFound)?;
+            line.route = ("", file.path());
+            let response = file.answer(http)?;
+            line.has_own_policy = response.headers().contains_key(header::CACHE_CONTROL);
+            Ok(response)
+        }
         Routed::MethodNotAllowed(route) if http.method() == Method::OPTIONS => {
             line.route = (PREFIX, route.path);
             Ok(options(&route.allow))
@@ -134,22 +141,29 @@ fn header_bytes(http: &Request) -> usize {
 }
 
 /// Adds the headers that every response has.
-fn complete(headers: &mut HeaderMap, request_id: &RequestId, is_encrypted: bool) {
-    const FIXED: [(HeaderName, HeaderValue); 4] = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+fn complete(headers: &mut HeaderMap, line: &LogLine, is_encrypted: bool) {
+    const FIXED: [(HeaderName, HeaderValue); 2] = [
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    const POLICY: [(HeaderName, HeaderValue); 2] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     ];
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     // Appended, because no response has them yet, and that costs less than to look for those to replace.
     for (name, value) in FIXED {
         headers.append(name, value);
     }
+    if !line.has_own_policy {
+        for (name, value) in POLICY {
+            headers.append(name, value);
+        }
+    }
     if is_encrypted {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
-    let id = HeaderValue::from_str(request_id.as_str());
+    let id = HeaderValue::from_str(line.request_id.as_str());
     headers.append(REQUEST_ID, id.expect("a UUID is a header value"));
 }
 
@@ -161,6 +175,8 @@ struct LogLine {
     identity: RequestIdentity,
     began: Instant,
     status: Option<u16>,
+    /// Whether the response already has its own `Cache-Control` and `Content-Security-Policy`.
+    has_own_policy: bool,
 }
 
 impl LogLine {
@@ -172,6 +188,7 @@ impl LogLine {
             identity: RequestIdentity::default(),
             began: Instant::now(),
             status: None,
+            has_own_policy: false,
         }
     }
 

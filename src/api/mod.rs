@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod configurations;
 mod connection;
+mod console;
 mod context;
 mod cors;
 mod date_time;

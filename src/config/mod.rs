@@ -71,6 +71,9 @@ settings! {
         /// Refuses credentials that come over plain HTTP from another machine
         require_tls: bool = switch();
 
+        /// Serves no console: `/`, `/docs` and `/assets/` are 404
+        no_console: bool = switch();
+
         /// The origins whose pages may use the API from a browser; separated by commas: `https://console.example.org`
         cors_origin: Vec<String> = list("ORIGIN,...", origin);
 

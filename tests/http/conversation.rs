@@ -89,7 +89,7 @@ pub fn ask_raw(address: SocketAddr, request: impl AsRef<[u8]>) -> Reply {
 
 fn first_reply(bytes: &[u8]) -> Option<(Reply, usize)> {
     let (mut reply, head_length) = head(bytes)?;
-    let has_body = reply.status >= 200 && reply.status != 204;
+    let has_body = reply.status >= 200 && ![204, 304].contains(&reply.status);
     let declared = || reply.header("content-length").expect("an answer with a length").parse().unwrap();
     let length: usize = if has_body { declared() } else { 0 };
     reply.body = bytes.get(head_length..head_length + length)?.to_vec();

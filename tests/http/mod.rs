@@ -9,6 +9,7 @@ mod basic;
 mod bodies;
 mod configurations;
 mod connections;
+mod console;
 mod conversation;
 mod cors;
 mod crash;

@@ -162,7 +162,7 @@ fn a_path_is_found_as_it_is_written_or_not_at_all_and_nobody_learns_more() {
     let server = Server::start();
     let clients = [server.anonymous(), furnished(&server), server.user("ann"), server.with("Bearer of.bad.news")];
     let strange = [
-        "/",
+        "//",
         "/api",
         "/api/v2",
         "/api/v2/",

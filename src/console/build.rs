@@ -1,0 +1,50 @@
+//! The build script: compresses the console's files, so that the binary holds and serves them small.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+const ASSETS: &str = "src/console/assets";
+/// A gzip member without a name, a time or a system (RFC 1952).
+const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+const BEST: u8 = 10;
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed={ASSETS}");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let mut table = String::from("[\n");
+    for (name, path) in assets()? {
+        let compressed = out.join(format!("{name}.gz"));
+        fs::write(&compressed, gzip(&fs::read(path)?))?;
+        writeln!(table, "(\"{name}\", include_bytes!({compressed:?})),").expect("a string has room");
+    }
+    table.push(']');
+    fs::write(out.join("console.rs"), table)
+}
+
+/// The files that are served as they are, by their names.
+fn assets() -> io::Result<Vec<(String, PathBuf)>> {
+    let mut assets = Vec::new();
+    for entry in fs::read_dir(ASSETS)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_served(&path) {
+            assets.push((name, path));
+        }
+    }
+    assets.sort();
+    Ok(assets)
+}
+
+fn is_served(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["js", "css", "svg", "LICENSE"].iter().any(|served| extension == *served))
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let deflated = miniz_oxide::deflate::compress_to_vec(plain, BEST);
+    let length = u32::try_from(plain.len()).expect("a file of the console is small");
+    [&HEAD[..], &deflated, &crc32fast::hash(plain).to_le_bytes(), &length.to_le_bytes()].concat()
+}
