@@ -46,3 +46,41 @@ fn signing_in_and_out() {
 fn the_own_account_and_its_configurations() {
     run("own-account");
 }
+
+#[test]
+fn api_keys_and_sessions() {
+    run("keys");
+}
+
+#[test]
+fn administration() {
+    run("administration");
+}
+
+#[test]
+fn interruptions() {
+    run("interruptions");
+}
+
+#[test]
+fn hostile_names() {
+    run("hostile-names");
+}
+
+#[test]
+fn by_keyboard() {
+    run("keyboard");
+}
+
+#[test]
+fn the_documentation_of_the_api() {
+    run("documentation");
+}
+
+/// Takes pictures of every page below `target/console`, each of which is checked as well.
+#[test]
+fn screenshots() {
+    if env::var_os("LODGE_TEST_SCREENSHOTS").is_some() || env::var_os("LODGE_TEST_EVERYTHING").is_some() {
+        run("screenshots");
+    }
+}

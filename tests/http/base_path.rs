@@ -26,7 +26,6 @@ fn everything_is_below_the_base_path_and_health_at_both_places() {
         "/api/v2/openapi.json",
         "/",
         "/accounts",
-        "/accounts/",
         "/accountsx/api/v2/users/me",
         "/accounts/accounts/api/v2/users/me",
         "//accounts/api/v2/users/me",

@@ -139,3 +139,15 @@ fn the_local_socket_has_no_console() {
         server.local().send(&Request::whole("GET", path)).expect(404);
     }
 }
+
+#[test]
+fn below_a_base_path_the_page_finds_its_files_beside_itself() {
+    let server = ServerBuilder::new().flag("--base-path", "/accounts").start_unasked();
+
+    for path in ["/accounts/", "/accounts/docs"] {
+        let page = ask(server.address, "GET", path, "").expect(200).text();
+        let link = page.split('"').find(|text| text.ends_with("/style.css")).unwrap();
+        ask(server.address, "GET", &format!("/accounts/{link}"), "").expect(200);
+    }
+    ask(server.address, "GET", "/", "").expect(404);
+}

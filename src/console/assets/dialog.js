@@ -60,10 +60,10 @@ export function confirmAction({ title, text, action, name, run }) {
       <h2>${title}</h2>
       <div>${text}</div>
       ${errorSummary(form)}
-      ${name === undefined ? nothing : field(form, { name: "confirmation", label: html`${strings.typeName} <strong>${shown(name)}</strong>`, autocomplete: "off" })}
+      ${name === undefined ? nothing : field(form, { name: "confirmation", label: html`${strings.typeName} <strong>${shown(name)}</strong>`, autocomplete: "off", autofocus: true })}
       <p class="actions">
         ${submitButton(form, action, "danger")}
-        <button type="button" @click=${close}>${strings.cancel}</button>
+        <button type="button" ?autofocus=${name === undefined} @click=${close}>${strings.cancel}</button>
       </p>
     </form>
   `);

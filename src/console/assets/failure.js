@@ -39,13 +39,14 @@ export function failurePanel(failure, retry) {
 }
 
 /**
- * The way to an API key that has the scope that was missing.
+ * The way to an API key that has the scope that was missing. What a session may not do, none of its user's keys may.
  *
  * @param {unknown} failure
  */
 export function missingScope(failure) {
   if (!(failure instanceof Failure) || failure.status !== 403) return nothing;
   const scope = /lacks the scope ([a-z0-9_*]+) \/ ([a-z0-9_*]+)/.exec(failure.message);
-  const query = scope ? { scope: `${scope[1]}/${scope[2]}` } : {};
+  if (!scope) return nothing;
+  const query = { scope: `${scope[1]}/${scope[2]}` };
   return html`<a class="button" href=${href("access/new", query)}>${strings.failures.makeKey}</a>`;
 }

@@ -109,7 +109,7 @@ export const strings = {
     unknown: (text) => `The page has a fault: ${text}`,
   },
   signIn: {
-    title: "Sign in",
+    title: "Sign in to Lodge",
     action: "Sign in",
     username: "User name",
     password: "Password",
@@ -263,7 +263,7 @@ export const strings = {
     add: "Add",
     presets: { title: "Presets", reading: "Read only", metrics: "Monitoring", everything: "Everything", none: "Nothing" },
     /** @param {string} controller */
-    controller: (controller) => controller.replaceAll("_", " ").replace(/^api/, "API").replace(/^[a-z]/, (first) => first.toUpperCase()),
+    controller: (controller) => controller.replaceAll("_", " ").replace(/\bapi\b/, "API").replace(/^[a-z]/, (first) => first.toUpperCase()),
     /** @param {number} picked @param {number} all */
     picked: (picked, all) => `${picked} of ${all}`,
   },

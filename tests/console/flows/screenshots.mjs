@@ -1,9 +1,15 @@
-/** Takes pictures of every page, in both themes and at two widths, below `target/console`, against the server that the environment names. */
+/** Takes pictures of every page, in both themes and at two widths, below `target/console`. */
 import { mkdirSync } from "node:fs";
-import { administrator, api, browser, check, createUser, go, open, openAs, settled } from "./browser.mjs";
+import { administrator, api, check, createUser, go, open, openAs, settled, url } from "../browser.mjs";
 
-const OUT = new URL("../../target/console/", import.meta.url).pathname;
+const OUT = new URL("../../../target/console/", import.meta.url).pathname;
 const LOOKS = [["light", 1280], ["dark", 1280], ["light", 320], ["dark", 320]];
+
+export default async function () {
+  mkdirSync(OUT, { recursive: true });
+  const pages = await furnish();
+  for (const [colorScheme, width] of LOOKS) await looks(pages, colorScheme, width);
+}
 
 /** Enough of everything for each page to have something on it. @returns the path of each page, by its name */
 async function furnish() {
@@ -18,7 +24,7 @@ async function furnish() {
   const scopes = [["users", "index"], ["users", "show"], ["files", "index"]].map(([controller, action]) => ({ controller, action }));
   const key = await api("POST", "users/me/api_keys", { name: "backup script", expires_at: days(90), allowed_networks: ["127.0.0.0/8"], api_key_scopes: scopes });
   await api("POST", "users/me/api_keys", { name: "monitoring", api_key_scopes: [{ controller: "status", action: "show" }] });
-  await fetch(`${process.env.LODGE_TEST_URL}/api/v2/users?limit=1`, { headers: { Authorization: `Bearer ${key.body.key}` } });
+  await fetch(`${url}/api/v2/users?limit=1`, { headers: { Authorization: `Bearer ${key.body.key}` } });
   for (let attempt = 0; attempt < 9; attempt += 1) await api("GET", "users/me", undefined, { username: "carol", password: `${attempt}` });
   return {
     account: "account", configurations: "configurations", access: "access", "new-key": "access/new", key: `access/keys/${key.body.id}`,
@@ -62,7 +68,7 @@ async function looks(pages, colorScheme, width) {
 }
 
 async function operation(page, suffix) {
-  await page.goto(`${process.env.LODGE_TEST_URL}/docs#/index_users`);
+  await page.goto(`${url}/docs#/index_users`);
   await page.reload();
   await page.getByRole("button", { name: "Send GET" }).click();
   await page.getByRole("heading", { name: "Response 200" }).waitFor();
@@ -77,12 +83,4 @@ async function created(page, suffix) {
   await page.getByRole("button", { name: "Create key" }).click();
   await page.getByRole("heading", { name: "The key is ready" }).waitFor();
   await photograph(page, `created-key-${suffix}`);
-}
-
-mkdirSync(OUT, { recursive: true });
-try {
-  const pages = await furnish();
-  for (const [colorScheme, width] of LOOKS) await looks(pages, colorScheme, width);
-} finally {
-  await browser.close();
 }
