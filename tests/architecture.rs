@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each may use those after it.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "commands",
     "server",
     "admin_socket",
