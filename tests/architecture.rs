@@ -38,7 +38,7 @@ const ORDER: [&str; 27] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 45] = [
+const API: [&str; 47] = [
     "fuzzing",
     "entry",
     "console",
@@ -60,6 +60,7 @@ const API: [&str; 45] = [
     "locks",
     "systems",
     "status",
+    "forward_auth",
     "user_query",
     // What handlers are made of.
     "guard",
@@ -86,6 +87,7 @@ const API: [&str; 45] = [
     "forwarded",
     "json",
     "path_segment",
+    "demand",
     "query",
 ];
 

@@ -18,6 +18,7 @@ use actix_web::{
 use super::{
     connection::{Connection, Medium},
     cors::Origins,
+    demand::Misconfigured,
     forwarded::TrustedProxies,
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit, RequestBudget},
     path_segment::{self, PathParameters},
@@ -31,6 +32,7 @@ use crate::{
     backup::schedule::BackupLog,
     config::{BasePath, Limits, Settings},
     domain::{Id, Network},
+    logging::RateLimitedLog,
     service::AppState,
 };
 
@@ -58,6 +60,8 @@ pub struct App {
     pub backups: BackupLog,
     /// Whether the console is served.
     pub has_console: bool,
+    /// Limits the warnings about the queries of proxies.
+    pub proxy_warning: RateLimitedLog,
 }
 
 /// The memory for large bodies and responses on the local socket.
@@ -79,7 +83,15 @@ impl App {
             document_below: OnceLock::new(),
             backups,
             has_console: !settings.no_console,
+            proxy_warning: RateLimitedLog::default(),
             state,
+        }
+    }
+
+    /// Logs why a proxy's query admits nobody, at most once an hour.
+    pub(super) fn warn_of_proxy(&self, why: Misconfigured) {
+        if self.proxy_warning.is_due(self.state.clock.now()) {
+            log::warn!("forward authentication admits nobody: {why}");
         }
     }
 
@@ -98,6 +110,7 @@ impl App {
             document_below: OnceLock::new(),
             backups,
             has_console: false,
+            proxy_warning: RateLimitedLog::default(),
             state,
         }
     }
@@ -165,6 +178,11 @@ impl RequestContext<'_> {
     pub(super) fn last_parameter(&self) -> Option<String> {
         let last = self.parameters.iter().rfind(|parameter| !parameter.is_empty())?;
         path_segment::decode(last)
+    }
+
+    /// Whether a trusted proxy reports the client's address.
+    pub(super) fn is_client_reported(&self) -> bool {
+        self.app.proxies.reports_client(self.http.peer_addr().map(|peer| peer.ip()), self.http.headers())
     }
 
     /// The memory budget, charged to the client and the account.

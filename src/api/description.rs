@@ -150,9 +150,15 @@ impl<'c> Description<'c> {
         self.responses.insert(status, response);
     }
 
-    fn header(&mut self, status: u16, name: &str, text: &str, kind: &str) {
+    /// Another header of the response of that status.
+    pub(super) fn header(&mut self, status: u16, name: &str, text: &str, kind: &str) {
         if let Some(response) = self.responses.get_mut(&status) {
-            response["headers"] = json!({name: {"description": text, "schema": {"type": kind}}});
+            response["headers"][name] = json!({"description": text, "schema": {"type": kind}});
         }
+    }
+
+    /// The operation never answers with these statuses.
+    pub(super) fn never<const N: usize>(&mut self, statuses: [u16; N]) {
+        self.responses.retain(|status, _| !statuses.contains(status));
     }
 }

@@ -14,13 +14,15 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 use tokio::task::yield_now;
+use uuid::Uuid;
 
 use super::{
     connection::{Connection, Medium, lasting},
     console::ConsoleFile,
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, medium},
     error::ApiError,
-    operations::{PREFIX, catalogue},
+    forward_auth,
+    operations::{Admits, PREFIX, catalogue},
     public_endpoints::{PublicEndpoint, options},
     request_id::RequestId,
     routes::{Reach, Routed, route},
@@ -44,7 +46,7 @@ pub async fn respond(app: &Arc<App>, mut http: Request) -> Response<BoxBody> {
     let answer = answer(&http, connection.map(Rc::as_ref), payload, app, &mut line);
     // A panic is a bug in one request, and must not end the other requests of the connection.
     let answered = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
-    let mut response = answered.unwrap_or_else(|error| error.into_response(line.request_id.uuid));
+    let mut response = answered.unwrap_or_else(|error| refusal(error, app, &http, line.request_id.uuid));
     // The account that signs in is known only once the response is made.
     if let Some(identity) = response.extensions().get::<RequestIdentity>() {
         line.identity = *identity;
@@ -73,10 +75,7 @@ async fn answer(
     }
     check_head(http, connection, &app.limits)?;
     let medium = medium(connection);
-    let path = match &app.base_path {
-        None => http.uri().path(),
-        Some(base) => below(base, http.uri().path()).ok_or(ApiError::NotFound)?,
-    };
+    let path = path_within(app, http).ok_or(ApiError::NotFound)?;
     if let Some(endpoint) = PublicEndpoint::at(path) {
         line.route = ("", endpoint.path());
         return endpoint.answer(http.method(), app);
@@ -118,9 +117,28 @@ async fn answer(
     }
 }
 
+/// The request's path below the base path, if it is below that.
+fn path_within<'a>(app: &App, http: &'a Request) -> Option<&'a str> {
+    let path = http.uri().path();
+    app.base_path.as_ref().map_or(Some(path), |base| below(base, path))
+}
+
 /// The rest of a path below the base path, which checks of health may leave out.
 fn below<'a>(base: &BasePath, path: &'a str) -> Option<&'a str> {
     base.strip(path).or_else(|| PublicEndpoint::at(path).filter(|endpoint| endpoint.is_of_health()).map(|_| path))
+}
+
+/// The response to a request that failed.
+fn refusal(error: ApiError, app: &App, http: &Request, id: Uuid) -> HttpResponse {
+    let response = error.into_response(id);
+    let path = path_within(app, http).unwrap_or_default();
+    let connection = http.conn_data::<Rc<Connection>>().map(Rc::as_ref);
+    match route(http.method(), path, Reach::of(medium(connection))) {
+        Routed::To(operation, _) if operation.admits == Admits::Forwarded => {
+            forward_auth::restricted(response, http.uri().query().unwrap_or_default())
+        }
+        Routed::To(..) | Routed::MethodNotAllowed(_) | Routed::NotFound => response,
+    }
 }
 
 /// Refuses a request whose head is too large, or whose target is not a path. The socket has checked its `Host` header.

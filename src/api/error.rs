@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse,
     http::{
         StatusCode,
-        header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     body::BodyError,
     connection::Refusal,
+    demand::Misconfigured,
     error_body::{GenericError, InternalError, InvalidRecord},
     json_response,
     memory_budget::BudgetExhausted,
@@ -41,13 +42,17 @@ pub(super) enum ApiError {
     NotReady,
     Unencrypted,
     BudgetExhausted,
+    /// A proxy asks for what cannot be understood.
+    Misconfigured(Misconfigured),
     Panicked,
 }
 
+/// The scope that a key lacks for another service, as the service's proxy spells it.
+const MISSING_SCOPE: HeaderName = HeaderName::from_static("x-lodge-missing-scope");
 const STORE_FAILED: &str = "The store has failed; nothing can be changed any more.";
 const TOO_MANY_LARGE: &str = "Too many large requests and responses are in progress; try again.";
 const BASIC: &str = r#"Basic realm="Lodge", charset="UTF-8""#;
-const BEARER: &str = r#"Bearer realm="Lodge""#;
+pub(super) const BEARER: &str = r#"Bearer realm="Lodge""#;
 
 impl ApiError {
     /// The response. The cause of an internal error is logged under that id.
@@ -69,7 +74,8 @@ impl ApiError {
             Self::BudgetExhausted => plain(503, TOO_MANY_LARGE),
             Self::Panicked => internal(id),
             Self::Service(ServiceError::Auth(error)) => refused(error, id),
-            Self::Service(ServiceError::Forbidden(forbidden)) => plain(403, &forbidden.to_string()),
+            Self::Misconfigured(why) => plain(403, &why.to_string()),
+            Self::Service(ServiceError::Forbidden(forbidden)) => self::forbidden(&forbidden),
             Self::Service(ServiceError::Invalid(violations)) => {
                 json_response::small(StatusCode::UNPROCESSABLE_ENTITY, &InvalidRecord::new(&violations))
             }
@@ -105,6 +111,16 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
     let mut response = plain(401, sentence);
     for challenge in challenges {
         response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
+}
+
+fn forbidden(forbidden: &Forbidden) -> HttpResponse {
+    let mut response = plain(403, &forbidden.to_string());
+    if let Forbidden::LacksScope(scope) = forbidden {
+        let named = format!("{}/{}", scope.controller(), scope.action());
+        let value = HeaderValue::try_from(named).expect("a scope has the characters of a header");
+        response.headers_mut().insert(MISSING_SCOPE, value);
     }
     response
 }
@@ -203,6 +219,12 @@ impl From<BudgetExhausted> for ApiError {
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         Self::Malformed(error.to_string())
+    }
+}
+
+impl From<Misconfigured> for ApiError {
+    fn from(why: Misconfigured) -> Self {
+        Self::Misconfigured(why)
     }
 }
 

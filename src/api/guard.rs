@@ -4,18 +4,19 @@
 use std::{future::Future, rc::Rc, sync::Arc};
 
 use actix_http::HttpMessage;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 use super::{
     connection::{Connection, Medium},
     context::{RequestContext, RequestIdentity, RequiredScope},
+    demand::Demand,
     description::Description,
     error::ApiError,
     tls_policy::{TlsPolicy, Transport, Unencrypted},
 };
 use crate::{
     auth::{Credential, Principal},
-    domain::Action,
+    domain::{Action, Scope},
     service::{
         Administrator, Anonymous, Caller, Forbidden, KnownName, Local, Requester, ResourceAccess,
         users::is_self_or_administrator,
@@ -36,6 +37,9 @@ pub(super) trait Guard: Sized {
 
 /// A [`Caller`] whose credential is valid, whatever its scopes.
 pub(super) struct Authenticated(pub(super) Caller);
+
+/// A [`Caller`] whose credential a proxy passes on, and who has what the proxy's query demands.
+pub(super) struct Forwarded(pub(super) Caller);
 
 /// A [`Requester`] who is the user in the path, or an administrator.
 pub(super) struct SelfOrAdministrator(pub(super) Requester);
@@ -73,6 +77,34 @@ impl Guard for Authenticated {
         description.error(401, "The credential is missing, wrong or no longer valid.");
         description.throttled();
         description.error(403, "The server accepts credentials over TLS only.");
+    }
+}
+
+impl Guard for Forwarded {
+    async fn admit(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        let caller = forwarded_caller(context).await?;
+        let caller = identified(context, caller);
+        let demand = Demand::parse(context.query()).inspect_err(|why| context.app.warn_of_proxy(*why))?;
+        let is_bound = caller.api_key().is_some_and(|key| key.allowed_networks.is_some());
+        // Else the address is the proxy's, from which every client comes.
+        if is_bound && !context.is_client_reported() {
+            return Err(caller.state.refuse_address(&caller).into());
+        }
+        satisfy(&caller, &demand)?;
+        Ok(Self(caller))
+    }
+
+    fn describe(description: &mut Description) {
+        description
+            .query_parameter("scope", "`controller/action`, once or more: the caller needs all of them; `any`: none.");
+        description.query_parameter("role", "`administrator`: the caller must be one.");
+        description.query_parameter("errors", "`403`: every refusal but 401 is 403.");
+        description.error(401, "The credential is missing, wrong or no longer valid.");
+        description.throttled();
+        description.error(403, "The caller lacks a scope or the role, or the query is malformed.");
+        description.header(403, "X-Lodge-Missing-Scope", "The scope that the API key lacks.", "string");
+        description.header(403, "X-Lodge-Status", "The status that 403 stands for, if it is another.", "integer");
+        description.never([400, 414, 431, 500]);
     }
 }
 
@@ -114,9 +146,46 @@ async fn permitted(context: &mut RequestContext<'_>) -> Result<Caller, ApiError>
 /// The caller whose credential the request came with.
 async fn authenticate(context: &mut RequestContext<'_>) -> Result<Caller, ApiError> {
     let caller = caller_of(context).await?;
+    Ok(identified(context, caller))
+}
+
+/// The caller, whose identity the log line has from now on.
+fn identified(context: &mut RequestContext<'_>, caller: Caller) -> Caller {
     let api_key = caller.api_key().map(|key| key.id);
     context.identity = RequestIdentity { user: Some(caller.user.id), api_key, local_uid: None };
-    Ok(caller)
+    caller
+}
+
+/// The caller whose credential the proxy passes on. The uid of a connection over a socket is the proxy's, and proves nothing.
+async fn forwarded_caller(context: &RequestContext<'_>) -> Result<Caller, ApiError> {
+    let headers = context.headers(forwarded_header(context.http.headers()));
+    if let Some(header) = headers.clone().next() {
+        accept(&context.app.tls_policy, header, context.transport())?;
+    }
+    Ok(context.app.state.authenticate(headers, context.address).await?)
+}
+
+/// The header with the credential: of those that the request has the first, because services need `Authorization` for
+/// themselves.
+fn forwarded_header(headers: &HeaderMap) -> HeaderName {
+    const X_LODGE_KEY: HeaderName = HeaderName::from_static("x-lodge-key");
+    // Compared one by one, because few requests have as many headers as a look-up costs.
+    let has = |wanted: &HeaderName| headers.keys().any(|name| name == wanted);
+    let first = [X_LODGE_KEY, header::PROXY_AUTHORIZATION].into_iter().find(has);
+    first.unwrap_or(header::AUTHORIZATION)
+}
+
+/// Refuses a caller who lacks what is demanded; records which scopes a key has used.
+fn satisfy(caller: &Caller, demand: &Demand) -> Result<(), Forbidden> {
+    let is_lacking = |scope: &&Scope| !caller.permits(scope.controller(), scope.action());
+    if let Some(lacking) = demand.scopes.iter().find(is_lacking) {
+        return Err(Forbidden::LacksScope(lacking.clone()));
+    }
+    if demand.needs_administrator && !caller.user.is_admin {
+        return Err(Forbidden::Role);
+    }
+    demand.scopes.iter().for_each(|scope| caller.record_scope(scope.controller(), scope.action()));
+    Ok(())
 }
 
 async fn caller_of(context: &RequestContext<'_>) -> Result<Caller, ApiError> {

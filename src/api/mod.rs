@@ -11,10 +11,12 @@ mod console;
 mod context;
 mod cors;
 mod date_time;
+mod demand;
 mod description;
 pub mod entry;
 mod error;
 mod error_body;
+mod forward_auth;
 mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;

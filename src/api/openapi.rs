@@ -64,6 +64,10 @@ fn described(operation: &Operation, components: &mut Components) -> Value {
 fn needed_scope(operation: &Operation) -> String {
     match operation.admits {
         Admits::Authenticated => "An API key needs no scope.".to_owned(),
+        Admits::Forwarded => "An API key needs the scopes that the query names. Every method, and every path below this \
+            one, is answered in the same way. The credential is that of `X-Lodge-Key`, else of `Proxy-Authorization`, else \
+            of `Authorization`."
+            .to_owned(),
         Admits::Anonymous
         | Admits::Caller
         | Admits::SelfOrAdministrator

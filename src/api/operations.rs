@@ -5,8 +5,8 @@ use std::{fmt, sync::LazyLock};
 use actix_web::http::Method;
 
 use super::{
-    api_key_usage, api_keys, audit, configurations,
-    guard::{Authenticated, SelfOrAdministrator, UserAdministrator},
+    api_key_usage, api_keys, audit, configurations, forward_auth,
+    guard::{Authenticated, Forwarded, SelfOrAdministrator, UserAdministrator},
     local, locks,
     mount::{Mounted, mount},
     scope_catalogue::{AdmittedRole, ScopeDescription},
@@ -34,6 +34,17 @@ pub enum Admits {
     UserAdministrator,
     /// The operator on the local socket; elsewhere the path is unknown.
     Local,
+    /// Every user whose credential a proxy passes on and who has what the proxy's query demands.
+    Forwarded,
+}
+
+/// Which requests an operation answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Those with its method and its path.
+    Exactly,
+    /// Those with any method, with its path or with one below it.
+    Everything,
 }
 
 /// One row of the table.
@@ -42,8 +53,10 @@ pub struct Operation {
     pub id: &'static str,
     /// What it does, in one sentence.
     pub summary: &'static str,
-    /// Its method.
+    /// Its method; the one that is documented if it answers every method.
     pub method: Method,
+    /// Which requests it answers.
+    pub answers: Answers,
     /// Its path below [`PREFIX`], with at most two parameters in braces.
     pub path: &'static str,
     /// The controller of its scope.
@@ -61,9 +74,29 @@ impl fmt::Debug for Operation {
     }
 }
 
+impl Operation {
+    /// Whether it answers that method on its path.
+    pub(super) fn answers_to(&self, method: &Method) -> bool {
+        match self.answers {
+            Answers::Exactly => self.method == *method,
+            Answers::Everything => true,
+        }
+    }
+}
+
 /// The operations that are not the local socket's alone, which the OpenAPI document has.
 pub fn public_operations() -> impl Iterator<Item = &'static Operation> {
     OPERATIONS.iter().filter(|operation| operation.admits != Admits::Local)
+}
+
+/// The documented method of a row, and which requests it answers.
+macro_rules! answered {
+    (ANY) => {
+        (Method::GET, Answers::Everything)
+    };
+    ($method:ident) => {
+        (Method::$method, Answers::Exactly)
+    };
 }
 
 macro_rules! operations {
@@ -73,7 +106,8 @@ macro_rules! operations {
             Operation {
                 id: stringify!($id),
                 summary: $summary.trim_ascii(),
-                method: Method::$method,
+                method: answered!($method).0,
+                answers: answered!($method).1,
                 path: $path,
                 controller: stringify!($controller),
                 action: stringify!($action),
@@ -187,6 +221,8 @@ operations! {
     index_scope_catalogue GET "/scopes" scopes / index Caller scopes::catalogue;
     /// Displays the status of the server, with what is wrong where it runs.
     show_status GET "/status" status / show Administrator status::show;
+    /// Whether a proxy may pass a request on to a service: the caller has the scopes that the query names.
+    forward_auth ANY "/forward-auth" forward_auth / show Forwarded forward_auth::show;
 }
 
 /// The scopes of all operations that need one.
@@ -209,7 +245,7 @@ fn described(row: &Operation, admits: AdmittedRole) -> ScopeDescription {
 /// Whom an operation admits that needs a scope; `None` for one that needs none.
 fn admitted_role(admits: Admits) -> Option<AdmittedRole> {
     match admits {
-        Admits::Anonymous | Admits::Authenticated | Admits::Local => None,
+        Admits::Anonymous | Admits::Authenticated | Admits::Local | Admits::Forwarded => None,
         Admits::Caller => Some(AdmittedRole::User),
         Admits::SelfOrAdministrator => Some(AdmittedRole::SelfOrAdministrator),
         Admits::Administrator | Admits::UserAdministrator => Some(AdmittedRole::Administrator),

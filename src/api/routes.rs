@@ -8,7 +8,7 @@ use actix_web::http::Method;
 
 use super::{
     connection::Medium,
-    operations::{Admits, OPERATIONS, Operation, PREFIX},
+    operations::{Admits, Answers, OPERATIONS, Operation, PREFIX},
     path_segment::{self, PathParameters},
 };
 use crate::quick_hash::QuickHash;
@@ -57,6 +57,8 @@ pub(super) struct Route {
     pub(super) allow: String,
     segments: Vec<Segment>,
     operations: Vec<&'static Operation>,
+    /// Whether paths below this one are of this route too.
+    has_below: bool,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +101,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str, reach: Reach) -> Routed<
         return Routed::NotFound;
     };
     let wanted = if *method == Method::HEAD { &Method::GET } else { method };
-    match route.operations.iter().find(|operation| operation.method == *wanted) {
+    match route.operations.iter().find(|operation| operation.answers_to(wanted)) {
         Some(operation) => Routed::To(operation, parameters),
         None => Routed::MethodNotAllowed(route),
     }
@@ -123,7 +125,14 @@ impl Route {
         let segments = operation.path.split('/').skip(1);
         let segments =
             segments.map(|text| if text.starts_with('{') { Segment::Parameter } else { Segment::Literal(text) });
-        Self { path: operation.path, allow: String::new(), segments: segments.collect(), operations: vec![operation] }
+        let has_below = operation.answers == Answers::Everything;
+        Self {
+            path: operation.path,
+            allow: String::new(),
+            segments: segments.collect(),
+            operations: vec![operation],
+            has_below,
+        }
     }
 
     /// The parameters in a path of this route; `None` if the path is not of this route.
@@ -145,7 +154,7 @@ impl Route {
             *places.next()? = text;
             rest = after;
         }
-        rest.is_empty().then_some(parameters)
+        (rest.is_empty() || (self.has_below && rest.starts_with('/'))).then_some(parameters)
     }
 }
 
@@ -201,6 +210,28 @@ mod tests {
         ];
         for path in paths {
             assert_eq!(found(&Method::GET, path), "not found", "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_every_method_owns_what_is_below_it_however_it_is_written() {
+        let methods = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::from_bytes(b"ANY").unwrap()];
+        for method in &methods {
+            for path in ["", "/", "/files", "//files/../x", "/%2e%2e/users", "/%ff%00;x", "/users/me"] {
+                let path = format!("/api/v2/forward-auth{path}");
+                assert_eq!(found(method, &path), "forward_auth ", "{method} {path}");
+            }
+            for path in ["/api/v2/forward-authx", "/api/v2/forward%2Dauth", "/api/v2/x/forward-auth", "/forward-auth"] {
+                assert_eq!(found(method, path), "not found", "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_with_every_method_has_one_operation() {
+        for operation in OPERATIONS.iter().filter(|operation| operation.answers == Answers::Everything) {
+            let is_other = |other: &&Operation| other.id != operation.id && other.path.starts_with(operation.path);
+            assert!(!OPERATIONS.iter().any(|other| is_other(&other)), "{operation:?}");
         }
     }
 

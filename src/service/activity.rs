@@ -5,7 +5,7 @@
 //! one minute of activity; while the memory for it is full, further subjects are not recorded.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     hash::{Hash, Hasher},
     iter,
     net::IpAddr,
@@ -26,6 +26,8 @@ use crate::{
 const SLOTS: usize = 1 << 14;
 /// The maximum number of subjects that wait to be written, some 2 MiB.
 const MAX_WAITING: usize = 1 << 14;
+/// How many of them may be scopes of one owner's API keys: a caller chooses freely which scopes a key is asked for.
+const MAX_WAITING_SCOPES: usize = 1 << 10;
 /// How many rows are written at once, which delays other writes by a few milliseconds.
 const MAX_WRITTEN_AT_ONCE: usize = 500;
 
@@ -33,7 +35,15 @@ const MAX_WRITTEN_AT_ONCE: usize = 500;
 pub struct ActivityRecorder {
     /// Hashes of subjects with the minute in which they were recorded.
     recorded: Box<[AtomicU64]>,
-    waiting: Mutex<HashMap<Vec<u8>, Activity>>,
+    waiting: Mutex<Waiting>,
+}
+
+/// What is not yet written, by the keys of its rows.
+#[derive(Default)]
+struct Waiting {
+    activities: HashMap<Vec<u8>, Activity>,
+    /// The number of scopes of each owner who has any.
+    scopes: HashMap<Id, usize>,
 }
 
 impl ActivityRecorder {
@@ -62,7 +72,7 @@ impl ActivityRecorder {
     /// # Errors
     /// [`StoreError`] if it cannot be read.
     pub fn last(&self, store: &Store, subject: ActivitySubject<'_>) -> Result<Option<Activity>, StoreError> {
-        let waiting = self.waiting().get(&activity::key_of(subject)).copied();
+        let waiting = self.waiting().activities.get(&activity::key_of(subject)).copied();
         waiting.map_or_else(|| activity::last(store, subject), |activity| Ok(Some(activity)))
     }
 
@@ -73,7 +83,8 @@ impl ActivityRecorder {
     pub fn scopes_of_key(&self, store: &Store, owner: Id, id: Id) -> Result<Vec<(Scope, Activity)>, StoreError> {
         let mut scopes: BTreeMap<_, _> = activity::scopes_of_key(store, owner, id)?.into_iter().collect();
         let waiting = self.waiting();
-        let own = waiting.iter().filter_map(|(key, at)| Some((activity::scope_of_key(key, owner, id)?, *at)));
+        let own =
+            waiting.activities.iter().filter_map(|(key, at)| Some((activity::scope_of_key(key, owner, id)?, *at)));
         scopes.extend(own);
         Ok(scopes.into_iter().collect())
     }
@@ -83,7 +94,8 @@ impl ActivityRecorder {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub async fn write(&self, store: &Store) -> Result<(), StoreError> {
-        let waiting: Vec<_> = self.waiting().iter().map(|(key, activity)| (key.clone(), *activity)).collect();
+        let waiting: Vec<_> =
+            self.waiting().activities.iter().map(|(key, activity)| (key.clone(), *activity)).collect();
         for batch in waiting.chunks(MAX_WRITTEN_AT_ONCE) {
             let rows = batch.to_vec();
             store.write(move |txn| rows.into_iter().try_for_each(|(key, at)| txn.put_activity(key, &at))).await?;
@@ -95,29 +107,58 @@ impl ActivityRecorder {
     /// Keeps an activity until it is written; returns whether there was room for it.
     #[cold]
     fn keep(&self, subject: ActivitySubject<'_>, activity: Activity) -> bool {
-        let (key, mut waiting) = (activity::key_of(subject), self.waiting());
-        let has_room = waiting.len() < MAX_WAITING || waiting.contains_key(&key);
-        if has_room {
-            waiting.insert(key, activity);
-        }
-        has_room
+        self.waiting().keep(subject, activity)
     }
 
     /// Removes written activity, unless there is a later one of the subject.
     fn forget(&self, written: &[(Vec<u8>, Activity)]) {
         let mut waiting = self.waiting();
         for (key, activity) in written {
-            if waiting.get(key) == Some(activity) {
-                waiting.remove(key);
-            }
+            waiting.forget(key, activity);
         }
-        if waiting.is_empty() {
-            waiting.shrink_to_fit();
+        if waiting.activities.is_empty() {
+            *waiting = Waiting::default();
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Activity>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().expect("no holder of the lock panics")
+    }
+}
+
+impl Waiting {
+    /// Keeps an activity; returns whether there was room for it.
+    fn keep(&mut self, subject: ActivitySubject<'_>, activity: Activity) -> bool {
+        let key = activity::key_of(subject);
+        if let Some(waiting) = self.activities.get_mut(&key) {
+            *waiting = activity;
+            return true;
+        }
+        let owner = activity::owner_of_scope(&key);
+        let scopes = owner.and_then(|owner| self.scopes.get(&owner)).copied().unwrap_or_default();
+        if self.activities.len() >= MAX_WAITING || scopes >= MAX_WAITING_SCOPES {
+            return false;
+        }
+        if let Some(owner) = owner {
+            self.scopes.insert(owner, scopes + 1);
+        }
+        self.activities.insert(key, activity);
+        true
+    }
+
+    fn forget(&mut self, key: &[u8], written: &Activity) {
+        if self.activities.get(key) != Some(written) {
+            return;
+        }
+        self.activities.remove(key);
+        if let Some(owner) = activity::owner_of_scope(key)
+            && let Entry::Occupied(mut scopes) = self.scopes.entry(owner)
+        {
+            *scopes.get_mut() -= 1;
+            if *scopes.get() == 0 {
+                scopes.remove();
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub use self::context::{
 };
 use crate::{
     auth::{AuthError, Principal},
-    domain::{Problem, Violations},
+    domain::{Problem, Scope, Violations},
     store::{PutError, StoreError, table},
     system::NameServiceError,
 };
@@ -60,6 +60,9 @@ pub enum Forbidden {
         /// The missing scope's action.
         action: &'static str,
     },
+    /// The key's scopes do not permit what another service does.
+    #[error("This API key lacks the scope {0}.")]
+    LacksScope(Scope),
     /// The caller is a standard user.
     #[error("Only an administrator may do this.")]
     Role,

@@ -46,6 +46,13 @@ fn of_kind(owner: Id, kind: u8, rest: &[u8]) -> Vec<u8> {
     [&key::of_id(owner), [kind].as_slice(), rest].concat()
 }
 
+/// The owner of the API key, if the row with that key is about a scope of one.
+#[must_use]
+pub fn owner_of_scope(key: &[u8]) -> Option<Id> {
+    let (prefix, _) = split_scope(key).filter(|(_, scope)| !scope.is_empty())?;
+    prefix.first_chunk().and_then(|owner| Id::new(u32::from_be_bytes(*owner)))
+}
+
 /// The last activity of the subject, as far as it has been written.
 ///
 /// # Errors

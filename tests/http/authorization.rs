@@ -66,6 +66,8 @@ fn expected(row: &Operation, standing: Standing) -> Verdict {
             Standing::Local,
         ) => Verdict::Admitted,
         (Admits::Local, _) => Verdict::Unknown,
+        // A proxy may come over the socket: its own uid proves nothing of the client.
+        (Admits::Forwarded, Standing::Local) => Verdict::Unauthorized,
         (Admits::Authenticated | Admits::Caller, Standing::Local) => Verdict::LacksAccount,
         (_, Standing::Unauthenticated) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
@@ -73,6 +75,7 @@ fn expected(row: &Operation, standing: Standing) -> Verdict {
         (
             Admits::Authenticated
             | Admits::Caller
+            | Admits::Forwarded
             | Admits::SelfOrAdministrator
             | Admits::Administrator
             | Admits::UserAdministrator,
@@ -168,16 +171,21 @@ fn current_session(client: &Client) -> String {
     current["id"].as_str().unwrap().to_owned()
 }
 
+/// What the row's query has so that it asks for the scope that the row names, or does no harm to other callers.
+fn query(row: &Operation) -> String {
+    match row.id {
+        // A key with less than full access may clear the locks of an account that is no administrator's, and no others.
+        "destroy_locks" => "?username=nobody".to_owned(),
+        // The session of another caller of this row is not ended.
+        "destroy_own_sessions" => "?except=current".to_owned(),
+        "forward_auth" => format!("?scope={}/{}", row.controller, row.action),
+        _ => String::new(),
+    }
+}
+
 /// The row's request. Its body signs in where that is asked for, and has no member that any other operation knows.
 fn request(row: &Operation, path: &str) -> Request {
-    let query = match row.id {
-        // A key with less than full access may clear the locks of an account that is no administrator's, and no others.
-        "destroy_locks" => "?username=nobody",
-        // The session of another caller of this row is not ended.
-        "destroy_own_sessions" => "?except=current",
-        _ => "",
-    };
-    let request = Request::new(row.method.as_str(), &format!("{path}{query}"));
+    let request = Request::new(row.method.as_str(), &format!("{path}{}", query(row)));
     let body = json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}});
     if has_body(row) { request.json(&body) } else { request }
 }
@@ -331,6 +339,13 @@ fn only_what_a_credential_may_ask_about_itself_needs_no_scope() {
 }
 
 #[test]
+fn only_forward_authentication_asks_for_the_scopes_of_others() {
+    let forwarded: Vec<_> = OPERATIONS.iter().filter(|row| row.admits == Admits::Forwarded).map(|row| row.id).collect();
+
+    assert_eq!(forwarded, ["forward_auth"]);
+}
+
+#[test]
 fn a_standard_user_gets_the_same_answer_about_others_whether_they_exist_or_not() {
     let server = Server::start();
     let other = server.id_of("ben").to_string();
@@ -367,7 +382,9 @@ fn a_broken_request_without_the_scope_reveals_nothing_else() {
     let server = Server::start();
 
     for key in [server.key("ann", &[]), server.key("admin", &["files / index"])] {
-        at_once(closed_rows().filter(|row| row.admits != Admits::Authenticated), |row| {
+        // What a proxy needs is in the query, so that a broken one has no scope to lack.
+        let is_unscoped = |row: &Operation| matches!(row.admits, Admits::Authenticated | Admits::Forwarded);
+        at_once(closed_rows().filter(|row| !is_unscoped(row)), |row| {
             for broken in broken_requests(row) {
                 let reply = key.send(&broken);
                 assert_eq!((reply.status, reply.json()), (403, lacks_scope(row)), "{broken:?}");
@@ -444,7 +461,7 @@ fn head_is_guarded_as_get_is() {
 
     for row in closed_rows().filter(|row| row.method == Method::GET) {
         for identity in unauthenticated.iter().chain(&callers(&server, row)) {
-            let path = target(&server, row, identity);
+            let path = target(&server, row, identity) + &query(row);
             let [get, head] = ["GET", "HEAD"].map(|method| identity.client.send(&Request::new(method, &path)));
             assert_eq!(verdict(row, &get), expected(row, identity.standing), "{} {}", row.id, identity.name);
             assert_eq!((head.status, head.text()), (get.status, String::new()), "{} {}", row.id, identity.name);

@@ -1,6 +1,6 @@
 //! Pages of other origins that are let in.
 
-use lodge::api::operations::public_operations;
+use lodge::api::operations::{Answers, public_operations};
 use serde_json::json;
 
 use crate::harness::{Reply, Request, Server, ServerBuilder};
@@ -68,7 +68,7 @@ fn a_page_of_a_named_origin_may_read_every_answer_and_its_headers() {
 fn a_browser_that_asks_first_learns_the_methods_of_the_path_and_the_headers_it_may_send() {
     let server = server();
 
-    for operation in public_operations() {
+    for operation in public_operations().filter(|operation| operation.answers == Answers::Exactly) {
         let segments = operation.path.split('/').map(|segment| if segment.starts_with('{') { "1" } else { segment });
         let request = Request::new("OPTIONS", &segments.collect::<Vec<_>>().join("/"));
         let request = request.header("Access-Control-Request-Method", operation.method.as_str());

@@ -17,6 +17,7 @@ mod current_password;
 mod document;
 mod expectations;
 mod floods;
+mod forward_auth;
 mod guessing;
 mod hash_floods;
 mod health;

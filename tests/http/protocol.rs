@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lodge::api::operations::{PREFIX, public_operations};
+use lodge::api::operations::{Answers, Operation, PREFIX, public_operations};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
 
@@ -27,11 +27,16 @@ fn concrete(path: &str) -> String {
     PREFIX.to_owned() + &segments.collect::<Vec<_>>().join("/")
 }
 
-/// Every path that there is, with the methods that it has.
+/// The operations that have one method and one path.
+fn exact_operations() -> impl Iterator<Item = &'static Operation> {
+    public_operations().filter(|operation| operation.answers == Answers::Exactly)
+}
+
+/// Every path that there is, but for those that have every method, with the methods that it has.
 fn paths() -> Vec<(String, BTreeSet<String>)> {
-    let templates: BTreeSet<_> = public_operations().map(|operation| operation.path).collect();
+    let templates: BTreeSet<_> = exact_operations().map(|operation| operation.path).collect();
     let of_operations = templates.into_iter().map(|path| {
-        let operations = public_operations().filter(|operation| operation.path == path);
+        let operations = exact_operations().filter(|operation| operation.path == path);
         (concrete(path), operations.map(|operation| operation.method.to_string()).collect::<BTreeSet<_>>())
     });
     let of_documents = DOCUMENTS.map(|path| (path.to_owned(), BTreeSet::from(["GET".to_owned()])));

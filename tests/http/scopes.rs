@@ -72,7 +72,7 @@ fn the_document_names_no_scope_for_it() {
 #[test]
 fn the_catalogue_has_the_scope_of_each_operation_that_needs_one() {
     let server = Server::start();
-    let without = [Admits::Anonymous, Admits::Authenticated, Admits::Local];
+    let without = [Admits::Anonymous, Admits::Authenticated, Admits::Local, Admits::Forwarded];
     let needs_scope = OPERATIONS.iter().filter(|row| !without.contains(&row.admits));
 
     let list = server.key("ann", &["scopes / index"]).get("/scopes").expect(200).json();

@@ -26,7 +26,7 @@ fn server(builder: ServerBuilder) -> Server {
 }
 
 /// What is answered to these requests, which that user sends on one connection.
-fn answers(socket: &Path, uid: u32, requests: &[&str]) -> Vec<String> {
+pub fn answers(socket: &Path, uid: u32, requests: &[&str]) -> Vec<String> {
     let converse = || {
         lower(uid).unwrap();
         let mut connection = UnixStream::connect(socket).unwrap();

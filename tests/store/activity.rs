@@ -187,6 +187,27 @@ fn activity_that_is_not_written_takes_bounded_memory_and_there_is_room_again_onc
 }
 
 #[test]
+fn the_scopes_of_one_owners_keys_leave_room_for_other_activity() {
+    let (store, recorder) = (store(), ActivityRecorder::new());
+    let record = |number: u32| {
+        let action = format!("a{number}");
+        recorder.record(ActivitySubject::ApiKeyScope(id(1), id(number % 100 + 1), "files", &action), at(60_000), None);
+    };
+    let known = || (1..=100).map(|key| recorder.scopes_of_key(&store, id(1), id(key)).unwrap().len()).sum::<usize>();
+
+    (0..20_000).for_each(record);
+
+    assert_eq!(known(), 1024);
+    recorder.record(ActivitySubject::SignIn(id(1)), at(60_000), None);
+    assert!(recorder.last(&store, ActivitySubject::SignIn(id(1))).unwrap().is_some());
+    recorder.record(ActivitySubject::ApiKeyScope(id(2), id(101), "files", "index"), at(60_000), None);
+    assert_eq!(recorder.scopes_of_key(&store, id(2), id(101)).unwrap().len(), 1);
+    write_activity(&recorder, &store);
+    record(20_000);
+    assert!(recorder.scopes_of_key(&store, id(1), id(1)).unwrap().iter().any(|(scope, _)| scope.action() == "a20000"));
+}
+
+#[test]
 fn activity_advances_no_version_and_changes_no_account() {
     let (store, recorder) = (store(), ActivityRecorder::new());
     let versions = || (store.owner_version(id(1)), store.users_version());

@@ -25,7 +25,7 @@ pub use self::{
 };
 use crate::{
     audit::Audit,
-    auth::{Authenticator, Hasher, Throttle},
+    auth::{Authenticator, Hasher, Identity, Throttle},
     clock::Clock,
     config::Settings,
     domain::Action,
@@ -121,13 +121,19 @@ impl AppState {
     ) -> Result<Caller, ServiceError> {
         let identity = self.authenticator.authenticate(headers, address).await?;
         if identity.api_key().is_some_and(|key| !key.allows(address)) {
-            self.audit.refused(identity.at, identity.actor(), Action::CheckCredential);
-            return Err(Forbidden::Network.into());
+            return Err(self.refuse_address(&identity).into());
         }
         if let Some(subject) = identity.activity_subject() {
             let address = Some(address).filter(|address| !address.is_unspecified());
             self.activity.record(subject, identity.at, address);
         }
         Ok(Caller { state: Arc::clone(self), identity })
+    }
+
+    /// The refusal of an API key that may not be used from the client's address; the audit log records it.
+    #[must_use]
+    pub fn refuse_address(&self, identity: &Identity) -> Forbidden {
+        self.audit.refused(identity.at, identity.actor(), Action::CheckCredential);
+        Forbidden::Network
     }
 }

@@ -31,6 +31,7 @@ pub fn measure(directory: &Path, report: &mut Report) {
     let ways = [
         ("GET /users/me, API key", me, seeded.keys[0].clone(), 0.85),
         ("GET /users/me, JWT", me, session.clone(), 0.85),
+        ("GET /forward-auth, API key", "/api/v2/forward-auth?scope=users/show", seeded.keys[0].clone(), 0.85),
         ("GET /users/me, Basic", me, basic("admin"), 0.80),
         ("GET /users?limit=100", "/api/v2/users?limit=100", session, 0.5),
     ];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lodge::{
-    api::operations::{Operation, public_operations},
+    api::operations::{Admits, Operation, public_operations},
     domain::{Id, Scopes},
     service::Caller,
     store::Store,
@@ -129,6 +129,9 @@ impl Attempt {
 
     fn path(&self, store: &Store, caller: Id) -> String {
         let path = self.operation.path;
+        if self.operation.admits == Admits::Forwarded {
+            return format!("{path}?scope=any");
+        }
         let Some(parameter) = path.split(['{', '}']).skip(1).step_by(2).last() else { return path.to_owned() };
         let (users, configurations, api_keys) = everything(store);
         let names_owner = path.contains("{user_id}/");
