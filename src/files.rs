@@ -20,7 +20,7 @@ use rustix::{
 };
 
 pub use self::{
-    private::{NotPrivate, read_private, withdraw_from_group},
+    private::{NotPrivate, read_private, read_private_within, withdraw_from_group},
     text::{is_marked_text, read_text, without_marks},
 };
 use crate::privileges::as_operator;

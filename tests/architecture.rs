@@ -38,7 +38,7 @@ const ORDER: [&str; 27] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 47] = [
+const API: [&str; 48] = [
     "fuzzing",
     "entry",
     "console",
@@ -48,6 +48,7 @@ const API: [&str; 47] = [
     "operations",
     "mount",
     // Handlers.
+    "apply",
     "local",
     "lines",
     "sessions",

@@ -76,10 +76,18 @@ impl Response {
             return Ok(self);
         }
         let status = self.status;
+        let sentence = self.sentences()?.join("; ");
+        Err(AdminSocketError::Refused { status, sentence })
+    }
+
+    /// What the body of an error says, sentence by sentence.
+    ///
+    /// # Errors
+    /// [`AdminSocketError`] for a body that is cut off or no such JSON.
+    pub fn sentences(self) -> Result<Vec<String>, AdminSocketError> {
         let mut text = Vec::new();
         self.body.take(MAX_LINE).read_to_end(&mut text)?;
-        let sentence = sentence(&text).ok_or(AdminSocketError::Unreadable)?;
-        Err(AdminSocketError::Refused { status, sentence })
+        sentences(&text).ok_or(AdminSocketError::Unreadable)
     }
 
     /// Reads the lines of an answer that is written while the work goes on: hands on data, text and progress, and returns the
@@ -138,13 +146,13 @@ fn length(headers: &[Header<'_>]) -> Result<Length, AdminSocketError> {
 }
 
 /// What the body of an error says: one sentence, or one for each attribute of a record.
-fn sentence(body: &[u8]) -> Option<String> {
+fn sentences(body: &[u8]) -> Option<Vec<String>> {
     let body: Value = serde_json::from_slice(body).ok()?;
     if let Some(sentence) = body["error"].as_str() {
-        return Some(sentence.to_owned());
+        return Some(vec![sentence.to_owned()]);
     }
     let messages = body["messages"].as_array()?.iter().filter_map(Value::as_str);
-    Some(messages.collect::<Vec<_>>().join("; "))
+    Some(messages.map(str::to_owned).collect())
 }
 
 impl Body {

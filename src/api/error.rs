@@ -79,6 +79,12 @@ impl ApiError {
             Self::Service(ServiceError::Invalid(violations)) => {
                 json_response::small(StatusCode::UNPROCESSABLE_ENTITY, &InvalidRecord::new(&violations))
             }
+            Self::Service(ServiceError::InvalidRecords(records)) => {
+                json_response::small(StatusCode::UNPROCESSABLE_ENTITY, &InvalidRecord::of_several(&records))
+            }
+            Self::Service(ServiceError::ChangedMeanwhile) => {
+                plain(503, "The accounts have changed meanwhile; try again.")
+            }
             Self::Service(ServiceError::Store(error)) => store(&error, id),
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::domain::{Violation, Violations};
+use crate::domain::{InvalidRecords, Violation, Violations};
 
 /// Why a request failed, in one sentence.
 #[derive(Serialize, JsonSchema)]
@@ -67,12 +67,28 @@ impl InvalidRecord {
     pub(super) fn new(violations: &Violations) -> Self {
         let mut details = Map::new();
         for violation in violations.iter() {
-            let errors = details.entry(violation.attribute).or_insert_with(|| json!([]));
-            let errors = errors.as_array_mut().expect("an attribute has a list of errors");
-            errors.push(json!(AttributeError::new(violation)));
+            add(&mut details, violation.attribute.to_owned(), violation);
         }
         Self { details, messages: violations.iter().map(Violation::message).collect() }
     }
+
+    /// What is wrong with several records; attributes and messages begin with their places.
+    pub(super) fn of_several(records: &InvalidRecords) -> Self {
+        let (mut details, mut messages) = (Map::new(), Vec::new());
+        for (place, violations) in records.iter() {
+            for violation in violations.iter() {
+                add(&mut details, format!("{place}: {}", violation.attribute), violation);
+                messages.push(format!("{place}: {}", violation.message()));
+            }
+        }
+        Self { details, messages }
+    }
+}
+
+fn add(details: &mut Map<String, Value>, attribute: String, violation: &Violation) {
+    let errors = details.entry(attribute).or_insert_with(|| json!([]));
+    let errors = errors.as_array_mut().expect("an attribute has a list of errors");
+    errors.push(json!(AttributeError::new(violation)));
 }
 
 impl<'a> AttributeError<'a> {

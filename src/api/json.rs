@@ -16,15 +16,23 @@ pub(super) fn object(bytes: &[u8], depth: usize) -> Result<Map<String, Value>, &
     if let Some(sentence) = wrong_encoding(bytes) {
         return Err(sentence);
     }
-    let mut text = serde_json::Deserializer::from_slice(bytes);
-    let read = Strict { depth }.deserialize(&mut text).and_then(|value| text.end().map(|()| value));
-    match read {
+    match strict_value(bytes, depth) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => Err("The body is not a JSON object."),
         Err(error) if error.to_string().starts_with(TWICE) => Err("A member is given twice in one JSON object."),
         Err(error) if error.to_string().starts_with(TOO_DEEP) => Err("The body is nested too deep."),
         Err(_) => Err("The body is not valid JSON."),
     }
+}
+
+/// Parses JSON that is nested at most `depth` levels deep and in which no object has a member twice.
+///
+/// # Errors
+/// Those of the parser, which have the place and do not quote the text.
+pub fn strict_value(bytes: &[u8], depth: usize) -> Result<Value, serde_json::Error> {
+    let mut text = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { depth }.deserialize(&mut text)?;
+    text.end().map(|()| value)
 }
 
 /// A sentence about the encoding of a text that is not in UTF-8.

@@ -30,6 +30,19 @@ impl JsonObject {
         Some(Self::new(object))
     }
 
+    /// Takes the list of that name, its items as objects; `None` if there is no such member.
+    ///
+    /// # Errors
+    /// `invalid` if it is no list of objects.
+    pub(super) fn take_objects(&mut self, name: &str) -> Option<Parsed<Vec<Self>>> {
+        let Value::Array(items) = self.object.shift_remove(name)? else { return Some(Err(Problem::Invalid)) };
+        let object = |item| match item {
+            Value::Object(members) => Ok(Self::new(members)),
+            _ => Err(Problem::Invalid),
+        };
+        Some(items.into_iter().map(object).collect())
+    }
+
     /// Reads a text; `null` counts as the empty text.
     pub(super) fn text<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Change<T> {
         self.read(name, |value| match value {

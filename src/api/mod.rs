@@ -3,6 +3,7 @@
 mod account_cache;
 mod api_key_usage;
 mod api_keys;
+mod apply;
 mod audit;
 mod body;
 mod configurations;
@@ -57,6 +58,7 @@ pub use self::{
     context::App,
     cors::Origins,
     forwarded::TrustedProxies,
+    json::strict_value,
     lines::Line,
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit},
     tls_policy::TlsPolicy,

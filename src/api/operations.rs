@@ -5,7 +5,7 @@ use std::{fmt, sync::LazyLock};
 use actix_web::http::Method;
 
 use super::{
-    api_key_usage, api_keys, audit, configurations, forward_auth,
+    api_key_usage, api_keys, apply, audit, configurations, forward_auth,
     guard::{Authenticated, Forwarded, SelfOrAdministrator, UserAdministrator},
     local, locks,
     mount::{Mounted, mount},
@@ -223,6 +223,8 @@ operations! {
     show_status GET "/status" status / show Administrator status::show;
     /// Whether a proxy may pass a request on to a service: the caller has the scopes that the query names.
     forward_auth ANY "/forward-auth" forward_auth / show Forwarded forward_auth::show;
+    /// Makes accounts, configurations and API keys what the body has, in one transaction.
+    apply_accounts POST "/apply" accounts / apply Local apply::apply;
 }
 
 /// The scopes of all operations that need one.

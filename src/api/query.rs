@@ -41,6 +41,19 @@ pub(super) fn text(query: &str, name: &'static str) -> Result<Option<String>, Qu
     }
 }
 
+/// Refuses a query with any other parameter, for operations where ignoring a mistyped one would do harm: end all sessions.
+///
+/// # Errors
+/// [`QueryError`] if there is another one.
+pub(super) fn refuse_others(query: &str, known: &[&str]) -> Result<(), QueryError> {
+    let mut given = form_urlencoded::parse(query.as_bytes());
+    match given.find(|(name, _)| !known.contains(&&**name)) {
+        None => Ok(()),
+        Some(_) if known.is_empty() => Err(QueryError("There are no parameters.".to_owned())),
+        Some(_) => Err(QueryError(format!("The only parameters are: {}.", known.join(", ")))),
+    }
+}
+
 /// Whether the query gives that name that value.
 pub(super) fn has(query: &str, name: &str, value: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|given| given.0 == name && given.1 == value)

@@ -101,7 +101,7 @@ pub(super) struct SessionId(Uuid);
 
 impl Input for SessionId {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        refuse_parameters(context, &[])?;
+        query::refuse_others(context.query(), &[])?;
         let text = context.last_parameter().ok_or(ApiError::NotFound)?;
         let id = Uuid::try_parse(&text).ok().filter(|id| id.to_string().eq_ignore_ascii_case(&text));
         id.map(Self).ok_or(ApiError::NotFound)
@@ -118,7 +118,7 @@ pub(super) struct SessionPage(Page);
 
 impl Input for SessionPage {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        refuse_parameters(context, &["limit", "offset"])?;
+        query::refuse_others(context.query(), &["limit", "offset"])?;
         Page::read(context).await.map(Self)
     }
 
@@ -136,7 +136,7 @@ pub(super) enum Except {
 
 impl Input for Except {
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        refuse_parameters(context, &["except"])?;
+        query::refuse_others(context.query(), &["except"])?;
         match query::text(context.query(), "except")?.as_deref() {
             None => Ok(Self::None),
             Some("current") => Ok(Self::Current),
@@ -147,16 +147,6 @@ impl Input for Except {
     fn describe(description: &mut Description) {
         description.query_parameter("except", "`current` leaves the session that the request came with.");
         description.error(400, "The value of except is not `current`, or there is another parameter.");
-    }
-}
-
-/// Refuses a query with any other parameter: ignoring a mistyped one would end all sessions.
-fn refuse_parameters(context: &RequestContext, known: &[&str]) -> Result<(), ApiError> {
-    let mut given = form_urlencoded::parse(context.query().as_bytes());
-    match given.find(|(name, _)| !known.contains(&&**name)) {
-        None => Ok(()),
-        Some(_) if known.is_empty() => Err(ApiError::Malformed("There are no parameters.".to_owned())),
-        Some(_) => Err(ApiError::Malformed(format!("The only parameters are: {}.", known.join(", ")))),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Checks credentials, and finds out who sent a request.
 
+mod operator;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;

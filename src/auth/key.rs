@@ -103,6 +103,13 @@ impl ApiKeyIssuer {
         KeyText(Secret::new(format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))))
     }
 
+    /// The key of that text with its identifier, if this server issued it.
+    #[must_use]
+    pub fn issued(&self, text: &str) -> Option<(Uuid, KeyText)> {
+        let presented = PresentedKey::parse(text).filter(|key| self.was_issued(key))?;
+        Some((presented.identifier, self.key(presented.identifier)))
+    }
+
     /// Whether this server issued the key, even if it has been removed since.
     pub(super) fn was_issued(&self, key: &PresentedKey) -> bool {
         self.key(key.identifier).digest() == key.digest

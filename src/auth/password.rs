@@ -80,6 +80,20 @@ impl Hasher {
         self.run(requester, move || scrypt.hash(&password)).await
     }
 
+    /// Whether the stored hash is that of the password.
+    ///
+    /// # Errors
+    /// [`AuthError::Busy`] if too many hashes are queued, or if this one cannot begin in time.
+    pub async fn matches(
+        &self,
+        requester: HashRequester,
+        stored: PasswordHash,
+        password: PresentedPassword,
+    ) -> Result<bool, AuthError> {
+        let scrypt = self.scrypt.clone();
+        self.run(requester, move || scrypt.matches(Some(&stored), &password)).await
+    }
+
     /// Verifies a password in the time that a right one takes, also for an unknown user.
     ///
     /// A hash of lower cost is followed by further work up to the configured cost, so that it takes as long as any

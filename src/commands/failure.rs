@@ -81,6 +81,8 @@ pub(super) enum Failure {
     Tampered(String),
     #[error("{errors} errors and {warnings} warnings were found")]
     Findings { errors: usize, warnings: usize },
+    #[error("{0} records differ; nothing was changed")]
+    Differs(usize),
     #[error("standard output cannot be written to")]
     Output(#[source] io::Error),
     #[error("standard input cannot be read")]
@@ -132,7 +134,9 @@ impl Failure {
             | Self::Tampered(_)
             | Self::Refused(_)
             | Self::Asked(AdminSocketError::Refused { .. }) => 1,
-            Self::Settings(_) | Self::Memory(_) | Self::FirstStart(FirstStartError::Password(_)) => 2,
+            Self::Settings(_) | Self::Memory(_) | Self::FirstStart(FirstStartError::Password(_)) | Self::Differs(_) => {
+                2
+            }
             Self::Findings { errors: 0, .. } => 3,
             Self::Findings { .. } => 4,
             Self::Directory(

@@ -160,7 +160,7 @@ fn show(access: &Access, named: &Named) -> Result<Value, Failure> {
     Ok(key)
 }
 
-fn scope(text: &str) -> Result<Value, String> {
+pub(super) fn scope(text: &str) -> Result<Value, String> {
     let (controller, action) = text.split_once('/').ok_or("a scope is written as `users / index`")?;
     Ok(json!({"controller": controller.trim(), "action": action.trim()}))
 }

@@ -1,6 +1,7 @@
 //! The command line, with one file for each command.
 
 mod access;
+mod apply;
 mod attributes;
 mod audit;
 mod backup;
@@ -69,6 +70,9 @@ enum Verb {
     Key(key::KeyArguments),
     /// Lists, reads and changes what is stored for users
     Configuration(configuration::ConfigurationArguments),
+    /// Makes accounts, configurations and API keys what a file has, in one transaction, also without a running server
+    #[command(after_help = apply::EXAMPLES)]
+    Apply(apply::ApplyArguments),
     /// Makes a backup, also of a running server, and reads it back to check it
     Backup(backup::BackupArguments),
     /// Replaces the store by a backup, and keeps the old store beside it; no server may be running
@@ -113,7 +117,8 @@ const EXIT_CODES: &str = "Exit codes:
    0  done
    1  the request is refused, or what it is about does not exist; `health`: the server is not ready; `locks`,
       `status`: none is running; `verify`: the store is inconsistent; `audit --verify`: the log was changed, or is not vouched for
-   2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough
+   2  a flag, a setting or the first administrator's password is wrong, or the memory is not enough;
+      `apply --dry-run`: something differs
    3  `doctor`: there are warnings
    4  `doctor`: there are errors
   10  the data directory cannot be used, or is not a directory; standard input or output cannot be used
@@ -140,6 +145,7 @@ pub fn run(arguments: &[OsString], manager: ServiceManager) -> ExitCode {
         Verb::Session(arguments) => quietly(&arguments.data, || session::session(&arguments)),
         Verb::Key(arguments) => quietly(&arguments.data, || key::key(&arguments)),
         Verb::Configuration(arguments) => quietly(&arguments.data, || configuration::configuration(&arguments)),
+        Verb::Apply(arguments) => quietly(&arguments.data, || apply::apply(&arguments)),
         Verb::Backup(arguments) => quietly(&arguments.data, || backup::backup(&arguments)),
         Verb::Restore(arguments) => quietly(&arguments.data, || restore::restore(&arguments)),
         Verb::Verify(data) => quietly(&data, || verify::verify(&data)),

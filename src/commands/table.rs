@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Failure;
-use crate::logging::printable;
+use crate::{logging::printable, output};
 
 /// How many rows are aligned at once.
 const ALIGNED: usize = 200;
@@ -48,6 +48,13 @@ impl OutputArguments {
     pub(super) fn show(self, record: &Value) -> Result<(), Failure> {
         let text = if self.json { line(record) } else { members(record) };
         unless_pipe_closed(writeln!(io::stdout(), "{text}").map_err(Failure::Output))
+    }
+
+    /// Prints a sentence in place of a table without rows; JSON has no line then.
+    pub(super) fn print_none(self, sentence: &str) {
+        if !self.json {
+            output::line(format_args!("{sentence}"));
+        }
     }
 
     /// Prints that member of a record alone, or all of the record as JSON.

@@ -28,7 +28,7 @@ pub use self::{
     file::parse,
     kinds::TrustedProxy,
     listen::ListenAddress,
-    password::ADMIN_PASSWORD,
+    password::{ADMIN_PASSWORD, without_line_ends},
     setting::{Setting, Written, readme_table},
     tls::TlsSettings,
 };

@@ -25,7 +25,8 @@ pub(super) fn checked(written: &Written, checks: &mut Checks) -> Option<Option<S
 }
 
 /// The text without the line ends that editors and `echo` append.
-fn without_line_ends(text: &str) -> &str {
+#[must_use]
+pub fn without_line_ends(text: &str) -> &str {
     text.trim_end_matches(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 

@@ -41,13 +41,21 @@ pub enum NotPrivate {
 /// # Errors
 /// If it cannot be read.
 pub fn read_private(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
-    as_operator(path, || read_with_these_rights(path))
+    read_private_within(path, u64::MAX)
 }
 
-fn read_with_these_rights(path: &Path) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
-    let mut file = open_file(path)?;
+/// Reads at most so many bytes of a file that holds a secret, as [`read_private`] does.
+///
+/// # Errors
+/// As [`read_private`].
+pub fn read_private_within(path: &Path, max: u64) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
+    as_operator(path, || read_with_these_rights(path, max))
+}
+
+fn read_with_these_rights(path: &Path, max: u64) -> io::Result<Result<Zeroizing<Vec<u8>>, NotPrivate>> {
+    let file = open_file(path)?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut bytes)?;
+    (&file).take(max).read_to_end(&mut bytes)?;
     let refusal = Reader::this_process().refusal(path, &file.metadata()?)?;
     Ok(refusal.map_or(Ok(bytes), Err))
 }

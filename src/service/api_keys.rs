@@ -244,7 +244,7 @@ fn limiting_key(access: &ResourceAccess) -> Option<ApiKey> {
 }
 
 /// The key and the names of the changed attributes, for the audit log.
-fn diff(old: &ApiKey, new: &ApiKey) -> AffectedResource {
+pub(super) fn diff(old: &ApiKey, new: &ApiKey) -> AffectedResource {
     let changes = [
         (old.name != new.name).then_some("name"),
         (old.scopes != new.scopes).then_some("api_key_scopes"),

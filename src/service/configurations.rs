@@ -130,7 +130,7 @@ fn conflicts(
 }
 
 /// The configuration and its changes, for the audit log: a new key, and whether the value changed, but no value.
-fn diff(old: &Configuration, new: &Configuration) -> AffectedResource {
+pub(super) fn diff(old: &Configuration, new: &Configuration) -> AffectedResource {
     let key = (old.key != new.key).then(|| format!("key = {}", new.key.as_str()));
     let value = (old.value != new.value).then(|| "value".to_owned());
     AffectedResource::from(old).with(key.into_iter().chain(value).collect())

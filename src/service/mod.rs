@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod api_keys;
+pub mod apply;
 pub mod audit;
 pub mod configurations;
 mod context;
@@ -21,7 +22,7 @@ pub use self::context::{
 };
 use crate::{
     auth::{AuthError, Principal},
-    domain::{Problem, Scope, Violations},
+    domain::{InvalidRecords, Problem, Scope, Violations},
     store::{PutError, StoreError, table},
     system::NameServiceError,
 };
@@ -41,6 +42,12 @@ pub enum ServiceError {
     /// The record would be invalid.
     #[error("the record is invalid")]
     Invalid(Violations),
+    /// Some of the records that were submitted together would be invalid.
+    #[error("records are invalid")]
+    InvalidRecords(InvalidRecords),
+    /// What a write was prepared for has changed before it.
+    #[error("the accounts have changed meanwhile")]
+    ChangedMeanwhile,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

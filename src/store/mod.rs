@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use self::{
     commit::Committer,
     commit_hooks::CommitHooks,
-    engine::{Engine, EngineError, KeyRange, Tree, Visit},
+    engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
     record::RecordError,
     rows::{Committed, ReadRows},
     sled::checkpoint::Checkpointer,
@@ -179,6 +179,14 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         self.committer.write(work)?.blocking_recv().unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Runs a write on the committed rows and forgets its changes; other writes go on meanwhile.
+    ///
+    /// # Errors
+    /// Those of the closure.
+    pub fn simulate<T, E>(&self, work: impl FnOnce(&mut Txn<'_>) -> Result<T, E>) -> Result<T, E> {
+        work(&mut Txn::new(&*self.engine, &mut Changes::new()))
     }
 
     /// Becomes `Some` with the first failure of the storage, after which no write is accepted.

@@ -84,6 +84,12 @@ impl<'a> Txn<'a> {
         !self.undo.is_empty()
     }
 
+    /// How many rows the transaction has written so far, each as often as it did.
+    #[must_use]
+    pub fn written_rows(&self) -> usize {
+        self.undo.len()
+    }
+
     /// Writes the record with its index rows and its memberships in lists, replacing an earlier record of the same key.
     ///
     /// # Errors

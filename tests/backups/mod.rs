@@ -90,7 +90,7 @@ fn entries_beginning(directory: &Path, beginning: &str) -> Vec<PathBuf> {
 }
 
 /// Starts the command and kills it within `most`, at a random moment.
-fn run_and_kill(command: &mut Command, most: Duration) {
+pub fn run_and_kill(command: &mut Command, most: Duration) {
     let micros = usize::try_from(most.as_micros()).unwrap().max(1);
     let moment = Duration::from_micros(random_below(micros) as u64);
     let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();

@@ -142,3 +142,23 @@ fn a_directory_that_its_owner_cannot_reach_is_refused_with_what_can_be_done() {
 
     assert!(output.contains("let that user enter the directories above it"), "{output}");
 }
+
+#[test]
+fn the_file_of_a_new_key_is_the_operators_and_a_password_is_read_with_the_operators_rights() {
+    let Some((server, _)) = stopped_server_of_owner() else { return };
+    let roots = of_root(&server);
+    let [accounts, password, key] = ["accounts.toml", "password", "key"].map(|name| roots.join(name));
+    fs::write(
+        &accounts,
+        "users = [{ username = 'eve', password_file = 'password', api_keys = [{ name = 'a', write_to = 'key' }] }]",
+    )
+    .unwrap();
+    fs::write(&password, "a house with a view").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+
+    lodge(&server, &["apply", text(&accounts)]).expect(0);
+
+    assert_eq!(owner_and_mode(&key), (0, 0o600));
+    let foreign = contents(&server.data_dir()).into_keys().find(|path| owner_and_mode(path).0 != OWNER);
+    assert_eq!(foreign, None);
+}

@@ -1,6 +1,7 @@
 //! The command line: first start, settings, refusals, and how the server ends.
 
 mod accounts;
+mod apply;
 mod doctor;
 mod files;
 mod generated;

@@ -14,8 +14,7 @@ impl AppState {
     /// Runs a write; the change and its audit entry commit atomically. A write that changes nothing adds no entry.
     ///
     /// # Errors
-    /// Those of [`crate::store::Store::write`] and of the write itself, and [`StoreError::Busy`] if the actor's account has its
-    /// share of the writes that wait; then there is no entry.
+    /// Those of [`Self::write_all`].
     pub(crate) async fn write<T, E>(
         &self,
         actor: Actor,
@@ -26,14 +25,36 @@ impl AppState {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.write_all(actor, move |txn| {
+            let (outcome, subject) = work(txn)?;
+            Ok((outcome, txn.has_changes().then_some((action, subject))))
+        })
+        .await
+    }
+
+    /// Runs a write of several changes; they and their audit entries commit atomically.
+    ///
+    /// # Errors
+    /// Those of [`crate::store::Store::write`] and of the write itself, and [`StoreError::Busy`] if the actor's account has its
+    /// share of the writes that wait; then there is no entry.
+    pub(crate) async fn write_all<T, E, D>(
+        &self,
+        actor: Actor,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<(T, D), E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        D: IntoIterator<Item = (Action, AffectedResource)>,
+    {
         let waiting = self.write_shares.begin(actor.account_id())?;
         let (chain, now) = (self.audit.chain.clone(), self.clock.now());
         self.store
             .write(move |txn| {
                 drop(waiting);
-                let (outcome, subject) = work(txn)?;
-                if txn.has_changes() {
-                    chain.append(txn, done(now, actor, action, subject))?;
+                let (outcome, changes) = work(txn)?;
+                for (action, subject) in changes {
+                    chain.append(txn, done(now, actor.clone(), action, subject))?;
                 }
                 Ok(outcome)
             })

@@ -1,26 +1,29 @@
 //! Accounts: lists, shows, creates, changes and removes them, with the rights to do so.
 
+mod conflicts;
 mod current_password;
 mod rights;
 pub mod search;
 
 use std::sync::Arc;
 
+pub(super) use self::conflicts::{password_conflicts, what_ends_administration};
 use self::{
+    conflicts::{conflicts, is_last_administrator},
     current_password::CurrentPassword,
     rights::{Rights, changes_password},
 };
 use super::{
-    Administrator, Author, Requester, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken,
+    Administrator, AppState, Author, Requester, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken,
 };
 use crate::{
     auth::Principal,
     clock::Timestamp,
     domain::{
         Action, ActivitySubject, AffectedResource, Change, Id, NewPassword, NewUser, Page, PasswordHash, Problem,
-        Session, Submitted, SystemId, User, UserChange, Username, Violations,
+        Session, Submitted, SystemId, User, UserChange, Violations,
     },
-    store::{IdSet, Sequence, Slice, StoreError, Tables, Txn, id_set},
+    store::{Sequence, Slice, StoreError, Tables, Txn},
 };
 
 /// A page of all accounts.
@@ -60,15 +63,14 @@ pub async fn create(administrator: &Administrator, submitted: Submitted<UserChan
     let conflicts = conflicts.and(rights.conflicts_of_new(requester.store(), &submitted.change)?);
     let new = submitted.into_new_user(conflicts)?;
     let password = hashed(requester, &new.password).await?;
-    let system_name = system_name(requester, new.user_id).await;
+    let system_name = system_name(&requester.state, new.user_id).await;
     let now = requester.state.clock.now();
     requester
         .write(Action::CreateUser, move |txn, _| {
             // Other writes may have come in between.
             refuse_invalid(rights.used(txn, Some(&new.username), new.user_id)?)?;
             let user = insert(txn, new, password, system_name, now)?;
-            let role = user.is_admin.then(|| "is_admin = true".to_owned());
-            let subject = AffectedResource::from(&user).with(role.into_iter().collect());
+            let subject = created(&user);
             Ok((user, subject))
         })
         .await
@@ -88,7 +90,7 @@ pub async fn update(requester: &Requester, id: Id, submitted: Submitted<UserChan
         Some(password) => Some(hashed(requester, password).await?),
         None => None,
     };
-    let system_name = system_name(requester, submitted.change.user_id.value().copied().flatten()).await;
+    let system_name = system_name(&requester.state, submitted.change.user_id.value().copied().flatten()).await;
     let prepared = Prepared { password, system_name };
     let now = requester.state.clock.now();
     let (user, has_ended_initial_password) = requester
@@ -166,68 +168,24 @@ fn is_privileged(change: &UserChange) -> bool {
     change.is_admin.value() == Some(&true) || is_root(&change.user_id) || is_root(&change.group_id)
 }
 
-/// The violations of a valid change that conflict with stored records: a password that is the user name, the user name
-/// of another account, or the end of the last administrator's role or account, a suspension included. `target` is `None` for
-/// a new account.
-fn conflicts(rows: &impl Tables, target: Option<&User>, change: &UserChange) -> Result<Violations, StoreError> {
-    let mut violations = Violations::none();
-    let username = change.username.value().or(target.map(|target| &target.username));
-    if let (Some(password), Some(username)) = (change.password.value(), username)
-        && password.is_username(username)
-    {
-        violations.add("password", Problem::Invalid, None);
-    }
-    if let Some(username) = change.username.value()
-        && is_taken(rows, target, username)?
-    {
-        violations.add("username", Problem::Taken, Some(username.as_str().to_owned()));
-    }
-    let ending = what_ends_administration(change);
-    if let Some(target) = target
-        && !ending.is_empty()
-        && is_last_administrator(rows, target)?
-    {
-        for attribute in ending {
-            violations.add(attribute, Problem::Frozen, None);
-        }
-    }
-    Ok(violations)
-}
-
-/// The attributes that the last administrator may not be given.
-fn what_ends_administration(change: &UserChange) -> Vec<&'static str> {
-    let ends_role = change.is_admin.value() == Some(&false);
-    let suspends = change.suspended.value() == Some(&true);
-    let expires = change.expired_at.value().is_some_and(Option::is_some);
-    let ending = [("is_admin", ends_role), ("suspended", suspends), ("expired_at", expires)];
-    ending.into_iter().filter(|(_, is_asked)| *is_asked).map(|(attribute, _)| attribute).collect()
-}
-
-/// Whether another account has that name. The target's own name is not looked up.
-fn is_taken(rows: &impl Tables, target: Option<&User>, username: &Username) -> Result<bool, StoreError> {
-    let folded = username.folded();
-    let is_own = target.is_some_and(|target| target.username.folded() == folded);
-    Ok(!is_own && rows.user_by_username(&folded)?.is_some())
-}
-
 async fn hashed(requester: &Requester, password: &NewPassword) -> Result<PasswordHash, ServiceError> {
     let hasher = &requester.state.authenticator.hasher;
     Ok(hasher.hash(requester.hash_requester(), password.as_presented()).await?)
 }
 
 /// The system's present name of that uid, by which the account is recognised; `None` if the name service has none.
-async fn system_name(requester: &Requester, uid: Option<SystemId>) -> Option<String> {
-    let name = requester.state.names.user_name(uid?.get()).await;
+pub(super) async fn system_name(state: &AppState, uid: Option<SystemId>) -> Option<String> {
+    let name = state.names.user_name(uid?.get()).await;
     name.inspect_err(|error| log::warn!("the name of a system user is not known: {error}")).ok().flatten()
 }
 
 /// What a change needs that takes too long for a write.
-struct Prepared {
-    password: Option<PasswordHash>,
-    system_name: Option<String>,
+pub(super) struct Prepared {
+    pub(super) password: Option<PasswordHash>,
+    pub(super) system_name: Option<String>,
 }
 
-fn insert(
+pub(super) fn insert(
     txn: &mut Txn<'_>,
     new: NewUser,
     password: PasswordHash,
@@ -254,7 +212,7 @@ fn insert(
 }
 
 /// Replaces the account by the changed one. The flag is whether that ended the initial random password.
-fn replace(
+pub(super) fn replace(
     txn: &mut Txn<'_>,
     target: &User,
     change: UserChange,
@@ -280,9 +238,15 @@ fn replace(
     Ok((user, has_ended))
 }
 
+/// The new account and its role, for the audit log.
+pub(super) fn created(user: &User) -> AffectedResource {
+    let role = user.is_admin.then(|| "is_admin = true".to_owned());
+    AffectedResource::from(user).with(role.into_iter().collect())
+}
+
 /// The account and its changed attributes, for the audit log: user name, role and suspension with their new values, the
 /// others by name.
-fn diff(old: &User, new: &User) -> AffectedResource {
+pub(super) fn diff(old: &User, new: &User) -> AffectedResource {
     let name = || format!("username = {}", new.username.as_str());
     let role = || format!("is_admin = {}", new.is_admin);
     let suspension = || format!("suspended = {}", new.suspended);
@@ -300,13 +264,8 @@ fn diff(old: &User, new: &User) -> AffectedResource {
     AffectedResource::from(old).with(changes.into_iter().flatten().collect())
 }
 
-/// Whether the account is the only administrator that is neither suspended nor ever expires.
-fn is_last_administrator(rows: &impl Tables, user: &User) -> Result<bool, StoreError> {
-    Ok(user.is_lasting_administrator() && id_set::count(rows, IdSet::Administrators)? == 1)
-}
-
 /// Records that this account no longer has the initial random password, and returns whether it had.
-fn end_initial_password(txn: &mut Txn<'_>, id: Id) -> Result<bool, StoreError> {
+pub(super) fn end_initial_password(txn: &mut Txn<'_>, id: Id) -> Result<bool, StoreError> {
     let had = txn.initial_administrator()? == Some(id);
     if had {
         txn.set_initial_administrator(None);
