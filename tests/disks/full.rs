@@ -17,7 +17,7 @@ use crate::{
         disk::{Disk, is_equipped},
         writer::{WriteOutcome, Writer, stored},
     },
-    harness::{Reply, Server, ServerBuilder},
+    harness::{Reply, Server, ServerBuilder, run},
 };
 
 const DISK_BYTES: u64 = 48 << 20;
@@ -61,6 +61,32 @@ fn a_full_disk_stops_only_writes_which_are_accepted_again_when_there_is_room() {
     assert_nothing_is_lost(&server, &mut writer);
     server.restart();
     assert_nothing_is_lost(&server, &mut writer);
+}
+
+#[test]
+fn what_a_file_has_is_not_made_on_a_full_disk_and_no_file_of_a_key_is_left() {
+    if !is_equipped("apply on a full disk", &["mount", "umount"]) {
+        return;
+    }
+    let disk = Disk::memory(DISK_BYTES);
+    let server = server_on(&disk);
+    let mut writer = Writer::new("ann");
+    let filler = Filler::leave(&disk, RESERVE.1 + (2 << 20));
+    assert_is_full(&write_until_refused(&server, &mut writer));
+    let file = server.directory().join("accounts.toml");
+    fs::write(&file, "users = [{ username = 'admin', api_keys = [{ name = 'a', write_to = 'a.key' }] }]").unwrap();
+    let apply = |flags: &[&str]| run(server.command(&["apply", file.to_str().unwrap()]).args(flags));
+
+    apply(&["--dry-run"]).expect(2);
+    let refused = apply(&[]).expect(1);
+
+    assert_eq!(refused.err, format!("lodge: {FULL}\n"));
+    assert!(!server.directory().join("a.key").exists());
+    filler.remove();
+    write_until_accepted(&server, &mut writer);
+    apply(&[]).expect(0);
+    let value = fs::read_to_string(server.directory().join("a.key")).unwrap();
+    server.with(value.trim()).get("/users/me/api_key").expect(200);
 }
 
 #[test]

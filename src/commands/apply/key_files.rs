@@ -127,3 +127,36 @@ fn remove(path: &Path) {
         log::warn!("{} cannot be removed: {error}", path.display());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Two files of keys of Ann's, `a` and `b`, and which are there after that was done with them.
+    fn left_after(work: impl FnOnce(KeyFiles)) -> [bool; 2] {
+        let place = TempDir::new().unwrap();
+        let mut files = KeyFiles(Vec::new());
+        let paths = ["a", "b"].map(|name| place.path().join(name));
+        for (path, name) in paths.iter().zip(["a", "b"]) {
+            write(path, &Secret::new("value".to_owned())).unwrap();
+            files.add(path, "ann", name);
+        }
+        work(files);
+        paths.map(|path| path.exists())
+    }
+
+    #[test]
+    fn the_files_of_keys_that_were_made_are_kept_and_no_others() {
+        let of =
+            |username: &str, name: &str, key: Option<&str>| json!({"username": username, "name": name, "key": key});
+        let changes = [of("bob", "b", Some("x")), of("Ann", "a", Some("y")), of("ann", "b", None)];
+
+        assert_eq!(left_after(|files| files.keep(&changes)), [true, false]);
+        assert_eq!(left_after(|files| files.keep_others(&changes)), [false, true]);
+        assert_eq!(left_after(KeyFiles::keep_all), [true, true]);
+        assert_eq!(left_after(drop), [false, false]);
+    }
+}

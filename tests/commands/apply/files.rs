@@ -79,7 +79,10 @@ fn a_key_is_made_with_the_value_of_a_dry_run_alone() {
     let value = &planned["changes"][0]["key"];
     let place = "users[0] (admin) api_keys[0] (a): Key";
     assert_eq!(refused(&without), json!([format!("{place} can't be blank")]));
-    assert_eq!(refused(&with(&json!("lodge_nonsense"))), json!([format!("{place} is invalid")]));
+    let foreign = Server::start().admin().post("/users/me/api_keys", &json!({})).expect(201).json()["key"].clone();
+    for wrong in [json!("lodge_nonsense"), foreign] {
+        assert_eq!(refused(&with(&wrong)), json!([format!("{place} is invalid")]));
+    }
     let other = admin.post("/users/me/api_keys", &json!({})).expect(201).json()["key"].clone();
     assert_eq!(refused(&with(&other)), json!([format!("{place} has already been taken")]));
     let twice = json!({"users": [{"username": "admin",

@@ -294,6 +294,10 @@ fn the_operation_is_the_operators_alone_and_takes_no_mistyped_parameter() {
         local.post(&format!("/apply?{wrong}"), &json!({"users": []})).expect(400);
     }
     assert_eq!(local.post("/apply?prune=false", &json!({})).expect(200).json(), json!({"changes": []}));
+    let twice = json!({"users": [{"username": "admin", "configurations": [{"key": "a"}, {"key": "a"}, {}]}]});
+    let place = "users[0] (admin) configurations";
+    let expected = [format!("{place}[1] (a): Key has already been taken"), format!("{place}[2]: Key can't be blank")];
+    assert_eq!(local.post("/apply", &twice).expect(422).json()["messages"], json!(expected));
     for wrong in [json!({"users": 7}), json!({"users": [7]}), json!({"users": null})] {
         let refused = local.post("/apply", &wrong).expect(422).json();
         assert_eq!(refused["messages"], json!(["users: Base is invalid"]), "{wrong}");

@@ -2,14 +2,14 @@ use super::*;
 use crate::{
     auth::{Cost, Hasher},
     clock::Clock,
-    domain::{Change, NewPassword, PasswordHash, Submitted, UserChange, Username},
+    domain::{Actor, Change, NewPassword, PasswordHash, Submitted, UserChange, Username},
     secret::RootSecret,
     service::apply::{Desired, check::refuse_too_many_passwords, passwords::PreparedUser},
     store::{Sequence, Store, Tables, memory::Memory},
 };
 
 /// An application with that many administrators over a store in memory.
-fn state(administrators: usize) -> AppState {
+async fn state(administrators: usize) -> AppState {
     let policy = Policy {
         session_lifetime: std::time::Duration::from_mins(1),
         min_password_bytes: 8,
@@ -24,12 +24,19 @@ fn state(administrators: usize) -> AppState {
     let (store, secret) = (Store::over(Arc::new(Memory::default())), RootSecret::from_bytes([7; 32]));
     let state = AppState::new(store, secret, Clock::system(), policy, Hasher::start(Cost::LEAST, 1));
     for number in 0..administrators {
-        state.store.write_blocking(move |txn| insert(txn, number)).unwrap();
+        commit(&state, move |txn| insert(txn, number)).await.unwrap();
     }
     state
 }
 
-fn insert(txn: &mut Txn<'_>, number: usize) -> Result<(), StoreError> {
+async fn commit<T: Send + 'static>(
+    state: &AppState,
+    work: impl FnOnce(&mut Txn<'_>) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    state.write_all(Actor::SERVER, move |txn| Ok((work(txn)?, []))).await
+}
+
+fn insert(txn: &mut Txn<'_>, number: usize) -> Result<(), ServiceError> {
     let (id, name) = (txn.next_id(Sequence::Users)?, Username::parse(&format!("user{number}")).unwrap());
     let user =
         User { is_admin: true, ..User::new(id, name, PasswordHash::new("stored".to_owned()), Timestamp::from_secs(1)) };
@@ -56,47 +63,47 @@ fn desired(users: &[(&str, Option<&str>)]) -> Arc<Desired> {
 
 const PRUNE: Mode = Mode { is_dry_run: false, prunes: true };
 
-#[test]
-fn more_rows_than_may_be_written_at_once_are_refused_and_none_is_changed() {
-    let state = state(40);
+#[tokio::test]
+async fn more_rows_than_may_be_written_at_once_are_refused_and_none_is_changed() {
+    let state = state(40).await;
     let desired = desired(&[("user7", None)]);
-    let run = |max_rows| {
+    let run = async |max_rows| {
         let work = Work { max_rows, ..Work::new(&state, &desired, PRUNE, Prepared::default()) };
-        state.store.write_blocking(move |txn| work.run(txn)).map(|changes| changes.changed.len())
+        commit(&state, move |txn| work.run(txn)).await.map(|changes| changes.changed.len())
     };
 
-    let refused = run(50).unwrap_err();
+    let refused = run(50).await.unwrap_err();
 
     let ServiceError::InvalidRecords(wrong) = refused else { panic!("{refused}") };
     let messages: Vec<_> =
         wrong.iter().flat_map(|(_, violations)| violations.iter().map(crate::domain::Violation::message)).collect();
     assert_eq!(messages, ["There are too many rows to compare or change at once (maximum is 50)"]);
     assert_eq!(id_set::count(&state.store, IdSet::Users).unwrap(), 40);
-    assert_eq!(run(MAX_ROWS).unwrap(), 39);
+    assert_eq!(run(MAX_ROWS).await.unwrap(), 39);
     assert_eq!(id_set::count(&state.store, IdSet::Users).unwrap(), 1);
 }
 
-#[test]
-fn a_password_that_was_compared_with_another_than_the_accounts_is_not_stored() {
-    let state = state(1);
+#[tokio::test]
+async fn a_password_that_was_compared_with_another_than_the_accounts_is_not_stored() {
+    let state = state(1).await;
     let desired = desired(&[("user0", Some("a house with a view"))]);
     let hash = |text: &str| Some(PasswordHash::new(text.to_owned()));
-    let run = |compared, password| {
+    let run = async |compared, password| {
         let prepared = Prepared::All(vec![PreparedUser { compared, password, system_name: None }]);
         let work = Work::new(&state, &desired, PRUNE, prepared);
-        state.store.write_blocking(move |txn| work.run(txn)).map(|changes| changes.changed.len())
+        commit(&state, move |txn| work.run(txn)).await.map(|changes| changes.changed.len())
     };
     let stored = || state.store.user_by_username("user0").unwrap().unwrap().password;
 
     for compared in [hash("another"), None] {
         for password in [hash("new"), None] {
-            assert!(matches!(run(compared.clone(), password), Err(ServiceError::ChangedMeanwhile)));
+            assert!(matches!(run(compared.clone(), password).await, Err(ServiceError::ChangedMeanwhile)));
         }
     }
 
     assert_eq!(Some(stored()), hash("stored"));
-    assert_eq!(run(hash("stored"), None).unwrap(), 0);
-    assert_eq!(run(hash("stored"), hash("new")).unwrap(), 1);
+    assert_eq!(run(hash("stored"), None).await.unwrap(), 0);
+    assert_eq!(run(hash("stored"), hash("new")).await.unwrap(), 1);
     assert_eq!(Some(stored()), hash("new"));
 }
 
