@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc::{Sender, channel},
     },
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Parser;
 use futures_util::FutureExt;
 use lodge::{
-    api::{App, entry::respond},
+    api::{App, Holder, Permit, entry::respond},
     audit::{Files, RetentionPolicy},
     auth::{Cost, HashRequester, Hasher, Throttle, Verification},
     backup::schedule::BackupLog,
@@ -92,6 +93,9 @@ pub struct TestApp {
     pub account_reads: Arc<AtomicU64>,
     /// How often it has been written.
     pub writes: Arc<AtomicU64>,
+    /// How many accounts and names have been listed on the thread that serves requests, and at most in one piece on any.
+    pub listed_here: Arc<AtomicU64>,
+    pub longest_piece: Arc<AtomicU64>,
     app: Arc<App>,
     now: Arc<AtomicU64>,
 }
@@ -112,6 +116,7 @@ impl TestApp {
         let counting = Counting::default();
         let (reads, account_reads, writes) =
             (Arc::clone(&counting.reads), Arc::clone(&counting.account_reads), Arc::clone(&counting.writes));
+        let (listed_here, longest_piece) = (Arc::clone(&counting.listed_here), Arc::clone(&counting.longest_piece));
         let store = Store::over(Arc::new(counting));
         store.initialise().await.unwrap();
         let settings = Command::parse_from([&["lodge", "--data-dir", "/nonexistent"], flags].concat());
@@ -123,7 +128,15 @@ impl TestApp {
         let clock = Clock::new(move || Timestamp::from_millis(shown.load(Ordering::SeqCst)));
         let state = Arc::new(AppState::new(store.clone(), secret, clock, (&settings).into(), hasher));
         let app = App::new(Arc::clone(&state), &settings, BackupLog::default());
-        Self { state, store, reads, account_reads, writes, app: Arc::new(app), now }
+        let app = Arc::new(app);
+        Self { state, store, reads, account_reads, writes, listed_here, longest_piece, app, now }
+    }
+
+    /// Holds the memory for large bodies and responses, but for so many bytes, until what it returns is dropped.
+    pub fn hold_memory_but(&self, bytes: usize) -> Permit {
+        let mut permit = self.app.memory_budget.permit(Holder::default());
+        permit.take(self.app.limits.transfer_bytes - bytes);
+        permit
     }
 
     /// Sets the clock, which shows [`NOW`] at first and stands still.
@@ -197,12 +210,22 @@ impl TestApp {
 }
 
 /// Memory that counts how often it is read and written.
-#[derive(Default)]
 struct Counting {
+    thread: ThreadId,
+    listed_here: Arc<AtomicU64>,
+    longest_piece: Arc<AtomicU64>,
     memory: Memory,
     reads: Arc<AtomicU64>,
     account_reads: Arc<AtomicU64>,
     writes: Arc<AtomicU64>,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        let [reads, account_reads, writes, listed_here, longest_piece] = [(); 5].map(|()| Arc::default());
+        let thread = thread::current().id();
+        Self { thread, listed_here, longest_piece, memory: Memory::default(), reads, account_reads, writes }
+    }
 }
 
 impl Engine for Counting {
@@ -214,7 +237,17 @@ impl Engine for Counting {
 
     fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.memory.scan(tree, range, visit)
+        if ![Tree::Users, Tree::UsersByUsername].contains(&tree) {
+            return self.memory.scan(tree, range, visit);
+        }
+        let mut listed = 0;
+        let scanned = self.memory.scan(tree, range, &mut |key, value| {
+            listed += 1;
+            visit(key, value)
+        });
+        self.longest_piece.fetch_max(listed, Ordering::Relaxed);
+        self.listed_here.fetch_add(if thread::current().id() == self.thread { listed } else { 0 }, Ordering::Relaxed);
+        scanned
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), EngineError> {

@@ -1,5 +1,7 @@
 //! Lists of more users than one step of a search reads.
 
+use std::sync::atomic::Ordering;
+
 use lodge::{
     clock::Timestamp,
     domain::{Id, PasswordHash, SystemId, User, Username},
@@ -69,4 +71,40 @@ async fn every_page_of_a_long_list_is_the_same_part_of_the_whole_order() {
     assert_eq!(ids(&test_app, "username=u00000").await.0, Vec::<u32>::new());
     let some = format!("username=U{:05}", scattered(700));
     assert_eq!(ids(&test_app, &some).await, (vec![700], 1.into()));
+}
+
+#[tokio::test]
+async fn a_long_list_is_read_in_short_pieces_and_not_where_requests_are_served() {
+    let test_app = with_users().await;
+    let read = || [&test_app.listed_here, &test_app.longest_piece].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(read(), [0, 0]);
+    for query in
+        ["username=~u0", "sort_by=username:desc", "sort_by=email&limit=1000", "is_admin=false&include=activity"]
+    {
+        ids(&test_app, query).await;
+        assert_eq!(read(), [0, 500], "{query}");
+    }
+    // Those of the page alone are read together.
+    ids(&test_app, "limit=1000").await;
+    assert_eq!(read()[1], 1000);
+}
+
+#[tokio::test]
+async fn what_a_search_keeps_is_charged_and_refused_beyond_the_memory_that_there_is() {
+    let test_app = with_users().await;
+    let admin = basic("admin", PASSWORD);
+    let status = async |query: &str| {
+        let request = ("GET", format!("/users?{query}"), Value::Null);
+        test_app.send(Some(&admin), &request).await.0
+    };
+    let (first, last) = ("sort_by=created_at&limit=1", "sort_by=created_at&limit=1&offset=1200");
+
+    let held = test_app.hold_memory_but(64 << 10);
+    let with_little = [status(first).await, status(last).await, status("username=~u0&limit=1").await];
+    drop(held);
+
+    assert_eq!(with_little, [200, 503, 200]);
+    assert_eq!([status(first).await, status(last).await], [200, 200]);
+    let _all = test_app.hold_memory_but(64 << 20);
+    assert_eq!(status(last).await, 200, "what was charged has been given back");
 }
