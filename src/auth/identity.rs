@@ -72,6 +72,12 @@ impl Identity {
         self.api_key().filter(|key| !key.scopes.are_full_access())
     }
 
+    /// The API key, if the credential is one that does not permit everything everywhere without an end.
+    #[must_use]
+    pub fn limited_key(&self) -> Option<&ApiKey> {
+        self.api_key().filter(|key| key.is_limited())
+    }
+
     /// The API key, if the credential is one.
     #[must_use]
     pub fn api_key(&self) -> Option<&ApiKey> {
@@ -147,6 +153,15 @@ impl Principal {
     pub fn restricted_key(&self) -> Option<&ApiKey> {
         match self {
             Self::Account(identity) => identity.restricted_key(),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// The API key, if the credential is one that does not permit everything everywhere without an end.
+    #[must_use]
+    pub fn limited_key(&self) -> Option<&ApiKey> {
+        match self {
+            Self::Account(identity) => identity.limited_key(),
             Self::Local(_) => None,
         }
     }

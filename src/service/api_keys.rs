@@ -238,7 +238,7 @@ pub async fn destroy(access: &ResourceAccess, id: Id) -> Result<(), ServiceError
 /// The API key that bounds what the request may give to keys: one that is restricted, ends or is bound to networks. On another
 /// account's keys the scopes of a restricted one cover nothing: what those keys may do is done as that account.
 fn limiting_key(access: &ResourceAccess) -> Option<ApiKey> {
-    let own = access.api_key().filter(|own| own.is_limited())?.clone();
+    let own = access.limited_key()?.clone();
     let has_its_scopes = access.is_own || access.restricted_key().is_none();
     Some(if has_its_scopes { own } else { ApiKey { scopes: Scopes::default(), ..own } })
 }

@@ -88,6 +88,9 @@ pub enum Forbidden {
     /// The key would give a new value to one that ends later, or may be used from elsewhere.
     #[error("This API key does not cover the scopes, the expiry and the networks of that API key.")]
     RotationBeyond,
+    /// The key ends or is bound to networks, and this would reach beyond both.
+    #[error("An API key with an expiry or networks may not do this.")]
+    Limited,
     /// The key may not be used from the client's address.
     #[error("This API key may not be used from this address.")]
     Network,

@@ -230,6 +230,39 @@ fn a_key_with_full_access_and_limits_neither_lifts_them_nor_reads_keys_beyond_th
 }
 
 #[test]
+fn a_key_with_full_access_and_limits_makes_no_way_in_that_outlives_them() {
+    let server = Server::start();
+    let (admin, ann) = (server.admin(), server.user("ann"));
+    let path = |username: &str| format!("/users/{}", server.id_of(username));
+    let refused = json!({"error": "An API key with an expiry or networks may not do this."});
+    for (number, limit) in
+        [json!({"expires_at": SOON}), json!({"allowed_networks": ["127.0.0.0/8"]})].into_iter().enumerate()
+    {
+        let limited = key_with(&admin, &["* / *"], limit.clone()).client;
+        let of_ann = key_with(&ann, &["* / *"], limit).client;
+        let password = json!({"password": "a house with a view"});
+        for change in [&password, &json!({"username": "eve"}), &json!({"email": "eve@example.org"})] {
+            assert_eq!(limited.put(&path("admin"), change).expect(403).json(), refused, "{change}");
+            assert_eq!(limited.put(&path("ann"), change).expect(403).json(), refused, "{change}");
+        }
+        for change in [&password, &json!({"email": "eve@example.org"}), &json!({"password": 7})] {
+            assert_eq!(of_ann.put(&path("ann"), change).expect(403).json(), refused, "{change}");
+        }
+        for change in [json!({"is_admin": true}), json!({"user_id": 1000}), json!({"group_id": 1000})] {
+            assert_eq!(limited.put(&path("ann"), &change).expect(403).json(), refused, "{change}");
+        }
+        let new = |username: &str, is_admin: bool| json!({"username": username, "password": "a house with a view", "is_admin": is_admin});
+        assert_eq!(limited.post("/users", &new("eve", true)).expect(403).json(), refused);
+        let username = format!("fresh{number}");
+        let fresh = limited.post("/users", &new(&username, false)).expect(201).id();
+        limited.put(&format!("/users/{fresh}"), &json!({"suspended": true})).expect(200);
+        limited.delete(&format!("/users/{fresh}")).expect(204);
+        limited.post("/users", &new(&username, false)).expect(422);
+    }
+    Key::create(&admin, &["* / *"]).client.put(&path("ann"), &json!({"email": "ann@example.org"})).expect(200);
+}
+
+#[test]
 fn violations_of_ends_and_networks_come_after_those_of_names() {
     let reply =
         Server::start().user("ann").post(ALL, &json!({"allowed_networks": ["y"], "expires_at": "x", "name": "a\u{7}"}));

@@ -59,6 +59,7 @@ pub async fn create(administrator: &Administrator, submitted: Submitted<UserChan
     let requester = &administrator.0;
     refuse_restricted_key(requester, is_privileged(&submitted.change))?;
     let rights = Rights::of(requester);
+    rights.refuse_lasting(is_privileged(&submitted.change))?;
     let conflicts = conflicts(requester.store(), None, &submitted.change)?;
     let conflicts = conflicts.and(rights.conflicts_of_new(requester.store(), &submitted.change)?);
     let new = submitted.into_new_user(conflicts)?;

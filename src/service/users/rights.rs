@@ -9,12 +9,15 @@ use crate::{
 /// The rights of a credential; the caller's role is passed with each check.
 #[derive(Clone)]
 pub(super) struct Rights {
+    /// By an API key without full access.
     is_restricted: bool,
+    /// By an API key that is restricted, ends or is bound to networks.
+    is_limited: bool,
 }
 
 impl Rights {
     pub(super) fn of(requester: &Requester) -> Self {
-        Self { is_restricted: requester.restricted_key().is_some() }
+        Self { is_restricted: requester.restricted_key().is_some(), is_limited: requester.limited_key().is_some() }
     }
 
     /// Refuses a restricted key on an administrator's account.
@@ -22,10 +25,15 @@ impl Rights {
         if self.is_restricted && target.is_admin { Err(Forbidden::NEEDS_FULL_ACCESS.into()) } else { Ok(()) }
     }
 
-    /// The violations of a restricted key that creates an account: ids of system accounts, and identifiers that another
+    /// Refuses to a limited key what would outlive it and work from elsewhere: another way in, or another administrator.
+    pub(super) fn refuse_lasting(&self, is_lasting: bool) -> Result<(), ServiceError> {
+        if self.is_limited && is_lasting { Err(Forbidden::Limited.into()) } else { Ok(()) }
+    }
+
+    /// The violations of a limited key that creates an account: ids of system accounts, and identifiers that another
     /// account has or had, which the new one would impersonate.
     pub(super) fn conflicts_of_new(&self, rows: &impl Tables, change: &UserChange) -> Result<Violations, StoreError> {
-        if !self.is_restricted {
+        if !self.is_limited {
             return Ok(Violations::none());
         }
         // A name that an account currently has is a conflict for every caller, found elsewhere.
@@ -39,7 +47,7 @@ impl Rights {
         Ok(system_ids(change).and(self.used(rows, username, user_id)?))
     }
 
-    /// The violations of a restricted key that gives a new account an identifier that another one has or had.
+    /// The violations of a limited key that gives a new account an identifier that another one has or had.
     pub(super) fn used(
         &self,
         rows: &impl Tables,
@@ -47,7 +55,7 @@ impl Rights {
         user_id: Option<SystemId>,
     ) -> Result<Violations, StoreError> {
         let mut violations = Violations::none();
-        if !self.is_restricted {
+        if !self.is_limited {
             return Ok(violations);
         }
         if let Some(name) = username
@@ -75,6 +83,7 @@ impl Rights {
         if self.is_restricted && (changes.what_administrators_may || changes.email || changes_password(submitted)) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
+        self.refuse_lasting(changes.who_it_is || changes.email || changes_password(submitted))?;
         if !by.is_administrator() && (!by.is(target) || changes.what_administrators_may) {
             return Err(Forbidden::Role.into());
         }
@@ -82,7 +91,7 @@ impl Rights {
     }
 }
 
-/// The violations of ids that a restricted key may not give: those of system accounts, whose groups may be equivalent
+/// The violations of ids that a limited key may not give: those of system accounts, whose groups may be equivalent
 /// to root.
 fn system_ids(change: &UserChange) -> Violations {
     let mut violations = Violations::none();
@@ -99,6 +108,8 @@ fn system_ids(change: &UserChange) -> Violations {
 /// What a request changes besides the password.
 struct Changes {
     email: bool,
+    /// Name, ids and role.
+    who_it_is: bool,
     /// Name, ids, role, suspension, end and source.
     what_administrators_may: bool,
 }
@@ -106,19 +117,23 @@ struct Changes {
 impl Changes {
     fn of(submitted: &Submitted<UserChange>, target: &User) -> Self {
         let Submitted { change, violations } = submitted;
-        let differing = [
+        let who_it_is = [
             ("username", change.username.differs_from(&target.username)),
             ("user_id", change.user_id.differs_from(&target.user_id)),
             ("group_id", change.group_id.differs_from(&target.group_id)),
             ("is_admin", change.is_admin.differs_from(&target.is_admin)),
+        ];
+        let others = [
             ("suspended", change.suspended.differs_from(&target.suspended)),
             ("expired_at", change.expired_at.differs_from(&target.expired_at)),
             ("source_type", change.source_type.differs_from(&target.source_type)),
         ];
         let is_changed = |(attribute, differs): (&str, bool)| differs || violations.concern(attribute);
+        let who_it_is = who_it_is.into_iter().any(is_changed);
         Self {
             email: is_changed(("email", change.email.differs_from(&target.email))),
-            what_administrators_may: differing.into_iter().any(is_changed),
+            who_it_is,
+            what_administrators_may: who_it_is || others.into_iter().any(is_changed),
         }
     }
 }

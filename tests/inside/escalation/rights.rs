@@ -28,8 +28,8 @@ const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
 /// Everything that the attacker may come to, computed from the start alone.
 pub struct Bounds {
-    /// What the keys that are held permit together. Restricted keys make only keys within their own scopes, so this is also
-    /// what they can come to; full access includes the password, and so has no end.
+    /// What the keys that are held permit together. Limited keys make only keys within their own scopes and end, so this is also
+    /// what they can come to; full access without an end includes the password.
     rights: Rights,
     users: Vec<User>,
     configurations: Vec<Configuration>,
@@ -37,7 +37,7 @@ pub struct Bounds {
 }
 
 fn rights_of(owner: Id, scopes: &Scopes, end: Option<Timestamp>) -> Rights {
-    let end = if scopes.are_full_access() { FOR_EVER } else { end.unwrap_or(FOR_EVER) };
+    let end = end.unwrap_or(FOR_EVER);
     let all = CONTROLLERS.iter().flat_map(|controller| ACTIONS.iter().map(|action| (*controller, *action)));
     let permitted = all.filter(|(controller, action)| scopes.permit(controller, action));
     permitted.map(|(controller, action)| ((owner, controller, action), end)).collect()
@@ -113,7 +113,7 @@ impl Bounds {
             return (!self.administers(was.id, "users", "destroy"))
                 .then(|| format!("{} is gone", was.username.as_str()));
         };
-        let owns = self.has(was.id, "other", "other");
+        let owns = self.rights.get(&(was.id, "other", "other")) == Some(&FOR_EVER);
         let keeps_rules = (is.is_admin, is.user_id, is.group_id) == (was.is_admin, was.user_id, was.group_id)
             && (is.password == was.password || owns)
             && is.username == was.username
