@@ -17,9 +17,9 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut table = String::from("[\n");
     for (name, path) in assets()? {
-        let compressed = out.join(format!("{name}.gz"));
-        fs::write(&compressed, gzip(&fs::read(path)?))?;
-        writeln!(table, "(\"{name}\", include_bytes!({compressed:?})),").expect("a string has room");
+        fs::write(out.join(format!("{name}.gz")), gzip(&fs::read(path)?))?;
+        let included = format!(r#"include_bytes!(concat!(env!("OUT_DIR"), "/{name}.gz"))"#);
+        writeln!(table, "(\"{name}\", {included}),").expect("a string has room");
     }
     table.push(']');
     fs::write(out.join("console.rs"), table)

@@ -70,7 +70,7 @@ impl Asset {
 
 /// The modules, so that the browser asks for all of them at once.
 fn preloads(assets: &str) -> String {
-    let modules = FILES.iter().map(|(name, _)| name).filter(|name| name.ends_with(".js"));
+    let modules = FILES.iter().map(|(name, _)| name).filter(|name| extension(name) == "js");
     modules.fold(String::new(), |mut links, name| {
         writeln!(links, r#"<link rel="modulepreload" href="{assets}/{name}">"#).expect("a string has room");
         links
@@ -78,12 +78,16 @@ fn preloads(assets: &str) -> String {
 }
 
 fn media_type(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("svg") => "image/svg+xml",
+    match extension(name) {
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
+}
+
+fn extension(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ fn run(flow: &str) {
     let output = command.output().unwrap();
 
     assert!(output.status.success(), "{flow}:\n{}", String::from_utf8_lossy(&output.stderr));
+    print!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// What this machine lacks for a browser.
@@ -75,6 +76,12 @@ fn by_keyboard() {
 #[test]
 fn the_documentation_of_the_api() {
     run("documentation");
+}
+
+/// Prints how soon there is something to see.
+#[test]
+fn appearance() {
+    run("appearance");
 }
 
 /// Takes pictures of every page below `target/console`, each of which is checked as well.
