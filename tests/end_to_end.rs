@@ -8,3 +8,4 @@ mod disks;
 mod harness;
 mod http;
 mod process;
+mod proxies;

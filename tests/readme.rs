@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -83,7 +84,10 @@ fn start_in(directory: &TempDir) -> (Killed, String) {
 /// The tour's commands, each with what the README shows as its answer.
 fn steps() -> Vec<(String, String)> {
     let mut steps: Vec<(String, String)> = Vec::new();
-    let blocks = README.split("```").filter_map(|block| block.strip_prefix("console tour\n"));
+    let has_nginx = has_nginx();
+    let of_nginx = |block: &'static str| block.strip_prefix("console tour nginx\n").filter(|_| has_nginx);
+    let blocks = README.split("```");
+    let blocks = blocks.filter_map(|block| block.strip_prefix("console tour\n").or_else(|| of_nginx(block)));
     for line in blocks.flat_map(str::lines) {
         match (line.strip_prefix("$ "), steps.last_mut()) {
             (Some(command), _) => steps.push((command.to_owned(), String::new())),
@@ -98,7 +102,9 @@ fn steps() -> Vec<(String, String)> {
 }
 
 fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<String> {
+    let [proxy, service] = [free_port(), free_port()];
     let commands = steps.iter().map(|(command, _)| command.replace("127.0.0.1:3000", address));
+    let commands = commands.map(|command| command.replace("8080", &proxy).replace("8000", &service));
     let script: Vec<_> = commands.map(|command| format!("{command}\necho\necho '{NEXT}'\n")).collect();
     let script = script.concat();
     let lodge = Path::new(env!("CARGO_BIN_EXE_lodge")).parent().unwrap();
@@ -114,6 +120,21 @@ fn run(directory: &TempDir, steps: &[(String, String)], address: &str) -> Vec<St
     let answers: Vec<_> = output.split(NEXT).map(|answer| answer.trim().to_owned()).collect();
     assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "the tour leaves only the data");
     answers[..steps.len()].to_vec()
+}
+
+/// Whether the steps with nginx are tested, which take root.
+fn has_nginx() -> bool {
+    let is_there = Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_ok();
+    let is_possible = is_there && rustix::process::geteuid().is_root();
+    if !is_possible {
+        assert!(std::env::var_os("LODGE_TEST_EVERYTHING").is_none(), "nginx is missing, or this is not root");
+        eprintln!("left out: the tour with nginx: it is missing, or this is not root");
+    }
+    is_possible
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
 /// The answer with its times, keys and ids of sessions made alike.

@@ -15,6 +15,7 @@ mod list;
 mod locks;
 mod memory;
 mod password;
+mod proxy_config;
 mod restore;
 mod rotate;
 mod salvage;
@@ -89,6 +90,9 @@ enum Verb {
     /// Prints an example of the file with settings, or checks settings without serving
     #[command(subcommand)]
     Settings(settings::SettingsVerb),
+    /// Prints the configuration of a proxy that passes on only what Lodge admits
+    #[command(after_help = proxy_config::EXAMPLES)]
+    ProxyConfig(proxy_config::ProxyConfigArguments),
     /// Prints the completions of commands and flags for a shell
     #[command(after_help = "Examples:\n  lodge completions bash > /usr/share/bash-completion/completions/lodge")]
     Completions(generated::CompletionsArguments),
@@ -153,6 +157,7 @@ pub fn run(arguments: &[OsString], manager: ServiceManager) -> ExitCode {
         Verb::Secret(SecretVerb::Rotate(arguments)) => quietly(&arguments.data, || rotate::rotate(&arguments)),
         Verb::Locks(arguments) => quietly(&arguments.data, || locks::locks(&arguments)),
         Verb::Settings(verb) => settings::settings(&verb),
+        Verb::ProxyConfig(arguments) => proxy_config::proxy_config(&arguments),
         Verb::Completions(arguments) => generated::completions(&arguments, CommandLine::command()),
         Verb::Man(arguments) => generated::man(&arguments, CommandLine::command()),
         Verb::Health(arguments) => health::health(&arguments),
@@ -222,7 +227,7 @@ mod tests {
     fn every_command_finds_the_data_and_the_secret_as_serve_does() {
         let command = CommandLine::command();
         let rotate = command.find_subcommand("secret").and_then(|secret| secret.find_subcommand("rotate"));
-        let without_data = ["secret", "settings", "completions", "man"];
+        let without_data = ["secret", "settings", "proxy-config", "completions", "man"];
         for verb in command.get_subcommands().filter(|verb| !without_data.contains(&verb.get_name())).chain(rotate) {
             for name in ["config", "data_dir", "secret_file"] {
                 let declared = |command: &Command| {

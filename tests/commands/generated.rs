@@ -56,7 +56,7 @@ fn each_command_has_a_manual_page() {
 
 #[test]
 fn a_full_output_is_reported_by_its_code() {
-    for arguments in [&["man"][..], &["completions", "bash"], &["settings", "example"]] {
+    for arguments in [&["man"][..], &["completions", "bash"], &["settings", "example"], &["proxy-config", "nginx"]] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let output = ServerBuilder::new().command(arguments).stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(10), "{arguments:?}");

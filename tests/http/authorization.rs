@@ -66,10 +66,9 @@ fn expected(row: &Operation, standing: Standing) -> Verdict {
             Standing::Local,
         ) => Verdict::Admitted,
         (Admits::Local, _) => Verdict::Unknown,
-        // A proxy may come over the socket: its own uid proves nothing of the client.
-        (Admits::Forwarded, Standing::Local) => Verdict::Unauthorized,
         (Admits::Authenticated | Admits::Caller, Standing::Local) => Verdict::LacksAccount,
-        (_, Standing::Unauthenticated) => Verdict::Unauthorized,
+        // A proxy may come over the socket: its own uid proves nothing of the client.
+        (Admits::Forwarded, Standing::Local) | (_, Standing::Unauthenticated) => Verdict::Unauthorized,
         (_, Standing::Unscoped) => Verdict::LacksScope,
         (Admits::Administrator | Admits::UserAdministrator, Standing::Standard) => Verdict::LacksRole,
         (

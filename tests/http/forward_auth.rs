@@ -386,3 +386,19 @@ fn the_log_has_neither_the_path_nor_the_query() {
     let log = server.log();
     assert!(!log.contains("secret-path") && !log.contains("hidden"), "{log}");
 }
+
+#[test]
+fn below_a_base_path_it_is_the_same() {
+    let server = ServerBuilder::new().flag("--base-path", "/accounts").start_unasked();
+    let ask = |client: &Client, path: &str| {
+        client.try_send(&Request::whole("GET", &format!("/accounts/api/v2/forward-auth{path}"))).unwrap()
+    };
+
+    let [admitted, refused] = [server.with(&basic("admin", ADMIN_PASSWORD)), server.anonymous()];
+
+    assert_eq!(identity(&ask(&admitted, "/a/../b?scope=files/index"))[0], "admin");
+    let without = ask(&refused, "?scope=any");
+    assert_eq!((without.status, without.all_headers("www-authenticate")), (401, vec![BEARER]));
+    let long = ask(&admitted, &format!("/{}?scope=any", "x".repeat(9 << 10)));
+    assert_eq!((long.status, long.header("x-lodge-status")), (403, Some("414")));
+}

@@ -1,0 +1,49 @@
+-- Asks Lodge whether a request may pass; the argument is the address with what is asked for.
+local CREDENTIALS = {"x-lodge-key", "proxy-authorization", "authorization"}
+local IDENTITY = {"remote-user", "remote-email", "remote-name", "remote-groups", "x-lodge-user-id", "x-lodge-key-id"}
+local REFUSAL = {"www-authenticate", "retry-after", "x-lodge-missing-scope", "content-type"}
+
+-- All values of a header, each in a line of its own; HAProxy counts them from 0.
+local function values(given)
+  local all = {}
+  for place = 0, #given do
+    all[#all + 1] = given[place]
+  end
+  return all
+end
+
+local function refuse(txn, status, answer)
+  local reply = txn:reply{status = status}
+  for _, name in ipairs(REFUSAL) do
+    if answer and answer.headers and answer.headers[name] then
+      reply:add_header(name, answer.headers[name][0])
+    end
+  end
+  reply:set_body(answer and answer.body or "")
+  txn:done(reply)
+end
+
+core.register_action("lodge", {"http-req"}, function(txn, address)
+  local given = txn.http:req_get_headers()
+  local headers = {["x-forwarded-for"] = {tostring(txn.f:src())}}
+  for _, name in ipairs(CREDENTIALS) do
+    if given[name] then
+      headers[name] = values(given[name])
+    end
+  end
+  local answer = core.httpclient():get{url = address, headers = headers, timeout = 15000}
+  local status = answer and answer.status or 0
+  if status == 401 or status == 403 or status == 429 then
+    return refuse(txn, status, answer)
+  end
+  if status ~= 200 then
+    return refuse(txn, 503, answer)
+  end
+  for _, name in ipairs(IDENTITY) do
+    if not answer.headers[name] then
+      return refuse(txn, 503, nil)
+    end
+    txn.http:req_set_header(name, answer.headers[name][0])
+  end
+  txn:set_var("txn.lodge", "admitted")
+end, 1)
