@@ -17,6 +17,7 @@ use crate::{
     secret::SecretError,
     server::NotBound,
     service::{first_start::FirstStartError, replace::ReplaceError},
+    service_manager::PassedSocketError,
     store::{StoreError, engine::EngineError, sled::OpenError},
     tls::{SelfSignedError, TlsError},
 };
@@ -50,6 +51,8 @@ pub(super) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    PassedSocket(#[from] PassedSocketError),
     #[error("a file in the data directory cannot be written")]
     File(#[source] io::Error),
     #[error("the signals of the process cannot be handled")]
@@ -162,7 +165,7 @@ impl Failure {
             | Self::Audit(AuditError::Store(_))
             | Self::Salvage(_) => 12,
             Self::Secret(_) | Self::Tls(_) => 13,
-            Self::Address { .. } => 14,
+            Self::Address { .. } | Self::PassedSocket(_) => 14,
             Self::StorageFailed(_) | Self::FirstStart(FirstStartError::Service(_) | FirstStartError::Store(_)) => 15,
             Self::Directory(DirectoryError::Foreign(_) | DirectoryError::Roots { .. }) => 16,
             Self::Directory(DirectoryError::ReadOnly { .. }) | Self::DiskFull => 17,

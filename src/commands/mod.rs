@@ -129,7 +129,7 @@ const EXIT_CODES: &str = "Exit codes:
   11  another lodge is using the data directory
   12  the store is damaged, has lost something, or is from a newer lodge
   13  the secret, or the key of the certificate, is missing or not safe
-  14  the address cannot be listened on
+  14  an address, or a socket that the service manager passes, cannot be listened on
   15  the storage failed while serving; start again once it is sound
   16  the data directory belongs to another user
   17  the data directory cannot be written to, or its disk has too little room

@@ -1,6 +1,6 @@
 //! `lodge serve`: opens the data directory and the store, serves, and closes them.
 
-use std::{env, os::unix::net::UnixListener, path::Path, sync::Arc, thread};
+use std::{env, os::unix::net::UnixListener, path::Path, sync::Arc, thread, time::Duration};
 
 use actix_web::rt::System;
 use rustix::{
@@ -29,23 +29,25 @@ use crate::{
     memory_limit::memory_limit,
     output,
     secret::RootSecret,
-    server::{self, Listeners, ShutdownReason, Signals, Supervision},
+    server::{self, Listener, Listeners, ShutdownReason, Signals, Supervision},
     service::{
         AppState, Serving,
         first_start::{FirstStart, ensure_administrator},
         replace::interrupted,
         sessions,
     },
-    service_manager::ServiceManager,
+    service_manager::{Notifier, ServiceManager},
     store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
     tls::{self, Certificate, Renewal},
 };
 
 pub(super) fn serve(arguments: &ServeArguments, manager: ServiceManager) -> Result<(), Failure> {
+    let ServiceManager { notifier, watchdog, sockets } = manager;
     let signals = Signals::listen().map_err(Failure::Signals)?;
     let texts = arguments.texts();
     let settings = arguments.settings(env::var(ADMIN_PASSWORD).ok()).map_err(Failure::Settings)?;
     logging::start(&settings.log);
+    let passed = server::passed(sockets?)?;
     if let Some(complaint) = clock::complaint() {
         log::warn!("{complaint}");
     }
@@ -61,16 +63,13 @@ pub(super) fn serve(arguments: &ServeArguments, manager: ServiceManager) -> Resu
     if signals.ask_to_stop() {
         return Ok(());
     }
-    manager.notifier.starting("opening the store");
+    notifier.starting("opening the store");
     let store = open(&directory, &settings)?;
     let upgraded = upgrade(&directory, &store)?;
     let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(texts))];
     let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
-    System::new().block_on(serve_from(
-        &directory,
-        store,
-        Prepared { settings, plan, certificate, signals, manager, events },
-    ))
+    let prepared = Prepared { settings, plan, certificate, signals, notifier, watchdog, passed, events };
+    System::new().block_on(serve_from(&directory, store, prepared))
 }
 
 /// Creates files for their owner only, and forbids core dumps.
@@ -169,12 +168,15 @@ struct Prepared {
     plan: MemoryPlan,
     certificate: Option<Arc<Certificate>>,
     signals: Signals,
-    manager: ServiceManager,
+    notifier: Notifier,
+    watchdog: Option<Duration>,
+    /// The sockets that the service manager listens on for this server.
+    passed: Vec<Listener>,
     events: Events,
 }
 
 async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared) -> Result<(), Failure> {
-    let Prepared { settings, plan, certificate, signals, manager, events } = prepared;
+    let Prepared { settings, plan, certificate, signals, notifier, watchdog, passed, events } = prepared;
     let is_new = !store.is_initialised()?;
     let secret = RootSecret::open(&settings.secret_path(), is_new)?;
     if is_new {
@@ -218,9 +220,9 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
         output::announce(format!("lodge is listening on {url}"));
         serving.listens_on(url);
     };
-    let api = server::bind(&settings.listen)?;
+    let api = if passed.is_empty() { server::bind(&settings.listen)? } else { passed };
     let listeners = Listeners { api, certificate, local, system_users };
-    let supervision = Supervision { failure, signals, notifier: manager.notifier, watchdog: manager.watchdog };
+    let supervision = Supervision { failure, signals, notifier, watchdog };
     let served = server::serve(app, listeners, supervision, ready).await;
     let address = ListenAddress::list(&settings.listen);
     match served.map_err(|source| Failure::Address { address, source })? {

@@ -3,13 +3,17 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
-    os::unix::net::UnixListener,
+    os::{linux::net::SocketAddrExt, unix::net::UnixListener},
 };
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::TcpSocket;
 
 use super::unix_socket::{self, SocketFile};
-use crate::config::ListenAddress;
+use crate::{
+    config::ListenAddress,
+    service_manager::{PassedSocket, Socket},
+};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -94,7 +98,29 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> Option<String> {
     (wide.port() == narrow.port()).then(|| format!("{wide} serves {narrow} too: leave out the latter"))
 }
 
+/// A listener for each socket that the service manager listens on for this server.
+///
+/// # Errors
+/// [`NotBound`] with the name of the first whose connections cannot be set up.
+pub fn passed(sockets: Vec<PassedSocket>) -> Result<Vec<Listener>, NotBound> {
+    let listener = |PassedSocket { name, socket }| {
+        log::info!("the service manager listens for this server, in place of --listen: {name}");
+        Listener::passed(socket).map_err(|source| NotBound { address: name, source })
+    };
+    sockets.into_iter().map(listener).collect()
+}
+
 impl Listener {
+    fn passed(socket: Socket) -> io::Result<Self> {
+        match socket {
+            Socket::Tcp(listener) => {
+                set_socket_send_buffer_size(&listener, SEND_BUFFER as usize)?;
+                Ok(Self::Tcp(listener))
+            }
+            Socket::Unix(listener) => Ok(Self::Unix(listener, None)),
+        }
+    }
+
     fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
@@ -111,7 +137,9 @@ impl Listener {
             }
             Self::Unix(listener, _) => {
                 let address = listener.local_addr()?;
-                Ok(format!("unix:{}", address.as_pathname().map(|path| path.display().to_string()).unwrap_or_default()))
+                let abstract_name = address.as_abstract_name().map(|name| format!("@{}", name.escape_ascii()));
+                let path = address.as_pathname().map(|path| path.display().to_string());
+                Ok(format!("unix:{}", path.or(abstract_name).unwrap_or_default()))
             }
         }
     }

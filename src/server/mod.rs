@@ -42,7 +42,7 @@ use self::{
     watchdog::Pulse,
 };
 pub use self::{
-    listening::{Listener, NotBound, bind},
+    listening::{Listener, NotBound, bind, passed},
     signals::Signals,
 };
 use crate::{

@@ -1,6 +1,7 @@
 //! The server as a process: signals, outputs that are not read, closed or full, memory, sockets.
 
 mod memory;
+mod passed_sockets;
 mod service_manager;
 
 use std::{
