@@ -7,5 +7,6 @@ mod damage;
 mod disks;
 mod harness;
 mod http;
+mod packaging;
 mod process;
 mod proxies;
