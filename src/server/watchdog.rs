@@ -59,7 +59,7 @@ async fn ask(worker: &Sender<Reply>) -> bool {
 
 async fn answer(mut asked: Receiver<Reply>) {
     while let Some(reply) = asked.recv().await {
-        // Nobody waits for it any more if it comes late.
+        // A question that has timed out needs no answer.
         let _ = reply.send(());
     }
 }

@@ -106,7 +106,7 @@ impl Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        // Threads that nobody traces any more go on.
+        // Threads that are no longer traced go on.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
