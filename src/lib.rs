@@ -15,8 +15,8 @@
 //! Every operation is one row in [`api::operations`]; routing, scopes, the OpenAPI document and the authorization tests
 //! are derived from it, and the document's schemas from the views and inputs of [`api`]. Each module uses only those after
 //! it: [`commands`], [`server`], [`admin_socket`], [`api`], [`backup`], [`service`], [`auth`], [`audit`], [`store`],
-//! [`doctor`], [`console`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`logging`], [`output`],
-//! [`service_manager`], [`system`], [`memory_limit`], [`clock`], [`random`], [`quick_hash`], [`error_chain`].
+//! [`doctor`], [`console`], [`domain`], [`config`], [`tls`], [`directory`], [`secret`], [`files`], [`privileges`], [`metrics`],
+//! [`logging`], [`output`], [`service_manager`], [`system`], [`memory_limit`], [`clock`], [`random`], [`quick_hash`], [`error_chain`].
 //!
 //! `decisions.md` beside this file has the reasons; `.github/CONTRIBUTING.md` has the steps to add an operation, a setting,
 //! a record or a command, the layout of the data directory, and the glossary.
@@ -39,6 +39,7 @@ pub mod error_chain;
 pub mod files;
 pub mod logging;
 pub mod memory_limit;
+pub mod metrics;
 pub mod output;
 pub mod privileges;
 pub mod quick_hash;

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each may use those after it.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 28] = [
     "commands",
     "server",
     "admin_socket",
@@ -26,6 +26,7 @@ const ORDER: [&str; 27] = [
     "secret",
     "files",
     "privileges",
+    "metrics",
     "logging",
     "output",
     "service_manager",
@@ -42,6 +43,7 @@ const API: [&str; 48] = [
     "fuzzing",
     "entry",
     "console",
+    "worker",
     "public_endpoints",
     "openapi",
     "routes",
@@ -59,6 +61,7 @@ const API: [&str; 48] = [
     "api_keys",
     "audit",
     "locks",
+    "metrics",
     "systems",
     "status",
     "forward_auth",

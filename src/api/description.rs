@@ -104,6 +104,12 @@ impl<'c> Description<'c> {
         self.respond::<T>(status, "Done.");
     }
 
+    /// The successful response with a text of that media type.
+    pub(super) fn text(&mut self, media_type: &str) {
+        let content = json!({media_type: {"schema": {"type": "string"}}});
+        self.responses.insert(200, json!({"description": "Done.", "content": content}));
+    }
+
     /// The successful response without a body.
     pub(super) fn no_content(&mut self) {
         self.responses.insert(204, json!({"description": "Done."}));

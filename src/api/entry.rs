@@ -1,6 +1,11 @@
 //! The entry point: every request arrives here, and every response leaves here.
 
-use std::{fmt, panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use actix_http::{HttpMessage, Request, Response};
 use actix_web::{
@@ -21,29 +26,36 @@ use super::{
     console::ConsoleFile,
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, medium},
     error::ApiError,
-    forward_auth,
+    forward_auth, metrics,
     operations::{Admits, PREFIX, catalogue},
     public_endpoints::{PublicEndpoint, options},
     request_id::RequestId,
     routes::{Reach, Routed, route},
+    worker::{Endpoint, Serves, Worker},
 };
 use crate::{
     config::{BasePath, Limits},
     domain::Id,
 };
 
+/// Where Prometheus asks for metrics unless it is configured otherwise.
+const METRICS: &str = "/metrics";
+/// The operation that is there too.
+const METRICS_OPERATION: &str = "/api/v2/metrics";
+
 /// Answers any request.
-pub async fn respond(app: &Arc<App>, mut http: Request) -> Response<BoxBody> {
+pub async fn respond(worker: &Worker, mut http: Request) -> Response<BoxBody> {
+    let app = &worker.app;
     let payload = http.take_payload();
     let connection = http.conn_data::<Rc<Connection>>();
     let medium = medium(connection.map(Rc::as_ref));
     let answering = connection.cloned().map(Connection::begin);
-    let mut line = LogLine::begin(http.method());
+    let mut line = LogLine::begin(worker, http.method());
     if !matches!(payload, Payload::None) {
         // The framework receives the body meanwhile; it closes a connection whose body it has not received to its end.
         yield_now().await;
     }
-    let answer = answer(&http, connection.map(Rc::as_ref), payload, app, &mut line);
+    let answer = answer(&http, connection.map(Rc::as_ref), payload, worker, &mut line);
     // A panic is a bug in one request, and must not end the other requests of the connection.
     let answered = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|error| refusal(error, app, &http, line.request_id.uuid));
@@ -67,23 +79,33 @@ async fn answer(
     http: &Request,
     connection: Option<&Connection>,
     payload: Payload,
-    app: &Arc<App>,
-    line: &mut LogLine,
+    worker: &Worker,
+    line: &mut LogLine<'_>,
 ) -> Result<HttpResponse, ApiError> {
+    let app = &worker.app;
     if let Some(refusal) = connection.and_then(Connection::take_refusal) {
         return Err(refusal.into());
     }
     check_head(http, connection, &app.limits)?;
     let medium = medium(connection);
     let path = path_within(app, http).ok_or(ApiError::NotFound)?;
+    let path = match path {
+        METRICS if worker.serves == Serves::Metrics => {
+            (line.route, line.endpoint) = (("", METRICS), Endpoint::SCRAPE);
+            return metrics::answer(http, app).await;
+        }
+        _ if worker.serves == Serves::Metrics => return Err(ApiError::NotFound),
+        METRICS => METRICS_OPERATION,
+        path => path,
+    };
     if let Some(endpoint) = PublicEndpoint::at(path) {
-        line.route = ("", endpoint.path());
+        (line.route, line.endpoint) = (("", endpoint.path()), endpoint.into());
         return endpoint.answer(http.method(), app);
     }
     match route(http.method(), path, Reach::of(medium)) {
         Routed::NotFound => {
             let file = ConsoleFile::at(path).filter(|_| app.has_console).ok_or(ApiError::NotFound)?;
-            line.route = ("", file.path());
+            (line.route, line.endpoint) = (("", file.path()), Endpoint::CONSOLE);
             let response = file.answer(http)?;
             line.has_own_policy = response.headers().contains_key(header::CACHE_CONTROL);
             Ok(response)
@@ -97,7 +119,7 @@ async fn answer(
             Err(ApiError::MethodNotAllowed(route.allow.clone()))
         }
         Routed::To(operation, parameters) => {
-            line.route = (PREFIX, operation.path);
+            (line.route, line.endpoint) = ((PREFIX, operation.path), operation.into());
             let mut context = RequestContext {
                 app,
                 address: client_address(http, &app.proxies),
@@ -185,26 +207,33 @@ fn complete(headers: &mut HeaderMap, line: &LogLine, is_encrypted: bool) {
     headers.append(REQUEST_ID, id.expect("a UUID is a header value"));
 }
 
-/// The log line of a request. It is also written when the client disconnects before there is a response.
-struct LogLine {
+/// The log line of a request, which is counted with it. It is also written when the client disconnects before there is a
+/// response.
+struct LogLine<'w> {
+    worker: &'w Worker,
     request_id: RequestId,
     method: Method,
     route: (&'static str, &'static str),
+    endpoint: Endpoint,
     identity: RequestIdentity,
     began: Instant,
+    took: Duration,
     status: Option<u16>,
     /// Whether the response already has its own `Cache-Control` and `Content-Security-Policy`.
     has_own_policy: bool,
 }
 
-impl LogLine {
-    fn begin(method: &Method) -> Self {
+impl<'w> LogLine<'w> {
+    fn begin(worker: &'w Worker, method: &Method) -> Self {
         Self {
+            worker,
             request_id: RequestId::next(),
             method: method.clone(),
             route: ("", "-"),
+            endpoint: Endpoint::default(),
             identity: RequestIdentity::default(),
             began: Instant::now(),
+            took: Duration::ZERO,
             status: None,
             has_own_policy: false,
         }
@@ -216,12 +245,12 @@ impl LogLine {
 }
 
 /// The line, without path, query and headers, because some clients put secrets there.
-impl fmt::Display for LogLine {
+impl fmt::Display for LogLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = self.method.as_str().get(..16).unwrap_or(self.method.as_str());
         let (prefix, path) = self.route;
         let who = self.identity.user.map(Id::get).or(self.identity.local_uid);
-        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let micros = self.took.as_secs() * 1_000_000 + u64::from(self.took.subsec_micros());
         let [mut status, mut millis, mut thousandths, mut user, mut api_key] = [itoa::Buffer::new(); 5];
         // Put together and written at once, because formatting takes six times as long.
         let parts = [
@@ -247,8 +276,10 @@ impl fmt::Display for LogLine {
     }
 }
 
-impl Drop for LogLine {
+impl Drop for LogLine<'_> {
     fn drop(&mut self) {
+        self.took = self.began.elapsed();
+        self.worker.count(self.endpoint, self.status, self.took);
         log::info!(target: "lodge::request", "{self}");
     }
 }

@@ -31,6 +31,7 @@ mod listing;
 mod local;
 mod locks;
 mod memory_budget;
+mod metrics;
 mod mount;
 pub mod openapi;
 pub mod operations;
@@ -52,6 +53,7 @@ mod turns;
 mod user_list_cache;
 mod user_query;
 mod users;
+mod worker;
 
 pub use self::{
     connection::{Connection, Medium, Refusal},
@@ -63,4 +65,5 @@ pub use self::{
     memory_budget::{BudgetExhausted, Holder, MemoryBudget, Permit},
     tls_policy::TlsPolicy,
     user_list_cache::UserListCache,
+    worker::{Serves, Worker},
 };

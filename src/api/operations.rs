@@ -7,7 +7,7 @@ use actix_web::http::Method;
 use super::{
     api_key_usage, api_keys, apply, audit, configurations, forward_auth,
     guard::{Authenticated, Forwarded, SelfOrAdministrator, UserAdministrator},
-    local, locks,
+    local, locks, metrics,
     mount::{Mounted, mount},
     scope_catalogue::{AdmittedRole, ScopeDescription},
     scopes, sessions, status, systems, users,
@@ -65,6 +65,8 @@ pub struct Operation {
     pub action: &'static str,
     /// Who may call it.
     pub admits: Admits,
+    /// Its place in the table.
+    pub(super) place: usize,
     pub(super) mounted: Mounted,
 }
 
@@ -99,10 +101,15 @@ macro_rules! answered {
     };
 }
 
+fn placed(mut operations: Vec<Operation>) -> Vec<Operation> {
+    operations.iter_mut().enumerate().for_each(|(place, operation)| operation.place = place);
+    operations
+}
+
 macro_rules! operations {
     ($( #[doc = $summary:literal] $id:ident $method:ident $path:literal $controller:ident / $action:ident $admits:ident $handler:path; )*) => {
         /// Every operation: those of the reference in its order, then our own.
-        pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| vec![$(
+        pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| placed(vec![$(
             Operation {
                 id: stringify!($id),
                 summary: $summary.trim_ascii(),
@@ -112,9 +119,10 @@ macro_rules! operations {
                 controller: stringify!($controller),
                 action: stringify!($action),
                 admits: Admits::$admits,
+                place: 0,
                 mounted: mount::<$admits, _, _>($handler),
             },
-        )*]);
+        )*]));
     };
 }
 
@@ -225,6 +233,8 @@ operations! {
     forward_auth ANY "/forward-auth" forward_auth / show Forwarded forward_auth::show;
     /// Makes accounts, configurations and API keys what the body has, in one transaction.
     apply_accounts POST "/apply" accounts / apply Local apply::apply;
+    /// Displays the server's metrics for Prometheus.
+    show_metrics GET "/metrics" metrics / show Administrator metrics::show;
 }
 
 /// The scopes of all operations that need one.

@@ -21,6 +21,9 @@ pub(super) enum PublicEndpoint {
 }
 
 impl PublicEndpoint {
+    /// Every endpoint, in the order of their declaration.
+    pub(super) const ALL: [Self; 3] = [Self::Liveness, Self::Readiness, Self::OpenApi];
+
     /// The endpoint at that path.
     pub(super) fn at(path: &str) -> Option<Self> {
         match path {

@@ -96,6 +96,12 @@ impl Audit {
         self.refusal_counters.note(now, actor, (action, Outcome::HadToWait), name);
     }
 
+    /// How many attempts at that action ended so since the start: refused or locked out, which the log sums.
+    #[must_use]
+    pub fn refusals(&self, action: Action, outcome: Outcome) -> u64 {
+        self.refusal_counters.total((action, outcome))
+    }
+
     /// The account of an entry about a name that no account has.
     #[must_use]
     pub fn unknown(&self, username: &str) -> crate::domain::Account {

@@ -32,6 +32,8 @@ struct Unwritten {
     /// The refusals beyond that number, counted together by method and kind.
     others: HashMap<(AuthMethod, Kind), Counted>,
     spent: usize,
+    /// How many there were since the start, by kind.
+    totals: HashMap<Kind, u64>,
 }
 
 /// The refused action, and whether it was refused or had to wait.
@@ -48,7 +50,14 @@ struct Counted {
 impl RefusalCounters {
     /// Counts a refusal; its name, if any, is looked up later.
     pub(super) fn note(&self, now: Timestamp, actor: Actor, kind: Kind, name: Option<Username>) {
-        self.unwritten().add(actor, kind, Counted { count: 1, first: now, last: now, name });
+        let mut unwritten = self.unwritten();
+        *unwritten.totals.entry(kind).or_default() += 1;
+        unwritten.add(actor, kind, Counted { count: 1, first: now, last: now, name });
+    }
+
+    /// How many refusals of that kind there were since the start.
+    pub(super) fn total(&self, kind: Kind) -> u64 {
+        self.unwritten().totals.get(&kind).copied().unwrap_or(0)
     }
 
     /// The events to write, in the order of their first refusals.
@@ -160,6 +169,7 @@ mod tests {
 
         let found: Vec<_> = events.iter().map(|event| ((event.action, event.outcome), event.count, event.at)).collect();
         assert_eq!(found, [(CHECK, 1, at(7)), (WAIT, 2, at(9)), (SIGN_IN, 500, at(500))]);
+        assert_eq!([CHECK, WAIT, SIGN_IN].map(|kind| refusal_counters.total(kind)), [1, 2, 500]);
         assert_eq!(events[2].subject.details, ["since 1970-01-01T00:00:01.000Z"]);
         assert_eq!(take(&refusal_counters), []);
     }

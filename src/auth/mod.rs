@@ -21,7 +21,7 @@ pub use self::{
     credential::Credential,
     identity::{Authentication, Identity, Principal},
     key::{ApiKeyIssuer, KeyText, PresentedKey},
-    password::{Hasher, RightPassword, Verification},
+    password::{HashLoad, Hasher, RightPassword, Verification},
     password_hash::{Cost, is_sound_hash},
     queue::HashRequester,
     throttle::{AccountHash, Attempt, Lockout, Throttle},

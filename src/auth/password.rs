@@ -2,7 +2,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -23,6 +26,18 @@ pub struct Hasher {
     queue: Arc<HashQueue>,
     max_wait: Duration,
     scrypt: Scrypt,
+    refused: AtomicU64,
+}
+
+/// The work of a hasher at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashLoad {
+    /// How many hashes wait for their turn.
+    pub waiting: usize,
+    /// How many are being computed.
+    pub running: usize,
+    /// How many were refused since the start, because they could not begin in time.
+    pub refused: u64,
 }
 
 /// A password to verify.
@@ -57,7 +72,7 @@ impl Hasher {
             let thread = thread::Builder::new().name("hasher".to_owned()).spawn(move || work(&queue));
             thread.expect("a thread can be started");
         }
-        Self { queue, max_wait: DEFAULT_MAX_WAIT, scrypt: Scrypt::new(cost) }
+        Self { queue, max_wait: DEFAULT_MAX_WAIT, scrypt: Scrypt::new(cost), refused: AtomicU64::new(0) }
     }
 
     /// Sets how long a password may wait for its answer.
@@ -124,8 +139,28 @@ impl Hasher {
         self.scrypt.computed()
     }
 
-    /// Runs a job in its turn. It begins within the bound on waiting; once it has begun it is waited for.
+    /// The work in progress and what was refused.
+    #[must_use]
+    pub fn load(&self) -> HashLoad {
+        let (waiting, running) = self.queue.waiting_and_running();
+        HashLoad { waiting, running, refused: self.refused.load(Ordering::Relaxed) }
+    }
+
+    /// Runs a job in its turn, and counts it if it is refused.
     async fn run<T: Send + 'static>(
+        &self,
+        requester: HashRequester,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AuthError> {
+        let done = self.run_in_turn(requester, job).await;
+        if matches!(done, Err(AuthError::Busy)) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Runs a job in its turn. It begins within the bound on waiting; once it has begun it is waited for.
+    async fn run_in_turn<T: Send + 'static>(
         &self,
         requester: HashRequester,
         job: impl FnOnce() -> T + Send + 'static,
@@ -171,9 +206,7 @@ impl Verification {
 /// Runs queued jobs until the queue is closed.
 fn work(queue: &HashQueue) {
     while let Some(job) = queue.pop() {
-        let began = Instant::now();
-        job();
-        queue.record(began.elapsed());
+        queue.run(job);
     }
 }
 

@@ -16,8 +16,11 @@ mod lanes;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Condvar, Mutex, MutexGuard},
-    time::Duration,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use self::lanes::Lanes;
@@ -51,6 +54,8 @@ pub(super) struct HashQueue {
     threads: usize,
     lanes: Mutex<Lanes>,
     changed: Condvar,
+    /// How many jobs run.
+    running: AtomicUsize,
 }
 
 /// A job in the queue, which is removed when this is dropped.
@@ -64,7 +69,7 @@ pub(super) struct QueuedJob {
 impl HashQueue {
     /// A queue for that many threads, in which each lane holds `max` jobs.
     pub(super) fn new(threads: usize, max: usize) -> Self {
-        Self { threads, lanes: Mutex::new(Lanes::new(max)), changed: Condvar::new() }
+        Self { threads, lanes: Mutex::new(Lanes::new(max)), changed: Condvar::new(), running: AtomicUsize::new(0) }
     }
 
     /// Adds a job that is to end within `max_wait`. If the lane is full, it drops a job of the requester with the most
@@ -92,6 +97,11 @@ impl HashQueue {
         Ok(QueuedJob { queue: Arc::clone(self), number, max_wait })
     }
 
+    /// How many jobs wait, and how many run.
+    pub(super) fn waiting_and_running(&self) -> (usize, usize) {
+        (self.lock().waiting(), self.running.load(Ordering::Relaxed))
+    }
+
     /// Waits for the next job; `None` once the queue is closed.
     pub(super) fn pop(&self) -> Option<Job> {
         let mut lanes = self.lock();
@@ -106,8 +116,17 @@ impl HashQueue {
         }
     }
 
+    /// Runs a job that was popped.
+    pub(super) fn run(&self, job: Job) {
+        let began = Instant::now();
+        self.running.fetch_add(1, Ordering::Relaxed);
+        job();
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.record(began.elapsed());
+    }
+
     /// Records how long a job took.
-    pub(super) fn record(&self, took: Duration) {
+    fn record(&self, took: Duration) {
         let mut lanes = self.lock();
         // A running mean, so that a single slow hash has little effect.
         lanes.job_time = if lanes.job_time.is_zero() { took } else { (lanes.job_time * 3 + took) / 4 };

@@ -22,9 +22,16 @@ use crate::{
 /// How often the thread checks that the last backup still exists.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The result of the last backup; a clone shares it.
+/// The results of the last backups; a clone shares them.
 #[derive(Clone, Debug, Default)]
-pub struct BackupLog(Arc<Mutex<Option<LastBackup>>>);
+pub struct BackupLog(Arc<Mutex<Results>>);
+
+#[derive(Debug, Default)]
+struct Results {
+    last: Option<LastBackup>,
+    /// When the newest that exists was begun, also before the server started.
+    newest: Option<Timestamp>,
+}
 
 /// The result of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,20 +49,33 @@ impl BackupLog {
     /// Never: nothing panics while it holds the lock.
     #[must_use]
     pub fn last(&self) -> Option<LastBackup> {
-        self.lock().clone()
+        self.lock().last.clone()
     }
 
-    fn record(&self, at: String, succeeded: bool) {
-        *self.lock() = Some(LastBackup { at, succeeded });
+    /// When the newest backup in the directory was begun, also before the server started; `None` if there is none.
+    ///
+    /// # Panics
+    /// Never: nothing panics while it holds the lock.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.lock().newest
     }
 
-    fn record_missing(&self) {
-        if let Some(last) = &mut *self.lock() {
+    fn record(&self, at: Timestamp, succeeded: bool) {
+        let mut results = self.lock();
+        results.last = Some(LastBackup { at: at.to_string(), succeeded });
+        results.newest = if succeeded { Some(at) } else { results.newest };
+    }
+
+    fn record_missing(&self, newest: Option<Timestamp>) {
+        let mut results = self.lock();
+        results.newest = newest;
+        if let Some(last) = &mut results.last {
             last.succeeded = false;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<LastBackup>> {
+    fn lock(&self) -> MutexGuard<'_, Results> {
         self.0.lock().expect("no holder of the lock panics")
     }
 }
@@ -71,14 +91,20 @@ impl BackupLog {
 pub fn start(schedule: BackupSchedule, state: Arc<AppState>, log: BackupLog) -> Result<(), StoreError> {
     let backups = ScheduledBackups::of(&schedule.directory, state.store.store_id()?.unwrap_or_default());
     let run = move || {
+        log.lock().newest = newest(&backups, &state);
         thread::sleep(first_wait(&backups, schedule.every, state.clock.now()));
         loop {
             let made = back_up(&backups, &schedule, &state, &log);
-            watch(made.as_deref(), schedule.every, &log);
+            watch(made.as_deref(), schedule.every, || log.record_missing(newest(&backups, &state)));
         }
     };
     thread::Builder::new().name("backups".to_owned()).spawn(run).expect("a thread can be started");
     Ok(())
+}
+
+/// The time of the newest backup in the directory. If it cannot be read, the next backup reports that.
+fn newest(backups: &ScheduledBackups, state: &AppState) -> Option<Timestamp> {
+    backups.newest(state.clock.now()).unwrap_or_default()
 }
 
 /// The time until the first backup is due: a server that restarts all the time must not replace all older backups.
@@ -90,13 +116,13 @@ fn first_wait(backups: &ScheduledBackups, every: Duration, now: Timestamp) -> Du
 }
 
 /// Waits until the next backup is due, and reports it if the last one is deleted meanwhile.
-fn watch(mut made: Option<&Path>, every: Duration, log: &BackupLog) {
+fn watch(mut made: Option<&Path>, every: Duration, is_missing: impl Fn()) {
     let due = Instant::now() + every;
     while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         thread::sleep(left.min(LOOK_EVERY));
         if let Some(missing) = made.take_if(|path| !path.exists()) {
             log::error!("the last backup has been deleted: {}", missing.display());
-            log.record_missing();
+            is_missing();
         }
     }
 }
@@ -114,7 +140,7 @@ fn back_up(
         Ok(_) => record(state, now),
         Err(error) => log::error!("no backup was made: {}", chain(error)),
     }
-    log.record(now.to_string(), made.is_ok());
+    log.record(now, made.is_ok());
     made.ok()
 }
 

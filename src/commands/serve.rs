@@ -213,15 +213,26 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
+    let metrics = settings.open_metrics.map(|address| {
+        let app = Arc::new(App::local(Arc::clone(&state), settings.limits(), log.clone()));
+        let listener = server::metrics::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        listener.map(|bound| (bound, app)).map_err(|source| Failure::Address { address: address.to_string(), source })
+    });
+    let metrics = metrics.transpose()?;
     let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
-    let serving = Serving::new(&settings, plan.into(), state.clock.reading());
+    let serving = Serving::new(&settings, plan.into(), certificate.clone(), state.clock.reading());
     let serving = state.serving.get_or_init(|| serving);
+    let api = if passed.is_empty() { server::bind(&settings.listen)? } else { passed };
+    let metrics = metrics.map(|((address, listener), app)| {
+        serving.listens_on(format!("http://{address}/metrics"));
+        output::announce(format!("lodge serves metrics on http://{address}/metrics"));
+        (listener, app)
+    });
     let ready = |url: String| {
         output::announce(format!("lodge is listening on {url}"));
         serving.listens_on(url);
     };
-    let api = if passed.is_empty() { server::bind(&settings.listen)? } else { passed };
-    let listeners = Listeners { api, certificate, local, system_users };
+    let listeners = Listeners { api, certificate, local, system_users, metrics };
     let supervision = Supervision { failure, signals, notifier, watchdog };
     let served = server::serve(app, listeners, supervision, ready).await;
     let address = ListenAddress::list(&settings.listen);

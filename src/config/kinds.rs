@@ -3,7 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt::Display,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -175,6 +175,16 @@ pub(super) fn size<N: TryFrom<u64> + PartialOrd + 'static>(least: &str, most: &s
 pub(super) fn duration(least: &str, most: &str) -> Kind<Duration> {
     Kind::within("duration", [least.to_owned(), most.to_owned()], ", such as 30s", |text| {
         humantime::parse_duration(text).ok()
+    })
+}
+
+/// An address without a name, so that nothing has to be looked up to know who reaches it.
+pub(super) fn socket_address() -> Kind<SocketAddr> {
+    Kind::text("ADDRESS:PORT", |text| {
+        let parsed = text.parse();
+        parsed.map_err(|_| {
+            format!("`{}` is not an IP address with a port, such as 127.0.0.1:9464", text.escape_default())
+        })
     })
 }
 

@@ -9,12 +9,14 @@ mod example;
 mod file;
 mod kinds;
 mod listen;
+mod metrics;
 mod origins;
 mod password;
 mod setting;
 mod tls;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -33,7 +35,9 @@ pub use self::{
     tls::TlsSettings,
 };
 use self::{
-    kinds::{directory, duration, file, filter, list, number, optional, size, switch, text, trusted_proxy},
+    kinds::{
+        directory, duration, file, filter, list, number, optional, size, socket_address, switch, text, trusted_proxy,
+    },
     listen::addresses,
     origins::origin,
     setting::settings,
@@ -83,6 +87,13 @@ settings! {
 
         /// Lets administrators in there too; a uid that is an administrator's is one
         user_socket_administrators: bool = switch();
+
+        /// An address and port that serves `/metrics` for Prometheus without a credential; of this machine alone, such as
+        /// `127.0.0.1:9464`, unless `--metrics-public` is given. Port 0 takes a free one
+        metrics_listen: Option<SocketAddr> = optional(socket_address());
+
+        /// Lets `--metrics-listen` have an address that other machines reach
+        metrics_public: bool = switch();
 
         /// The directory of all the server's data; `serve` creates it, and closes it to other users
         data_dir: PathBuf = directory() => "data";
@@ -204,6 +215,9 @@ settings! {
     with {
         /// Whether and with which certificate TLS is served.
         tls: TlsSettings = tls::checked;
+
+        /// Where metrics are served without a credential, if anywhere.
+        open_metrics: Option<SocketAddr> = metrics::checked;
 
         /// The first administrator's password, if one is given.
         admin_password: Option<Secret<String>> = password::checked;

@@ -101,6 +101,16 @@ impl ConnectionTable {
         Self(Arc::new(shared))
     }
 
+    /// How many connections are served.
+    pub(super) fn len(&self) -> usize {
+        self.0.table().slots.len()
+    }
+
+    /// How many may be served at once.
+    pub(super) fn max(&self) -> usize {
+        self.0.bounds.connections
+    }
+
     /// A slot for a connection from that address, if it counts; waits while the table is full. `None` if the address
     /// has its share.
     pub(super) async fn enter(&self, address: Option<IpAddr>) -> Option<Slot> {

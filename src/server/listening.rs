@@ -68,7 +68,8 @@ fn bind_tcp(address: &str, others: &[Listener]) -> io::Result<Vec<Listener>> {
     }
 }
 
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+/// A listener on that address.
+pub(super) fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     // Connections inherit this from the listening socket.

@@ -33,13 +33,14 @@ use super::{
     bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
     http,
+    metrics::readings,
     stopping::Stopping,
     timed_stream::TimedStream,
     transport::Transport,
     unix_socket::{self, SocketFile},
 };
 use crate::{
-    api::{App, Holder, Medium},
+    api::{App, Holder, Medium, Serves},
     directory::{local_socket_in, short_path_of_local_socket},
     files::ignore_not_found,
 };
@@ -86,16 +87,26 @@ pub(super) enum Audience {
     SystemUsers,
 }
 
+impl Audience {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Operators => "local",
+            Self::SystemUsers => "user",
+        }
+    }
+}
+
 /// A worker that answers what comes in on the socket.
 pub(super) fn run(app: &Arc<App>, listener: UnixListener, audience: Audience) -> io::Result<(Server, Stopping)> {
     let server = Server::build().workers(1).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
     let server = server.max_concurrent_connections(MAX_CONNECTIONS + WAITING);
     let stopping = Stopping::new(server.graceful_shutdown_signal());
     let (app, acceptor, begun) = (Arc::clone(app), LocalAcceptor::new(app, audience), stopping.clone());
+    app.state.metrics.add_listener(readings(audience.name(), &app, &acceptor.table));
     let server = server.listen_uds("local", listener, move || {
         let (acceptor, begun) = (Rc::new(acceptor.clone()), begun.clone());
         let stopped = move || begun.clone().begun();
-        fn_service(move |stream| Rc::clone(&acceptor).enter(stream)).and_then(http(&app, stopped))
+        fn_service(move |stream| Rc::clone(&acceptor).enter(stream)).and_then(http(&app, Serves::Api, stopped))
     })?;
     Ok((server.run(), stopping))
 }
@@ -186,7 +197,7 @@ impl Drop for InProcess {
 
 async fn serve_each(app: Arc<App>, uid: u32, mut accepted: UnboundedReceiver<StdUnixStream>) {
     let acceptor = LocalAcceptor::new(&app, Audience::Operators);
-    let Ok(http) = http(&app, pending).new_service(()).await else { return };
+    let Ok(http) = http(&app, Serves::Api, pending).new_service(()).await else { return };
     let http = Rc::new(http);
     while let Some(stream) = accepted.recv().await {
         let Ok(stream) = UnixStream::from_std(stream) else { continue };

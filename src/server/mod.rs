@@ -9,6 +9,7 @@ mod framing;
 mod head;
 mod listening;
 pub mod local;
+pub mod metrics;
 mod sending;
 mod signals;
 mod stopping;
@@ -19,7 +20,14 @@ mod unix_socket;
 mod watchdog;
 
 use std::{
-    convert::Infallible, io, net::SocketAddr, os::unix::net::UnixListener, rc::Rc, sync::Arc, thread, time::Duration,
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener},
+    os::unix::net::UnixListener,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use actix_http::{Extensions, HttpService, KeepAlive};
@@ -46,7 +54,7 @@ pub use self::{
     signals::Signals,
 };
 use crate::{
-    api::{App, entry},
+    api::{App, Serves, Worker, entry},
     config::Limits,
     service_manager::Notifier,
     store::engine::EngineError,
@@ -81,6 +89,8 @@ pub struct Listeners {
     pub local: Option<(UnixListener, Arc<App>)>,
     /// The socket for system users, and its application.
     pub system_users: Option<(UnixListener, Arc<App>)>,
+    /// The listener for metrics without a credential, and its application.
+    pub metrics: Option<(TcpListener, Arc<App>)>,
 }
 
 /// What a server is stopped and reloaded by, and who is notified of its state.
@@ -101,7 +111,7 @@ pub struct Supervision {
 /// If the workers cannot be started.
 pub async fn serve(
     app: Arc<App>,
-    Listeners { api, certificate, local, system_users }: Listeners,
+    Listeners { api, certificate, local, system_users, metrics }: Listeners,
     Supervision { failure, signals, notifier, watchdog }: Supervision,
     ready: impl Fn(String),
 ) -> io::Result<ShutdownReason> {
@@ -114,6 +124,11 @@ pub async fn serve(
     for (socket, audience) in sockets {
         let Some((listener, app)) = socket else { continue };
         let (server, stopping) = local::run(&app, listener, audience)?;
+        servers.push((server.handle(), stopping));
+        beside.push(rt::spawn(server));
+    }
+    if let Some((listener, app)) = metrics {
+        let (server, stopping) = metrics::run(&app, listener)?;
         servers.push((server.handle(), stopping));
         beside.push(rt::spawn(server));
     }
@@ -155,6 +170,7 @@ fn run(
     let mut server = server.max_concurrent_connections(app.limits.connections / workers + WAITING);
     let stopping = Stopping::new(server.graceful_shutdown_signal());
     let table = ConnectionTable::new(table_bounds(&app.limits));
+    app.state.metrics.add_listener(metrics::readings("api", app, &table));
     let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), table, app: Arc::clone(app) };
     let mut files = Vec::new();
     for listener in listeners {
@@ -162,7 +178,7 @@ fn run(
         let begin = move || {
             pulse.join();
             let stopping = stopping.clone();
-            (Rc::new(entrance.clone()), http(&app, move || stopping.clone().begun()))
+            (Rc::new(entrance.clone()), http(&app, Serves::Api, move || stopping.clone().begun()))
         };
         server = match listener {
             Listener::Tcp(listener) => server.listen("api", listener, move || {
@@ -184,6 +200,7 @@ fn run(
 /// Answers the requests of connections; those that are idle end once `stopped` does.
 fn http<S, F>(
     app: &Arc<App>,
+    serves: Serves,
     stopped: S,
 ) -> impl ServiceFactory<(TimedStream, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> + use<S, F>
 where
@@ -200,11 +217,11 @@ where
         .on_connect_ext(|timed_stream: &TimedStream, extensions: &mut Extensions| {
             extensions.insert(timed_stream.connection());
         });
-    let app = Rc::new(Arc::clone(app));
+    let worker = Rc::new(Worker::new(Arc::clone(app), serves));
     let answering = move |request| {
-        let app = Rc::clone(&app);
+        let worker = Rc::clone(&worker);
         // Boxed, because otherwise every connection would keep the future's memory until it ends.
-        async move { Ok::<_, Infallible>(entry::respond(&app, request).await) }.boxed_local()
+        async move { Ok::<_, Infallible>(entry::respond(&worker, request).await) }.boxed_local()
     };
     http.h1(fn_service(answering)).map_err(drop)
 }

@@ -8,6 +8,7 @@ pub mod configurations;
 mod context;
 pub mod first_start;
 pub mod locks;
+pub mod metrics;
 pub mod replace;
 pub mod sessions;
 pub mod status;

@@ -37,13 +37,12 @@ pub struct Status {
 pub fn show(state: &AppState) -> Result<Status, ServiceError> {
     let serving = state.serving.get();
     let (now, since) = (state.clock.reading(), serving.map(|serving| serving.since));
-    let data_dir = serving.map(|serving| &*serving.settings.data_dir);
     Ok(Status {
         addresses: serving.map(Serving::addresses).unwrap_or_default(),
         since,
         uptime: since.map(|since| now.monotonic.since(since.monotonic)).unwrap_or_default(),
         records: records(state)?,
-        store_bytes: data_dir.map(|data_dir| bytes_below(&store_in(data_dir))).unwrap_or_default(),
+        store_bytes: store_bytes(state),
         locks: state.authenticator.throttle.lockouts().len(),
         findings: serving.map(|serving| findings(serving, now)).unwrap_or_default(),
     })
@@ -53,6 +52,11 @@ fn records(state: &AppState) -> Result<[u64; 4], StoreError> {
     let rows = Integrity::stored(&state.store)?.unwrap_or_default().rows;
     let of = |tree| Tree::ALL.iter().position(|listed| *listed == tree).map_or(0, |place| rows[place]);
     Ok([Tree::Users, Tree::Configurations, Tree::ApiKeys, Tree::Sessions].map(of))
+}
+
+/// The size of the store's files; 0 in a process that serves itself alone. Blocks.
+pub(super) fn store_bytes(state: &AppState) -> u64 {
+    state.serving.get().map_or(0, |serving| bytes_below(&store_in(&serving.settings.data_dir)))
 }
 
 /// The size of all files in a directory and those in it; those that vanish meanwhile do not count.

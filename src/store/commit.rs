@@ -7,6 +7,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use tokio::sync::{oneshot, watch};
@@ -19,6 +20,7 @@ use super::{
     txn::Txn,
     versions::{Advanced, Versions},
 };
+use crate::metrics::{GROUP_SIZES, Histogram, SECONDS};
 
 /// How many writes may wait; one more is refused as [`StoreError::Busy`].
 const MAX_QUEUED: usize = 4096;
@@ -27,8 +29,18 @@ const MAX_IN_GROUP: usize = 256;
 /// How many changed rows end a group.
 const MAX_ROWS_IN_GROUP: usize = 4096;
 
+/// What the committer counts.
+#[derive(Debug)]
+pub struct CommitMetrics {
+    /// How many writes each group had.
+    pub group_sizes: Histogram,
+    /// How long each group took, from its first write until it was durable.
+    pub durations: Histogram,
+}
+
 /// Hands writes to the committer thread, which ends when this is dropped.
 pub(super) struct Committer {
+    metrics: Arc<CommitMetrics>,
     commands: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
     failed: watch::Sender<Option<EngineError>>,
@@ -84,9 +96,16 @@ impl Committer {
     pub(super) fn start(engine: Arc<dyn Engine>, commit_hooks: CommitHooks, versions: Arc<Versions>) -> Self {
         let (commands, waiting) = sync_channel(MAX_QUEUED);
         let (failed, _) = watch::channel(None);
-        let run = CommitLoop { engine, commit_hooks, versions, waiting, failed: failed.clone() };
+        let metrics = Arc::new(CommitMetrics::new());
+        let (failed_in_loop, counted) = (failed.clone(), Arc::clone(&metrics));
+        let run = CommitLoop { engine, commit_hooks, versions, waiting, failed: failed_in_loop, metrics: counted };
         let thread = thread::Builder::new().name("committer".to_owned()).spawn(move || run.until_closed());
-        Self { commands: Some(commands), thread: Some(thread.expect("a thread can be started")), failed }
+        Self { metrics, commands: Some(commands), thread: Some(thread.expect("a thread can be started")), failed }
+    }
+
+    /// What has been counted.
+    pub(super) fn metrics(&self) -> &CommitMetrics {
+        &self.metrics
     }
 
     /// Queues a write; the receiver gets its result once it is durable or has failed.
@@ -143,6 +162,13 @@ struct CommitLoop {
     versions: Arc<Versions>,
     waiting: Receiver<Command>,
     failed: watch::Sender<Option<EngineError>>,
+    metrics: Arc<CommitMetrics>,
+}
+
+impl CommitMetrics {
+    fn new() -> Self {
+        Self { group_sizes: Histogram::new(&GROUP_SIZES), durations: Histogram::new(&SECONDS) }
+    }
 }
 
 impl CommitLoop {
@@ -159,8 +185,11 @@ impl CommitLoop {
 
     /// Runs and commits the queued writes; returns the command that ended the group, if one did.
     fn write_group(&mut self, first: Box<dyn Job>) -> Option<Command> {
+        let began = Instant::now();
         let (group, changes, next) = self.gather(first);
         let outcome = self.commit(changes);
+        self.metrics.group_sizes.record(group.len() as u64);
+        self.metrics.durations.record_duration(began.elapsed());
         for job in group {
             job.answer(&outcome);
         }

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, io, ops::ControlFlow, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::metrics::Counts;
+
 /// Every tree of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +143,11 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`EngineError`] if they may not be durable; then nothing may be committed any more.
     fn commit(&self, changes: &Changes) -> Result<(), EngineError>;
+
+    /// How long the syncs of the disk took; `None` if the rows are not on a disk.
+    fn sync_durations(&self) -> Option<Counts> {
+        None
+    }
 }
 
 /// A failure of the storage itself.

@@ -30,16 +30,8 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use self::{
-    commit::Committer,
-    commit_hooks::CommitHooks,
-    engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
-    record::RecordError,
-    rows::{Committed, ReadRows},
-    sled::checkpoint::Checkpointer,
-    versions::Versions,
-};
 pub use self::{
+    commit::CommitMetrics,
     commit_hooks::sequences,
     id_set::IdSet,
     open::Loss,
@@ -49,8 +41,17 @@ pub use self::{
     txn::{PutError, Sequence, Txn},
     versions::{ReadGuard, Version},
 };
+use self::{
+    commit::Committer,
+    commit_hooks::CommitHooks,
+    engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
+    record::RecordError,
+    rows::{Committed, ReadRows},
+    sled::checkpoint::Checkpointer,
+    versions::Versions,
+};
 
-use crate::domain::Id;
+use crate::{domain::Id, metrics::Counts};
 
 /// The store; a clone is the same store.
 #[derive(Clone)]
@@ -187,6 +188,18 @@ impl Store {
     /// Those of the closure.
     pub fn simulate<T, E>(&self, work: impl FnOnce(&mut Txn<'_>) -> Result<T, E>) -> Result<T, E> {
         work(&mut Txn::new(&*self.engine, &mut Changes::new()))
+    }
+
+    /// What was counted of the groups of writes.
+    #[must_use]
+    pub fn commit_metrics(&self) -> &CommitMetrics {
+        self.committer.metrics()
+    }
+
+    /// How long the syncs of the disk took; `None` if the rows are not on a disk.
+    #[must_use]
+    pub fn sync_durations(&self) -> Option<Counts> {
+        self.engine.sync_durations()
     }
 
     /// Becomes `Some` with the first failure of the storage, after which no write is accepted.

@@ -100,6 +100,13 @@ impl Certificate {
         config
     }
 
+    /// When the served certificate ends; `None` if that cannot be read.
+    #[must_use]
+    pub fn end(&self) -> Option<Timestamp> {
+        let served = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        served.cert.first().and_then(end)
+    }
+
     /// Reloads the certificate when its files change, and renews a self-signed one before its end. Never returns.
     ///
     /// Checks every few seconds, and when `asked` ends, whose result is dropped once the files have been read. Invalid files are logged and the old certificate stays in use.
@@ -157,10 +164,7 @@ impl Certificate {
 
     fn warn_of_end(&self, now: Timestamp, warned: &mut Option<Timestamp>) {
         let is_due = warned.is_none_or(|last| last.after(DAY) <= now);
-        let served = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        let Some(end) = served.cert.first().and_then(end).filter(|end| is_due && *end <= now.after(WARN_BEFORE)) else {
-            return;
-        };
+        let Some(end) = self.end().filter(|end| is_due && *end <= now.after(WARN_BEFORE)) else { return };
         *warned = Some(now);
         let file = self.files.certificate.display();
         if end <= now {

@@ -173,6 +173,11 @@ impl Client {
         Self { authorization: Some(authorization.to_owned()), ..self.clone() }
     }
 
+    /// The same client at another address of the server.
+    pub fn at(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
+    }
+
     #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
         self.send(&Request::new("GET", path))

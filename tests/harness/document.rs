@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Reply, Request};
 
+/// The media type of metrics: OpenMetrics 1.0 as text.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// The served document, its schemas closed: a member that the document does not know is a fault.
 pub struct Document(Value);
 
@@ -25,6 +28,10 @@ impl Document {
         assert_eq!(reply.header("server"), None, "{exchange}");
         if reply.body.is_empty() {
             assert!(reply.status == 204 || request.method == "HEAD", "an empty body: {exchange}");
+            return;
+        }
+        if reply.status == 200 && request.path.ends_with("/metrics") {
+            assert_eq!(reply.header("content-type"), Some(METRICS_TYPE), "{exchange}");
             return;
         }
         assert_eq!(reply.header("content-type"), Some("application/json"), "{exchange}");

@@ -6,6 +6,7 @@
 mod client;
 mod command_output;
 mod document;
+mod metrics;
 mod possible;
 mod process;
 mod programs;
@@ -15,6 +16,7 @@ mod service_manager;
 pub use self::{
     client::{Client, Reply, Request, basic, exchange_raw},
     command_output::{CommandOutput, run, run_with_input},
+    metrics::Metrics,
     possible::{is_possible, is_root},
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
     programs::{compile_preloaded, copy_lodge},

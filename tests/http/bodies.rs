@@ -467,7 +467,9 @@ fn a_content_type_without_a_body_is_no_error_where_no_body_belongs() {
         let plain = server.admin().send(&request_of(operation));
         let declared = server.admin().send(&request_of(operation).header("Content-Type", "application/json"));
 
-        assert_eq!((declared.status, declared.json()), (plain.status, plain.json()), "{}", operation.id);
+        // Metrics are text, and never the same.
+        let body = |reply: &Reply| if operation.id == "show_metrics" { Value::Null } else { reply.json() };
+        assert_eq!((declared.status, body(&declared)), (plain.status, body(&plain)), "{}", operation.id);
     }
     let user = server.id_of("ann");
     for path in ["/users/sign_out", "/users/me/configurations/1", "/users/me/api_keys/1", &format!("/users/{user}")] {

@@ -28,6 +28,7 @@ mod late_bodies;
 mod listening;
 mod lists;
 mod memory;
+mod metrics;
 mod own_sessions;
 mod privacy;
 mod protocol;

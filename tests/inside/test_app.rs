@@ -20,7 +20,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Parser;
 use futures_util::FutureExt;
 use lodge::{
-    api::{App, Holder, Permit, entry::respond},
+    api::{App, Holder, Permit, Serves, Worker, entry::respond},
     audit::{Files, RetentionPolicy},
     auth::{Cost, HashRequester, Hasher, Throttle, Verification},
     backup::schedule::BackupLog,
@@ -97,6 +97,7 @@ pub struct TestApp {
     pub listed_here: Arc<AtomicU64>,
     pub longest_piece: Arc<AtomicU64>,
     app: Arc<App>,
+    worker: Worker,
     now: Arc<AtomicU64>,
 }
 
@@ -129,7 +130,18 @@ impl TestApp {
         let state = Arc::new(AppState::new(store.clone(), secret, clock, (&settings).into(), hasher));
         let app = App::new(Arc::clone(&state), &settings, BackupLog::default());
         let app = Arc::new(app);
-        Self { state, store, reads, account_reads, writes, listed_here, longest_piece, app, now }
+        Self {
+            state,
+            store,
+            reads,
+            account_reads,
+            writes,
+            listed_here,
+            longest_piece,
+            worker: Worker::new(Arc::clone(&app), Serves::Api),
+            app,
+            now,
+        }
     }
 
     /// Holds the memory for large bodies and responses, but for so many bytes, until what it returns is dropped.
@@ -205,7 +217,7 @@ impl TestApp {
         for (name, value) in headers {
             request = request.insert_header((*name, value.as_str()));
         }
-        respond(&self.app, request.to_request()).await
+        respond(&self.worker, request.to_request()).await
     }
 }
 

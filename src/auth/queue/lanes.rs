@@ -89,6 +89,11 @@ impl Lanes {
         None
     }
 
+    /// How many jobs wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.both.iter().map(|lane| lane.jobs.len()).sum()
+    }
+
     /// The minimum wait of a job of that requester: the duration of the jobs before it.
     pub(super) fn shortest_wait(&self, requester: HashRequester, threads: usize) -> Duration {
         let lane = lane_of(requester);

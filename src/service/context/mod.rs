@@ -29,6 +29,7 @@ use crate::{
     clock::Clock,
     config::Settings,
     domain::Action,
+    metrics::Metrics,
     secret::RootSecret,
     service::{Forbidden, ServiceError, activity::ActivityRecorder},
     store::Store,
@@ -90,6 +91,8 @@ pub struct AppState {
     pub activity: ActivityRecorder,
     /// Checks credentials.
     pub authenticator: Arc<Authenticator>,
+    /// What is counted while it works.
+    pub metrics: Metrics,
     /// The server that serves it; not set in a process that serves itself alone.
     pub serving: OnceLock<Serving>,
     pub(crate) secret: RootSecret,
@@ -105,8 +108,8 @@ impl AppState {
         let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
         let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
         let (names, activity, write_shares) = (NameService::start(), ActivityRecorder::new(), Arc::default());
-        let serving = OnceLock::new();
-        Self { store, clock, policy, names, audit, activity, authenticator, serving, secret, write_shares }
+        let (metrics, serving) = (Metrics::default(), OnceLock::new());
+        Self { store, clock, policy, names, audit, activity, authenticator, metrics, serving, secret, write_shares }
     }
 
     /// The caller whose request has these `Authorization` headers.

@@ -1,8 +1,8 @@
 //! What is known of a server once it serves.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{clock::Reading, config::Settings, doctor::Hashing};
+use crate::{clock::Reading, config::Settings, doctor::Hashing, tls::Certificate};
 
 /// A server that serves.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Serving {
     pub settings: Settings,
     /// The memory for hashes of passwords.
     pub hashing: Hashing,
+    /// The certificate, if it serves TLS.
+    pub certificate: Option<Arc<Certificate>>,
     /// When it began.
     pub since: Reading,
     addresses: Mutex<Vec<String>>,
@@ -19,9 +21,9 @@ pub struct Serving {
 impl Serving {
     /// A server that begins to serve, on no address yet.
     #[must_use]
-    pub fn new(settings: &Settings, hashing: Hashing, since: Reading) -> Self {
+    pub fn new(settings: &Settings, hashing: Hashing, certificate: Option<Arc<Certificate>>, since: Reading) -> Self {
         let settings = Settings { admin_password: None, ..settings.clone() };
-        Self { settings, hashing, since, addresses: Mutex::default() }
+        Self { settings, hashing, certificate, since, addresses: Mutex::default() }
     }
 
     /// Notes an address that it serves on, as a URL.

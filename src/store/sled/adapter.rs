@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -22,6 +23,7 @@ use thiserror::Error;
 use super::stall::StallWatch;
 use crate::{
     files::{directory_of, sync_directory},
+    metrics::{Counts, Histogram, SECONDS},
     store::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
 };
 
@@ -35,6 +37,7 @@ pub struct Sled {
     log: File,
     watch: Option<StallWatch>,
     has_failed: AtomicBool,
+    sync_durations: Histogram,
 }
 
 /// The store and its trees, in the order of [`Tree::ALL`].
@@ -102,7 +105,8 @@ impl Sled {
         let db = opened.0.clone();
         let watch = StallWatch::start(move || wake_stalled(&db)).map_err(io)?;
         // Built before the next step that can fail, so that a failure closes it as usual.
-        let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed: AtomicBool::new(false) };
+        let (has_failed, sync_durations) = (AtomicBool::new(false), Histogram::new(&SECONDS));
+        let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed, sync_durations };
         sync_with_parent(path).map_err(io)?;
         Ok(sled)
     }
@@ -133,9 +137,12 @@ impl Sled {
     }
 
     fn sync(&self) -> Result<(), EngineError> {
+        let began = Instant::now();
         self.open_trees().0.flush().map_err(library)?;
         // flush() syncs without the file's metadata: after a power cut a grown file would be short.
         self.log.sync_data()?;
+        // The committer alone commits.
+        self.sync_durations.record_duration(began.elapsed());
         Ok(())
     }
 }
@@ -164,6 +171,10 @@ impl Engine for Sled {
         let committed = watch.during(|| catch_panic(|| self.apply(changes).and_then(|()| self.sync())));
         self.has_failed.fetch_or(committed.is_err(), Ordering::Relaxed);
         committed
+    }
+
+    fn sync_durations(&self) -> Option<Counts> {
+        Some(self.sync_durations.counts())
     }
 }
 
