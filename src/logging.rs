@@ -1,14 +1,20 @@
-//! The log: one line for each event, on standard error.
+//! The log: one line for each event, on standard error, as text or as JSON.
 //!
 //! A thread of its own writes the lines: warnings and errors at once, those of requests in batches up to 20 ms later.
 //! So no request waits for a system call or for a reader of the log. If the log is not read, the queue is bounded;
 //! lines beyond the bound are dropped and counted in a line before the next one.
 
+mod json;
 mod printable;
 mod queue;
 mod rate_limited_log;
 
-use std::{fmt::Write as _, io, panic, sync::Arc, thread};
+use std::{
+    fmt::Write as _,
+    io, panic,
+    sync::{Arc, OnceLock},
+    thread,
+};
 
 use env_logger::Builder;
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -18,10 +24,67 @@ use self::{
     printable::{DEFAULT, MAX_LENGTH, one_line},
     queue::Lines,
 };
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    output,
+};
 
 /// The target of the log's own lines.
 const TARGET: &str = module_path!();
+/// The target of what the program itself reports.
+const PROGRAM: &str = "lodge";
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Words for people.
+    #[default]
+    Text,
+    /// A JSON object each; see the module `json`.
+    Json,
+}
+
+impl Format {
+    /// The format of that name.
+    ///
+    /// # Errors
+    /// A sentence, if there is none.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("`{}` is neither text nor json", name.escape_default())),
+        }
+    }
+}
+
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// Sets the format of everything that this process writes to the log and reports; only the first call counts.
+pub fn set_format(format: Format) {
+    let _ = FORMAT.set(format);
+}
+
+fn format() -> Format {
+    FORMAT.get().copied().unwrap_or_default()
+}
+
+/// Writes what the program reports of its start to standard output, without waiting for a reader.
+pub fn announce(message: &str) {
+    output::announce(of_program(message.to_owned(), Level::Info, message));
+}
+
+/// Writes why the program ends, or what to do, to standard error; waits at most two seconds for a reader.
+pub fn report(message: &str) {
+    output::report(of_program(format!("{PROGRAM}: {message}"), Level::Error, message));
+}
+
+fn of_program(text: String, level: Level, message: &str) -> String {
+    match format() {
+        Format::Text => text,
+        Format::Json => json::line(Clock::system().now(), level, PROGRAM, message),
+    }
+}
 
 /// Starts logging the lines that pass the filter; only the first call counts.
 ///
@@ -79,6 +142,18 @@ impl Log for Logger {
 }
 
 fn line(now: Timestamp, record: &Record<'_>) -> String {
+    match format() {
+        Format::Text => text_line(now, record),
+        Format::Json => {
+            let mut message = String::with_capacity(DEFAULT);
+            // Of a value that cannot be written there is what it wrote.
+            let _ = write!(message, "{}", record.args());
+            json::line(now, record.level(), record.target(), &message) + "\n"
+        }
+    }
+}
+
+fn text_line(now: Timestamp, record: &Record<'_>) -> String {
     let (now, level) = (now.text(), record.level().as_str());
     let mut line = String::with_capacity(DEFAULT);
     line.extend([now.as_str(), " ", level, &"      "[level.len()..], record.target(), " "]);

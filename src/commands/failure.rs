@@ -13,7 +13,6 @@ use crate::{
     directory::DirectoryError,
     error_chain::chain,
     logging::printable,
-    output,
     secret::SecretError,
     server::NotBound,
     service::{first_start::FirstStartError, replace::ReplaceError},
@@ -177,9 +176,9 @@ impl Failure {
     pub(super) fn report(&self) {
         // A part of the text may come from another process.
         let lines: Vec<_> = chain(self).lines().map(|line| printable(line).into_owned()).collect();
-        output::report(format!("lodge: {}", lines.join("\n")));
+        logging::report(&lines.join("\n"));
         if let Some(advice) = self.advice() {
-            output::report(format!("lodge: {advice}"));
+            logging::report(advice);
         }
     }
 

@@ -27,7 +27,6 @@ use crate::{
     domain::{Action, Actor, AffectedResource},
     logging,
     memory_limit::memory_limit,
-    output,
     secret::RootSecret,
     server::{self, Listener, Listeners, ShutdownReason, Signals, Supervision},
     service::{
@@ -42,6 +41,7 @@ use crate::{
 };
 
 pub(super) fn serve(arguments: &ServeArguments, manager: ServiceManager) -> Result<(), Failure> {
+    logging::set_format(arguments.log_format());
     let ServiceManager { notifier, watchdog, sockets } = manager;
     let signals = Signals::listen().map_err(Failure::Signals)?;
     let texts = arguments.texts();
@@ -154,7 +154,7 @@ fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Cer
         TlsSettings::SelfSigned(names) => {
             let files = tls::keep(data_dir, names, Clock::system().now())?;
             let fingerprint = tls::fingerprint(&files.read_certificates()?[0]);
-            output::announce(format!("the certificate for {names} has the SHA-256 fingerprint {fingerprint}"));
+            logging::announce(&format!("the certificate for {names} has the SHA-256 fingerprint {fingerprint}"));
             let renewal = Renewal { data_dir: data_dir.to_owned(), names: names.clone() };
             return Ok(Some(Certificate::open(files, Some(renewal))?));
         }
@@ -225,11 +225,11 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     let api = if passed.is_empty() { server::bind(&settings.listen)? } else { passed };
     let metrics = metrics.map(|((address, listener), app)| {
         serving.listens_on(format!("http://{address}/metrics"));
-        output::announce(format!("lodge serves metrics on http://{address}/metrics"));
+        logging::announce(&format!("lodge serves metrics on http://{address}/metrics"));
         (listener, app)
     });
     let ready = |url: String| {
-        output::announce(format!("lodge is listening on {url}"));
+        logging::announce(&format!("lodge is listening on {url}"));
         serving.listens_on(url);
     };
     let listeners = Listeners { api, certificate, local, system_users, metrics };

@@ -8,6 +8,7 @@ use super::{
     ListenAddress, Settings, SettingsError, listen, secret_path,
     setting::{Checks, Written},
 };
+use crate::logging::Format;
 
 /// The settings of `lodge serve` as they are given, not yet checked.
 #[derive(Clone, Debug)]
@@ -34,6 +35,13 @@ impl ServeArguments {
         let addresses = checks.note("listen", listen::addresses().read(self.0.get("listen")));
         let is_encrypted = ["tls_cert", "tls_self_signed"].iter().any(|name| self.0.get(name).is_some());
         addresses.map(|addresses| (addresses, is_encrypted)).ok_or(SettingsError(checks.0))
+    }
+
+    /// How the log is written; text if it is invalid, which the check of the settings reports.
+    #[must_use]
+    pub fn log_format(&self) -> Format {
+        let given = self.0.get("log_format").and_then(|format| format.to_str());
+        given.and_then(|format| Format::parse(format).ok()).unwrap_or_default()
     }
 
     /// The data directory; nothing else is looked at.

@@ -42,7 +42,7 @@ use self::{
     origins::origin,
     setting::settings,
 };
-use crate::{secret::Secret, tls::Names};
+use crate::{logging::Format, secret::Secret, tls::Names};
 
 /// Where the server listens by default.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:3000";
@@ -211,6 +211,9 @@ settings! {
 
         /// What is logged; in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
         log: String = filter() => "info";
+
+        /// How it is written: `text`, or `json` for one object a line; panics, failures and what is printed at the start too
+        log_format: Format = text("FORMAT", Format::parse) => "text";
     }
     with {
         /// Whether and with which certificate TLS is served.

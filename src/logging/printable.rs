@@ -7,6 +7,15 @@ pub(super) const MAX_LENGTH: usize = 4000;
 /// The initial capacity of a line, enough for most.
 pub(super) const DEFAULT: usize = 256;
 
+/// The text, cut if it is long.
+pub(super) fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(MAX_LENGTH).collect();
+    if cut.len() < text.len() {
+        cut.push_str("...");
+    }
+    cut
+}
+
 /// The text on one line, with invisible characters escaped, cut if it is long.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::TARGET;
+use log::{Level, Record};
+
+use super::{TARGET, line};
 use crate::clock::Clock;
 
 /// How long a line may wait for others to be written with it.
@@ -103,10 +105,9 @@ impl Pending {
     fn report_dropped(&mut self) {
         let dropped = mem::take(&mut self.dropped);
         if dropped > 0 {
-            let now = Clock::system().now();
-            let report =
-                format!("{} WARN   {TARGET} dropped {dropped} lines that were not read in time\n", now.text().as_str());
-            self.bytes.extend_from_slice(report.as_bytes());
+            let message = format_args!("dropped {dropped} lines that were not read in time");
+            let record = Record::builder().level(Level::Warn).target(TARGET).args(message).build();
+            self.bytes.extend_from_slice(line(Clock::system().now(), &record).as_bytes());
         }
     }
 }

@@ -141,8 +141,9 @@ impl ServerBuilder {
         let mut child = command.args(&self.arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = lines.map_while(Result::ok).find_map(|line| {
-            let (_, address) = line.strip_prefix("lodge is listening on ")?.split_once("//")?;
-            address.parse().ok()
+            // Inside an object if the log is JSON.
+            let (_, address) = line.split_once("lodge is listening on ")?.1.split_once("//")?;
+            address.trim_end_matches("\"}").parse().ok()
         });
         let Some(address) = address else {
             let status = child.wait().unwrap();

@@ -21,6 +21,7 @@ mod forward_auth;
 mod guessing;
 mod hash_floods;
 mod health;
+mod json_log;
 mod key_limits;
 mod key_rotation;
 mod key_usage;
