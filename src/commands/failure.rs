@@ -12,7 +12,7 @@ use crate::{
     config::SettingsError,
     directory::DirectoryError,
     error_chain::chain,
-    logging::printable,
+    logging::{self, printable},
     secret::SecretError,
     server::NotBound,
     service::{first_start::FirstStartError, replace::ReplaceError},

@@ -88,8 +88,8 @@ settings! {
         /// Lets administrators in there too; a uid that is an administrator's is one
         user_socket_administrators: bool = switch();
 
-        /// An address and port that serves `/metrics` for Prometheus without a credential; of this machine alone, such as
-        /// `127.0.0.1:9464`, unless `--metrics-public` is given. Port 0 takes a free one
+        /// Serves `/metrics` without a credential on this address; it is one of this machine alone, such as `127.0.0.1:9464`,
+        /// unless `--metrics-public` is given. Port 0 takes a free one
         metrics_listen: Option<SocketAddr> = optional(socket_address());
 
         /// Lets `--metrics-listen` have an address that other machines reach
@@ -212,7 +212,7 @@ settings! {
         /// What is logged; in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`
         log: String = filter() => "info";
 
-        /// How it is written: `text`, or `json` for one object a line; panics, failures and what is printed at the start too
+        /// How the log is written: `text` or `json`; one object a line, panics, failures and what is printed at the start too
         log_format: Format = text("FORMAT", Format::parse) => "text";
     }
     with {

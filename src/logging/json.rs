@@ -21,7 +21,8 @@ use crate::clock::Timestamp;
 /// A line, without its end.
 pub(super) fn line(now: Timestamp, level: Level, target: &str, message: &str) -> String {
     let mut object = Map::new();
-    let texts = [("time", now.text().as_str()), ("level", level.as_str()), ("target", target)];
+    let now = now.text();
+    let texts = [("time", now.as_str()), ("level", level.as_str()), ("target", target)];
     object.extend(texts.map(|(name, text)| (name.to_owned(), text.into())));
     let message = members(message, &mut object);
     if !message.is_empty() {

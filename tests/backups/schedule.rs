@@ -9,7 +9,7 @@ use crate::{
         container::{lines, of_kind},
         entries_beginning, lodge, restored, secret_of, text, usernames,
     },
-    harness::{Request, Server, ServerBuilder, wait_until},
+    harness::{Metrics, Request, Server, ServerBuilder, wait_until},
 };
 
 /// The result of the last backup, as the server reports it.
@@ -144,10 +144,13 @@ fn a_backup_that_was_deleted_is_no_longer_reported_as_succeeded() {
     let builder = ServerBuilder::new();
     let directory = builder.data_dir().with_file_name("backups");
     let server = builder.flag("--backup-dir", text(&directory)).start();
+    let age = || Metrics::parse(&server.admin().get("/metrics").expect(200).text()).find("lodge_backup_age_seconds");
     wait_until("a backup was made", || last_backup(&server)["succeeded"] == true);
+    assert!(age().is_some());
 
     fs::remove_file(entries_beginning(&directory, "lodge-").remove(0)).unwrap();
 
     wait_until("it is missed", || last_backup(&server)["succeeded"] == false);
+    assert_eq!(age(), None);
     server.wait_for_log("the last backup has been deleted");
 }

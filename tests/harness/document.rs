@@ -30,7 +30,7 @@ impl Document {
             assert!(reply.status == 204 || request.method == "HEAD", "an empty body: {exchange}");
             return;
         }
-        if reply.status == 200 && request.path.ends_with("/metrics") {
+        if reply.status == 200 && request.path.split('?').next().unwrap().ends_with("/metrics") {
             assert_eq!(reply.header("content-type"), Some(METRICS_TYPE), "{exchange}");
             return;
         }

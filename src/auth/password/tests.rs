@@ -52,6 +52,23 @@ async fn a_hash_is_matched_by_its_password_alone() {
 }
 
 #[tokio::test]
+async fn the_load_is_what_waits_what_runs_and_what_was_refused() {
+    let hasher = Hasher::start(Cost::LEAST, 1);
+    let end = hold(&hasher);
+    let asked = password("open sesame");
+    let mut waiting = Box::pin(hasher.hash(HashRequester::server(), &asked));
+    assert!(waiting.as_mut().now_or_never().is_none());
+
+    assert_eq!(hasher.load(), HashLoad { waiting: 1, running: 1, refused: 0 });
+    drop(waiting);
+    assert_eq!(hasher.load(), HashLoad { waiting: 0, running: 1, refused: 0 });
+    let hasher = hasher.with_max_wait(Duration::ZERO);
+    assert!(matches!(hasher.hash(HashRequester::server(), &asked).await, Err(AuthError::Busy)));
+    assert_eq!(hasher.load(), HashLoad { waiting: 0, running: 1, refused: 1 });
+    drop(end);
+}
+
+#[tokio::test]
 async fn an_unknown_user_costs_exactly_one_hash_as_a_known_one_does() {
     let hasher = Hasher::start(Cost::LEAST, 1);
     let stored = hasher.hash(HashRequester::server(), &password("open sesame")).await.unwrap();
