@@ -1,9 +1,11 @@
 //! Divides the available memory among the server's parts.
 
+use std::thread;
+
 use bytesize::ByteSize;
 use thiserror::Error;
 
-use crate::{auth::Cost, config::Settings, doctor::Hashing};
+use crate::{auth::Cost, config::Settings, doctor::Hashing, memory_limit::memory_limit};
 
 /// The settings that determine the memory.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +100,25 @@ fn advice(Wanted { cache_bytes, cost: wanted, .. }: Wanted, limit: u64) -> Strin
         (None, Some(cost)) => format!("--cache-size 8MiB and, before the first start, --scrypt-cost {}", cost.log2_n()),
         (None, None) => "nothing: it fits with no settings".to_owned(),
     }
+}
+
+/// Fits the server into the memory of the machine and of the process's control groups.
+pub(super) fn memory_plan(settings: &Settings) -> Result<MemoryPlan, NotEnoughMemory> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let plan = MemoryPlan::new(settings.into(), memory_limit(), cores)?;
+    if plan.hash_threads < cores {
+        log::warn!(
+            "{} passwords are hashed at a time on {cores} cores: the memory is not enough for more",
+            plan.hash_threads
+        );
+    }
+    if plan.transfer_bytes < settings.transfer_memory {
+        log::warn!(
+            "large bodies and answers may take {} bytes together: there is no memory for more",
+            plan.transfer_bytes
+        );
+    }
+    Ok(plan)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rustix::{
 
 use super::{
     Failure,
-    memory::{MemoryPlan, NotEnoughMemory},
+    memory::{MemoryPlan, memory_plan},
     salvage::salvage,
 };
 use crate::{
@@ -26,7 +26,6 @@ use crate::{
     directory::{DataDirectory, store_in},
     domain::{Action, Actor, AffectedResource},
     logging,
-    memory_limit::memory_limit,
     secret::RootSecret,
     server::{self, Listener, Listeners, ShutdownReason, Signals, Supervision},
     service::{
@@ -95,25 +94,6 @@ fn within_descriptors(connections: usize) -> usize {
         log::warn!("{max} connections are served at once, because there are {descriptors} file descriptors");
     }
     connections.min(max)
-}
-
-/// Fits the server into the memory of the machine and of the process's control groups.
-fn memory_plan(settings: &Settings) -> Result<MemoryPlan, NotEnoughMemory> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let plan = MemoryPlan::new(settings.into(), memory_limit(), cores)?;
-    if plan.hash_threads < cores {
-        log::warn!(
-            "{} passwords are hashed at a time on {cores} cores: the memory is not enough for more",
-            plan.hash_threads
-        );
-    }
-    if plan.transfer_bytes < settings.transfer_memory {
-        log::warn!(
-            "large bodies and answers may take {} bytes together: there is no memory for more",
-            plan.transfer_bytes
-        );
-    }
-    Ok(plan)
 }
 
 fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure> {
@@ -213,20 +193,15 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
-    let metrics = settings.open_metrics.map(|address| {
-        let app = Arc::new(App::local(Arc::clone(&state), settings.limits(), log.clone()));
-        let listener = server::metrics::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        listener.map(|bound| (bound, app)).map_err(|source| Failure::Address { address: address.to_string(), source })
-    });
-    let metrics = metrics.transpose()?;
-    let app = Arc::new(App::new(Arc::clone(&state), &settings, log));
+    let metrics = settings.open_metrics.map(server::metrics::bind).transpose()?;
+    let app = Arc::new(App::new(Arc::clone(&state), &settings, log.clone()));
     let serving = Serving::new(&settings, plan.into(), certificate.clone(), state.clock.reading());
     let serving = state.serving.get_or_init(|| serving);
     let api = if passed.is_empty() { server::bind(&settings.listen)? } else { passed };
-    let metrics = metrics.map(|((address, listener), app)| {
+    let metrics = metrics.map(|(address, listener)| {
         serving.listens_on(format!("http://{address}/metrics"));
         logging::announce(&format!("lodge serves metrics on http://{address}/metrics"));
-        (listener, app)
+        (listener, Arc::new(App::local(Arc::clone(&state), settings.limits(), log.clone())))
     });
     let ready = |url: String| {
         logging::announce(&format!("lodge is listening on {url}"));

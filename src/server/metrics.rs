@@ -14,7 +14,7 @@ use actix_server::Server;
 use actix_service::{ServiceFactoryExt, fn_service};
 
 use super::{
-    SHUTDOWN_SECS,
+    NotBound, SHUTDOWN_SECS,
     acceptor::ConnectionAcceptor,
     bounds::Bounds,
     connection_table::{ConnectionTable, TableBounds},
@@ -31,12 +31,13 @@ const MAX_CONNECTIONS: [usize; 2] = [16, 8];
 /// How many connections may wait until others make room; further ones wait in the backlog.
 const WAITING: usize = 16;
 
-/// Listens on that address.
+/// A listener on that address, and the address with the port that it has got.
 ///
 /// # Errors
-/// If it cannot be listened on.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    listening::listener(address)
+/// [`NotBound`] if it cannot be listened on.
+pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), NotBound> {
+    let bound = listening::listener(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    bound.map_err(|source| NotBound { address: address.to_string(), source })
 }
 
 /// A worker that serves the metrics of the application's state.
