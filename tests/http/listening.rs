@@ -41,6 +41,14 @@ fn addresses(server: &Server) -> Vec<String> {
     serde_json::from_value(status["addresses"].clone()).unwrap()
 }
 
+/// How a server ends that cannot listen at that path, or else on an address that is in use.
+fn refused(builder: &ServerBuilder, path: &Path) -> (Option<i32>, String) {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = format!("{},{}", unix(path), taken.local_addr().unwrap());
+    let output = builder.command(&["serve"]).env("LODGE_LISTEN", addresses).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
 #[test]
 fn every_address_is_served_and_named_whether_given_by_flags_a_list_or_the_file() {
     let socket = |builder: &ServerBuilder| unix(&socket_of(builder));
@@ -98,12 +106,10 @@ fn a_socket_that_a_killed_server_left_is_replaced_and_no_other_one() {
     server.start_again();
     admin_on(&server, &socket).get("/users/me").expect(200);
 
-    let other = ServerBuilder::new();
-    let refused = other.command(&["serve"]).env("LODGE_LISTEN", unix(&socket)).output().unwrap();
+    let (code, sentence) = refused(&ServerBuilder::new(), &socket);
 
-    let sentence = String::from_utf8(refused.stderr).unwrap();
     let expected = format!("the address {} cannot be listened on: a server is listening there", unix(&socket));
-    assert!(refused.status.code() == Some(14) && sentence.contains(&expected), "{sentence}");
+    assert!(code == Some(14) && sentence.contains(&expected), "{sentence}");
     admin_on(&server, &socket).get("/users/me").expect(200);
 }
 
@@ -113,10 +119,9 @@ fn a_file_at_the_place_of_a_socket_is_left_alone() {
     let file = socket_of(&builder);
     fs::write(&file, "text").unwrap();
 
-    let refused = builder.command(&["serve"]).env("LODGE_LISTEN", unix(&file)).output().unwrap();
+    let (code, sentence) = refused(&builder, &file);
 
-    assert_eq!(refused.status.code(), Some(14), "{refused:?}");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("what is there is no socket"), "{refused:?}");
+    assert!(code == Some(14) && sentence.contains("what is there is no socket"), "{sentence}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "text");
 }
 
