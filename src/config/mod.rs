@@ -56,7 +56,8 @@ settings! {
         config: Option<PathBuf> = optional(file()).never_in_file();
 
         /// Where to serve: addresses with a port, or `unix:/run/lodge/http.sock`; separated by commas or given one by one. Port 0
-        /// takes a free one; a Unix socket is for the server's user and group (0660), without TLS
+        /// takes a free one; a Unix socket is for the server's user and group (0660), without TLS. Sockets that a service manager
+        /// passes (`LISTEN_FDS`) are served instead
         listen: Vec<ListenAddress> = addresses() => DEFAULT_LISTEN;
 
         /// The path below which everything is served; for a reverse proxy that does not remove it: with `/accounts` the API is at
