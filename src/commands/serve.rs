@@ -193,7 +193,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     if let Some(schedule) = settings.backups() {
         schedule::start(schedule, Arc::clone(&state), log.clone())?;
     }
-    let metrics = settings.open_metrics.map(server::metrics::bind).transpose()?;
+    let metrics = settings.open_metrics.address().map(server::metrics::bind).transpose()?;
     let app = Arc::new(App::new(Arc::clone(&state), &settings, log.clone()));
     let serving = Serving::new(&settings, plan.into(), certificate.clone(), state.clock.reading());
     let serving = state.serving.get_or_init(|| serving);

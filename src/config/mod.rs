@@ -32,6 +32,7 @@ pub use self::{
     kinds::TrustedProxy,
     limits::{BackupSchedule, Limits},
     listen::ListenAddress,
+    metrics::OpenMetrics,
     password::{ADMIN_PASSWORD, without_line_ends},
     setting::{Setting, Written, readme_table},
     tls::TlsSettings,
@@ -223,7 +224,7 @@ settings! {
         tls: TlsSettings = tls::checked;
 
         /// Where metrics are served without a credential, if anywhere.
-        open_metrics: Option<SocketAddr> = metrics::checked;
+        open_metrics: OpenMetrics = metrics::checked;
 
         /// The first administrator's password, if one is given.
         admin_password: Option<Secret<String>> = password::checked;

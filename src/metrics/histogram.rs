@@ -55,7 +55,7 @@ pub struct Histogram {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counts {
     scale: &'static Scale,
-    counts: [u64; BUCKETS],
+    values: [u64; BUCKETS],
     sum: u64,
 }
 
@@ -86,7 +86,7 @@ impl Histogram {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        Counts { scale: self.scale, counts: self.counts.each_ref().map(read), sum: read(&self.sum) }
+        Counts { scale: self.scale, values: self.counts.each_ref().map(read), sum: read(&self.sum) }
     }
 }
 
@@ -98,7 +98,7 @@ impl Counts {
     /// How many values were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.values.iter().sum()
     }
 
     /// The sum of the values, in the unit that readers see.
@@ -115,12 +115,12 @@ impl Counts {
         let bound = |bucket: usize| {
             self.scale.bounds.get(bucket).map_or(f64::INFINITY, |bound| *bound as f64 / self.scale.per_unit)
         };
-        std::array::from_fn(|bucket| (bound(bucket), self.counts[bucket]))
+        std::array::from_fn(|bucket| (bound(bucket), self.values[bucket]))
     }
 
     /// Adds the values of another one of the same scale.
     pub fn add(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+        for (count, more) in self.values.iter_mut().zip(other.values) {
             *count += more;
         }
         self.sum += other.sum;
@@ -134,7 +134,9 @@ mod tests {
     #[test]
     fn a_value_is_in_the_bucket_of_the_lowest_bound_that_it_does_not_exceed() {
         let histogram = Histogram::new(&GROUP_SIZES);
-        [1, 2, 5, 8, 256, 257].into_iter().for_each(|value| histogram.record(value));
+        for value in [1, 2, 5, 8, 256, 257] {
+            histogram.record(value);
+        }
 
         let counts = histogram.counts();
 
@@ -146,9 +148,9 @@ mod tests {
     #[test]
     fn durations_are_read_in_seconds() {
         let histogram = Histogram::new(&SECONDS);
-        [Duration::from_micros(100), Duration::from_millis(1500)]
-            .into_iter()
-            .for_each(|took| histogram.record_duration(took));
+        for took in [Duration::from_micros(100), Duration::from_millis(1500)] {
+            histogram.record_duration(took);
+        }
 
         let mut twice = histogram.counts();
         twice.add(&histogram.counts());

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The samples of a text, each under its name and labels as they are written: `name{label="value"}`.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    samples: BTreeMap<String, f64>,
+    /// The values as they are written.
+    samples: BTreeMap<String, String>,
     labels: BTreeSet<(String, String)>,
 }
 
@@ -65,40 +66,45 @@ impl Metrics {
             assert!(!value.is_empty() && !value.contains(['"', '\\', '\n', '{', '}']), "{line}");
             self.labels.insert((key.to_owned(), value.to_owned()));
         }
-        let value: f64 = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
-        assert!(value.is_finite() && value >= 0.0, "{line}");
-        assert!(self.samples.insert(series.to_owned(), value).is_none(), "a series comes once: {line}");
+        let number: f64 = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
+        assert!(number.is_finite() && number >= 0.0, "{line}");
+        assert!(self.samples.insert(series.to_owned(), value.to_owned()).is_none(), "a series comes once: {line}");
     }
 
     /// The buckets of a histogram are cumulative, and the last one has all.
     #[track_caller]
     fn check_histograms(&self) {
-        for (series, count) in self.samples.iter().filter(|(series, _)| series.contains("_count")) {
-            let of_bucket = |bound: &str| match series.replace("_count", "_bucket").split_once('{') {
-                Some((name, labels)) => format!("{name}{{le=\"{bound}\",{labels}"),
-                None => format!("{}{{le=\"{bound}\"}}", series.replace("_count", "_bucket")),
+        let mut bounds: Vec<_> = self.values("le").into_iter().filter(|bound| *bound != "+Inf").collect();
+        bounds.sort_by(|a, b| a.parse::<f64>().unwrap().total_cmp(&b.parse().unwrap()));
+        for series in self.samples.keys().filter(|series| series.contains("_count")) {
+            let bucket = series.replace("_count", "_bucket");
+            let of_bucket = |bound: &str| match bucket.split_once('{') {
+                Some((name, labels)) => self.find(&format!("{name}{{le=\"{bound}\",{labels}")),
+                None => self.find(&format!("{bucket}{{le=\"{bound}\"}}")),
             };
-            assert_eq!(self.samples.get(&of_bucket("+Inf")), Some(count), "{series}");
-            let mut bounds: Vec<f64> = self.values("le").iter().filter_map(|bound| bound.parse().ok()).collect();
-            bounds.sort_by(f64::total_cmp);
-            let written = |bound: &f64| [format!("{bound:?}"), format!("{bound}")];
-            let found = bounds
-                .iter()
-                .filter_map(|bound| written(bound).iter().find_map(|text| self.samples.get(&of_bucket(text))));
-            let found: Vec<_> = found.collect();
+            let found: Vec<_> = bounds.iter().filter_map(|bound| of_bucket(bound)).collect();
             assert!(found.len() > 10 && found.is_sorted(), "{series}: {found:?}");
+            assert!(of_bucket("+Inf") == self.find(series) && found.last() <= of_bucket("+Inf").as_ref(), "{series}");
         }
     }
 
-    /// The sample of that series.
+    /// The sample of that series, which is a whole number.
     #[track_caller]
-    pub fn of(&self, series: &str) -> f64 {
+    pub fn of(&self, series: &str) -> u64 {
         self.find(series).unwrap_or_else(|| panic!("no {series} in {:#?}", self.samples))
     }
 
-    /// The sample of that series, if it is there.
-    pub fn find(&self, series: &str) -> Option<f64> {
-        self.samples.get(series).copied()
+    /// The sample of that series, a whole number, if it is there.
+    #[track_caller]
+    pub fn find(&self, series: &str) -> Option<u64> {
+        let value = self.samples.get(series)?;
+        Some(value.strip_suffix(".0").unwrap_or(value).parse().unwrap())
+    }
+
+    /// The sum of a histogram's values.
+    #[track_caller]
+    pub fn sum(&self, series: &str) -> f64 {
+        self.samples[series].parse().unwrap()
     }
 
     /// All values of that label.
