@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { request } from "node:http";
 import { createRequire } from "node:module";
 
 const TOOLS = new URL("../../target/ci/console/", import.meta.url);
@@ -15,7 +16,7 @@ export const url = process.env.LODGE_TEST_URL;
 export const administrator = { username: "admin", password: process.env.LODGE_TEST_PASSWORD };
 const CHROMIUM = process.env.LODGE_TEST_CHROMIUM ?? "/usr/bin/chromium";
 /** How long something that is waited for may take before the test fails. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = Number(process.env.LODGE_TEST_TIMEOUT_MS ?? 30_000);
 
 export const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 
@@ -91,6 +92,16 @@ export async function api(method, path, body, { username, password } = administr
   });
   const text = await response.text();
   return { status: response.status, body: text ? JSON.parse(text) : null };
+}
+
+/** Locks an account out for half a minute, by failed attempts from many addresses of this machine. */
+export async function lockOut(username) {
+  const { hostname, port } = new URL(url);
+  const headers = { Authorization: `Basic ${Buffer.from(`${username}:a guess`).toString("base64")}` };
+  for (let attempt = 0; attempt < 101; attempt += 1) {
+    const options = { hostname, port, path: "/api/v2/users/me", headers, localAddress: `127.0.1.${1 + (attempt >> 2)}` };
+    await new Promise((resolve, reject) => request(options, (response) => response.resume().on("end", resolve)).on("error", reject).end());
+  }
 }
 
 /** Creates a standard user. */

@@ -24,13 +24,20 @@ export function openDialog(title, view, { name = "", mayClose = true } = {}) {
   const element = document.createElement("dialog");
   element.setAttribute("aria-label", title);
   element.className = name;
-  const dialog = { element, close: () => element.close() };
+  let isDone = false;
+  const dialog = {
+    element,
+    close() {
+      isDone = true;
+      element.close();
+    },
+  };
   element.addEventListener("close", () => {
+    // A gesture closes a dialog too, which cannot be prevented.
+    if (!mayClose && !isDone) return element.showModal();
     hide(element);
     element.remove();
   });
-  element.addEventListener("cancel", (event) => mayClose || event.preventDefault());
-  // A second Escape closes a dialog whose `cancel` was prevented.
   element.addEventListener("keydown", (event) => !mayClose && event.key === "Escape" && event.preventDefault());
   document.body.append(element);
   show(element, () => view(dialog));

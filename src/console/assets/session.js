@@ -46,7 +46,7 @@ hooks.reached = (isReachable) => {
 /** Takes up the session that this tab had before the page was loaded again. */
 export async function restore() {
   try {
-    credential = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "null");
+    credential = stored();
     if (credential && isOver()) lose("expired");
     else if (credential) await open(await get("users/me"));
     else session.state = "closed";
@@ -67,7 +67,7 @@ export async function signIn(username, password) {
   const reply = await send("POST", "users/sign_in", { body, authorization: null });
   const token = (reply.headers.get("Authorization") ?? "").replace(/^Bearer /i, "");
   credential = { token, opened: Date.now() };
-  sessionStorage.setItem(STORAGE_KEY, JSON.stringify(credential));
+  store(credential);
   await open(reply.body);
 }
 
@@ -109,7 +109,26 @@ function lose(reason) {
 function forget() {
   credential = null;
   clearTimeout(timer);
-  sessionStorage.removeItem(STORAGE_KEY);
+  store(null);
+}
+
+/** What the tab has stored; nothing where the browser lets it store nothing. @returns {typeof credential} */
+function stored() {
+  try {
+    return JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {typeof credential} credential which is in memory too, so that a browser that stores nothing loses it with the page */
+function store(credential) {
+  try {
+    if (credential) sessionStorage.setItem(STORAGE_KEY, JSON.stringify(credential));
+    else sessionStorage.removeItem(STORAGE_KEY);
+  } catch {
+    // The page works all the same until it is loaded again.
+  }
 }
 
 const isOver = () => Date.now() >= end();

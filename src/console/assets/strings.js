@@ -83,7 +83,7 @@ export const strings = {
   places: {
     account: "Account",
     configurations: "Configurations",
-    access: "Access",
+    access: "Keys and sessions",
     users: "Users",
     systems: "System users",
     locks: "Lockouts",
@@ -163,7 +163,7 @@ export const strings = {
     /** @param {string} key */
     deleted: (key) => `${key} was deleted.`,
   },
-  access: { title: "Access", text: "Everything that can act as you: programs with an API key, and where you are signed in.", back: "← Access" },
+  access: { title: "Keys and sessions", text: "Everything that can act as you: programs with an API key, and where you are signed in.", back: "← Keys and sessions" },
   sessions: {
     title: "Sessions",
     address: "Address",

@@ -30,7 +30,7 @@ export default async function () {
     await check(page, `hostile names in ${path}`);
   }
   await page.getByRole("button", { name: "Menu" }).click();
-  await page.getByRole("link", { name: "Access" }).click();
+  await page.getByRole("link", { name: "Keys and sessions" }).click();
   for (const name of NAMES.slice(0, 2)) {
     await page.getByRole("link", { name }).click();
     await page.getByRole("heading", { level: 1, name }).waitFor();

@@ -24,8 +24,11 @@ async function revoked(ann) {
   await api("DELETE", "users/me/sessions", undefined, ann);
   await save.click();
   await page.getByText("Your session was ended.").waitFor();
+  await page.evaluate(() => document.querySelector("dialog").addEventListener("close", () => (globalThis.isClosed = true), { once: true }));
   await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => globalThis.isClosed), undefined);
+  await page.evaluate(() => document.querySelector("dialog").close());
   await check(page, "a session that was ended during an edit");
   await again(page, ann, save);
   await page.getByRole("cell", { name: "light" }).waitFor();

@@ -37,6 +37,10 @@ async function changedPassword(page, ann) {
   await page.getByRole("button", { name: "Change password" }).click();
   await page.getByText("Your password was changed.").waitFor();
   assert.equal(await page.getByLabel("New password").inputValue(), "");
+  ann.password = "another house of hers";
+  await page.getByLabel("New password").fill(ann.password);
+  await page.getByRole("button", { name: "Change password" }).click();
+  await page.waitForFunction(() => document.querySelector("[name=password]").value === "");
   assert.equal((await api("GET", "users/me", undefined, ann)).status, 200);
 }
 

@@ -1,6 +1,6 @@
 /** Takes pictures of every page, in both themes and at two widths, below `target/console`. */
 import { mkdirSync } from "node:fs";
-import { administrator, api, check, createUser, go, open, openAs, settled, url } from "../browser.mjs";
+import { administrator, api, check, createUser, go, lockOut, open, openAs, settled, url } from "../browser.mjs";
 
 const OUT = new URL("../../../target/console/", import.meta.url).pathname;
 const LOOKS = [["light", 1280], ["dark", 1280], ["light", 320], ["dark", 320]];
@@ -32,11 +32,6 @@ async function furnish() {
   };
 }
 
-/** Fails to sign in until there is a lockout. */
-async function guess() {
-  for (let attempt = 0; attempt < 9; attempt += 1) await api("GET", "users/me", undefined, { username: "ann", password: `${attempt}` });
-}
-
 async function photograph(page, name) {
   await settled(page);
   await page.screenshot({ path: `${OUT}${name}.png`, fullPage: true });
@@ -55,7 +50,7 @@ async function looks(pages, colorScheme, width) {
   await visitor.context().close();
   const page = await openAs(administrator, "", options);
   for (const [name, path] of Object.entries(pages)) {
-    if (path === "locks") await guess();
+    if (path === "locks") await lockOut("ann");
     await go(page, path);
     await page.getByRole("heading", { level: 1 }).waitFor();
     await photograph(page, `${name}-${suffix}`);
