@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    env, fmt,
     fs::{self, File},
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -34,6 +34,8 @@ const MOMENTS: [usize; 10] = [1, 2, 3, 5, 8, 13, 20, 30, 45, 60];
 const WRITERS: [&str; 4] = ["ann", "bob", "cid", "dot"];
 /// How much each writer writes at most, whether anything fails or not.
 const MAX_WRITES: usize = 100;
+/// How many samples are tried unless `LODGE_TEST_FAULTS` says otherwise.
+const FAULTS: usize = 28;
 /// How many servers are tried at the same time.
 const LANES: usize = 3;
 /// How long the server may take to end.
@@ -100,8 +102,16 @@ fn after_the_first_failure_of_the_disk_nothing_is_acknowledged_and_nothing_ackno
     assert!(ends.get(&End::WhileServing).is_some_and(|count: &usize| *count >= tried / 4), "{ends:?}");
 }
 
-/// All samples; every other one has a new store.
+/// As many samples as are wanted, evenly spread over all.
 fn samples() -> Vec<Sample> {
+    let wanted = env::var("LODGE_TEST_FAULTS").map_or(FAULTS, |count| count.parse().expect("it is a number"));
+    let all = all_samples();
+    let step = all.len().div_ceil(wanted.max(1));
+    all.into_iter().step_by(step).collect()
+}
+
+/// All samples; every other one has a new store.
+fn all_samples() -> Vec<Sample> {
     let held = |from| Sample { call: "pwrite64", error: "EIO", from, is_held: true, is_new: false };
     let mut samples = HELD.map(held).to_vec();
     for call in CALLS {
