@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    thread,
     time::Duration,
 };
 
@@ -182,8 +183,9 @@ fn an_upgrade_header_is_ignored_and_the_connection_kept() {
 #[test]
 fn an_unreadable_request_is_answered_in_json_and_ends_the_connection() {
     let server = Server::start();
+    let address = server.address;
 
-    for malformed in [
+    let malformed = [
         "GET /health\u{e9}z HTTP/1.1\r\nHost: lodge\r\n\r\n",
         "GET /healthz?\u{e9} HTTP/1.1\r\nHost: lodge\r\n\r\n",
         "GET /health z HTTP/1.1\r\nHost: lodge\r\n\r\n",
@@ -202,21 +204,28 @@ fn an_unreadable_request_is_answered_in_json_and_ends_the_connection() {
         "GET /healthz HTTP/2.0\r\nHost: lodge\r\n\r\n",
         "\x16\x03\x01\x02",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ] {
-        for earlier in [0, 1, 2] {
-            let mut conversation = Conversation::with(server.address);
-            conversation.say(HEALTH.repeat(earlier) + malformed + HEALTH);
-            (0..earlier).for_each(|_| drop(conversation.hear().expect(200)));
-
-            let reply = conversation.hear().expect(400);
-
-            assert!(closes(&reply), "{malformed:?}: {reply:?}");
-            assert!(reply.json()["error"].is_string(), "{malformed:?}");
-            assert!(reply.header("x-request-id").is_some(), "{malformed:?}");
-            assert_eq!(conversation.hear_out(), b"", "{malformed:?}");
+    ];
+    // At once, because the server waits for each client's end.
+    thread::scope(|scope| {
+        for malformed in malformed {
+            scope.spawn(move || [0, 1, 2].map(|earlier| expect_refusal(address, malformed, earlier)));
         }
-    }
+    });
     server.wait_for_log("status=400");
+}
+
+/// Expects a malformed request after so many others to be refused and to end the connection.
+fn expect_refusal(address: SocketAddr, malformed: &str, earlier: usize) {
+    let mut conversation = Conversation::with(address);
+    conversation.say(HEALTH.repeat(earlier) + malformed + HEALTH);
+    (0..earlier).for_each(|_| drop(conversation.hear().expect(200)));
+
+    let reply = conversation.hear().expect(400);
+
+    assert!(closes(&reply), "{malformed:?}: {reply:?}");
+    assert!(reply.json()["error"].is_string(), "{malformed:?}");
+    assert!(reply.header("x-request-id").is_some(), "{malformed:?}");
+    assert_eq!(conversation.hear_out(), b"", "{malformed:?}");
 }
 
 #[test]
