@@ -197,3 +197,16 @@ impl Failure {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_server_has_the_code_of_refusals_and_a_broken_answer_another() {
+        let refused = AdminSocketError::Refused { status: 403, sentence: "No.".to_owned() };
+        let broken = [AdminSocketError::Unreadable, AdminSocketError::Failed("the disk".to_owned())];
+        assert_eq!(Failure::Asked(refused).exit_code(), 1);
+        assert_eq!(broken.map(|error| Failure::Asked(error).exit_code()), [18, 18]);
+    }
+}

@@ -95,3 +95,17 @@ fn end(access: &Access, account: &Account, id: Option<&str>) -> Result<(), Failu
     };
     ended.map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_whose_sessions_cannot_be_listed_is_a_failure_and_not_left_out() {
+        let of_users = [Ok(vec![Ok(1), Ok(2)]), Err(Failure::Refused("no".to_owned())), Ok(vec![Ok(3)])];
+        let of_users =
+            of_users.map(|list| list.map(|numbers| numbers.into_iter().map(|number| number.map(Value::from))));
+        let listed: Vec<_> = of_users.into_iter().flat_map(each).map(|item| item.ok()).collect();
+        assert_eq!(listed, [Some(1.into()), Some(2.into()), None, Some(3.into())]);
+    }
+}

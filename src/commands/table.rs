@@ -198,6 +198,13 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_json_have_no_invisible_characters_either() {
+        let mut out = Vec::new();
+        print_lines([Ok(json!({"email": "a\u{202e}b"}))].into_iter(), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"email\":\"a\\u202eb\"}\n");
+    }
+
+    #[test]
     fn a_table_is_printed_up_to_a_failure() {
         let records = vec![Ok(json!({"id": 1})), Err(Failure::Refused("no more".to_owned()))];
         assert_eq!(table(records, &["id"]), ("ID\n1\n".to_owned(), Some("no more".to_owned())));

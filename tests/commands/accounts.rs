@@ -241,3 +241,47 @@ fn shown_up_to(screen: &mut impl Read, text: &str) -> String {
     }
     String::from_utf8_lossy(&shown).into_owned()
 }
+
+#[test]
+fn two_different_passwords_are_refused_and_nothing_is_changed() {
+    let missing = Command::new("script").arg("--version").output().is_err().then_some("script");
+    if !is_possible("two_different_passwords_are_refused_and_nothing_is_changed", missing) {
+        return;
+    }
+    let server = Server::start();
+    let lodge = format!("{} user password admin", env!("CARGO_BIN_EXE_lodge"));
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &lodge, "/dev/null"]).env("LODGE_DATA_DIR", server.data_dir());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+
+    shown_up_to(&mut screen, "New password of admin: ");
+    writeln!(keyboard, "another house altogether").unwrap();
+    let mut shown = shown_up_to(&mut screen, "The same again: ");
+    writeln!(keyboard, "another house entirely").unwrap();
+    screen.read_to_string(&mut shown).unwrap();
+
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{shown}");
+    assert!(shown.contains("the two passwords differ; nothing was changed"), "{shown}");
+    server.admin().get("/users/me").expect(200);
+}
+
+#[test]
+fn a_refusal_has_no_invisible_characters() {
+    let server = Server::start();
+    let refused = lodge(&server, &["user", "show", "a\u{1b}[31m\u{202e}"], "").expect(1);
+    assert_eq!(refused.err, "lodge: there is no user a\\u001b[31m\\u202e\n");
+}
+
+#[test]
+fn a_restore_that_was_interrupted_is_reported_and_nothing_is_made_in_its_place() {
+    let mut server = Server::start();
+    server.stop();
+    let [store, kept] = ["store", "store.replaced-20261127T000000Z"].map(|name| server.data_dir().join(name));
+    fs::rename(&store, &kept).unwrap();
+
+    let refused = lodge(&server, &["user", "list"], "").expect(10);
+
+    assert!(refused.err.contains("a restore was interrupted: the store is in "), "{}", refused.err);
+    assert!(!store.exists() && kept.exists());
+}

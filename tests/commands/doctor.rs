@@ -123,3 +123,40 @@ fn settings_that_cannot_be_used_are_findings_beside_the_others() {
     assert!(findings[0].starts_with("error: ") && findings[0].contains("scrypt-cost"), "{findings:?}");
     assert_eq!((code, findings.len()), (Some(4), 2));
 }
+
+#[test]
+fn what_is_found_is_printed_without_invisible_characters() {
+    let builder = ServerBuilder::new();
+    let odd = builder.data_dir().with_file_name("da\u{1b}[31mta");
+
+    let Output { stdout, .. } = builder.command(&["doctor"]).env("LODGE_DATA_DIR", &odd).output().unwrap();
+
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert!(stdout.contains("da\\u001b[31mta does not exist\n") && !stdout.contains('\u{1b}'), "{stdout}");
+}
+
+#[test]
+fn accounts_that_another_command_is_using_are_a_warning() {
+    let mut server = Server::start();
+    assert!(server.stop().success());
+    let lock = fs::File::open(server.data_dir().join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+
+    let (_, findings) = found(&mut server.command(&["doctor", "--json"]), &["accounts"]);
+
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(finding.starts_with("warning: the accounts cannot be read: another lodge is using"), "{finding}");
+}
+
+#[test]
+fn a_store_without_its_secret_is_an_error() {
+    let mut server = Server::start();
+    assert!(server.stop().success());
+    let secret = server.data_dir().join("secret");
+    fs::remove_file(&secret).unwrap();
+
+    let examined = found(&mut server.command(&["doctor", "--json"]), &["secrets"]);
+
+    let problem = format!("error: the server's secret in {} is missing", secret.display());
+    assert_eq!(examined, (Some(4), vec![problem]));
+}

@@ -33,6 +33,8 @@ fn it_is_seen_who_is_signed_in_and_a_session_is_ended() {
     again.get("/users/me").expect(200);
     let unknown = lodge(&server, &["session", "end", "--user", "admin", &first], "").expect(1);
     assert_eq!(unknown.err, format!("lodge: there is no session {first} of admin\n"));
+    let odd = lodge(&server, &["session", "end", "--user", "ann", "x?y#z"], "").expect(1);
+    assert_eq!(odd.err, "lodge: there is no session x?y#z of ann\n");
     lodge(&server, &["session", "end", "--user", "ann"], "").expect(2);
     server.stop();
     lodge(&server, &["session", "end", "--user", "ann", "--all"], "").expect(0);

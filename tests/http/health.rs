@@ -1,6 +1,10 @@
 //! Whether the server is alive and ready.
 
-use std::{net::TcpListener, process::Output};
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    process::Output,
+};
 
 use crate::harness::{Request, Server, ServerBuilder};
 
@@ -93,4 +97,36 @@ fn health_asks_on_the_local_socket_whatever_the_address_is() {
     assert_eq!((running.status.code(), running.stderr.as_slice()), (Some(0), &b""[..]), "{running:?}");
     assert_eq!(gone.status.code(), Some(1), "{gone:?}");
     assert!(String::from_utf8_lossy(&gone.stderr).contains("127.0.0.1:1"), "{gone:?}");
+}
+
+/// Answers the next connection with that status, and takes what is asked first.
+fn answer(mut connection: impl Read + Write, status: &str) {
+    let mut asked = Vec::new();
+    let mut byte = [0];
+    while !asked.ends_with(b"\r\n\r\n") && connection.read(&mut byte).unwrap() > 0 {
+        asked.extend(byte);
+    }
+    write!(connection, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+}
+
+#[test]
+fn health_exits_with_1_where_the_server_is_not_ready_on_its_socket_or_at_its_address() {
+    let builder = ServerBuilder::new();
+    std::fs::create_dir(builder.data_dir()).unwrap();
+    let local = std::os::unix::net::UnixListener::bind(builder.data_dir().join("lodge.sock")).unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let answering = std::thread::spawn(move || {
+        answer(local.accept().unwrap().0, "503 Service Unavailable");
+        answer(other.accept().unwrap().0, "503 Service Unavailable");
+    });
+
+    let on_socket = builder.command(&["health"]).output().unwrap();
+    let at_address = health(&address);
+
+    answering.join().unwrap();
+    for (asked, why) in [(on_socket, "status 503"), (at_address, "503 Service Unavailable")] {
+        assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+        assert!(String::from_utf8_lossy(&asked.stderr).contains(why), "{asked:?}");
+    }
 }

@@ -74,3 +74,11 @@ fn the_command_prints_the_status_of_a_running_server_alone() {
     let refusal = format!("lodge: no server is running on {}\n", server.data_dir().display());
     assert_eq!(stopped, (Some(1), String::new(), refusal));
 }
+
+#[test]
+fn lockouts_are_counted() {
+    let server = ServerBuilder::new().flag("--throttle-after", "1").start();
+    server.with(&crate::harness::basic("admin", "not the keys to the house")).get("/users/me").expect(401);
+
+    assert_eq!(server.local().get("/status").expect(200).json()["locks"], 1);
+}

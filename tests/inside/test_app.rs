@@ -25,7 +25,7 @@ use lodge::{
     auth::{Cost, HashRequester, Hasher, Throttle, Verification},
     backup::schedule::BackupLog,
     clock::{Clock, Timestamp},
-    config::ServeArguments,
+    config::{ServeArguments, Settings},
     domain::{Event, Id, PresentedPassword, User, Username},
     secret::RootSecret,
     service::AppState,
@@ -81,6 +81,12 @@ impl Answer {
 struct Command {
     #[command(flatten)]
     serve: ServeArguments,
+}
+
+/// Settings with that password of the first administrator.
+pub fn settings(admin_password: &str) -> Settings {
+    let command = Command::parse_from(["lodge", "--data-dir", "/nonexistent"]);
+    command.serve.settings(Some(admin_password.to_owned())).unwrap()
 }
 
 /// The application, without users.

@@ -4,12 +4,14 @@ use std::sync::atomic::Ordering;
 
 use lodge::{
     clock::Timestamp,
+    doctor::Hashing,
     domain::{Id, PasswordHash, SystemId, User, Username},
-    store::PutError,
+    service::Serving,
+    store::{PutError, Tables},
 };
 use serde_json::Value;
 
-use crate::test_app::{NOW, PASSWORD, TestApp, basic};
+use crate::test_app::{NOW, PASSWORD, TestApp, basic, settings};
 
 /// Beside the administrator.
 const USERS: u32 = 1200;
@@ -107,4 +109,32 @@ async fn what_a_search_keeps_is_charged_and_refused_beyond_the_memory_that_there
     assert_eq!([status(first).await, status(last).await], [200, 200]);
     let _all = test_app.hold_memory_but(64 << 20);
     assert_eq!(status(last).await, 200, "what was charged has been given back");
+}
+
+#[tokio::test]
+async fn the_status_examines_the_accounts_of_every_page_and_the_memory_for_hashes() {
+    let test_app = with_users().await;
+    let last = Id::new(1 + USERS).unwrap();
+    let write = test_app.store.write(move |txn| {
+        let user = txn.user(last)?.unwrap();
+        txn.put(&User { user_id: SystemId::new(1_999_999_999).ok(), group_id: None, ..user })
+    });
+    write.await.unwrap();
+    let impossible = Hashing::Impossible { problem: "60 MiB are not enough".to_owned(), advice: "more".to_owned() };
+    let settings = settings("the keys to the house");
+    let serving = Serving::new(&settings, impossible, test_app.state.clock.reading());
+    assert!(settings.admin_password.is_some() && serving.settings.admin_password.is_none());
+    assert!(test_app.state.serving.set(serving).is_ok());
+
+    let admin = basic("admin", PASSWORD);
+    let (_, status) = test_app.send(Some(&admin), &("GET", "/status".to_owned(), Value::Null)).await;
+
+    let findings = status["findings"].as_array().unwrap();
+    let problems = |check: &str| -> Vec<_> {
+        let of_check = findings.iter().filter(|finding| finding["check"] == check);
+        of_check.map(|finding| finding["problem"].as_str().unwrap()).collect()
+    };
+    assert_eq!(problems("memory"), ["60 MiB are not enough"]);
+    let expected = format!("the account `U{:05}` has the user_id 1999999999, which", scattered(last.get()));
+    assert!(problems("accounts").iter().any(|problem| problem.starts_with(&expected)), "{:?}", problems("accounts"));
 }
