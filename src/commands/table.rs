@@ -220,6 +220,31 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_printed_before_later_records_come() {
+        let mut out = Shared::default();
+        let printed = out.clone();
+        let records = (0..=2 * ALIGNED).map(|id| {
+            assert_eq!(printed.0.borrow().is_empty(), id < ALIGNED, "{id}");
+            Ok(json!({"id": id}))
+        });
+        print_table(records, &["id"], &mut out).unwrap();
+    }
+
+    /// An output that can be read meanwhile.
+    #[derive(Clone, Default)]
+    struct Shared(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
     fn a_long_text_is_cut_in_a_table_alone() {
         let record = json!({"value": "ü".repeat(MAX_CELL + 1)});
         assert_eq!(cell(&record["value"]), format!("{}...", "ü".repeat(MAX_CELL)));

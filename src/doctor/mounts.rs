@@ -60,6 +60,8 @@ mod tests {
         assert_eq!(kind("/srv/my data/lodge"), Some("xfs"));
         assert_eq!(kind("/srv2"), Some("btrfs"), "it is mounted over the first");
         assert_eq!(kind("/srv22"), Some("ext4"), "a name that only begins alike");
+        let any_order = "50 22 8:4 / /opt/lodge rw - xfs /dev/sdd rw\n51 22 8:5 / /opt rw - btrfs /dev/sde rw\n";
+        assert_eq!(mount_of(any_order, Path::new("/opt/lodge/data")).map(|mount| mount.kind), Some("xfs"));
         assert_eq!(mount_of("", Path::new("/")), None);
     }
 }

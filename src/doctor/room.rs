@@ -85,6 +85,27 @@ mod tests {
         findings(Path::new("/data"), &room).into_iter().map(|finding| finding.severity).collect()
     }
 
+    #[derive(clap::Parser)]
+    struct Serve {
+        #[command(flatten)]
+        serve: crate::config::ServeArguments,
+    }
+
+    #[test]
+    fn a_ballast_that_is_there_needs_no_room() {
+        let place = tempfile::tempdir().unwrap();
+        let data_dir = place.path().to_str().unwrap();
+        let serve = <Serve as clap::Parser>::parse_from(["lodge", "--data-dir", data_dir, "--ballast", "64MiB"]).serve;
+        let settings = serve.settings(None).unwrap();
+        let needed = || Room::observe(&settings).unwrap().ballast_bytes;
+        assert_eq!(needed(), 64 * MIB);
+
+        std::fs::create_dir(store_in(place.path())).unwrap();
+        std::fs::write(store_in(place.path()).join("ballast"), "").unwrap();
+
+        assert_eq!(needed(), 0);
+    }
+
     #[test]
     fn less_than_the_reserve_and_a_missing_ballast_is_an_error_and_less_than_four_times_a_warning() {
         let with = |available| severities(Room { available_bytes: available, ..SOUND });

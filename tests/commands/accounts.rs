@@ -285,3 +285,25 @@ fn a_restore_that_was_interrupted_is_reported_and_nothing_is_made_in_its_place()
     assert!(refused.err.contains("a restore was interrupted: the store is in "), "{}", refused.err);
     assert!(!store.exists() && kept.exists());
 }
+
+#[test]
+fn a_change_of_a_stopped_server_continues_the_log_where_its_files_end() {
+    let mut server = Server::start();
+    server.stop();
+    let [store, older] = ["store", "older"].map(|name| server.data_dir().join(name));
+    run(Command::new("cp").arg("-a").args([&store, &older])).expect(0);
+    server.start_again();
+    server.user("ann");
+    server.stop();
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&older, &store).unwrap();
+
+    lodge(&server, &["user", "add", "bob"], "bob lives here\n").expect(0);
+
+    let printed = lodge(&server, &["audit"], "").expect(0).out;
+    let entries = json_of(&printed);
+    let ids: Vec<_> = entries.iter().map(|entry| entry["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>(), "no number is given twice");
+    let actions: Vec<_> = entries.iter().rev().take(2).map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["users / create", "audit / continue"]);
+}

@@ -101,7 +101,7 @@ configurations = []
 fn everything_that_the_server_finds_wrong_is_named_at_once_and_nothing_is_changed() {
     running_and_stopped(|server| {
         write_password(server, "short.password", "short");
-        write_password(server, "name.password", "administrator");
+        write_password(server, "name.password", "house.with-a.view");
         let file = r#"
             [[users]]
             username = "ann"
@@ -110,7 +110,7 @@ fn everything_that_the_server_finds_wrong_is_named_at_once_and_nothing_is_change
             [[users]]
             username = "bob"
             [[users]]
-            username = "ADMINISTRATOR"
+            username = "House.with-a.View"
             password_file = "name.password"
             [[users]]
             username = "admin"
@@ -129,7 +129,7 @@ fn everything_that_the_server_finds_wrong_is_named_at_once_and_nothing_is_change
             "users[0] (ann): Email is invalid",
             "users[0] (ann): Password is too short (minimum is 8 bytes)",
             "users[1] (bob): Password can't be blank",
-            "users[2] (ADMINISTRATOR): Password is invalid",
+            "users[2] (House.with-a.View): Password is invalid",
             "users[3] (admin) api_keys[0] (a): Api key scopes is invalid",
             "users[3] (admin) api_keys[2] (b): Name has already been taken",
             "users[3] (admin) api_keys[3] (): Name can't be blank",

@@ -1,13 +1,13 @@
 //! The files for the values of new API keys.
 
-use std::{fs, io::Write};
+use std::{fs, io::Write, process::Command};
 
 use serde_json::json;
 
-use super::{apply, audited, running_and_stopped, write};
+use super::{apply, audited, mode, running_and_stopped, write};
 use crate::{
     disks::disk::{Disk, is_equipped},
-    harness::Server,
+    harness::{Server, run},
 };
 
 /// A file with two new keys of the administrator's.
@@ -91,4 +91,19 @@ fn a_key_is_made_with_the_value_of_a_dry_run_alone() {
     assert_eq!(refused(&twice), json!([second]));
     local.post("/apply", &with(value)).expect(200);
     server.with(value.as_str().unwrap()).get("/users/me/api_key").expect(200);
+}
+
+#[test]
+fn the_file_of_a_key_is_its_owners_alone_whatever_the_umask_is() {
+    let server = Server::start();
+    let path = write(&server, "accounts.toml", two_keys("a.key", "b.key"));
+    let lodge = server.command(&["apply", path.to_str().unwrap()]);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(lodge.get_program()).args(lodge.get_args());
+    let variables = lodge.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    shell.env_clear().envs(variables).current_dir(server.directory());
+
+    run(&mut shell).expect(0);
+
+    assert_eq!(["a.key", "b.key"].map(|name| mode(&server.directory().join(name))), [0o600; 2]);
 }
