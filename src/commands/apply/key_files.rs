@@ -130,6 +130,8 @@ fn remove(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use serde_json::json;
     use tempfile::TempDir;
 
@@ -146,6 +148,15 @@ mod tests {
         }
         work(files);
         paths.map(|path| path.exists())
+    }
+
+    #[test]
+    fn a_file_is_its_owners_alone() {
+        let place = TempDir::new().unwrap();
+        let path = place.path().join("key");
+        write(&path, &Secret::new("value".to_owned())).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "value\n");
     }
 
     #[test]
