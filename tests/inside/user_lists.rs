@@ -122,7 +122,7 @@ async fn the_status_examines_the_accounts_of_every_page_and_the_memory_for_hashe
     write.await.unwrap();
     let impossible = Hashing::Impossible { problem: "60 MiB are not enough".to_owned(), advice: "more".to_owned() };
     let settings = settings("the keys to the house");
-    let serving = Serving::new(&settings, impossible, test_app.state.clock.reading());
+    let serving = Serving::new(&settings, impossible, None, test_app.state.clock.reading());
     assert!(settings.admin_password.is_some() && serving.settings.admin_password.is_none());
     assert!(test_app.state.serving.set(serving).is_ok());
 

@@ -29,7 +29,7 @@ The file:
   [[users]]                          # in JSON: {\"users\": [{...}]}
   username = \"ann\"                   # by this it is found; what is not given stays as it is
   password_file = \"ann.password\"     # readable by its owner alone; beside the file, unless absolute
-  email = \"ann@example.org\"          # also is_admin, suspended, expired_at, user_id, group_id, source_type
+  email = \"ann@example.org\"          # also is_admin, suspended, expired_at, user_id, ...
   configurations = { theme = \"dark\" }
   [[users.api_keys]]
   name = \"reader\"                    # by this it is found among ann's
@@ -42,7 +42,10 @@ Examples:
   lodge apply accounts.toml --prune
   generate | lodge apply - --json
 
-Exit codes: 0 done, or nothing to do; 1 refused, nothing was changed; 2 --dry-run: something differs; others as for `lodge`";
+Exit codes:
+   0  done, or nothing differs
+   1  the file is wrong, or what it has is refused; nothing was changed
+   2  `--dry-run`: something differs; or a flag is wrong";
 
 /// The columns of the table of changes.
 const COLUMNS: [&str; 5] = ["change", "record", "username", "name", "details"];
