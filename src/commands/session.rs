@@ -105,7 +105,7 @@ mod tests {
         let of_users = [Ok(vec![Ok(1), Ok(2)]), Err(Failure::Refused("no".to_owned())), Ok(vec![Ok(3)])];
         let of_users =
             of_users.map(|list| list.map(|numbers| numbers.into_iter().map(|number| number.map(Value::from))));
-        let listed: Vec<_> = of_users.into_iter().flat_map(each).map(|item| item.ok()).collect();
+        let listed: Vec<_> = of_users.into_iter().flat_map(each).map(Result::ok).collect();
         assert_eq!(listed, [Some(1.into()), Some(2.into()), None, Some(3.into())]);
     }
 }
