@@ -45,7 +45,8 @@ const UNITS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["ho
 /** @param {number} secs from now, negative before it */
 export function relative(secs) {
   const unit = UNITS.find(([, length]) => Math.abs(secs) >= length);
-  return unit ? RELATIVE.format(Math.round(secs / unit[1]), unit[0]) : strings.times.now;
+  if (unit) return RELATIVE.format(Math.round(secs / unit[1]), unit[0]);
+  return secs >= 1 ? RELATIVE.format(Math.round(secs), "second") : strings.times.now;
 }
 
 /**

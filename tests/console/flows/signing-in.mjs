@@ -57,6 +57,7 @@ async function administratorSeesTheLockout() {
   await lockOut("bob");
   await page.getByRole("button", { name: "Refresh" }).click();
   await page.getByRole("rowheader", { name: "An account from new addresses" }).waitFor();
+  await page.getByRole("cell", { name: /^in \d+ seconds?$/ }).first().waitFor();
   await check(page, "lockouts");
   await page.getByRole("button", { name: "Unlock bob" }).click();
   await page.getByText("Nothing is locked out.").or(page.getByRole("rowheader", { name: "An address" })).waitFor();
