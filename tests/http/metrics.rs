@@ -1,6 +1,10 @@
 //! `/metrics`, with a credential and on a listener of its own.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::Output};
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, TcpListener},
+    process::Output,
+};
 
 use serde_json::{Value, json};
 
@@ -24,9 +28,13 @@ fn open(server: &Server, request: &Request) -> Reply {
     server.anonymous().at(open_address(server)).send(request)
 }
 
-/// The exit code of `lodge serve` with these flags, which must refuse them, and what it printed.
+/// The exit code of `lodge serve` with these flags, which must refuse them, and what it printed. It ends in any case, because
+/// its own address is in use.
 fn refused(flags: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stderr, .. } = ServerBuilder::new().command(&["serve"]).args(flags).output().unwrap();
+    let (builder, taken) = (ServerBuilder::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let mut command = builder.command(&["serve"]);
+    command.env("LODGE_LISTEN", taken.local_addr().unwrap().to_string()).args(flags);
+    let Output { status, stderr, .. } = command.output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
