@@ -37,7 +37,7 @@ const IDENTITY: [(&str, &str); 6] = [
     ("Remote-User", "The user name."),
     ("Remote-Email", "The e-mail address; empty if there is none, or if it is not ASCII."),
     ("Remote-Name", "The user name."),
-    ("Remote-Groups", "`admin` for an administrator, else empty."),
+    ("Remote-Groups", "`admin` for an administrator without a restricted API key, else empty."),
     ("X-Lodge-User-Id", "The account's id."),
     ("X-Lodge-Key-Id", "The API key's id; empty for another credential."),
 ];
@@ -77,13 +77,15 @@ impl Reply for Admitted {
 fn identity(caller: &Caller) -> [(HeaderName, HeaderValue); 6] {
     let name = |name| HeaderName::from_static(name);
     let user: &User = &caller.user;
+    // A service may take the group for all rights, which a restricted key does not have.
+    let is_administrator = user.is_admin && caller.restricted_key().is_none();
     let username = field_text(user.username.as_str());
     let email = user.email.as_ref().map_or(EMPTY, |email: &Email| field_text(email.as_str()));
     [
         (name("remote-user"), username.clone()),
         (name("remote-email"), email),
         (name("remote-name"), username),
-        (name("remote-groups"), if user.is_admin { HeaderValue::from_static("admin") } else { EMPTY }),
+        (name("remote-groups"), if is_administrator { HeaderValue::from_static("admin") } else { EMPTY }),
         (name("x-lodge-user-id"), HeaderValue::from(user.id.get())),
         (name("x-lodge-key-id"), caller.api_key().map_or(EMPTY, |key| HeaderValue::from(key.id.get()))),
     ]

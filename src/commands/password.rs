@@ -21,6 +21,11 @@ impl SecretBody {
         Self(members.into())
     }
 
+    /// A body that has passwords or keys in it.
+    pub(super) fn of(body: Value) -> Self {
+        Self(body)
+    }
+
     /// The body itself; do not print or store it.
     pub(super) fn expose(&self) -> &Value {
         &self.0

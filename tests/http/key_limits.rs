@@ -255,7 +255,13 @@ fn a_key_with_full_access_and_limits_makes_no_way_in_that_outlives_them() {
         assert_eq!(limited.post("/users", &new("eve", true)).expect(403).json(), refused);
         let username = format!("fresh{number}");
         let fresh = limited.post("/users", &new(&username, false)).expect(201).id();
-        limited.put(&format!("/users/{fresh}"), &json!({"suspended": true})).expect(200);
+        let change = |change| limited.put(&format!("/users/{fresh}"), &change);
+        for allowed in [json!({"suspended": true}), json!({"expired_at": LATER}), json!({"expired_at": SOON})] {
+            change(allowed).expect(200);
+        }
+        for reinstating in [json!({"suspended": false}), json!({"expired_at": LATER}), json!({"expired_at": null})] {
+            assert_eq!(change(reinstating).expect(403).json(), refused);
+        }
         limited.delete(&format!("/users/{fresh}")).expect(204);
         limited.post("/users", &new(&username, false)).expect(422);
     }

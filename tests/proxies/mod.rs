@@ -109,6 +109,30 @@ fn bodies_and_upgrades_pass_and_the_clients_query_is_not_lodges() {
 }
 
 #[test]
+fn a_client_switches_to_a_web_socket_and_to_nothing_else() {
+    let server = server();
+    let key = server.key("ann", &["files / index"]).authorization.unwrap();
+    let proxies = Proxy::start_all("a_client_switches", &server);
+    let offers = [
+        "Upgrade: h2c\r\n",
+        "Upgrade: h2c\r\nUpgrade: websocket\r\n",
+        "Upgrade: websocket\r\nUpgrade: h2c\r\n",
+        "Upgrade: websocket, h2c\r\n",
+    ];
+
+    for proxy in &proxies {
+        for offer in offers {
+            let head = format!("GET /files/ HTTP/1.1\r\nX-Lodge-Key: {key}\r\n{offer}");
+            let switch = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+            proxy.send(&(head + switch), "");
+            let received = proxy.service.take();
+            let offered = |received: &Received| received.all("upgrade").concat().to_ascii_lowercase();
+            assert!(!received.iter().any(|one| offered(one).contains("h2c")), "{} {offer:?}: {received:?}", proxy.name);
+        }
+    }
+}
+
+#[test]
 fn what_lodge_refuses_never_reaches_the_service() {
     let server = server();
     let [revoked, session] = [server.key("ann", &["files / index"]), server.session("ann")];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{Failure, key},
+    super::{Failure, key, password::SecretBody},
     members::Members,
     text,
 };
@@ -65,11 +65,11 @@ impl Document {
     }
 
     /// The body of the request.
-    pub(super) fn body(&self) -> Value {
-        match &self.users {
+    pub(super) fn body(&self) -> SecretBody {
+        SecretBody::of(match &self.users {
             Some(users) => json!({"users": users.iter().map(User::body).collect::<Vec<_>>()}),
             None => json!({}),
-        }
+        })
     }
 
     /// The API key of that name of that user.

@@ -90,7 +90,7 @@ pub(super) fn apply(arguments: &ApplyArguments) -> Result<(), Failure> {
 
 /// Asks for what would change, or to change it.
 fn ask(access: &Access, document: &Document, prune: bool, dry_run: bool) -> Result<Response, Failure> {
-    access.request("POST", &format!("/apply?dry_run={dry_run}&prune={prune}"), Some(&document.body()))
+    access.request("POST", &format!("/apply?dry_run={dry_run}&prune={prune}"), Some(document.body().expose()))
 }
 
 /// The changes of an answer, or the sentences of a refusal, one a line.

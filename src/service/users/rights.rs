@@ -1,6 +1,7 @@
 //! The rights to change accounts, which do not depend on whether a change is valid.
 
 use crate::{
+    clock::Timestamp,
     domain::{AccountIdentifier, Problem, Submitted, SystemId, User, UserChange, Username, Violations},
     service::{Author, Forbidden, Requester, ServiceError},
     store::{StoreError, Tables, used_identifiers::is_used},
@@ -83,7 +84,8 @@ impl Rights {
         if self.is_restricted && (changes.what_administrators_may || changes.email || changes_password(submitted)) {
             return Err(Forbidden::NEEDS_FULL_ACCESS.into());
         }
-        self.refuse_lasting(changes.who_it_is || changes.email || changes_password(submitted))?;
+        let is_lasting = changes.who_it_is || changes.email || changes_password(submitted);
+        self.refuse_lasting(is_lasting || reinstates(&submitted.change, target))?;
         if !by.is_administrator() && (!by.is(target) || changes.what_administrators_may) {
             return Err(Forbidden::Role.into());
         }
@@ -136,6 +138,13 @@ impl Changes {
             what_administrators_may: who_it_is || others.into_iter().any(is_changed),
         }
     }
+}
+
+/// Whether a change makes valid what is not, or for longer.
+fn reinstates(change: &UserChange, target: &User) -> bool {
+    let lifts = target.suspended && change.suspended.differs_from(&target.suspended);
+    let is_longer = |end: &Option<Timestamp>| target.expired_at.is_some_and(|now| end.is_none_or(|end| end > now));
+    lifts || change.expired_at.value().is_some_and(is_longer)
 }
 
 /// Whether a request asks for another password, valid or not.
