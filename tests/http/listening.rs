@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::{Read, Write},
     net::TcpListener,
     os::unix::{
         fs::PermissionsExt,
@@ -165,11 +166,19 @@ fn peers_on_a_socket_are_one_address_to_the_throttle() {
     assert_eq!(guess(&server.anonymous()), 401);
 }
 
+/// A connection that the server is known to have accepted.
+fn served(socket: &Path) -> UnixStream {
+    let mut connection = UnixStream::connect(socket).unwrap();
+    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: lodge\r\n\r\n").unwrap();
+    connection.read_exact(&mut [0; 12]).unwrap();
+    connection
+}
+
 #[test]
 fn connections_to_a_socket_have_a_share_if_one_is_set_unless_they_are_a_trusted_proxys() {
     let is_served = |builder: ServerBuilder| {
         let (server, socket) = with_socket(builder.flag("--max-connections-per-address", "4"));
-        let _others: Vec<_> = (0..4).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+        let _others: Vec<_> = (0..4).map(|_| served(&socket)).collect();
         let fifth = server.anonymous().on_socket(socket).try_send(&Request::whole("GET", "/healthz"));
         server.anonymous().send(&Request::whole("GET", "/healthz")).expect(200);
         fifth.is_ok()
