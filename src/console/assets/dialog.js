@@ -8,7 +8,7 @@ import { Form, errorSummary, field, submitButton } from "./form.js";
 import { html, nothing } from "./lit-html.js";
 import { hide, show } from "./render.js";
 import { strings } from "./strings.js";
-import { shown } from "./text.js";
+import { shown, spelled } from "./text.js";
 
 /** @typedef {{close: () => void, element: HTMLDialogElement}} Dialog */
 
@@ -54,7 +54,7 @@ export function openDialog(title, view, { name = "", mayClose = true } = {}) {
 export function confirmAction({ title, text, action, name, run }) {
   const form = new Form();
   const accept = async (/** @type {Record<string, string>} */ values) => {
-    if (name !== undefined && values.confirmation !== name) {
+    if (name !== undefined && ![name, spelled(name)].includes(values.confirmation)) {
       form.errors = { confirmation: [strings.confirmationDiffers] };
       return false;
     }

@@ -47,7 +47,7 @@ function replacePage(path) {
   current = { page, path, element };
   shownTo = session.user?.id ?? null;
   /** @type {Element} */ (document.querySelector("main")).append(element);
-  show(element, () => html`<h1 tabindex="-1">${page.title()}</h1>${page.view()}`);
+  show(element, () => html`<h1 tabindex="-1">${shown(page.title())}</h1>${page.view()}`);
   scrollTo(0, 0);
   // The first page of a session keeps the focus of the browser.
   if (document.activeElement !== document.body || path !== "") element.querySelector("h1")?.focus({ preventScroll: true });

@@ -15,7 +15,7 @@ import { renderNow } from "./render.js";
 import { href } from "./router.js";
 import { ScopePicker, abilities, catalogue, covers, parseScope } from "./scopes.js";
 import { strings } from "./strings.js";
-import { curl, day } from "./text.js";
+import { curl, day, shown } from "./text.js";
 
 const t = strings.keys;
 const DEFAULT_EXPIRY = "90";
@@ -86,7 +86,7 @@ class NewKeyPage {
       </section>
       <p class="actions">
         <a class="button primary" href=${href(this.owner.page)}>${strings.done}</a>
-        <a class="button" href=${href(`${this.owner.page}/keys/${created.id}`)}>${nameOf(created)}</a>
+        <a class="button" href=${href(`${this.owner.page}/keys/${created.id}`)}>${shown(nameOf(created))}</a>
       </p>
     `;
   }

@@ -29,11 +29,22 @@ export function shown(text, hasLines = false) {
   return html`<bdi>${parts}</bdi>`;
 }
 
+/**
+ * A text as a reader types it who sees it as `shown`.
+ *
+ * @param {string} text
+ */
+export const spelled = (text) => text.replaceAll(HIDDEN, codeOf);
+
 /** @param {string} character */
 function named(character) {
   if (character === "\n") return html`<span class="hidden-character">↵</span>${"\n"}`;
-  const code = /** @type {number} */ (character.codePointAt(0)).toString(16).toUpperCase().padStart(4, "0");
-  return html`<span class="hidden-character">U+${code}</span>`;
+  return html`<span class="hidden-character">${codeOf(character)}</span>`;
+}
+
+/** @param {string} character */
+function codeOf(character) {
+  return `U+${/** @type {number} */ (character.codePointAt(0)).toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });

@@ -39,6 +39,17 @@ export default async function () {
     await page.keyboard.press("Escape");
     await page.goBack();
   }
+  // A name that cannot be typed is typed as it is shown.
+  const spelled = "aU+200BbU+FEFFc";
+  await page.getByRole("link", { name: spelled }).click();
+  await page.getByRole("heading", { level: 1, name: spelled }).waitFor();
+  await page.getByRole("button", { name: "Delete" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("textbox").fill(spelled);
+  await dialog.getByRole("button", { name: "Delete" }).click();
+  await dialog.waitFor({ state: "hidden" });
+  await page.getByRole("link", { name: NAMES[0] }).waitFor();
+  assert.equal(await page.getByRole("link", { name: spelled }).count(), 0);
   assert.equal(await page.evaluate(() => globalThis.isRun), undefined);
   assert.equal(await page.evaluate(() => document.querySelectorAll("img, iframe, object").length), 0);
 }
