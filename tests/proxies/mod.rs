@@ -123,7 +123,7 @@ fn a_client_switches_to_a_web_socket_and_to_nothing_else() {
     for proxy in &proxies {
         for offer in offers {
             let head = format!("GET /files/ HTTP/1.1\r\nX-Lodge-Key: {key}\r\n{offer}");
-            let switch = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
+            let switch = "Connection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n";
             proxy.send(&(head + switch), "");
             let received = proxy.service.take();
             let offered = |received: &Received| received.all("upgrade").concat().to_ascii_lowercase();
