@@ -3,13 +3,9 @@
 use std::{env, ffi::OsString, path::Path};
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches, builder::Resettable};
-use strsim::damerau_levenshtein;
 
-use super::{Settings, kinds::Sources, setting::Setting};
+use super::{Settings, kinds::Sources, nearest::nearest, setting::Setting};
 use crate::files::read_text;
-
-/// How many bytes a name may have that is compared with those of settings.
-const MAX_COMPARED: usize = 64;
 
 /// Parses a command line. The settings of the file that it or the environment names replace the defaults. Empty
 /// environment variables count as unset.
@@ -65,24 +61,17 @@ fn given<'a>(declared: &'a [Setting], key: &str, value: &toml::Value) -> Result<
     let wrong = || format!("`{}` is not a setting with a value", key.escape_debug());
     match in_file(declared, key) {
         Some(setting) => Ok((setting, text_of(value, setting.is_list).ok_or_else(wrong)?)),
-        None => Err(match nearest(declared, key) {
+        None => Err(match nearest_setting(declared, key) {
             Some(near) => format!("{}; is `{near}` meant?", wrong()),
             None => wrong(),
         }),
     }
 }
 
-/// The name that a mistyped one is nearest to; one letter in three may be wrong, missing, too many or swapped with the next.
-fn nearest(declared: &[Setting], key: &str) -> Option<String> {
-    // Comparing takes memory for each letter of both.
-    if key.len() > MAX_COMPARED {
-        return None;
-    }
-    let typed = key.replace('_', "-").to_lowercase();
+/// The setting that is meant by a mistyped key.
+fn nearest_setting(declared: &[Setting], key: &str) -> Option<String> {
     let in_file = declared.iter().filter(|setting| setting.sources == Sources::All).map(Setting::flag);
-    let wrong_letters = |name: String| (damerau_levenshtein(&typed, &name), name);
-    let (wrong, name) = in_file.map(wrong_letters).min_by_key(|(wrong, _)| *wrong)?;
-    (wrong * 3 <= name.len()).then_some(name)
+    nearest(&key.replace('_', "-").to_lowercase(), in_file)
 }
 
 /// The setting with that key, if the file can have it.

@@ -11,6 +11,7 @@ mod kinds;
 mod limits;
 mod listen;
 mod metrics;
+mod nearest;
 mod origins;
 mod password;
 mod setting;
@@ -33,6 +34,7 @@ pub use self::{
     limits::{BackupSchedule, Limits},
     listen::ListenAddress,
     metrics::OpenMetrics,
+    nearest::nearest,
     password::{ADMIN_PASSWORD, without_line_ends},
     setting::{Setting, Written, readme_table},
     tls::TlsSettings,

@@ -1,12 +1,8 @@
 //! The members of a table of the file, taken one by one; those that are left are unknown.
 
 use serde_json::{Map, Value};
-use strsim::damerau_levenshtein;
 
-use crate::logging::printable;
-
-/// How many bytes a name may have that is compared with known ones: comparing takes memory for each letter of both.
-const MAX_COMPARED: usize = 64;
+use crate::{config::nearest, logging::printable};
 
 /// The members of the table at that place.
 pub(super) struct Members {
@@ -61,7 +57,7 @@ impl Members {
         for name in unknown {
             self.members.shift_remove(&name);
             let all: Vec<_> = names.iter().chain(taken).copied().collect();
-            let meant = nearest(&name, &all).map(|near| format!("; is `{near}` meant?"));
+            let meant = meant_by(&name, &all).map(|near| format!("; is `{near}` meant?"));
             let sentence = format!("`{}` is unknown{}", printable(&name), meant.unwrap_or_default());
             wrong.push(self.sentence(&sentence));
         }
@@ -73,15 +69,11 @@ fn prefixed(place: &str) -> String {
     if place.is_empty() { String::new() } else { format!("{place}: ") }
 }
 
-/// The known name that a mistyped one is nearest to: one that begins like it, or differs in a third of its letters at most.
-fn nearest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
-    if typed.len() > MAX_COMPARED {
-        return None;
-    }
+/// The known name that a mistyped one is nearest to, or that begins with it.
+fn meant_by<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     let typed = typed.replace('-', "_").to_lowercase();
-    let near = known.iter().map(|name| (damerau_levenshtein(&typed, name), *name)).min_by_key(|(wrong, _)| *wrong);
-    let near = near.filter(|(wrong, name)| wrong * 3 <= name.len()).map(|(_, name)| name);
-    near.or_else(|| known.iter().copied().find(|name| typed.len() > 2 && name.starts_with(&typed)))
+    nearest(&typed, known.iter().copied())
+        .or_else(|| known.iter().copied().find(|name| typed.len() > 2 && name.starts_with(&typed)))
 }
 
 #[cfg(test)]
@@ -93,6 +85,6 @@ mod tests {
         let known = ["username", "password_file", "is_admin", "api_keys"];
         let near = ["user-name", "password", "Is_Admn", "apikeys", "id", "unrelated", &"username".repeat(9)];
         let expected = ["username", "password_file", "is_admin", "api_keys"].map(Some);
-        assert_eq!(near.map(|typed| nearest(typed, &known)), [&expected[..], &[None; 3]].concat()[..]);
+        assert_eq!(near.map(|typed| meant_by(typed, &known)), [&expected[..], &[None; 3]].concat()[..]);
     }
 }
