@@ -81,7 +81,8 @@ impl Input for Mode {
         let given = context.query();
         // Ignoring a mistyped `dry_run` would change everything.
         query::refuse_others(given, &["dry_run", "prune"])?;
-        Ok(Self { is_dry_run: truth(given, "dry_run")?, prunes: truth(given, "prune")? })
+        let is_true = |name| query::truth(given, name).map(Option::unwrap_or_default);
+        Ok(Self { is_dry_run: is_true("dry_run")?, prunes: is_true("prune")? })
     }
 
     fn describe(description: &mut Description) {
@@ -89,12 +90,6 @@ impl Input for Mode {
         description.query_parameter("prune", "`true` removes what is not named from the lists that are given.");
         description.error(400, "A parameter is neither true nor false, or there is another one.");
     }
-}
-
-fn truth(given: &str, name: &'static str) -> Result<bool, ApiError> {
-    let text = query::text(given, name)?;
-    let malformed = |_| ApiError::Malformed(format!("{name} is neither true nor false."));
-    text.map_or(Ok(false), |text| text.parse().map_err(malformed))
 }
 
 impl FromObject for Desired {

@@ -41,6 +41,15 @@ pub(super) fn text(query: &str, name: &'static str) -> Result<Option<String>, Qu
     }
 }
 
+/// The value of a parameter that is `true` or `false`; `None` if the query does not have it.
+///
+/// # Errors
+/// [`QueryError`] if it is neither, or given more than once.
+pub(super) fn truth(query: &str, name: &'static str) -> Result<Option<bool>, QueryError> {
+    let malformed = |_| QueryError(format!("{name} is neither true nor false."));
+    text(query, name)?.map(|text| text.parse().map_err(malformed)).transpose()
+}
+
 /// Refuses a query with any other parameter, for operations where ignoring a mistyped one would do harm: end all sessions.
 ///
 /// # Errors

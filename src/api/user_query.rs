@@ -31,7 +31,7 @@ impl Input for UserQuery {
         let filter = UserFilter {
             username: query::text(given, "username")?.map(|text| TextFilter::parse(&text)),
             email: query::text(given, "email")?.map(|text| TextFilter::parse(&text)),
-            is_admin: query::text(given, "is_admin")?.map(|text| truth(&text)).transpose()?,
+            is_admin: query::truth(given, "is_admin")?,
             user_id: system_id(given, "user_id")?,
             group_id: system_id(given, "group_id")?,
         };
@@ -62,10 +62,6 @@ impl Input for UserQuery {
 fn order(text: &str) -> Result<UserOrder, ApiError> {
     let malformed = "sort_by is not an attribute of users with :asc or :desc.";
     UserOrder::parse(text).map_err(|_| ApiError::Malformed(malformed.to_owned()))
-}
-
-fn truth(text: &str) -> Result<bool, ApiError> {
-    text.parse().map_err(|_| ApiError::Malformed("is_admin is neither true nor false.".to_owned()))
 }
 
 fn system_id(given: &str, name: &'static str) -> Result<Option<SystemId>, ApiError> {
