@@ -15,7 +15,10 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::{sync::Notify, time::timeout};
 
-use crate::domain::{Network, Site};
+use crate::{
+    config::Limits,
+    domain::{Network, Site},
+};
 
 /// How often a waiting connection checks again whether another one can make room.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -33,6 +36,13 @@ pub(super) struct TableBounds {
     pub(super) share: usize,
     /// How long a connection has to be idle to make room for another.
     pub(super) idle: Duration,
+}
+
+impl TableBounds {
+    /// These numbers, with the settings' limits of idle connections.
+    pub(super) fn new(connections: usize, share: usize, limits: &Limits) -> Self {
+        Self { connections, share, idle: limits.idle_deadline / 8 }
+    }
 }
 
 /// The connections that are served; a clone is the same table.

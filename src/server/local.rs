@@ -29,8 +29,8 @@ use tokio::{
 };
 
 use super::{
-    SHUTDOWN_SECS,
     bounds::Bounds,
+    builder,
     connection_table::{ConnectionTable, TableBounds},
     http,
     metrics::readings,
@@ -98,9 +98,7 @@ impl Audience {
 
 /// A worker that answers what comes in on the socket.
 pub(super) fn run(app: &Arc<App>, listener: UnixListener, audience: Audience) -> io::Result<(Server, Stopping)> {
-    let server = Server::build().workers(1).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
-    let server = server.max_concurrent_connections(MAX_CONNECTIONS + WAITING);
-    let stopping = Stopping::new(server.graceful_shutdown_signal());
+    let (server, stopping) = builder(1, MAX_CONNECTIONS + WAITING);
     let (app, acceptor, begun) = (Arc::clone(app), LocalAcceptor::new(app, audience), stopping.clone());
     app.state.metrics.add_listener(readings(audience.name(), &app, &acceptor.table));
     let server = server.listen_uds("local", listener, move || {
@@ -122,8 +120,7 @@ struct LocalAcceptor {
 
 impl LocalAcceptor {
     fn new(app: &Arc<App>, audience: Audience) -> Self {
-        let (connections, share) = (MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER);
-        let table = TableBounds { connections, share, idle: app.limits.idle_deadline / 8 };
+        let table = TableBounds::new(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER, &app.limits);
         let bounds = match audience {
             Audience::Operators => Bounds::of_operators(&app.limits),
             Audience::SystemUsers => Bounds::new(&app.limits),

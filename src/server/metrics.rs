@@ -14,9 +14,10 @@ use actix_server::Server;
 use actix_service::{ServiceFactoryExt, fn_service};
 
 use super::{
-    NotBound, SHUTDOWN_SECS,
+    NotBound,
     acceptor::ConnectionAcceptor,
     bounds::Bounds,
+    builder,
     connection_table::{ConnectionTable, TableBounds},
     http, listening,
     stopping::Stopping,
@@ -43,10 +44,8 @@ pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), NotBound> 
 /// A worker that serves the metrics of the application's state.
 pub(super) fn run(app: &Arc<App>, listener: TcpListener) -> io::Result<(Server, Stopping)> {
     let [connections, share] = MAX_CONNECTIONS;
-    let server = Server::build().workers(1).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
-    let server = server.max_concurrent_connections(connections + WAITING);
-    let stopping = Stopping::new(server.graceful_shutdown_signal());
-    let table = ConnectionTable::new(TableBounds { connections, share, idle: app.limits.idle_deadline / 8 });
+    let (server, stopping) = builder(1, connections + WAITING);
+    let table = ConnectionTable::new(TableBounds::new(connections, share, &app.limits));
     app.state.metrics.add_listener(readings("metrics", app, &table));
     let (app, begun) = (Arc::clone(app), stopping.clone());
     let acceptor =

@@ -31,7 +31,7 @@ use std::{
 };
 
 use actix_http::{Extensions, HttpService, KeepAlive};
-use actix_server::{Server, ServerHandle};
+use actix_server::{Server, ServerBuilder, ServerHandle};
 use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service};
 use actix_web::rt;
 use futures_util::{FutureExt, future::join_all};
@@ -55,7 +55,6 @@ pub use self::{
 };
 use crate::{
     api::{App, Serves, Worker, entry},
-    config::Limits,
     service_manager::Notifier,
     store::engine::EngineError,
     tls::Certificate,
@@ -158,6 +157,14 @@ pub async fn serve(
     Ok(reason)
 }
 
+/// What a server with so many workers, each with so many connections at most, is built from, and what ends it.
+fn builder(workers: usize, connections: usize) -> (ServerBuilder, Stopping) {
+    let server = Server::build().workers(workers).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
+    let server = server.max_concurrent_connections(connections);
+    let stopping = Stopping::new(server.graceful_shutdown_signal());
+    (server, stopping)
+}
+
 /// Starts the workers, one for each core; the files of sockets are to be kept until they have ended.
 fn run(
     app: &Arc<App>,
@@ -166,10 +173,10 @@ fn run(
     pulse: &Pulse,
 ) -> io::Result<(Server, Stopping, Vec<SocketFile>)> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(app.limits.connections);
-    let server = Server::build().workers(workers).shutdown_timeout(SHUTDOWN_SECS).disable_signals();
-    let mut server = server.max_concurrent_connections(app.limits.connections / workers + WAITING);
-    let stopping = Stopping::new(server.graceful_shutdown_signal());
-    let table = ConnectionTable::new(table_bounds(&app.limits));
+    let (mut server, stopping) = builder(workers, app.limits.connections / workers + WAITING);
+    let connections = app.limits.connections;
+    let share = app.limits.connections_per_address.unwrap_or(connections / 4);
+    let table = ConnectionTable::new(TableBounds::new(connections, share, &app.limits));
     app.state.metrics.add_listener(metrics::readings("api", app, &table));
     let entrance = ConnectionAcceptor { acceptor, bounds: Bounds::new(&app.limits), table, app: Arc::clone(app) };
     let mut files = Vec::new();
@@ -224,14 +231,6 @@ where
         async move { Ok::<_, Infallible>(entry::respond(&worker, request).await) }.boxed_local()
     };
     http.h1(fn_service(answering)).map_err(drop)
-}
-
-fn table_bounds(limits: &Limits) -> TableBounds {
-    TableBounds {
-        connections: limits.connections,
-        share: limits.connections_per_address.unwrap_or(limits.connections / 4),
-        idle: limits.idle_deadline / 8,
-    }
 }
 
 /// Stops the server after a signal or a failure of the storage, and returns the reason.
