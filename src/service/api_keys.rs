@@ -5,7 +5,7 @@ mod rights;
 use std::time::Duration;
 
 use self::rights::{beyond_of_change, beyond_of_new, refuse_rotation, refuse_uncovered};
-use super::{Caller, ResourceAccess, ResourceAction, ServiceError, never_taken};
+use super::{Caller, ResourceAccess, ResourceAction, ServiceError, beyond_bound, never_taken, refuse_invalid};
 use crate::{
     auth::KeyText,
     clock::Timestamp,
@@ -139,9 +139,7 @@ async fn insert(
     let max = access.state.policy.max_api_keys;
     access
         .write(CREATE, move |txn, owner| {
-            if id_set::count(txn, IdSet::ApiKeys(owner.id))? >= max as u64 {
-                return Err(Violations::too_many("API keys", max).into());
-            }
+            refuse_invalid(beyond_bound(txn, IdSet::ApiKeys(owner.id), "API keys", max)?)?;
             let api_key = new(txn.next_id(Sequence::ApiKeys)?);
             txn.put(&api_key).map_err(never_taken)?;
             let subject = AffectedResource::from(&api_key);

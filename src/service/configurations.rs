@@ -1,6 +1,6 @@
 //! A user's settings.
 
-use super::{ResourceAccess, ResourceAction, ServiceError, taken};
+use super::{ResourceAccess, ResourceAction, ServiceError, beyond_bound, refuse_invalid, taken};
 use crate::{
     domain::{
         Action, AffectedResource, Configuration, ConfigurationChange, ConfigurationKey, ConfigurationValue, Id,
@@ -65,9 +65,7 @@ pub async fn create(
         .write(CREATE, move |txn, owner| {
             let conflicts = conflicts(txn, owner.id, None, &submitted.change)?;
             let NewConfiguration { key, value } = submitted.into_new_configuration(conflicts)?;
-            if id_set::count(txn, IdSet::Configurations(owner.id))? >= max as u64 {
-                return Err(Violations::too_many("configurations", max).into());
-            }
+            refuse_invalid(beyond_bound(txn, IdSet::Configurations(owner.id), "configurations", max)?)?;
             let id = txn.next_id(Sequence::Configurations)?;
             let configuration = Configuration { id, owner: owner.id, key, value };
             txn.put(&configuration).map_err(taken("key", configuration.key.as_str()))?;

@@ -24,7 +24,7 @@ pub use self::context::{
 use crate::{
     auth::{AuthError, Principal},
     domain::{InvalidRecords, Problem, Scope, Violations},
-    store::{PutError, StoreError, table},
+    store::{IdSet, PutError, StoreError, Tables, id_set, table},
     system::NameServiceError,
 };
 
@@ -126,6 +126,12 @@ impl From<Violations> for ServiceError {
 /// Refuses a record with violations.
 fn refuse_invalid(violations: Violations) -> Result<(), ServiceError> {
     if violations.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(violations)) }
+}
+
+/// The violation of one record more in that set than there may be.
+fn beyond_bound(rows: &impl Tables, set: IdSet, records: &'static str, max: usize) -> Result<Violations, StoreError> {
+    let is_full = id_set::count(rows, set)? >= max as u64;
+    Ok(if is_full { Violations::too_many(records, max) } else { Violations::none() })
 }
 
 /// Converts a taken index entry to the violation of that attribute.

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     auth::KeyText,
-    domain::{Action, AffectedResource, ApiKey, ApiKeyName, NewApiKey, Page, Problem, User, Violations},
-    service::{ServiceError, api_keys::diff, never_taken},
-    store::{IdSet, PutError, Sequence, StoreError, Tables, Txn, id_set},
+    domain::{Action, AffectedResource, ApiKey, ApiKeyName, NewApiKey, Page, Problem, User},
+    service::{ServiceError, api_keys::diff, beyond_bound, never_taken},
+    store::{IdSet, PutError, Sequence, StoreError, Tables, Txn},
 };
 
 /// How many keys are read together.
@@ -61,9 +61,9 @@ fn create(
     (owner, wanted): (&User, &DesiredApiKey),
     progress: &mut Progress,
 ) -> Result<(), ServiceError> {
-    let max = work.policy.max_api_keys;
-    if id_set::count(txn, IdSet::ApiKeys(owner.id))? >= max as u64 {
-        progress.wrong.add(&wanted.place, Violations::too_many("API keys", max));
+    let beyond = beyond_bound(txn, IdSet::ApiKeys(owner.id), "API keys", work.policy.max_api_keys)?;
+    if !beyond.is_empty() {
+        progress.wrong.add(&wanted.place, beyond);
         return Ok(());
     }
     let (identifier, value) = match value(work, wanted) {

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     domain::{Action, AffectedResource, Configuration, ConfigurationKey, Page, User, Violations},
-    service::{ServiceError, configurations::diff, taken},
-    store::{IdSet, Sequence, Tables, Txn, id_set},
+    service::{ServiceError, beyond_bound, configurations::diff, taken},
+    store::{IdSet, Sequence, Tables, Txn},
 };
 
 /// How many configurations are looked at together to find those that are not named: a value may have 64 KiB.
@@ -43,9 +43,9 @@ fn create(
     (owner, wanted): (&User, &DesiredConfiguration),
     progress: &mut Progress,
 ) -> Result<(), ServiceError> {
-    let max = work.policy.max_configurations;
-    if id_set::count(txn, IdSet::Configurations(owner.id))? >= max as u64 {
-        progress.wrong.add(&wanted.place, Violations::too_many("configurations", max));
+    let beyond = beyond_bound(txn, IdSet::Configurations(owner.id), "configurations", work.policy.max_configurations)?;
+    if !beyond.is_empty() {
+        progress.wrong.add(&wanted.place, beyond);
         return Ok(());
     }
     let new = wanted.attributes.clone().into_new_configuration(Violations::none())?;

@@ -1,5 +1,7 @@
 //! Makes accounts what they are to be.
 
+use std::collections::HashSet;
+
 use super::{
     DesiredUser,
     changes::{Changed, Kind, Progress, Work},
@@ -96,7 +98,7 @@ fn update(
 
 /// Removes the accounts that are not named.
 pub(super) fn prune(work: &Work, txn: &mut Txn<'_>, named: &[Id], progress: &mut Progress) -> Result<(), ServiceError> {
-    let named: std::collections::HashSet<_> = named.iter().collect();
+    let named: HashSet<_> = named.iter().collect();
     let mut offset = 0;
     loop {
         let (ids, _) = id_set::page(txn, IdSet::Users, Page { limit: AT_ONCE, offset })?;
