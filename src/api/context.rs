@@ -16,7 +16,7 @@ use actix_web::{
 };
 
 use super::{
-    connection::{Connection, Medium},
+    connection::Medium,
     cors::Origins,
     demand::Misconfigured,
     forwarded::TrustedProxies,
@@ -256,9 +256,4 @@ impl RequestContext<'_> {
 /// a client of a Unix socket.
 pub(super) fn client_address(http: &Request, proxies: &TrustedProxies) -> IpAddr {
     proxies.client(http.peer_addr().map(|peer| peer.ip()), http.headers())
-}
-
-/// What a request came over.
-pub(super) fn medium(connection: Option<&Connection>) -> Medium {
-    connection.map_or(Medium::Tcp, Connection::medium)
 }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{
     connection::{Connection, Medium, lasting},
     console::ConsoleFile,
-    context::{App, RequestContext, RequestIdentity, RequiredScope, client_address, medium},
+    context::{App, RequestContext, RequestIdentity, RequiredScope, client_address},
     error::ApiError,
     forward_auth, metrics,
     operations::{Admits, PREFIX, catalogue},
@@ -48,17 +48,17 @@ pub async fn respond(worker: &Worker, mut http: Request) -> Response<BoxBody> {
     let app = &worker.app;
     let payload = http.take_payload();
     let connection = http.conn_data::<Rc<Connection>>();
-    let medium = medium(connection.map(Rc::as_ref));
+    let medium = connection.map_or(Medium::Tcp, |connection| connection.medium());
     let answering = connection.cloned().map(Connection::begin);
     let mut line = LogLine::begin(worker, http.method());
     if !matches!(payload, Payload::None) {
         // The framework receives the body meanwhile; it closes a connection whose body it has not received to its end.
         yield_now().await;
     }
-    let answer = answer(&http, connection.map(Rc::as_ref), payload, worker, &mut line);
+    let answer = answer(&http, connection.map(Rc::as_ref), medium, payload, worker, &mut line);
     // A panic is a bug in one request, and must not end the other requests of the connection.
     let answered = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or(Err(ApiError::Panicked));
-    let mut response = answered.unwrap_or_else(|error| refusal(error, app, &http, line.request_id.uuid));
+    let mut response = answered.unwrap_or_else(|error| refusal(error, app, &http, medium, line.request_id.uuid));
     // The account that signs in is known only once the response is made.
     if let Some(identity) = response.extensions().get::<RequestIdentity>() {
         line.identity = *identity;
@@ -78,6 +78,7 @@ pub async fn respond(worker: &Worker, mut http: Request) -> Response<BoxBody> {
 async fn answer(
     http: &Request,
     connection: Option<&Connection>,
+    medium: Medium,
     payload: Payload,
     worker: &Worker,
     line: &mut LogLine<'_>,
@@ -87,7 +88,6 @@ async fn answer(
         return Err(refusal.into());
     }
     check_head(http, connection, &app.limits)?;
-    let medium = medium(connection);
     let path = path_within(app, http).ok_or(ApiError::NotFound)?;
     let path = match path {
         METRICS if worker.serves == Serves::Metrics => {
@@ -151,11 +151,10 @@ fn below<'a>(base: &BasePath, path: &'a str) -> Option<&'a str> {
 }
 
 /// The response to a request that failed.
-fn refusal(error: ApiError, app: &App, http: &Request, id: Uuid) -> HttpResponse {
+fn refusal(error: ApiError, app: &App, http: &Request, medium: Medium, id: Uuid) -> HttpResponse {
     let response = error.into_response(id);
     let path = path_within(app, http).unwrap_or_default();
-    let connection = http.conn_data::<Rc<Connection>>().map(Rc::as_ref);
-    match route(http.method(), path, Reach::of(medium(connection))) {
+    match route(http.method(), path, Reach::of(medium)) {
         Routed::To(operation, _) if operation.admits == Admits::Forwarded => {
             forward_auth::restricted(response, http.uri().query().unwrap_or_default())
         }
