@@ -19,15 +19,12 @@ pub(super) fn cut(text: &str) -> String {
 /// The text on one line, with invisible characters escaped, cut if it is long.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for character in text.chars().take(MAX_LENGTH) {
+    for character in cut(text).chars() {
         if is_hidden(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
-    }
-    if text.chars().nth(MAX_LENGTH).is_some() {
-        line.push_str("...");
     }
     line
 }
