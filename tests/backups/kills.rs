@@ -1,7 +1,7 @@
 //! Restores, backups and starts that are killed at any moment.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::MetadataExt,
     process::{Command, Stdio},
     time::Instant,
@@ -9,14 +9,14 @@ use std::{
 
 use crate::{
     backups::{back_up, entries_beginning, lodge, restore::with_one_of_each, run_and_kill, store_of, text, usernames},
-    harness::{Server, wait_until},
+    harness::{Server, repetitions, wait_until},
 };
 
 /// How often each is killed, unless `LODGE_TEST_KILLS` is set.
 const KILLS: usize = 3;
 
 fn kills() -> usize {
-    env::var("LODGE_TEST_KILLS").map_or(KILLS, |kills| kills.parse().expect("LODGE_TEST_KILLS is a number"))
+    repetitions("LODGE_TEST_KILLS", KILLS)
 }
 
 /// Starts a restore and kills it as soon as another store is in place.

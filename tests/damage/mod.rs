@@ -22,6 +22,7 @@ use self::{
     damages::{Damage, Random},
     start::{Ended, Started},
 };
+use crate::harness::repetitions;
 
 /// How many damages are done, unless `LODGE_TEST_DAMAGES` is set.
 const DAMAGES: u64 = 20;
@@ -82,7 +83,7 @@ fn first_seed() -> u64 {
 
 fn count() -> u64 {
     let usual = if env::var_os("LODGE_TEST_DAMAGE_SEED").is_some() { 1 } else { DAMAGES };
-    env::var("LODGE_TEST_DAMAGES").map_or(usual, |count| count.parse().expect("LODGE_TEST_DAMAGES is a number"))
+    repetitions("LODGE_TEST_DAMAGES", usual)
 }
 
 fn summary(taken: &[Taken], faults: usize) -> String {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fmt,
+    fmt,
     fs::{self, File},
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -24,7 +24,7 @@ use crate::{
         disk::{find, is_equipped},
         writer::{FAILED, WriteOutcome, Writer, stored},
     },
-    harness::{Client, Server},
+    harness::{Client, Server, repetitions},
 };
 
 const CALLS: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "ftruncate"];
@@ -104,7 +104,7 @@ fn after_the_first_failure_of_the_disk_nothing_is_acknowledged_and_nothing_ackno
 
 /// As many samples as are wanted, evenly spread over all.
 fn samples() -> Vec<Sample> {
-    let wanted = env::var("LODGE_TEST_FAULTS").map_or(FAULTS, |count| count.parse().expect("it is a number"));
+    let wanted = repetitions("LODGE_TEST_FAULTS", FAULTS);
     let all = all_samples();
     let step = all.len().div_ceil(wanted.max(1));
     all.into_iter().step_by(step).collect()

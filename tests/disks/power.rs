@@ -1,7 +1,6 @@
 //! The power goes in the midst of writes, again and again.
 
 use std::{
-    env,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -11,7 +10,7 @@ use crate::{
         disk::{Disk, Kind, is_equipped, remove},
         writer::{WriteOutcome, Writer, stored},
     },
-    harness::{Server, ServerBuilder, random_below},
+    harness::{Server, ServerBuilder, random_below, repetitions},
 };
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
@@ -62,7 +61,7 @@ fn cut_again_and_again(kind: Kind, mkfs: &str) {
 }
 
 fn cuts() -> usize {
-    env::var("LODGE_TEST_CUTS").map_or(CUTS, |cuts| cuts.parse().expect("LODGE_TEST_CUTS is a number"))
+    repetitions("LODGE_TEST_CUTS", CUTS)
 }
 
 /// All write at once until so many writes are acknowledged and the power is cut; returns how many were in the end.

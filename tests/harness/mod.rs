@@ -10,6 +10,7 @@ mod metrics;
 mod possible;
 mod process;
 mod programs;
+mod repetitions;
 mod secrets;
 mod service_manager;
 
@@ -20,6 +21,7 @@ pub use self::{
     possible::{is_possible, is_root},
     process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
     programs::{compile_preloaded, copy_lodge},
+    repetitions::repetitions,
     secrets::record_traffic,
     service_manager::ServiceManager,
 };

@@ -5,7 +5,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    env, fs, hint,
+    fs, hint,
     os::unix::process::ExitStatusExt,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -19,7 +19,7 @@ use lodge::store::{
 use rustix::process::Signal;
 
 use self::{holdings::Holdings, writer::Writer};
-use crate::harness::{Server, ServerBuilder, random_below};
+use crate::harness::{Server, ServerBuilder, random_below, repetitions};
 
 const WRITERS: [&str; 6] = ["ann", "bob", "cid", "dot", "eve", "fay"];
 /// How often the server is killed, unless `LODGE_TEST_KILLS` is set.
@@ -56,7 +56,7 @@ fn after_every_kill_acknowledged_writes_exist_and_others_are_whole_or_absent() {
 }
 
 fn kills() -> usize {
-    env::var("LODGE_TEST_KILLS").map_or(KILLS, |kills| kills.parse().expect("LODGE_TEST_KILLS is a number"))
+    repetitions("LODGE_TEST_KILLS", KILLS)
 }
 
 /// All write at once until so many writes are acknowledged, and then to the end of the server.

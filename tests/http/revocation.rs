@@ -1,14 +1,13 @@
 //! A right that is taken away is gone for every request that begins after the answer, however many are on their way.
 
 use std::{
-    env,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use serde_json::json;
 
-use crate::harness::{Client, Request, Server, ServerBuilder, basic, password_of};
+use crate::harness::{Client, Request, Server, ServerBuilder, basic, password_of, repetitions};
 
 /// How often each right is taken away, unless `LODGE_TEST_RACES` is set.
 const RACES: usize = 10;
@@ -28,7 +27,7 @@ struct Right {
 }
 
 fn races() -> usize {
-    env::var("LODGE_TEST_RACES").map_or(RACES, |races| races.parse().expect("LODGE_TEST_RACES is a number"))
+    repetitions("LODGE_TEST_RACES", RACES)
 }
 
 /// A server that refuses a revoked credential and never locks its holder out, and whose users may have a key for each race.

@@ -4,7 +4,6 @@ mod program;
 mod service;
 
 use std::{
-    env,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -16,7 +15,7 @@ use self::{
     program::Proxy,
     service::{Received, WEBSOCKET},
 };
-use crate::harness::{Client, Server, ServerBuilder, basic};
+use crate::harness::{Client, Server, ServerBuilder, basic, repetitions};
 
 /// How often a key is taken away at each proxy, unless `LODGE_TEST_RACES` is set.
 const RACES: usize = 20;
@@ -295,8 +294,7 @@ fn a_lodge_that_is_slow_or_down_admits_nobody() {
 #[test]
 fn a_key_that_is_revoked_admits_nobody_through_any_proxy() {
     let server = server();
-    let races =
-        env::var("LODGE_TEST_RACES").map_or(RACES, |races| races.parse().expect("LODGE_TEST_RACES is a number"));
+    let races = repetitions("LODGE_TEST_RACES", RACES);
     let proxies = Proxy::start_all("a_key_that_is_revoked", &server);
     let ann = server.user("ann");
 

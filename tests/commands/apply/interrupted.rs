@@ -1,7 +1,7 @@
 //! Applies that are killed, or that run at the same time.
 
 use std::{
-    env, fs, thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{write, write_password};
 use crate::{
     backups::run_and_kill,
-    harness::{CommandOutput, Server, basic, run},
+    harness::{CommandOutput, Server, basic, repetitions, run},
 };
 
 /// So many accounts, each with a password of their own and an API key whose value goes to a file.
@@ -88,7 +88,7 @@ fn one_that_is_killed_has_done_all_or_nothing_and_no_value_of_a_key_is_lost() {
 
 /// How often it is killed, unless `LODGE_TEST_KILLS` is set.
 fn kills() -> usize {
-    env::var("LODGE_TEST_KILLS").map_or(3, |kills| kills.parse().expect("LODGE_TEST_KILLS is a number"))
+    repetitions("LODGE_TEST_KILLS", 3)
 }
 
 fn duration_of_one(is_running: bool) -> Duration {
