@@ -24,7 +24,7 @@ use crate::{
         disk::{find, is_equipped},
         writer::{FAILED, WriteOutcome, Writer, stored},
     },
-    harness::{Client, Server, repetitions},
+    harness::{Client, Server, pause, repetitions},
 };
 
 const CALLS: [&str; 4] = ["pwrite64", "fdatasync", "fsync", "ftruncate"];
@@ -35,7 +35,7 @@ const WRITERS: [&str; 4] = ["ann", "bob", "cid", "dot"];
 /// How much each writer writes at most, whether anything fails or not.
 const MAX_WRITES: usize = 100;
 /// How many samples are tried unless `LODGE_TEST_FAULTS` says otherwise.
-const FAULTS: usize = 28;
+const FAULTS: usize = 12;
 /// How many servers are tried at the same time.
 const LANES: usize = 3;
 /// How long the server may take to end.
@@ -250,7 +250,7 @@ impl Failing {
                 return status.code();
             }
             assert!(Instant::now() < deadline, "the server does not end: {}", self.log());
-            thread::yield_now();
+            pause();
         }
     }
 

@@ -6,7 +6,6 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +16,7 @@ use crate::{
         disk::{Disk, is_equipped},
         writer::{WriteOutcome, Writer, stored},
     },
-    harness::{Reply, Server, ServerBuilder, run},
+    harness::{Reply, Server, ServerBuilder, pause, run},
 };
 
 const DISK_BYTES: u64 = 48 << 20;
@@ -212,7 +211,7 @@ fn write_until_accepted(server: &Server, writer: &mut Writer) {
     let deadline = Instant::now() + TIMEOUT;
     while !matches!(writer.write(&server.admin()), WriteOutcome::Acknowledged) {
         assert!(Instant::now() < deadline, "there is room, and no write is accepted: {}", server.log());
-        thread::yield_now();
+        pause();
     }
 }
 

@@ -19,7 +19,7 @@ pub use self::{
     command_output::{CommandOutput, run, run_with_input},
     metrics::Metrics,
     possible::{is_possible, is_root},
-    process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, random_below, wait_until},
+    process::{ADMIN_PASSWORD, Server, ServerBuilder, password_of, pause, random_below, wait_until},
     programs::{compile_preloaded, copy_lodge},
     repetitions::repetitions,
     secrets::record_traffic,

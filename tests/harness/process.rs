@@ -26,8 +26,8 @@ use super::{
     secrets::{Witnessed, files_below},
 };
 
-/// How long the log may take to contain a text before the test fails.
-const TIMEOUT: Duration = Duration::from_mins(1);
+/// How long what is waited for may take before the test fails.
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a server may take to end in order when its test is over; some tests leave requests that never end.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -45,8 +45,13 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "it never came to this: {what}");
-        thread::yield_now();
+        pause();
     }
+}
+
+/// Leaves the processor to what is waited for, before the condition is looked at again.
+pub fn pause() {
+    thread::sleep(Duration::from_millis(2));
 }
 
 /// A random number below that one.
@@ -195,7 +200,7 @@ impl Server {
         let deadline = Instant::now() + TIMEOUT;
         while !self.log().contains(text) {
             assert!(Instant::now() < deadline, "the log never contains {text:?}: {}", self.log());
-            thread::yield_now();
+            pause();
         }
     }
 

@@ -8,14 +8,13 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     process::Output,
-    thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::geteuid;
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_PASSWORD, Client, Server, ServerBuilder, basic, password_of};
+use crate::harness::{ADMIN_PASSWORD, Client, Server, ServerBuilder, basic, password_of, pause};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 const STRANGE_NAME: &str = "my secret typed into the wrong field";
@@ -70,7 +69,7 @@ pub fn refusals(server: &Server, wanted: u64) -> Vec<Value> {
             return entries;
         }
         assert!(Instant::now() < deadline, "{entries:?}");
-        thread::yield_now();
+        pause();
     }
 }
 

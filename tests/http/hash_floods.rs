@@ -10,7 +10,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder},
+    harness::{ADMIN_PASSWORD, Request, Server, ServerBuilder, pause},
     http::expectations::at_once,
 };
 
@@ -85,7 +85,7 @@ fn clients_that_leave_while_their_password_is_checked_leave_the_bound_as_it_is()
     // Hashes that had begun go on although their clients have disconnected.
     let sign_in = || server.anonymous().send(&Request::new("POST", "/users/sign_in").json_bytes(&body)).status;
     while sign_in() == 503 {
-        thread::yield_now();
+        pause();
     }
 
     assert_eq!(sign_in(), 201);
@@ -140,7 +140,7 @@ fn attackers_at_seventeen_addresses_leave_turns_to_a_newcomer_and_to_the_owner_o
             // More than are queued and verified together.
             (0..ADDRESSES * cores()).for_each(|number| drop(scope.spawn(move || attack(number))));
             while turns.iter().any(|turns| turns.load(Ordering::Relaxed) == 0) {
-                thread::yield_now();
+                pause();
             }
             let status = sign_in("198.51.100.1", "admin", ADMIN_PASSWORD);
             is_over.store(true, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use rustix::{fs::inotify, process::Signal};
 use time::OffsetDateTime;
 
 use crate::{
-    harness::{Server, ServerBuilder, ServiceManager},
+    harness::{Server, ServerBuilder, ServiceManager, pause},
     http::tls::{curl, files, pair, put, with_files},
 };
 
@@ -36,7 +36,7 @@ impl Watch {
         while let Err(error) = self.0.read(&mut [0; 4096]) {
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
             assert!(Instant::now() < deadline, "the file is never read");
-            thread::yield_now();
+            pause();
         }
     }
 }
@@ -84,7 +84,7 @@ fn a_certificate_of_the_servers_own_is_renewed_while_it_is_served_60_days_before
     let deadline = Instant::now() + TIMEOUT;
     while fs::read_to_string(&certificate).unwrap() == ending {
         assert!(Instant::now() < deadline, "it is never renewed: {}", server.log());
-        thread::yield_now();
+        pause();
     }
 
     server.wait_for_log("the certificate was reloaded");
@@ -133,7 +133,7 @@ fn a_reload_has_ended_when_the_new_certificate_is_served_and_the_address_is_the_
     assert_eq!(manager.next()[0], "RELOADING=1");
     assert_eq!(manager.next(), ["READY=1"]);
     assert!(curl(&server, &paths[0], "/healthz", &[]).is_ok());
-    assert!(server.log().contains("reload requested: the files of TLS are read again"), "{}", server.log());
+    server.wait_for_log("reload requested: the files of TLS are read again");
 }
 
 /// What the server would have made for 127.0.0.1 if that was its end.

@@ -1,6 +1,6 @@
 //! Session tokens: the one that the server issued is good, and everything else that looks like one is not.
 
-use std::{collections::BTreeMap, io::ErrorKind, net::TcpListener, thread};
+use std::{collections::BTreeMap, io::ErrorKind, net::TcpListener};
 
 use base64::{
     Engine as _,
@@ -15,7 +15,7 @@ use ring::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Request, Server, ServerBuilder};
+use crate::harness::{Request, Server, ServerBuilder, pause};
 
 /// Signs tokens with the server's own key, as the server does and as it never would.
 pub struct Mint {
@@ -287,7 +287,7 @@ fn an_expired_session_is_refused_whatever_its_token_claims() {
     let longer = format!("Bearer {}", Mint::of(&server).token(&longer));
 
     while status(&authorization) != 401 {
-        thread::yield_now();
+        pause();
     }
 
     assert_eq!(status(&longer), 401);

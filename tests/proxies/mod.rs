@@ -4,6 +4,8 @@ mod program;
 mod service;
 
 use std::{
+    fs,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -15,7 +17,7 @@ use self::{
     program::Proxy,
     service::{Received, WEBSOCKET},
 };
-use crate::harness::{Client, Server, ServerBuilder, basic, repetitions};
+use crate::harness::{Client, Server, ServerBuilder, basic, repetitions, wait_until};
 
 /// How often a key is taken away at each proxy, unless `LODGE_TEST_RACES` is set.
 const RACES: usize = 20;
@@ -269,6 +271,13 @@ fn a_lockout_is_429_to_the_client() {
     }
 }
 
+/// Whether the kernel runs none of the server's threads any more.
+fn is_stopped(server: &Server) -> bool {
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let state = |path: PathBuf| fs::read_to_string(path.join("stat")).unwrap_or_default();
+    threads.map(|thread| state(thread.unwrap().path())).all(|stat| stat.contains(") T "))
+}
+
 #[test]
 fn a_lodge_that_is_slow_or_down_admits_nobody() {
     let mut server = server();
@@ -286,6 +295,7 @@ fn a_lodge_that_is_slow_or_down_admits_nobody() {
     };
 
     server.signal(Signal::STOP);
+    wait_until("every thread of it has stopped", || is_stopped(&server));
     ask();
     server.kill();
     ask();
