@@ -6,6 +6,7 @@ mod allowed_networks;
 mod api_key;
 mod audit;
 mod change;
+mod common_passwords;
 mod configuration;
 mod email;
 mod id;

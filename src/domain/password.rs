@@ -1,10 +1,9 @@
 //! Passwords in clear, which live no longer than a request.
 
-use passwords::analyzer::is_common_password;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use super::{Parsed, Problem, Username};
+use super::{Parsed, Problem, Username, common_passwords::is_common_password};
 use crate::secret::Secret;
 
 /// The maximum length of a password, in bytes of UTF-8.
