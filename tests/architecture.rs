@@ -39,7 +39,7 @@ const ORDER: [&str; 28] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 50] = [
+const API: [&str; 53] = [
     "fuzzing",
     "entry",
     "console",
@@ -51,6 +51,7 @@ const API: [&str; 50] = [
     "mount",
     // Handlers.
     "apply",
+    "explanation",
     "local",
     "lines",
     "sessions",
@@ -65,6 +66,7 @@ const API: [&str; 50] = [
     "systems",
     "status",
     "forward_auth",
+    "introspection",
     "user_query",
     // What handlers are made of.
     "guard",
@@ -82,6 +84,7 @@ const API: [&str; 50] = [
     "date_time",
     "json_object",
     "json_response",
+    "form",
     "body",
     "account_cache",
     "user_list_cache",

@@ -242,7 +242,7 @@ fn networks(items: &[Value]) -> Parsed<AllowedNetworks> {
     AllowedNetworks::parse(&texts)
 }
 
-fn scopes(items: &[Value]) -> Parsed<Scopes> {
+pub(super) fn scopes(items: &[Value]) -> Parsed<Scopes> {
     // Count before parsing: a list may be long.
     if items.len() > Scopes::MAX {
         return Err(Problem::TooLong(Scopes::MAX));

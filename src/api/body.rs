@@ -1,4 +1,4 @@
-//! Reads JSON bodies within their bounds.
+//! Reads bodies within their bounds.
 
 use std::{future::poll_fn, time::Duration};
 
@@ -16,6 +16,26 @@ use super::{
     memory_budget::{BudgetExhausted, Permit},
 };
 
+/// The kind of an operation's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// A JSON object.
+    Json,
+    /// The fields of a form.
+    Form,
+}
+
+impl BodyKind {
+    /// The media type that a request declares.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum BodyError {
@@ -31,9 +51,9 @@ pub(super) enum BodyError {
     /// It is encoded, for example compressed.
     #[error("the body has a Content-Encoding")]
     Encoded,
-    /// It is not declared as JSON in UTF-8.
-    #[error("the body is not application/json in UTF-8")]
-    NotJson,
+    /// It is not declared as that kind in UTF-8.
+    #[error("the body is not {} in UTF-8", .0.media_type())]
+    OtherKind(BodyKind),
     /// There is no memory for it.
     #[error(transparent)]
     BudgetExhausted(#[from] BudgetExhausted),
@@ -42,6 +62,7 @@ pub(super) enum BodyError {
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyBounds {
+    pub(super) kind: BodyKind,
     pub(super) bytes: usize,
     pub(super) deadline: Duration,
 }
@@ -63,8 +84,8 @@ pub(super) async fn read(
     if headers.contains_key(CONTENT_ENCODING) {
         return Err(BodyError::Encoded);
     }
-    if !is_json(headers) {
-        return Err(BodyError::NotJson);
+    if !is_declared_as(bounds.kind, headers) {
+        return Err(BodyError::OtherKind(bounds.kind));
     }
     let receiving = receive(payload, connection, bounds.bytes, permit);
     tokio::time::timeout(bounds.deadline, receiving).await.unwrap_or(Err(BodyError::TooSlow))
@@ -111,14 +132,14 @@ async fn next(payload: &mut Payload, connection: Option<&Connection>) -> Option<
     .await
 }
 
-/// Whether the body is declared, once, as JSON in UTF-8.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the body is declared, once, as that kind in UTF-8.
+fn is_declared_as(kind: BodyKind, headers: &HeaderMap) -> bool {
     let mut declared = headers.get_all(CONTENT_TYPE);
     let (Some(content_type), None) = (declared.next(), declared.next()) else { return false };
     let Ok(content_type) = str::from_utf8(content_type.as_bytes()) else { return false };
     let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"));
-    is_json
+    let is_of_kind = parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(kind.media_type()));
+    is_of_kind
         && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| !is_other_charset(name, value))
 }
 

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::{
+    body::BodyKind,
     error_body::{GenericError, InternalError, InvalidRecord},
     schema,
 };
@@ -37,8 +38,8 @@ impl Components {
         (self.schemas.take_definitions(true), self.parameters)
     }
 
-    fn content<T: JsonSchema>(&mut self) -> Value {
-        json!({"application/json": {"schema": self.schemas.subschema_for::<T>()}})
+    fn content<T: JsonSchema>(&mut self, kind: BodyKind) -> Value {
+        json!({kind.media_type(): {"schema": self.schemas.subschema_for::<T>()}})
     }
 
     /// The schema of a type, inline and not as a component.
@@ -87,12 +88,16 @@ impl<'c> Description<'c> {
         self.parameters.push(json!({"$ref": format!("#/components/parameters/{name}")}));
     }
 
-    /// The JSON body.
-    pub(super) fn body<T: JsonSchema>(&mut self) {
-        self.body = Some(json!({"required": true, "content": self.components.content::<T>()}));
+    /// The body of that kind, and the responses to one that is not read.
+    pub(super) fn body<T: JsonSchema>(&mut self, kind: BodyKind) {
+        self.body = Some(json!({"required": true, "content": self.components.content::<T>(kind)}));
+        self.error(400, "The request is malformed.");
+        self.error(408, "The body took too long to arrive.");
+        self.error(413, "The body is too large.");
+        self.error(415, &format!("The body is not {} in UTF-8, or is encoded.", kind.media_type()));
     }
 
-    /// The JSON body may be left out.
+    /// The body may be left out.
     pub(super) fn body_is_optional(&mut self) {
         if let Some(body) = &mut self.body {
             body["required"] = json!(false);
@@ -152,7 +157,7 @@ impl<'c> Description<'c> {
     }
 
     fn respond<T: JsonSchema>(&mut self, status: u16, text: &str) {
-        let response = json!({"description": text, "content": self.components.content::<T>()});
+        let response = json!({"description": text, "content": self.components.content::<T>(BodyKind::Json)});
         self.responses.insert(status, response);
     }
 

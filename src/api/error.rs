@@ -14,6 +14,7 @@ use super::{
     connection::Refusal,
     demand::Misconfigured,
     error_body::{GenericError, InternalError, InvalidRecord},
+    form::FormError,
     json_response,
     memory_budget::BudgetExhausted,
     query::QueryError,
@@ -96,7 +97,7 @@ fn body(error: &BodyError) -> HttpResponse {
         BodyError::TooSlow => plain(408, "The body took too long to arrive."),
         BodyError::Incomplete => plain(400, "The body is incomplete."),
         BodyError::Encoded => plain(415, "The body must not be encoded."),
-        BodyError::NotJson => plain(415, "The body must be application/json in UTF-8."),
+        BodyError::OtherKind(kind) => plain(415, &format!("The body must be {} in UTF-8.", kind.media_type())),
         BodyError::BudgetExhausted(BudgetExhausted) => plain(503, TOO_MANY_LARGE),
     }
 }
@@ -124,8 +125,7 @@ fn refused(error: AuthError, id: Uuid) -> HttpResponse {
 fn forbidden(forbidden: &Forbidden) -> HttpResponse {
     let mut response = plain(403, &forbidden.to_string());
     if let Forbidden::LacksScope(scope) = forbidden {
-        let named = format!("{}/{}", scope.controller(), scope.action());
-        let value = HeaderValue::try_from(named).expect("a scope has the characters of a header");
+        let value = HeaderValue::try_from(scope.as_one_word()).expect("a scope has the characters of a header");
         response.headers_mut().insert(MISSING_SCOPE, value);
     }
     response
@@ -224,6 +224,12 @@ impl From<BudgetExhausted> for ApiError {
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
         Self::Malformed(error.to_string())
     }
 }

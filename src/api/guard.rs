@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     auth::{Credential, Principal},
-    domain::{Action, Scope},
+    domain::Action,
     service::{
-        Administrator, Anonymous, Caller, Forbidden, KnownName, Local, Requester, ResourceAccess,
+        Administrator, Anonymous, Caller, Forbidden, KnownName, Local, Requester, ResourceAccess, demand,
         users::is_self_or_administrator,
     },
 };
@@ -177,13 +177,7 @@ fn forwarded_header(headers: &HeaderMap) -> HeaderName {
 
 /// Refuses a caller who lacks what is demanded; records which scopes a key has used.
 fn satisfy(caller: &Caller, demand: &Demand) -> Result<(), Forbidden> {
-    let is_lacking = |scope: &&Scope| !caller.permits(scope.controller(), scope.action());
-    if let Some(lacking) = demand.scopes.iter().find(is_lacking) {
-        return Err(Forbidden::LacksScope(lacking.clone()));
-    }
-    if demand.needs_administrator && !caller.user.is_admin {
-        return Err(Forbidden::Role);
-    }
+    demand::satisfy(&caller.user, &caller.authentication, &demand.scopes, demand.needs_administrator)?;
     demand.scopes.iter().for_each(|scope| caller.record_scope(scope.controller(), scope.action()));
     Ok(())
 }

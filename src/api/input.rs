@@ -7,11 +7,12 @@ use actix_web::web::BytesMut;
 use schemars::JsonSchema;
 
 use super::{
-    body::{self, BodyBounds, BodyError},
+    body::{self, BodyBounds, BodyError, BodyKind},
     connection::Connection,
     context::RequestContext,
     description::Description,
     error::ApiError,
+    form::{FormError, FormFields},
     json,
     json_object::JsonObject,
     memory_budget::{RequestBudget, SMALL},
@@ -29,6 +30,9 @@ const AT_ONCE: usize = 8 << 10;
 
 /// A value that is read from a request once the caller is admitted.
 pub(super) trait Input: Sized {
+    /// The kind of the body that it is read from; `None` if from another part of the request.
+    const BODY: Option<BodyKind> = None;
+
     fn read(context: &mut RequestContext<'_>) -> impl Future<Output = Result<Self, ApiError>>;
 
     /// Documents the parameters or the body, and the responses to wrong ones.
@@ -44,6 +48,8 @@ impl Input for () {
 }
 
 impl<I: Input> Input for (I,) {
+    const BODY: Option<BodyKind> = I::BODY;
+
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok((I::read(context).await?,))
     }
@@ -54,6 +60,11 @@ impl<I: Input> Input for (I,) {
 }
 
 impl<I: Input, J: Input> Input for (I, J) {
+    const BODY: Option<BodyKind> = match (I::BODY, J::BODY) {
+        (None, kind) | (kind, None) => kind,
+        (Some(_), Some(_)) => panic!("a request has one body"),
+    };
+
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         Ok((I::read(context).await?, J::read(context).await?))
     }
@@ -156,17 +167,15 @@ pub(super) trait FromObject: Sized + Send + 'static {
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: FromObject> Input for Body<T> {
+    const BODY: Option<BodyKind> = Some(BodyKind::Json);
+
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
-        let bytes = read_body(context, T::IS_ANONYMOUS).await?;
+        let bytes = read_body(context, BodyKind::Json, T::IS_ANONYMOUS).await?;
         parse_in_turn(context, bytes).await.map(Self)
     }
 
     fn describe(description: &mut Description) {
-        description.body::<T::Schema>();
-        description.error(400, "The request is malformed.");
-        description.error(408, "The body took too long to arrive.");
-        description.error(413, "The body is too large.");
-        description.error(415, "The body is not JSON in UTF-8, or is encoded.");
+        description.body::<T::Schema>(BodyKind::Json);
         if T::MAY_BE_INVALID {
             description.invalid();
         }
@@ -177,11 +186,13 @@ impl<T: FromObject> Input for Body<T> {
 pub(super) struct OptionalBody<T>(pub(super) T);
 
 impl<T: FromObject> Input for OptionalBody<T> {
+    const BODY: Option<BodyKind> = Some(BodyKind::Json);
+
     async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
         let bytes = if body::is_absent(context.http.headers()) {
             BytesMut::new()
         } else {
-            read_body(context, T::IS_ANONYMOUS).await?
+            read_body(context, BodyKind::Json, T::IS_ANONYMOUS).await?
         };
         let bytes = if bytes.is_empty() { BytesMut::from("{}") } else { bytes };
         parse_in_turn(context, bytes).await.map(Self)
@@ -190,6 +201,30 @@ impl<T: FromObject> Input for OptionalBody<T> {
     fn describe(description: &mut Description) {
         Body::<T>::describe(description);
         description.body_is_optional();
+    }
+}
+
+/// A value that is read from the fields of a form.
+pub(super) trait FromForm: Sized {
+    /// The form's schema in the OpenAPI document.
+    type Schema: JsonSchema;
+
+    fn from_form(fields: FormFields) -> Result<Self, FormError>;
+}
+
+/// The fields of a form in the body, which is small, whoever sends it: it is parsed at once.
+pub(super) struct Form<T>(pub(super) T);
+
+impl<T: FromForm> Input for Form<T> {
+    const BODY: Option<BodyKind> = Some(BodyKind::Form);
+
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        let bytes = read_body(context, BodyKind::Form, true).await?;
+        Ok(Self(T::from_form(FormFields::parse(&bytes)?)?))
+    }
+
+    fn describe(description: &mut Description) {
+        description.body::<T::Schema>(BodyKind::Form);
     }
 }
 
@@ -210,10 +245,10 @@ pub(super) fn parse_body<T: FromObject>(bytes: &[u8], depth: usize, policy: &Pol
 }
 
 /// Receives the body; the context holds its memory from then on.
-async fn read_body(context: &mut RequestContext<'_>, is_anonymous: bool) -> Result<BytesMut, BodyError> {
+async fn read_body(context: &mut RequestContext<'_>, kind: BodyKind, is_small: bool) -> Result<BytesMut, BodyError> {
     let limits = &context.app.limits;
-    let bytes = if is_anonymous { limits.body_bytes.min(SMALL) } else { limits.body_bytes };
-    let bounds = BodyBounds { bytes, deadline: limits.body_deadline };
+    let bytes = if is_small { limits.body_bytes.min(SMALL) } else { limits.body_bytes };
+    let bounds = BodyBounds { kind, bytes, deadline: limits.body_deadline };
     let connection = context.http.conn_data::<Rc<Connection>>().map(Rc::as_ref);
     let permit = context.permit();
     let permit = context.body_permit.insert(permit);

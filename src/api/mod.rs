@@ -17,12 +17,15 @@ mod description;
 pub mod entry;
 mod error;
 mod error_body;
+mod explanation;
+mod form;
 mod forward_auth;
 mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
 mod input;
+mod introspection;
 mod json;
 mod json_object;
 mod json_response;
@@ -56,6 +59,7 @@ mod users;
 mod worker;
 
 pub use self::{
+    body::BodyKind,
     connection::{Connection, Medium, Refusal},
     context::App,
     cors::Origins,

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use futures_util::future::LocalBoxFuture;
 
 use super::{
-    context::RequestContext, description::Description, error::ApiError, guard::Guard, input::Input,
+    body::BodyKind, context::RequestContext, description::Description, error::ApiError, guard::Guard, input::Input,
     json_response::list_head, reply::Reply,
 };
 
@@ -63,6 +63,8 @@ type Run =
 pub(super) struct Mounted {
     pub(super) run: Box<Run>,
     pub(super) describe: fn(&mut Description),
+    /// The kind of the body that the handler's inputs are read from.
+    pub(super) body: Option<BodyKind>,
 }
 
 /// Mounts a handler after the guard that its row names.
@@ -74,6 +76,7 @@ pub(super) fn mount<G: Guard + 'static, I: Input + 'static, H: Handler<G, I>>(ha
             I::describe(description);
             H::Reply::describe(description);
         },
+        body: I::BODY,
     }
 }
 

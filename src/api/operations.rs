@@ -5,9 +5,11 @@ use std::{fmt, sync::LazyLock};
 use actix_web::http::Method;
 
 use super::{
-    api_key_usage, api_keys, apply, audit, configurations, forward_auth,
+    api_key_usage, api_keys, apply, audit,
+    body::BodyKind,
+    configurations, explanation, forward_auth,
     guard::{Authenticated, Forwarded, SelfOrAdministrator, UserAdministrator},
-    local, locks, metrics,
+    introspection, local, locks, metrics,
     mount::{Mounted, mount},
     scope_catalogue::{AdmittedRole, ScopeDescription},
     scopes, sessions, status, systems, users,
@@ -77,6 +79,12 @@ impl fmt::Debug for Operation {
 }
 
 impl Operation {
+    /// The kind of its body; `None` if it takes none.
+    #[must_use]
+    pub fn body(&self) -> Option<BodyKind> {
+        self.mounted.body
+    }
+
     /// Whether it answers that method on its path.
     pub(super) fn answers_to(&self, method: &Method) -> bool {
         match self.answers {
@@ -235,6 +243,10 @@ operations! {
     apply_accounts POST "/apply" accounts / apply Local apply::apply;
     /// Displays the server's metrics for Prometheus.
     show_metrics GET "/metrics" metrics / show Administrator metrics::show;
+    /// Displays what an API key or a session token is good for (RFC 7662).
+    introspect POST "/introspect" introspection / create Caller introspection::create;
+    /// Explains who a credential stands for, and why it passes or not where scopes are demanded.
+    explain_credential POST "/explanation" credentials / explain Local explanation::show;
 }
 
 /// The scopes of all operations that need one.

@@ -1,14 +1,17 @@
 //! Checks credentials, and finds out who sent a request.
 
 mod operator;
+mod tokens;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
+pub use self::tokens::{GoodToken, TokenFlaw};
 use super::{
-    ApiKeyIssuer, AuthError, Authentication, Challenge, Credential, Hasher, Identity, PresentedKey, PresentedSession,
-    RightPassword, SessionTokens, Throttle, Verification,
+    ApiKeyIssuer, AuthError, Authentication, Challenge, Credential, Hasher, Identity, RightPassword, SessionTokens,
+    Throttle, Verification,
+    asked_tokens::AskedTokens,
     caller_cache::{CallerCache, Entry},
     credential::Presented,
     password_cache::PasswordCache,
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     audit::Audit,
     clock::{Clock, MonotonicTime, Timestamp},
-    domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, Session, User, Username},
+    domain::{Account, Action, Actor, AuthMethod, Id, PresentedPassword, User, Username},
     logging::RateLimitedLog,
     secret::RootSecret,
     store::{Store, Tables},
@@ -44,6 +47,7 @@ pub struct Authenticator {
     password_cache: PasswordCache,
     sign_ins: Arc<SharedAttempts<RightPassword>>,
     caller_cache: CallerCache,
+    asked_tokens: AskedTokens,
     lost_password_log: Arc<RateLimitedLog>,
 }
 
@@ -73,6 +77,7 @@ impl Authenticator {
             password_cache: PasswordCache::new(secret),
             sign_ins: SharedAttempts::new(),
             caller_cache: CallerCache::new(),
+            asked_tokens: AskedTokens::default(),
             lost_password_log: Arc::default(),
         }
     }
@@ -255,51 +260,6 @@ impl Authenticator {
         });
         let current = user.filter(|user| self.is_current(user));
         Ok(Verification { attempt, stored: current.map(|user| user.password), password, refused })
-    }
-
-    fn by_session(&self, token: &str) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
-        const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
-        let now = self.clock.now();
-        let PresentedSession { owner, jti, ends } = self.tokens.read(token, now).ok_or(REFUSED)?;
-        let is_good = |session: &Session| session.is_good(now, self.session_lifetime);
-        let session = self.store.session(owner, jti)?.filter(is_good).ok_or(REFUSED)?;
-        Ok((self.owner(owner)?, Authentication::Session(jti), Some(ends.min(session.expires_at))))
-    }
-
-    fn by_api_key(
-        &self,
-        key: &PresentedKey,
-        address: IpAddr,
-    ) -> Result<(User, Authentication, Option<Timestamp>), AuthError> {
-        const REFUSED: AuthError = AuthError::Refused(Challenge::Bearer);
-        let now = self.clock.now();
-        let Some(api_key) = self.store.api_key_by_digest(key.digest())? else {
-            self.count_unknown_key(key, address)?;
-            return Err(REFUSED);
-        };
-        if api_key.has_ended(now) {
-            return Err(REFUSED);
-        }
-        let ends = api_key.expires_at;
-        Ok((self.owner(api_key.owner)?, Authentication::ApiKey(Arc::new(api_key)), ends))
-    }
-
-    /// Counts an unknown key, and records it in the audit log.
-    fn count_unknown_key(&self, key: &PresentedKey, address: IpAddr) -> Result<(), AuthError> {
-        let (now, action) = (self.clock.now(), Action::CheckCredential);
-        let actor = Actor::client(None, AuthMethod::ApiKey(None), address);
-        // A program that still uses a removed key is not guessing.
-        let counted = if self.api_keys.was_issued(key) { Ok(()) } else { self.throttle.count_unknown_key(address) };
-        match &counted {
-            Ok(()) => self.audit.refused(now, actor, action),
-            Err(_) => self.audit.had_to_wait(now, actor, action, None),
-        }
-        counted
-    }
-
-    fn owner(&self, id: Id) -> Result<User, AuthError> {
-        let owner = self.store.user(id)?.filter(|owner| self.is_current(owner));
-        owner.ok_or(AuthError::Refused(Challenge::Bearer))
     }
 }
 

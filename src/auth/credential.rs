@@ -54,7 +54,7 @@ impl Credential {
         let Some(header) = headers.next() else { return Err(AuthError::Refused(Challenge::Any)) };
         let credential = Presented::of(header).and_then(|presented| match presented {
             Presented::Basic(encoded) => basic(encoded),
-            Presented::Token(token) => self::token(token),
+            Presented::Token(token) => parse_token(token),
         });
         let challenge = if Self::is_basic(header) { Challenge::Basic } else { Challenge::Bearer };
         credential.filter(|_| headers.next().is_none()).ok_or(AuthError::Refused(challenge))
@@ -110,7 +110,9 @@ fn text(bytes: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(text.unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect()))
 }
 
-fn token(token: &[u8]) -> Option<Credential> {
+/// The API key or the session token of these bytes, which have no scheme; `None` if they cannot be either.
+pub(super) fn parse_token(token: &[u8]) -> Option<Credential> {
+    let token = Some(token).filter(|token| token.len() <= MAX_TOKEN)?;
     let token = str::from_utf8(token).ok().filter(|token| !token.contains(char::is_whitespace))?;
     if token.starts_with(key::PREFIX) {
         return PresentedKey::parse(token).map(Credential::ApiKey);

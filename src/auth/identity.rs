@@ -45,25 +45,37 @@ pub struct Identity {
     pub at: Timestamp,
 }
 
+impl Authentication {
+    /// Whether the credential permits the action; the user's role is not considered.
+    #[must_use]
+    pub fn permits(&self, controller: &str, action: &str) -> bool {
+        match self {
+            Self::Password | Self::Session(_) | Self::SystemUser(_) => true,
+            Self::ApiKey(key) => key.scopes.permit(controller, action),
+        }
+    }
+
+    /// The scopes that the credential has; the user's role is not considered.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        match self {
+            Self::Password | Self::Session(_) | Self::SystemUser(_) => vec![Scope::everything()],
+            Self::ApiKey(key) => key.scopes.iter().cloned().collect(),
+        }
+    }
+}
+
 impl Identity {
     /// Whether the credential permits the action; the user's role is not considered.
     #[must_use]
     pub fn permits(&self, controller: &str, action: &str) -> bool {
-        match &self.authentication {
-            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => true,
-            Authentication::ApiKey(key) => key.scopes.permit(controller, action),
-        }
+        self.authentication.permits(controller, action)
     }
 
     /// The scopes of the credential; the user's role is not considered.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
-        match &self.authentication {
-            Authentication::Password | Authentication::Session(_) | Authentication::SystemUser(_) => {
-                vec![Scope::everything()]
-            }
-            Authentication::ApiKey(key) => key.scopes.iter().cloned().collect(),
-        }
+        self.authentication.scopes()
     }
 
     /// The API key, if the credential is a restricted one: a key without `* / *`.

@@ -1,5 +1,6 @@
 //! Authentication: credentials, and the identity that a valid one proves.
 
+mod asked_tokens;
 mod authenticator;
 mod caller_cache;
 mod credential;
@@ -17,7 +18,7 @@ mod token_crypto;
 use thiserror::Error;
 
 pub use self::{
-    authenticator::Authenticator,
+    authenticator::{Authenticator, GoodToken, TokenFlaw},
     credential::Credential,
     identity::{Authentication, Identity, Principal},
     key::{ApiKeyIssuer, KeyText, PresentedKey},

@@ -85,6 +85,8 @@ pub(super) enum Failure {
     Findings { errors: usize, warnings: usize },
     #[error("{0} records differ; nothing was changed")]
     Differs(usize),
+    #[error("the credential does not pass")]
+    DoesNotPass,
     #[error("standard output cannot be written to")]
     Output(#[source] io::Error),
     #[error("standard input cannot be read")]
@@ -141,6 +143,7 @@ impl Failure {
             }
             Self::Findings { errors: 0, .. } => 3,
             Self::Findings { .. } => 4,
+            Self::DoesNotPass => 5,
             Self::Directory(
                 DirectoryError::NotADirectory(_)
                 | DirectoryError::NotADataDirectory { .. }

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod configuration;
 mod doctor;
+mod explain;
 mod failure;
 mod generated;
 mod health;
@@ -93,6 +94,9 @@ enum Verb {
     /// Prints the configuration of a proxy that passes on only what Lodge admits
     #[command(after_help = proxy_config::EXAMPLES)]
     ProxyConfig(proxy_config::ProxyConfigArguments),
+    /// Explains who an API key or a session stands for, and why it passes or not where a service demands scopes
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::ExplainArguments),
     /// Prints the completions of commands and flags for a shell
     #[command(after_help = "Examples:\n  lodge completions bash > /usr/share/bash-completion/completions/lodge")]
     Completions(generated::CompletionsArguments),
@@ -125,6 +129,7 @@ const EXIT_CODES: &str = "Exit codes:
       `apply --dry-run`: something differs
    3  `doctor`: there are warnings
    4  `doctor`: there are errors
+   5  `explain`: the credential does not pass
   10  the data directory cannot be used, or is not a directory; standard input or output cannot be used
   11  another lodge is using the data directory
   12  the store is damaged, has lost something, or is from a newer lodge
@@ -158,6 +163,7 @@ pub fn run(arguments: &[OsString], manager: ServiceManager) -> ExitCode {
         Verb::Locks(arguments) => quietly(&arguments.data, || locks::locks(&arguments)),
         Verb::Settings(verb) => settings::settings(&verb),
         Verb::ProxyConfig(arguments) => proxy_config::proxy_config(&arguments),
+        Verb::Explain(arguments) => quietly(&arguments.data, || explain::explain(&arguments)),
         Verb::Completions(arguments) => generated::completions(&arguments, CommandLine::command()),
         Verb::Man(arguments) => generated::man(&arguments, CommandLine::command()),
         Verb::Health(arguments) => health::health(&arguments),

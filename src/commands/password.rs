@@ -1,4 +1,4 @@
-//! New passwords for commands: typed at a terminal without echo, or the first line of standard input.
+//! New passwords, and tokens, for commands: typed at a terminal without echo, or the first line of standard input.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
@@ -10,6 +10,9 @@ use crate::secret::Secret;
 
 /// How many bytes are read as a password: more than the API takes, so that a longer one is refused and not cut.
 const MAX_LINE: usize = 4096;
+/// What is asked for, in messages.
+const PASSWORD: &str = "password";
+const TOKEN: &str = "API key or session token";
 
 /// The body of a request with a password in it, whose texts are wiped when it is dropped.
 pub(super) struct SecretBody(Value);
@@ -53,33 +56,49 @@ fn wipe(value: &mut Value) {
 /// [`Failure::Refused`] if there is none or they differ; [`Failure::Input`].
 pub(super) fn new_password(username: &str) -> Result<Secret<String>, Failure> {
     if !io::stdin().is_terminal() {
-        return line_of(&mut io::stdin().lock());
+        return line_of(&mut io::stdin().lock(), PASSWORD);
     }
-    let password = ask(&format!("New password of {username}: "))?;
-    if *ask("The same again: ")?.expose() == *password.expose() {
+    let password = ask(&format!("New password of {username}: "), PASSWORD)?;
+    if *ask("The same again: ", PASSWORD)?.expose() == *password.expose() {
         Ok(password)
     } else {
         Err(Failure::Refused("the two passwords differ; nothing was changed".to_owned()))
     }
 }
 
-fn ask(question: &str) -> Result<Secret<String>, Failure> {
+/// An API key or a session token: asked for at a terminal, else the first line of standard input.
+///
+/// # Errors
+/// [`Failure::Refused`] if there is none; [`Failure::Input`].
+pub(super) fn presented_token() -> Result<Secret<String>, Failure> {
+    if io::stdin().is_terminal() { ask("API key: ", TOKEN) } else { token_of(&mut io::stdin().lock()) }
+}
+
+/// The API key or the session token in the first line.
+///
+/// # Errors
+/// As [`presented_token`].
+pub(super) fn token_of(input: &mut impl BufRead) -> Result<Secret<String>, Failure> {
+    line_of(input, TOKEN)
+}
+
+fn ask(question: &str, what: &str) -> Result<Secret<String>, Failure> {
     let _unseen = WithoutEcho::begin().map_err(Failure::Input)?;
     let _ = write!(io::stderr(), "{question}");
-    line_of(&mut io::stdin().lock())
+    line_of(&mut io::stdin().lock(), what)
 }
 
 /// The next line without its end.
-fn line_of(input: &mut impl BufRead) -> Result<Secret<String>, Failure> {
+fn line_of(input: &mut impl BufRead, what: &str) -> Result<Secret<String>, Failure> {
     // With room for all of it: a copy that was moved elsewhere would not be wiped.
     let mut line = Zeroizing::new(String::with_capacity(MAX_LINE));
     input.take(MAX_LINE as u64).read_line(&mut line).map_err(Failure::Input)?;
     if line.len() == MAX_LINE {
-        return Err(Failure::Refused("the password is too long".to_owned()));
+        return Err(Failure::Refused(format!("the {what} is too long")));
     }
     let password = line.trim_end_matches(['\n', '\r']);
     if password.is_empty() {
-        return Err(Failure::Refused("no password was given".to_owned()));
+        return Err(Failure::Refused(format!("no {what} was given")));
     }
     Ok(Secret::new(password.to_owned()))
 }
@@ -103,8 +122,9 @@ mod tests {
 
     #[test]
     fn a_password_is_the_first_line_and_never_a_part_of_it() {
-        let read =
-            |mut text: &[u8]| line_of(&mut text).map(|password| password.expose().clone()).map_err(|e| e.to_string());
+        let read = |mut text: &[u8]| {
+            line_of(&mut text, PASSWORD).map(|password| password.expose().clone()).map_err(|e| e.to_string())
+        };
         let long = "x".repeat(MAX_LINE);
         assert_eq!(read(b" a house \r\nwith a view\n").unwrap(), " a house ");
         assert_eq!(read(b"no line end").unwrap(), "no line end");

@@ -47,6 +47,12 @@ impl Scope {
         &self.action
     }
 
+    /// The scope in one word, as proxies and tokens spell it: `users/index`.
+    #[must_use]
+    pub fn as_one_word(&self) -> String {
+        format!("{}/{}", self.controller, self.action)
+    }
+
     fn covers(&self, controller: &str, action: &str) -> bool {
         let half = |own: &str, wanted: &str| own == "*" || own == wanted;
         half(&self.controller, controller) && half(&self.action, action)

@@ -3,6 +3,7 @@
 mod accounts;
 mod apply;
 mod doctor;
+mod explain;
 mod files;
 mod generated;
 mod keys;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lodge::api::BodyKind;
 use serde_json::Value;
 
 use super::{document::Document, secrets::record_traffic};
@@ -69,12 +70,23 @@ impl Request {
 
     /// The request with this body, declared as JSON whatever it is.
     pub fn json_bytes(self, body: impl AsRef<[u8]>) -> Self {
-        self.header("Content-Type", "application/json").body(body)
+        self.body_of(BodyKind::Json, body)
     }
 
     /// The request with this JSON body.
     pub fn json(self, body: &Value) -> Self {
         self.json_bytes(body.to_string())
+    }
+
+    /// The request with these names and values of a form.
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.body_of(BodyKind::Form, form)
+    }
+
+    /// The request with this body, declared as that kind whatever it is.
+    pub fn body_of(self, kind: BodyKind, body: impl AsRef<[u8]>) -> Self {
+        self.header("Content-Type", kind.media_type()).body(body)
     }
 
     /// The request with this body, declared as nothing.

@@ -74,6 +74,8 @@ pub fn record_traffic(server: SocketAddr, bytes: &[u8]) {
         }
     }
     members(&text, "\"password\"").for_each(|password| add(&secrets, &password));
+    let token = text.lines().last().into_iter().flat_map(|form| form_urlencoded::parse(form.as_bytes()));
+    token.filter(|(name, _)| name == "token").for_each(|(_, token)| add(&secrets, &token));
     members(&text, "\"key\"").filter(|key| is_whole_key(key)).for_each(|key| add(&secrets, &key));
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use actix_web::http::Method;
-use lodge::api::operations::{Admits, OPERATIONS, Operation, public_operations};
+use lodge::api::{
+    BodyKind,
+    operations::{Admits, OPERATIONS, Operation, public_operations},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -92,7 +95,7 @@ fn verdict(row: &Operation, reply: &Reply) -> Verdict {
         404 if row.admits == Admits::Local => Verdict::Unknown,
         // What the path names exists and a body is JSON, so that nothing but a member can be wrong.
         200..=299 => Verdict::Admitted,
-        422 if has_body(row) => Verdict::Admitted,
+        422 if row.body() == Some(BodyKind::Json) => Verdict::Admitted,
         // A password and a session are admitted, and are no API key.
         404 if row.id == "show_presented_api_key" => Verdict::Admitted,
         other => Verdict::Other(other),
@@ -121,10 +124,6 @@ fn closed_rows() -> impl Iterator<Item = &'static Operation> {
 fn at_once(rows: impl Iterator<Item = &'static Operation>, check: impl Fn(&Operation) + Sync) {
     let check = &check;
     thread::scope(|scope| rows.for_each(|row| drop(scope.spawn(move || check(row)))));
-}
-
-fn has_body(row: &Operation) -> bool {
-    [Method::POST, Method::PUT].contains(&row.method)
 }
 
 /// The names of the parameters in the row's path.
@@ -185,8 +184,11 @@ fn query(row: &Operation) -> String {
 /// The row's request. Its body signs in where that is asked for, and has no member that any other operation knows.
 fn request(row: &Operation, path: &str) -> Request {
     let request = Request::new(row.method.as_str(), &format!("{path}{}", query(row)));
-    let body = json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}});
-    if has_body(row) { request.json(&body) } else { request }
+    match row.body() {
+        None => request,
+        Some(BodyKind::Json) => request.json(&json!({"user": {"username": "admin", "password": ADMIN_PASSWORD}})),
+        Some(BodyKind::Form) => request.form(&[("token", "a.b.c")]),
+    }
 }
 
 /// Requests of the row's operation that are wrong in every way but their method and the literals of their path.
@@ -202,8 +204,9 @@ fn broken_requests(row: &Operation) -> Vec<Request> {
     requests.push(request().header("Content-Type", "text/plain").body("no JSON"));
     requests.push(request().header("Content-Encoding", "gzip").json_bytes("{}"));
     requests.push(request().json(&json!({"username": 7, "key": 7, "api_key_scopes": 7})));
-    if has_body(row) {
-        requests.push(request().header("Content-Type", "application/json").header("Content-Length", "99999999"));
+    requests.push(request().body_of(BodyKind::Form, "token=%&token"));
+    if let Some(kind) = row.body() {
+        requests.push(request().header("Content-Type", kind.media_type()).header("Content-Length", "99999999"));
     }
     requests
 }
@@ -418,21 +421,24 @@ fn an_unreadable_body_and_an_unknown_id_are_reported_before_invalid_members() {
     let invalid = json!({"username": 7, "key": 7, "value": 7, "name": 7, "api_key_scopes": 7}).to_string();
     let user = server.id_of("ann");
 
-    at_once(closed_rows().filter(|row| has_body(row)), |row| {
+    at_once(closed_rows(), |row| {
+        let Some(kind) = row.body() else { return };
+        let media_type = kind.media_type();
         let request = |user_id| Request::new(row.method.as_str(), &path_about(row, user_id));
         let declared = |media_type: &str| request(user).header("Content-Type", media_type).body(&invalid);
         let mut cases = vec![
-            (413, request(user).header("Content-Type", "application/json").header("Content-Length", "99999999")),
+            (413, request(user).header("Content-Type", media_type).header("Content-Length", "99999999")),
             (415, declared("text/plain")),
-            (415, declared("application/json; charset=utf-16")),
-            (415, declared("application/json").header("Content-Encoding", "gzip")),
-            (400, request(user).json_bytes(&invalid[1..])),
+            (415, declared(&format!("{media_type}; charset=utf-16"))),
+            (415, declared(media_type).header("Content-Encoding", "gzip")),
+            (400, request(user).body_of(kind, format!("{}%", &invalid[1..]))),
         ];
-        if row.path.contains('{') {
-            let missing = Request::new(row.method.as_str(), &path_with(row, &UNKNOWN_ID.to_string()));
-            cases.push((404, missing.json_bytes(&invalid)));
-        } else {
-            cases.push((422, request(user).json_bytes(&invalid)));
+        let is_about_one = row.path.contains('{');
+        let missing = || Request::new(row.method.as_str(), &path_with(row, &UNKNOWN_ID.to_string()));
+        match kind {
+            BodyKind::Json if is_about_one => cases.push((404, missing().json_bytes(&invalid))),
+            BodyKind::Json => cases.push((422, request(user).json_bytes(&invalid))),
+            BodyKind::Form => cases.push((400, request(user).form(&[]))),
         }
         for (expected, request) in cases {
             assert_eq!(server.admin().send(&request).status, expected, "{request:?}");

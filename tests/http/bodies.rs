@@ -2,7 +2,10 @@
 
 use std::thread;
 
-use lodge::api::operations::{Operation, public_operations};
+use lodge::api::{
+    BodyKind,
+    operations::{Operation, public_operations},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,21 +16,26 @@ use crate::{
 /// The default of the maximum size of a body, in bytes.
 const LIMIT: usize = 512 << 10;
 
-/// The maximum size of a body without a credential, in bytes.
-const STRANGERS_LIMIT: usize = 12 << 10;
+/// The maximum size of a form, and of a body without a credential, in bytes.
+pub const SMALL_LIMIT: usize = 12 << 10;
 
 /// How many bytes the operation's body has at most.
 fn limit_of(operation: &Operation) -> usize {
-    if operation.id == "sign_in" { STRANGERS_LIMIT } else { LIMIT }
+    if operation.id == "sign_in" || operation.body() == Some(BodyKind::Form) { SMALL_LIMIT } else { LIMIT }
 }
 
 /// The operations that take a body.
 fn operations_with_body() -> impl Iterator<Item = &'static Operation> {
-    public_operations().filter(|operation| ["POST", "PUT"].contains(&operation.method.as_str()))
+    public_operations().filter(|operation| operation.body().is_some())
+}
+
+/// The operations that take a body of that kind.
+pub fn operations_with(kind: BodyKind) -> impl Iterator<Item = &'static Operation> {
+    public_operations().filter(move |operation| operation.body() == Some(kind))
 }
 
 /// A request for the operation, with the id 1 in its path and no body.
-fn request_of(operation: &Operation) -> Request {
+pub fn request_of(operation: &Operation) -> Request {
     let segments = operation.path.split('/').map(|segment| if segment.starts_with('{') { "1" } else { segment });
     Request::new(operation.method.as_str(), &segments.collect::<Vec<_>>().join("/"))
 }
@@ -116,7 +124,7 @@ fn a_body_that_is_not_one_valid_json_object_is_refused_by_every_operation() {
     let admin = server.admin();
     let before = everything(&admin);
 
-    for operation in operations_with_body() {
+    for operation in operations_with(BodyKind::Json) {
         for body in malformed().into_iter().filter(|body| !body.is_empty() || !may_lack_a_body(operation)) {
             let reply = admin.send(&request_of(operation).json_bytes(&body));
 
@@ -233,7 +241,7 @@ fn a_body_is_declared_as_json_in_utf_8_or_not_read() {
         &["application/json", "text/plain"],
     ];
 
-    for operation in operations_with_body() {
+    for operation in operations_with(BodyKind::Json) {
         for content_types in refused {
             let request = request_of(operation).body(r#"{"key":"a","username":"zoe","name":"a"}"#);
             let request = content_types.iter().fold(request, |request, value| request.header("Content-Type", value));
@@ -317,7 +325,8 @@ fn chunks_without_an_end_are_refused_once_they_are_too_long() {
         let path = &request_of(operation).path["/api/v2".len()..];
         let mut conversation = Conversation::with(server.address);
         let head = head(operation.method.as_str(), path);
-        conversation.say(format!("{head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        let media_type = operation.body().map(BodyKind::media_type).unwrap();
+        conversation.say(format!("{head}Content-Type: {media_type}\r\nTransfer-Encoding: chunked\r\n\r\n"));
         (0..9).for_each(|_| conversation.say(&chunk));
 
         let reply = conversation.hear();

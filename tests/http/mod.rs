@@ -1,7 +1,7 @@
 //! The API as clients see it: black box, against the real binary.
 
 mod answers;
-mod api_keys;
+pub mod api_keys;
 mod audit;
 mod authorization;
 mod base_path;
@@ -17,10 +17,12 @@ mod current_password;
 mod document;
 mod expectations;
 mod floods;
+mod forms;
 mod forward_auth;
 mod guessing;
 mod hash_floods;
 mod health;
+mod introspection;
 mod json_log;
 mod key_limits;
 mod key_rotation;

@@ -3,6 +3,7 @@
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, panic::catch_unwind, path::Path};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use lodge::api::BodyKind;
 use rustix::process::geteuid;
 use serde_json::json;
 
@@ -38,6 +39,8 @@ fn misplace(server: &Server, secret: &str) {
     admin.try_send(&new("POST", "/users").json(&json!({"username": secret, "email": secret}))).unwrap();
     admin.try_send(&new("POST", "/users").json_bytes(format!("{{\"password\": \"{secret}\""))).unwrap();
     admin.try_send(&new("POST", "/users").body(secret).header("Content-Type", secret)).unwrap();
+    admin.try_send(&new("POST", "/introspect").form(&[("token", secret), ("token_type_hint", secret)])).unwrap();
+    admin.try_send(&new("POST", "/introspect").body_of(BodyKind::Form, format!("token={secret}&{secret}=%"))).unwrap();
     // Not as its key, which the audit log has.
     let configuration = json!({"key": format!("of {} bytes", secret.len()), "value": secret});
     admin.try_send(&new("POST", "/users/me/configurations").json(&configuration)).unwrap();
@@ -72,13 +75,19 @@ fn the_log_has_no_password_token_or_key_wherever_it_was_sent_and_however_much_is
 /// Every test's server is checked like this when it ends.
 #[test]
 fn a_server_that_writes_a_secret_fails_its_test() {
-    let written: [fn(&Server) -> String; 6] = [
+    let written: [fn(&Server) -> String; 7] = [
         |server| server.sign_in("ann"),
         |server| server.key("ann", &[]).authorization.unwrap(),
         |server| server.admin().authorization.unwrap()["Basic ".len()..].to_owned(),
         |_| password_of("ann"),
         |_| ADMIN_PASSWORD.to_owned(),
         |_| "$scrypt$ln=10,r=8,p=1$".to_owned(),
+        |server| {
+            let token = "a token that is asked about".to_owned();
+            let question = Request::new("POST", "/introspect").form(&[("token", &token)]);
+            server.admin().send(&question).expect(200);
+            token
+        },
     ];
     for secret in written {
         for file in ["log", "data/audit/2026.jsonl"] {

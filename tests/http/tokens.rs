@@ -39,7 +39,8 @@ impl Mint {
         Self { key: secret.derive(Purpose::SessionTokens).expose().to_vec() }
     }
 
-    fn with_header(&self, header: &Value, claims: &Value) -> String {
+    /// A token with that header, signed with HMAC-SHA-256 whatever it names.
+    pub fn with_header(&self, header: &Value, claims: &Value) -> String {
         self.signed(hmac::HMAC_SHA256, header, claims)
     }
 

@@ -20,7 +20,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Parser;
 use futures_util::FutureExt;
 use lodge::{
-    api::{App, Holder, Permit, Serves, Worker, entry::respond},
+    api::{App, BodyKind, Holder, Permit, Serves, Worker, entry::respond},
     audit::{Files, RetentionPolicy},
     auth::{Cost, HashRequester, Hasher, Throttle, Verification},
     backup::schedule::BackupLog,
@@ -215,11 +215,16 @@ impl TestApp {
 
     /// An answer whose body has not been read yet.
     pub async fn untaken(&self, headers: &[Header], (method, path, body): &Asked) -> Response<BoxBody> {
+        // A text is a form.
+        let (kind, body) = match body {
+            Value::String(form) => (BodyKind::Form, form.clone()),
+            members => (BodyKind::Json, members.to_string()),
+        };
         let mut request = TestRequest::with_uri(&format!("/api/v2{path}"))
             .method(method.parse().unwrap())
             .peer_addr(([127, 0, 0, 1], 7).into())
-            .insert_header(("Content-Type", "application/json"))
-            .set_payload(body.to_string());
+            .insert_header(("Content-Type", kind.media_type()))
+            .set_payload(body);
         for (name, value) in headers {
             request = request.insert_header((*name, value.as_str()));
         }

@@ -113,8 +113,10 @@ async function transfer(url, method, authorization, { body, signal }) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (authorization) headers.Authorization = authorization;
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  const text = body === undefined ? undefined : JSON.stringify(body);
+  const isForm = body instanceof URLSearchParams;
+  // The browser declares a form itself.
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
+  const text = body === undefined || isForm ? body : JSON.stringify(body);
   const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   try {
     const response = await fetch(url, {

@@ -16,6 +16,7 @@ import { strings } from "./strings.js";
 import { curl, marked } from "./text.js";
 
 const t = strings.docs;
+const FORM = "application/x-www-form-urlencoded";
 const SHOWN_HEADERS = ["Content-Type", "Authorization", "WWW-Authenticate", "Retry-After", "X-Request-Id"];
 
 /** @typedef {import("./docs-page.js").Operation} Operation */
@@ -27,7 +28,9 @@ export class OperationView {
     this.operation = operation;
     this.root = root;
     this.form = new Form();
-    this.schema = operation.requestBody?.content["application/json"].schema;
+    const [mediaType, content] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
+    this.isForm = mediaType === FORM;
+    this.schema = content?.schema;
     /** @type {Values} */
     this.values = {
       credential: operation.security?.length === 0 ? "none" : session.user ? "session" : "password",
@@ -128,9 +131,15 @@ export class OperationView {
     const command = curl(this.operation.method, this.url(this.values), {
       authorization: header,
       user: credential === "password" ? username || "USER" : undefined,
-      body: this.schema ? parsedBody(this.values.body) : undefined,
+      body: this.schema ? this.sentBody(parsedBody(this.values.body)) : undefined,
     }).replace(/'(Authorization: Bearer \$[A-Z]+)'/, '"$1"');
     return html`<h3>${t.curl}</h3><div class="copyable"><code tabindex="0">${command}</code>${copyButton(command)}</div>`;
+  }
+
+  /** A body as it is sent: the members of a form are its fields. @param {any} body */
+  sentBody(body) {
+    const isObject = typeof body === "object" && body !== null;
+    return this.isForm && isObject ? new URLSearchParams(Object.entries(body).map(([name, value]) => [name, String(value)])) : body;
   }
 
   /** @param {Values} values */
@@ -140,7 +149,7 @@ export class OperationView {
       this.form.errors.body = [t.malformed];
       return;
     }
-    const options = { body, authorization: credentialOf(values) };
+    const options = { body: this.sentBody(body), authorization: credentialOf(values) };
     try {
       const reply = await send(this.operation.method, this.url(values).href, options);
       this.answer = { ...reply, failure: null };

@@ -109,6 +109,10 @@ export function curl(method, url, { authorization, user, body } = {}) {
   if (method !== "GET" && !(method === "POST" && body !== undefined)) words.push("-X", method);
   if (user) words.push("-u", quoted(user));
   if (authorization) words.push("-H", quoted(`Authorization: ${authorization}`));
-  if (body !== undefined) words.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(body)));
+  if (body instanceof URLSearchParams) {
+    for (const [name, value] of body) words.push("--data-urlencode", quoted(`${name}=${value}`));
+  } else if (body !== undefined) {
+    words.push("-H", quoted("Content-Type: application/json"), "-d", quoted(JSON.stringify(body)));
+  }
   return [...words, quoted(String(url))].join(" ");
 }

@@ -17,6 +17,7 @@ export default async function () {
   await check(page, "an operation");
   await withoutCredential(page);
   await withKey(page);
+  await withForm(page);
   await withSession();
 }
 
@@ -45,6 +46,24 @@ async function withKey(page) {
   await page.getByRole("button", { name: "Send POST" }).click();
   await page.getByRole("heading", { name: "Response 403" }).waitFor();
   assert.match(await page.getByRole("link", { name: "Create a key that may" }).getAttribute("href"), /access\/new\?scope=users%2Fcreate$/);
+}
+
+/** The members of a body are the fields of a form where the operation takes one. */
+async function withForm(page) {
+  const { body } = await api("POST", "users/me/api_keys", { name: "asked about" });
+  await go(page, "docs");
+  await page.getByLabel("Search operations").fill("introspect");
+  await page.getByRole("link", { name: /POST .introspect/ }).click();
+  await page.getByRole("heading", { level: 1, name: /^Displays what an API key/ }).waitFor();
+  await page.getByLabel("Credential").selectOption("User name and password");
+  await page.getByLabel("User name").fill(administrator.username);
+  await page.getByLabel("Password").fill(administrator.password);
+  await page.getByLabel("Body").fill(JSON.stringify({ token: body.key, token_type_hint: "a b" }));
+  await page.getByText(/^curl -u .* --data-urlencode token=lodge_\S+ --data-urlencode 'token_type_hint=a b' /).waitFor();
+  await page.getByRole("button", { name: "Send POST" }).click();
+  await page.getByRole("heading", { name: "Response 200" }).waitFor();
+  assert.match(await page.locator("pre").innerText(), /"active": true/);
+  await check(page, "a form");
 }
 
 async function withSession() {
