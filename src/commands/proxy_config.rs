@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use clap::{Args, ValueEnum};
 
 use super::{Failure, table::write_all};
-use crate::domain::Scope;
+use crate::{config::BasePathArguments, domain::Scope};
 
 pub(super) const EXAMPLES: &str = "Examples:
   lodge proxy-config nginx > nginx.conf
@@ -20,7 +20,8 @@ pub(super) struct ProxyConfigArguments {
     program: Program,
 
     /// Where the proxy listens
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    // With an id of its own: the file's `listen` is Lodge's.
+    #[arg(id = "proxy_listen", long = "listen", value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: Address,
 
     /// Where the proxy reaches Lodge, over plain HTTP
@@ -38,6 +39,9 @@ pub(super) struct ProxyConfigArguments {
     /// The scope that a caller needs; repeat it for more, or give `any` for every valid credential
     #[arg(long = "scope", value_name = "CONTROLLER/ACTION", default_value = "files/index", value_parser = parse_scope)]
     scopes: Vec<String>,
+
+    #[command(flatten)]
+    base: BasePathArguments,
 }
 
 /// What a configuration is for.
@@ -68,15 +72,16 @@ pub(super) fn proxy_config(arguments: &ProxyConfigArguments) -> Result<(), Failu
 
 /// The template of the program with the arguments in place of its gaps.
 fn completed(arguments: &ProxyConfigArguments) -> String {
-    let ProxyConfigArguments { listen, lodge, service, path, scopes, program } = arguments;
+    let ProxyConfigArguments { listen, lodge, service, path, scopes, program, base } = arguments;
     let query = scopes.iter().map(|scope| format!("scope={scope}")).collect::<Vec<_>>().join("&");
-    let gaps = [("PATH", path.clone()), ("QUERY", query)];
+    let base_path = base.base_path.as_ref().map(ToString::to_string).unwrap_or_default();
+    let gaps = [("PATH", path.clone()), ("QUERY", query), ("BASE_PATH", base_path)];
     let addresses = [("LISTEN", listen), ("LODGE", lodge), ("SERVICE", service)];
     let gaps = addresses.into_iter().flat_map(|(name, address)| address.gaps(name)).chain(of_names(gaps));
     gaps.fold(program.template().to_owned(), |text, (gap, value)| text.replace(&gap, &value))
 }
 
-fn of_names(gaps: [(&str, String); 2]) -> impl Iterator<Item = (String, String)> {
+fn of_names(gaps: [(&str, String); 3]) -> impl Iterator<Item = (String, String)> {
     gaps.into_iter().map(|(name, value)| (format!("@{name}@"), value))
 }
 
@@ -158,6 +163,7 @@ mod tests {
             service: "192.0.2.1:3".parse().unwrap(),
             path: "/media/all".to_owned(),
             scopes: vec!["media/index".to_owned(), "media/*".to_owned()],
+            base: BasePathArguments::default(),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgMatches, Args, Command, FromArgMatches, value_parser};
+use clap::{ArgMatches, Args, Command, FromArgMatches, error::ErrorKind, value_parser};
 
 use super::{
-    ListenAddress, Settings, SettingsError, listen, secret_path,
+    BasePath, ListenAddress, Setting, Settings, SettingsError, listen, secret_path,
     setting::{Checks, Written},
 };
 use crate::logging::Format;
@@ -77,6 +77,46 @@ impl DataArguments {
     #[must_use]
     pub fn secret_path(&self, data_dir: &Path) -> PathBuf {
         secret_path(self.secret_file.as_ref(), data_dir)
+    }
+}
+
+/// The base path of a server, for commands that print its addresses: a setting of `lodge serve` under the same name.
+#[derive(Clone, Debug, Default)]
+pub struct BasePathArguments {
+    /// The base path, if there is one.
+    pub base_path: Option<BasePath>,
+}
+
+impl BasePathArguments {
+    const NAME: &str = "base_path";
+
+    fn declared() -> impl Iterator<Item = Setting> {
+        Settings::declared().into_iter().filter(|setting| ["config", Self::NAME].contains(&setting.name))
+    }
+}
+
+impl FromArgMatches for BasePathArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let declared: Vec<_> = Self::declared().collect();
+        let given = Written::of(&declared, matches).get(Self::NAME).map(|text| text.to_string_lossy().into_owned());
+        let parsed = given.map(|text| BasePath::parse(&text)).transpose();
+        let refuse = |why| clap::Error::raw(ErrorKind::ValueValidation, format!("--base-path: {why}\n"));
+        Ok(Self { base_path: parsed.map_err(refuse)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for BasePathArguments {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::declared().map(|setting| setting.argument()))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
     }
 }
 

@@ -26,7 +26,7 @@ use std::{
 use thiserror::Error;
 
 pub use self::{
-    arguments::{DataArguments, ServeArguments},
+    arguments::{BasePathArguments, DataArguments, ServeArguments},
     base_path::BasePath,
     example::example,
     file::parse,

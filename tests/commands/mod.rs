@@ -7,6 +7,7 @@ mod explain;
 mod files;
 mod generated;
 mod keys;
+mod proxy_config;
 mod resources;
 
 use std::{
