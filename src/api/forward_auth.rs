@@ -121,6 +121,8 @@ pub(super) fn restricted(mut refusal: HttpResponse, query: &str) -> HttpResponse
 fn refused_plainly(refused: StatusCode) -> StatusCode {
     match refused {
         StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => refused,
+        // CONNECT: 200 would begin a tunnel, and no other attempt is better.
+        StatusCode::NOT_IMPLEMENTED => StatusCode::FORBIDDEN,
         other if other.is_server_error() => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     }
@@ -153,6 +155,7 @@ mod tests {
             (429, (429, None)),
             (431, (403, Some(431))),
             (500, (503, Some(500))),
+            (501, (403, Some(501))),
             (503, (503, None)),
         ] {
             assert_eq!(shown(refused, "scope=any"), expected, "{refused}");

@@ -9,7 +9,7 @@ use crate::{
     http::{
         api_keys::{ALL, Key, scopes},
         audit::refusals,
-        conversation::Conversation,
+        conversation::{Conversation, ask_raw},
         user_socket::answers,
     },
 };
@@ -221,6 +221,22 @@ fn every_method_and_every_path_below_is_answered_alike() {
     }
     for path in ["/forward-authx", "/forward%2dauth", "/Forward-Auth", "/x/forward-auth"] {
         assert_eq!(key.get(&format!("{path}?scope=any")).status, 404, "{path}");
+    }
+}
+
+/// With 200 a tunnel would begin.
+#[test]
+fn connect_is_refused_for_good_whatever_the_credential() {
+    let server = Server::start();
+    let key = server.key("ann", &["* / *"]).authorization.unwrap();
+
+    for target in ["/api/v2/forward-auth?scope=any", "/api/v2/forward-auth/files?scope=any&errors=403"] {
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: lodge\r\nX-Lodge-Key: {key}\r\n\r\n");
+
+        let reply = ask_raw(server.address, request);
+
+        assert_eq!((reply.status, reply.header("x-lodge-status")), (403, Some("501")), "{target}");
+        assert_eq!((reply.header("remote-user"), reply.header("retry-after")), (None, None), "{target}");
     }
 }
 
