@@ -212,6 +212,46 @@ fn what_a_client_claims_never_reaches_the_service_as_if_it_were_lodges() {
     }
 }
 
+/// HAProxy before 3.2 cannot drop trailers that are not announced; they arrive as what they are.
+#[test]
+fn what_follows_a_body_is_no_header_of_the_request() {
+    let server = server();
+    let key = server.key("ann", &["files / index"]).authorization.unwrap();
+    let proxies = Proxy::start_all("what_follows_a_body", &server);
+    let body = "5\r\nhello\r\n0\r\nRemote-User: admin\r\nX-Lodge-User-Id: 1\r\n\r\n";
+
+    for proxy in &proxies {
+        let head = format!("PUT /files/a HTTP/1.1\r\nX-Lodge-Key: {key}\r\nTransfer-Encoding: chunked\r\n");
+        for announced in ["", "Trailer: Remote-User, X-Lodge-User-Id\r\n"] {
+            let answer = proxy.send(&format!("{head}{announced}"), body);
+            assert!([200, 400].contains(&answer.status), "{} {announced:?}: {answer:?}", proxy.name);
+            for received in proxy.service.take() {
+                assert_is_ann(&server, &received, proxy);
+                assert!(received.trailers.is_empty() || proxy.name == "haproxy", "{}: {received:?}", proxy.name);
+            }
+        }
+    }
+}
+
+/// Lodge takes 96 headers, of which a proxy adds some.
+#[test]
+fn a_request_with_more_headers_than_lodge_takes_never_reaches_the_service() {
+    let server = server();
+    let key = server.key("ann", &["files / index"]).authorization.unwrap();
+    let proxies = Proxy::start_all("a_request_with_more_headers", &server);
+
+    for proxy in &proxies {
+        for count in [80, 92, 95, 96, 97, 120] {
+            let headers: String = (0..count).map(|number| format!("X-{number}: x\r\n")).collect();
+            let answer = proxy.send(&format!("GET /files/a HTTP/1.1\r\nX-Lodge-Key: {key}\r\n{headers}"), "");
+            let received = proxy.service.take();
+            assert!([200, 400, 431, 500].contains(&answer.status), "{} {count}: {answer:?}", proxy.name);
+            assert_eq!(received.len(), usize::from(answer.status == 200), "{} {count}: {answer:?}", proxy.name);
+            received.iter().for_each(|received| assert_is_ann(&server, received, proxy));
+        }
+    }
+}
+
 #[test]
 fn no_spelling_of_a_path_leads_past_lodge_or_to_another_path() {
     let server = server();
@@ -251,6 +291,22 @@ fn no_spelling_of_a_path_leads_past_lodge_or_to_another_path() {
                 assert_is_ann(&server, &received, proxy);
             }
         }
+    }
+}
+
+#[test]
+fn lodge_is_asked_below_its_base_path() {
+    let mut server = server();
+    let [key, lacking] = [server.key("ann", &["files / index"]), server.key("ann", &["files / show"])];
+    server.set_variable("LODGE_BASE_PATH", "/accounts");
+    server.restart();
+    let proxies = Proxy::start_all("lodge_is_asked_below_its_base_path", &server);
+
+    for proxy in &proxies {
+        assert_eq!(proxy.get("X-Lodge-Key", &key).status, 200, "{}: {}", proxy.name, proxy.log());
+        assert_eq!(proxy.received().read_loosely("Remote-User"), "ann", "{}", proxy.name);
+        assert_eq!(proxy.get("X-Lodge-Key", &lacking).status, 403, "{}", proxy.name);
+        assert!(proxy.service.take().is_empty(), "{}", proxy.name);
     }
 }
 

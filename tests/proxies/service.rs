@@ -26,6 +26,8 @@ pub struct Received {
     pub target: String,
     headers: Vec<(String, String)>,
     pub body: String,
+    /// The lines after the last chunk.
+    pub trailers: Vec<String>,
 }
 
 /// A running service; its thread ends with the test's process.
@@ -84,28 +86,39 @@ fn serve(mut connection: &TcpStream, all: &Mutex<Vec<Received>>) {
 
 fn receive(reader: &mut impl BufRead) -> Option<Received> {
     let target = line(reader)?.split(' ').nth(1)?.to_owned();
-    let mut received = Received { target, headers: Vec::new(), body: String::new() };
+    let mut received = Received { target, headers: Vec::new(), body: String::new(), trailers: Vec::new() };
     loop {
         let line = line(reader)?;
         let Some((name, value)) = line.split_once(':') else { break };
         received.headers.push((name.to_owned(), value.trim().to_owned()));
     }
-    received.body = body(reader, &received)?;
+    (received.body, received.trailers) = body(reader, &received)?;
     Some(received)
 }
 
-fn body(reader: &mut impl BufRead, received: &Received) -> Option<String> {
+/// The body and the trailers.
+fn body(reader: &mut impl BufRead, received: &Received) -> Option<(String, Vec<String>)> {
     if received.all("transfer-encoding").is_empty() {
         let length = received.all("content-length").first().map_or(Some(0), |length| length.parse().ok())?;
-        return bytes(reader, length);
+        return Some((bytes(reader, length)?, Vec::new()));
     }
     let mut body = String::new();
     loop {
         let length = usize::from_str_radix(&line(reader)?, 16).ok()?;
+        if length == 0 {
+            return Some((body, trailers(reader)?));
+        }
         body += &bytes(reader, length)?;
         line(reader)?;
-        if length == 0 {
-            return Some(body);
+    }
+}
+
+fn trailers(reader: &mut impl BufRead) -> Option<Vec<String>> {
+    let mut trailers = Vec::new();
+    loop {
+        match line(reader)? {
+            end if end.is_empty() => return Some(trailers),
+            trailer => trailers.push(trailer),
         }
     }
 }
