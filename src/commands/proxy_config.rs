@@ -184,6 +184,20 @@ mod tests {
         }
     }
 
+    /// Newer programs do so themselves, so that a test with one of them would not miss it.
+    #[test]
+    fn headers_with_underscores_are_refused_or_removed_by_every_program() {
+        for (program, means) in [
+            (Program::Nginx, "underscores_in_headers off;"),
+            (Program::Caddy, "request_header -*_*\n"),
+            (Program::Traefik, "--entryPoints.web.http.aliasHeadersStrategy=reject "),
+            (Program::Envoy, "headers_with_underscores_action: REJECT_REQUEST\n"),
+            (Program::Haproxy, "http-request del-header _ -m sub\n"),
+        ] {
+            assert!(completed(&arguments(program)).contains(means), "{program:?}");
+        }
+    }
+
     #[test]
     fn an_address_is_a_host_and_a_port() {
         for wrong in ["", "8080", ":8080", "a:b", "a:70000", "::1:80", "a b:1", "a;b:1", "[x]:1", "http://a:1", "a\n:1"]

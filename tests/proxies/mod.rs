@@ -30,7 +30,8 @@ const IDENTITY: [&str; 6] =
 /// What a client may claim about itself, and about its request.
 const CLAIMS: &str = "Remote-User: admin\r\nremote_user: admin\r\nRemote-Groups: admin\r\nREMOTE_GROUPS: admin\r\n\
                       Remote_Email: admin@example.org\r\nX-Lodge-User-Id: 1\r\nX_Lodge_User_Id: 1\r\nX-Lodge_User-Id: 1\r\n\
-                      X-Forwarded-Uri: /admin\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\n";
+                      X-Forwarded-Uri: /admin\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX_Original_URL: /admin\r\n\
+                      X_Rewrite_URL: /admin\r\n";
 
 /// A server that believes the proxies on this machine, whose users may have a key for each race.
 fn server() -> Server {
