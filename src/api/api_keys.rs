@@ -51,6 +51,10 @@ pub(super) struct ApiKeyView {
     #[schemars(extend("readOnly" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     last_used_at: Option<DateTime>,
+    /// Until when the value from before the last rotation stays valid.
+    #[schemars(extend("readOnly" = true))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_value_expires_at: Option<DateTime>,
 }
 
 /// An API key with its scopes.
@@ -96,11 +100,13 @@ impl ApiKeyView {
             expires_at: api_key.expires_at.map(DateTime),
             allowed_networks: api_key.allowed_networks,
             last_used_at: None,
+            former_value_expires_at: api_key.former_value.map(|former| DateTime(former.ends)),
         }
     }
 
-    fn shown_to(access: &ResourceAccess, api_key: ApiKey, include: Include) -> Result<Self, ServiceError> {
-        let key = api_keys::shown_key(access, &api_key);
+    fn shown_to(access: &ResourceAccess, mut api_key: ApiKey, include: Include) -> Result<Self, ServiceError> {
+        let (key, now) = (api_keys::shown_key(access, &api_key), access.state.clock.now());
+        api_key.former_value.take_if(|former| former.ends <= now);
         let last_use = if include.activity { api_keys::last_use(access, &api_key)? } else { None };
         Ok(Self { last_used_at: last_use.map(|last| DateTime(last.at)), ..Self::new(api_key, key) })
     }
@@ -235,6 +241,14 @@ pub(super) async fn rotate(
     let (api_key, key) = api_keys::rotate(&access, id, submitted).await?;
     let key = api_keys::rotated_key(&access, &api_key, &key);
     Ok(Created(ApiKeyFullView::new(api_key, key)))
+}
+
+pub(super) async fn destroy_former_value(
+    access: impl Into<ResourceAccess>,
+    PathId(id): PathId,
+) -> Result<NoContent, ApiError> {
+    api_keys::destroy_former_value(&access.into(), id).await?;
+    Ok(NoContent)
 }
 
 fn networks(items: &[Value]) -> Parsed<AllowedNetworks> {

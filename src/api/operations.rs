@@ -247,6 +247,10 @@ operations! {
     introspect POST "/introspect" introspection / create Caller introspection::create;
     /// Explains who a credential stands for, and why it passes or not where scopes are demanded.
     explain_credential POST "/explanation" credentials / explain Local explanation::show;
+    /// Ends the value that an API key had before its rotation.
+    destroy_api_key_former_value DELETE "/users/me/api_keys/{api_key_id}/former_value" api_keys / destroy_former_value Caller api_keys::destroy_former_value;
+    /// Ends the value that an API key of a user had before its rotation.
+    destroy_user_api_key_former_value DELETE "/users/{user_id}/api_keys/{api_key_id}/former_value" user_api_keys / destroy_former_value UserAdministrator api_keys::destroy_former_value;
 }
 
 /// The scopes of all operations that need one.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Account, AuditEntry, AuthMethod, Event, Outcome, Target};
+use crate::domain::{Account, AuditEntry, AuthMethod, Event, Id, Outcome, Target};
 
 /// An entry of the audit log; members without a value are left out.
 // Comments on members, and the attributes, are the entry's schema in the OpenAPI document.
@@ -61,6 +61,10 @@ pub struct EntryView<'a> {
     #[schemars(with = "String")]
     #[serde(skip_serializing_if = "Option::is_none")]
     target_name: Option<String>,
+    /// The account that a configuration, an API key or a session belongs to; not in entries of earlier versions.
+    #[schemars(with = "u32")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_owner_id: Option<u32>,
     /// The members that were changed, or the settings in force.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     details: &'a [String],
@@ -92,6 +96,7 @@ impl<'a> EntryView<'a> {
             target: None,
             target_id: None,
             target_name: None,
+            target_owner_id: event.subject.owner.map(Id::get),
             details: &event.subject.details,
             count: event.count,
         };
@@ -120,7 +125,7 @@ impl<'a> EntryView<'a> {
         };
         match method {
             AuthMethod::Session(jti) => self.session = Some(jti),
-            AuthMethod::ApiKey(id) => self.api_key_id = id.map(crate::domain::Id::get),
+            AuthMethod::ApiKey(id) => self.api_key_id = id.map(Id::get),
             AuthMethod::Local(uid) | AuthMethod::SystemUser(uid) => self.system_uid = Some(uid),
             AuthMethod::Password | AuthMethod::Server => {}
         }

@@ -65,6 +65,12 @@ enum KeyVerb {
         #[command(flatten)]
         output: OutputArguments,
     },
+    /// Ends the value that an API key had before its rotation, where `--overlap` keeps it valid
+    #[command(after_help = "Examples:\n  lodge key end-former-value --user ann 1")]
+    EndFormerValue {
+        #[command(flatten)]
+        named: Named,
+    },
     /// Removes an API key; it is refused from then on
     #[command(after_help = "Examples:\n  lodge key remove --user ann 1")]
     Remove {
@@ -134,6 +140,7 @@ pub(super) fn key(KeyArguments { verb, data }: &KeyArguments) -> Result<(), Fail
                 "key",
             )
         }
+        KeyVerb::EndFormerValue { named } => named.call(&access, ("DELETE", "/former_value"), None).map(|_| ()),
         KeyVerb::Remove { named } => named.call(&access, ("DELETE", ""), None).map(|_| ()),
     }
 }

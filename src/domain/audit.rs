@@ -86,6 +86,8 @@ pub enum Action {
     RotateApiKey,
     RotateUserApiKey,
     ConnectSystemUser,
+    DestroyFormerValue,
+    DestroyUserFormerValue,
 }
 
 impl Action {
@@ -125,6 +127,8 @@ impl Action {
             Self::RotateApiKey => "api_keys / rotate",
             Self::RotateUserApiKey => "user_api_keys / rotate",
             Self::ConnectSystemUser => "system_users / connect",
+            Self::DestroyFormerValue => "api_keys / destroy_former_value",
+            Self::DestroyUserFormerValue => "user_api_keys / destroy_former_value",
         }
     }
 }
@@ -171,6 +175,8 @@ pub enum AuthMethod {
 pub struct AffectedResource {
     /// The record, if there is one.
     pub target: Option<Target>,
+    /// The account that a configuration, an API key or a session belongs to; unknown in entries of earlier versions.
+    pub owner: Option<Id>,
     /// The attributes that were changed, or the settings in force.
     pub details: Vec<String>,
 }
@@ -226,7 +232,13 @@ impl AffectedResource {
     /// Details without a record.
     #[must_use]
     pub fn details(details: Vec<String>) -> Self {
-        Self { target: None, details }
+        Self { details, ..Self::default() }
+    }
+
+    /// A record of that account's.
+    #[must_use]
+    pub fn owned(owner: Id, target: Target) -> Self {
+        Self { owner: Some(owner), ..target.into() }
     }
 
     /// The same with these details.
@@ -244,24 +256,25 @@ impl From<&User> for AffectedResource {
 
 impl From<&Configuration> for AffectedResource {
     fn from(configuration: &Configuration) -> Self {
-        Target::Configuration(configuration.id, configuration.key.as_str().to_owned()).into()
+        let target = Target::Configuration(configuration.id, configuration.key.as_str().to_owned());
+        Self::owned(configuration.owner, target)
     }
 }
 
 impl From<&ApiKey> for AffectedResource {
     fn from(api_key: &ApiKey) -> Self {
-        Target::ApiKey(api_key.id).into()
+        Self::owned(api_key.owner, Target::ApiKey(api_key.id))
     }
 }
 
 impl From<&Session> for AffectedResource {
     fn from(session: &Session) -> Self {
-        Target::Session(session.jti).into()
+        Self::owned(session.owner, Target::Session(session.jti))
     }
 }
 
 impl From<Target> for AffectedResource {
     fn from(target: Target) -> Self {
-        Self { target: Some(target), details: Vec::new() }
+        Self { target: Some(target), ..Self::default() }
     }
 }

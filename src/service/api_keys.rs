@@ -21,6 +21,9 @@ const UPDATE: ResourceAction = ResourceAction { own: Action::UpdateApiKey, of_us
 const DESTROY: ResourceAction = ResourceAction { own: Action::DestroyApiKey, of_user: Action::DestroyUserApiKey };
 const ROTATE: ResourceAction = ResourceAction { own: Action::RotateApiKey, of_user: Action::RotateUserApiKey };
 
+const DESTROY_FORMER_VALUE: ResourceAction =
+    ResourceAction { own: Action::DestroyFormerValue, of_user: Action::DestroyUserFormerValue };
+
 /// A page of the owner's API keys.
 ///
 /// # Errors
@@ -229,6 +232,26 @@ pub async fn destroy(access: &ResourceAccess, id: Id) -> Result<(), ServiceError
             refuse_uncovered(limiting_key.as_ref(), &current)?;
             txn.remove(&current)?;
             Ok(((), AffectedResource::from(&current)))
+        })
+        .await
+}
+
+/// Ends the value that an API key of the owner's had before its rotation, if it is still valid. Who may remove a key may do
+/// this.
+///
+/// # Errors
+/// Those of [`destroy`].
+pub async fn destroy_former_value(access: &ResourceAccess, id: Id) -> Result<(), ServiceError> {
+    let limiting_key = limiting_key(access).filter(|_| access.is_own);
+    access
+        .write(DESTROY_FORMER_VALUE, move |txn, owner| {
+            let current = txn.api_key(owner.id, id)?.ok_or(ServiceError::NotFound)?;
+            refuse_uncovered(limiting_key.as_ref(), &current)?;
+            let subject = AffectedResource::from(&current);
+            if current.former_value.is_some() {
+                txn.put(&ApiKey { former_value: None, ..current }).map_err(never_taken)?;
+            }
+            Ok(((), subject))
         })
         .await
 }

@@ -77,7 +77,11 @@ async fn open_for(
 /// [`ServiceError::Store`].
 pub async fn sign_out(caller: &Caller) -> Result<(), ServiceError> {
     let Authentication::Session(jti) = caller.authentication else { return Ok(()) };
-    caller.write(Action::SignOut, move |txn, user| Ok((close(txn, user.id, jti)?, Target::Session(jti).into()))).await
+    caller
+        .write(Action::SignOut, move |txn, user| {
+            Ok((close(txn, user.id, jti)?, AffectedResource::owned(user.id, Target::Session(jti))))
+        })
+        .await
 }
 
 /// A page of the owner's sessions that are not over, in the order in which they were opened.

@@ -14,7 +14,10 @@ use super::{
     table::{self, IndexRow, ReadRows, Record},
     txn::Txn,
 };
-use crate::domain::{AuditEntry, Event, Id, Page};
+use crate::{
+    clock::Timestamp,
+    domain::{Action, Actor, AffectedResource, AuditEntry, Event, Id, Outcome, Page, Target},
+};
 
 const STATE_KEY: &[u8] = b"audit";
 
@@ -57,11 +60,19 @@ pub struct AuditState {
 impl Versioned for AuditState {}
 
 impl Versioned for AuditEntry {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn from_older(tree: &'static str, _version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
-        let LinkedEntry { id, event, link, mac } = record::decode_shape(tree, bytes)?;
-        Ok(Self { id, event, mac, link: Some(link) })
+    fn from_older(tree: &'static str, version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
+        Ok(match version {
+            1 => {
+                let LinkedEntry { id, event, link, mac } = record::decode_shape(tree, bytes)?;
+                Self { id, event: event.into(), mac, link: Some(link) }
+            }
+            _ => {
+                let OwnerlessEntry { id, event, mac, link } = record::decode_shape(tree, bytes)?;
+                Self { id, event: event.into(), mac, link }
+            }
+        })
     }
 }
 
@@ -69,9 +80,38 @@ impl Versioned for AuditEntry {
 #[derive(Deserialize)]
 struct LinkedEntry {
     id: u64,
-    event: Event,
+    event: OwnerlessEvent,
     link: [u8; 32],
     mac: [u8; 32],
+}
+
+/// Version 2, in which targets had no owners.
+#[derive(Deserialize)]
+struct OwnerlessEntry {
+    id: u64,
+    event: OwnerlessEvent,
+    mac: [u8; 32],
+    link: Option<[u8; 32]>,
+}
+
+/// The event of an entry of version 1 or 2.
+#[derive(Deserialize)]
+struct OwnerlessEvent {
+    at: Timestamp,
+    actor: Actor,
+    action: Action,
+    outcome: Outcome,
+    target: Option<Target>,
+    details: Vec<String>,
+    count: u64,
+}
+
+impl From<OwnerlessEvent> for Event {
+    fn from(event: OwnerlessEvent) -> Self {
+        let OwnerlessEvent { at, actor, action, outcome, target, details, count } = event;
+        let subject = AffectedResource { target, owner: None, details };
+        Self { at, actor, action, outcome, subject, count }
+    }
 }
 
 impl Record for AuditEntry {

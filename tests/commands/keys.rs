@@ -24,6 +24,9 @@ fn a_key_is_added_rotated_without_an_outage_and_removed() {
     let new = lodge(&server, &["key", "rotate", "--user", "ann", "1", "--overlap", "1h"]).expect(0).out;
 
     assert_eq!([me(&key), me(new.trim())], [200, 200]);
+    assert!(lodge(&server, &["key", "show", "--user", "ann", "1"]).expect(0).out.contains("former_value_expires_at"));
+    lodge(&server, &["key", "end-former-value", "--user", "ann", "1"]).expect(0);
+    assert_eq!([me(&key), me(new.trim())], [401, 200]);
     let last = lodge(&server, &["key", "rotate", "--user", "ann", "1"]).expect(0).out;
     assert_eq!([me(&key), me(new.trim()), me(last.trim())], [401, 401, 200]);
     lodge(&server, &["key", "remove", "--user", "ann", "1"]).expect(0);

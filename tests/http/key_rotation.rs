@@ -63,6 +63,55 @@ fn an_old_value_stays_valid_for_the_overlap_and_the_one_before_it_ends() {
 }
 
 #[test]
+fn an_old_value_is_ended_by_itself_and_the_new_one_stays() {
+    let mut server = Server::start();
+    let ann = server.user("ann");
+    let key = Key::create(&ann, &["users / show"]);
+    let new = rotate(&ann, &key, &json!({"overlap": 3600}));
+    let values = |server: &Server| [&key.created, &new].map(|value| status(&client_of(server, value)));
+    assert_eq!(values(&server), [200, 200]);
+    let ends = ann.get(&key.path()).json()["former_value_expires_at"].clone();
+    assert_eq!((ends.is_string(), &ends), (true, &new["former_value_expires_at"]));
+
+    for _ in 0..2 {
+        ann.delete(&format!("{}/former_value", key.path())).expect(204);
+    }
+
+    assert_eq!(values(&server), [401, 200]);
+    let shown = ann.get(&key.path()).json();
+    assert_eq!((shown.get("former_value_expires_at"), &shown["key"]), (None, &new["key"]));
+    server.restart();
+    assert_eq!(values(&server), [401, 200]);
+    server.user("ann").delete("/users/me/api_keys/2147483647/former_value").expect(404);
+}
+
+#[test]
+fn an_old_value_is_ended_by_those_who_may_remove_the_key() {
+    let server = Server::start();
+    let (ann, admin) = (server.user("ann"), server.admin());
+    let key = Key::create(&ann, &["users / show"]);
+    let path = format!("{}/former_value", key.path());
+    let of_ann = format!("/users/{}/api_keys/{}/former_value", server.id_of("ann"), key.created["id"]);
+    rotate(&ann, &key, &json!({"overlap": 3600}));
+
+    server.key("ann", &["api_keys / rotate", "users / show"]).delete(&path).expect(403);
+    server.key("ann", &["api_keys / destroy_former_value"]).delete(&path).expect(403);
+    server.key("admin", &["api_keys / *"]).delete(&of_ann).expect(403);
+    server.user("ben").delete(&path).expect(404);
+    server.user("ben").delete(&of_ann).expect(403);
+    assert_eq!(status(&key.client), 200);
+
+    server.key("ann", &["api_keys / destroy_former_value", "users / show"]).delete(&path).expect(204);
+    assert_eq!(status(&key.client), 401);
+    for by in [admin, server.key("admin", &["user_api_keys / destroy_former_value"])] {
+        let again = client_of(&server, &ann.get(&key.path()).json());
+        rotate(&ann, &key, &json!({"overlap": 3600}));
+        by.delete(&of_ann).expect(204);
+        assert_eq!(status(&again), 401);
+    }
+}
+
+#[test]
 fn a_key_that_is_removed_or_ended_loses_both_values() {
     let server = Server::start();
     let ann = server.user("ann");

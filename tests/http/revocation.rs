@@ -175,6 +175,20 @@ fn a_value_that_is_rotated_away_is_refused_at_once() {
 }
 
 #[test]
+fn an_old_value_that_is_ended_is_refused_at_once() {
+    let mut server = start();
+    let grant = |server: &Server| {
+        let (right, path) = granted_key(server, 401);
+        server.user("ann").post(&format!("{path}/rotate"), &json!({"overlap": 3600})).expect(201);
+        (right, path)
+    };
+    let end = |server: &Server, path: String| {
+        server.user("ann").delete(&format!("{path}/former_value")).expect(204);
+    };
+    race_often(&mut server, grant, end);
+}
+
+#[test]
 fn a_key_that_is_ended_is_refused_at_once() {
     let mut server = start();
     let end = |server: &Server, path: String| {

@@ -75,12 +75,16 @@ fn a_former_value_is_refused_from_the_moment_of_its_end_on_though_it_is_cached()
         let scene = Scene::new().await;
         let rotated = scene.by_password("POST", "/users/me/api_keys/1/rotate", json!({"overlap": 10})).await;
         let new = rotated["key"].as_str().unwrap();
+        let shown = async || scene.by_password("GET", "/users/me/api_keys/1", Value::Null).await;
+        let has_former_value = async || shown().await.get("former_value_expires_at").is_some();
         assert_eq!((scene.status(&scene.key).await, scene.status(new).await), (200, 200));
 
         scene.test_app.set_clock(just_before_end());
         assert_eq!((scene.status(&scene.key).await, scene.status(new).await), (200, 200));
+        assert!(has_former_value().await);
         scene.test_app.set_clock(end());
         assert_eq!((scene.status(&scene.key).await, scene.status(new).await), (401, 200));
+        assert!(!has_former_value().await);
     });
 }
 

@@ -261,11 +261,17 @@ fn audit_entry_with_everything() -> AuditEntry {
     let account = Some(Account::Known(id(70_000), "Ann.B_c-d+e@f".to_owned()));
     let method = AuthMethod::Session(Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
     let actor = Actor { account, method, address: Some("2001:db8::7".parse().unwrap()) };
-    let subject =
-        AffectedResource::from(Target::Configuration(id(300), "thème/1".to_owned())).with(vec!["value".to_owned()]);
+    let target = Target::Configuration(id(300), "thème/1".to_owned());
+    let subject = AffectedResource::owned(id(7), target).with(vec!["value".to_owned()]);
     let at = Timestamp::from_millis(1_795_454_520_999);
     let event = Event { at, actor, action: Action::UpdateConfiguration, outcome: Outcome::Done, subject, count: 1 };
     AuditEntry { id: 70_000, event, mac: [8; 32], link: None }
+}
+
+/// The same entry as earlier versions knew it.
+fn without_owner(mut entry: AuditEntry) -> AuditEntry {
+    entry.event.subject.owner = None;
+    entry
 }
 
 fn audit_entry_of_a_refusal() -> AuditEntry {
@@ -334,7 +340,7 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("api_keys, with every attribute")), Ok(api_key_of_version_1()));
     assert_eq!(decoded(&v1("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
     assert_eq!(decoded(&v1("sessions")), Ok(golden_session()));
-    assert_eq!(decoded(&v1("audit, with everything")), Ok(linked(audit_entry_with_everything())));
+    assert_eq!(decoded(&v1("audit, with everything")), Ok(linked(without_owner(audit_entry_with_everything()))));
     assert_eq!(decoded(&v1("audit, of a refusal")), Ok(linked(audit_entry_of_a_refusal())));
     assert_eq!(decoded(&v1("audit, of a try that had to wait")), Ok(linked(audit_entry_of_a_wait())));
     assert_eq!(decode("meta", &v1("meta, of the audit log")), Ok(audit_state()));
@@ -351,7 +357,7 @@ fn records_of_version_2_are_still_read() {
     assert_eq!(decoded(&v2("users, without any optional attribute")), Ok(user(1, "ann")));
     assert_eq!(decoded(&v2("api_keys, with every attribute")), Ok(api_key_with_every_attribute()));
     assert_eq!(decoded(&v2("api_keys, without any optional attribute")), Ok(api_key(1, 1, 7)));
-    assert_eq!(decoded(&v2("audit, with everything")), Ok(audit_entry_with_everything()));
+    assert_eq!(decoded(&v2("audit, with everything")), Ok(without_owner(audit_entry_with_everything())));
     assert_eq!(decoded(&v2("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
     assert_eq!(decoded(&v2("audit, of a try that had to wait")), Ok(audit_entry_of_a_wait()));
     assert_eq!(decoded(&v2("sessions")), Ok(golden_session()));
@@ -365,6 +371,10 @@ fn records_of_version_3_are_still_read() {
 
     assert_eq!(decoded(&v3("users, with every attribute")), Ok(user_with_every_attribute()));
     assert_eq!(decoded(&v3("users, without any optional attribute")), Ok(user(1, "ann")));
+    assert_eq!(decoded(&v3("audit, with everything")), Ok(audit_entry_with_everything()));
+    assert_eq!(decoded(&v3("audit, of a refusal")), Ok(audit_entry_of_a_refusal()));
+    assert_eq!(decoded(&v3("audit, of a try that had to wait")), Ok(audit_entry_of_a_wait()));
+    assert_eq!(decoded(&v3("audit, of 0.3.0")), Ok(linked(audit_entry_of_a_wait())));
 }
 
 #[test]

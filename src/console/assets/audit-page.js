@@ -10,6 +10,7 @@ import { Loaded } from "./loaded.js";
 import { update } from "./render.js";
 import { href, keep } from "./router.js";
 import { debounced, searchField } from "./search.js";
+import { session } from "./session.js";
 import { strings } from "./strings.js";
 import { count, shown, time } from "./text.js";
 
@@ -20,7 +21,8 @@ const PERIODS = ["", "1h", "24h", "7d", "30d"];
 
 /** @typedef {{id: number, at: string, action: string, result: "done" | "refused" | "had_to_wait", user_id?: number, username?: string,
  *    username_hash?: string, credential: keyof typeof t.credentials, session?: string, api_key_id?: number, system_uid?: number, address?: string,
- *    target?: "user" | "configuration" | "api_key" | "session", target_id?: number, target_name?: string, details?: string[], count: number}} Entry */
+ *    target?: "user" | "configuration" | "api_key" | "session", target_id?: number, target_name?: string, target_owner_id?: number,
+ *    details?: string[], count: number}} Entry */
 
 /** @param {import("./router.js").Route} route @returns {import("./frame.js").Page} */
 export function auditPage({ query }) {
@@ -140,10 +142,20 @@ function actor({ user_id: id, username, credential, api_key_id: key, system_uid:
 }
 
 /** @param {Entry} entry */
-function target({ target: kind, target_id: id, target_name: name }) {
+function target(entry) {
+  const { target: kind, target_id: id, target_name: name } = entry;
   if (kind === undefined) return html`<span class="quiet">–</span>`;
   const label = html`${t.targets[kind]} ${name === undefined ? (id ?? "") : shown(name)}`;
-  return kind === "user" && id !== undefined ? html`<a href=${href(`users/${id}`)}>${label}</a>` : label;
+  const page = pageAbout(entry);
+  return page ? html`<a href=${href(page)}>${label}</a>` : label;
+}
+
+/** The page about the record of an entry, or about its owner; none where that is not known. @param {Entry} entry */
+function pageAbout({ target: kind, target_id: id, target_owner_id: owner }) {
+  if (kind === "user") return id === undefined ? null : `users/${id}`;
+  if (owner === undefined) return null;
+  if (kind !== "api_key") return `users/${owner}`;
+  return owner === session.user?.id ? `access/keys/${id}` : `users/${owner}/keys/${id}`;
 }
 
 /** @param {URLSearchParams} query */

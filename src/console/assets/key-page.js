@@ -29,7 +29,7 @@ const t = strings.keys;
 /** @param {import("./owner.js").Owner} owner @param {string} id @returns {import("./frame.js").Page} */
 export function keyPage(owner, id) {
   const page = new KeyPage(owner, id);
-  return { title: () => (page.found.value ? nameOf(page.found.value.apiKey) : t.one), view: () => page.view() };
+  return { title: () => (page.found.value ? nameOf(page.found.value.apiKey) : t.one), view: () => page.view(), leave: () => page.rotation.leave() };
 }
 
 class KeyPage {

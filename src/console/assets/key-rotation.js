@@ -4,7 +4,8 @@
  * @module
  */
 
-import { send } from "./api.js";
+import { announce } from "./announcements.js";
+import { destroy, send } from "./api.js";
 import { copyable } from "./copy.js";
 import { confirmAction } from "./dialog.js";
 import { Form, errorSummary, field, submitButton } from "./form.js";
@@ -18,21 +19,24 @@ const OVERLAPS = ["0", "3600", "86400", "604800"];
 /** @typedef {import("./keys.js").ApiKey} ApiKey */
 
 export class Rotation {
-  /** @param {string} path of the key @param {() => void} rotated */
-  constructor(path, rotated) {
+  /** @param {string} path of the key @param {() => Promise<void>} reload loads the key again */
+  constructor(path, reload) {
     this.path = path;
-    this.rotated = rotated;
+    this.reload = reload;
     this.form = new Form();
-    /** @type {{old: string, current: string, ends: number} | null} */
+    /** The two values, as long as the page is open: the old one is shown nowhere else. @type {{old: string, current: string} | null} */
     this.values = null;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.timer = undefined;
   }
 
   /** @param {ApiKey} apiKey */
   view(apiKey) {
+    const ends = Date.parse(apiKey.former_value_expires_at ?? "");
     return html`
       <section aria-labelledby="rotation">
         <h2 id="rotation">${t.title}</h2>
-        ${this.values ? this.valuesView(this.values) : nothing}
+        ${this.values || ends > Date.now() ? this.valuesView(this.values, ends) : nothing}
         <p>${t.text}</p>
         <form @submit=${(/** @type {SubmitEvent} */ event) => this.form.submit(event, ({ overlap }) => this.rotate(apiKey.key, Number(overlap)))} novalidate>
           ${errorSummary(this.form, ["overlap"])}
@@ -46,41 +50,45 @@ export class Rotation {
   /** @param {string} old @param {number} overlap in seconds */
   async rotate(old, overlap) {
     const { body } = await send("POST", `${this.path}/rotate`, { body: { overlap } });
-    this.values = { old, current: body.key, ends: Date.now() + overlap * 1000 };
-    this.tick();
-    this.rotated();
+    await this.reload();
+    this.values = { old, current: body.key };
+    update();
   }
 
-  /** Counts the old value's time down. */
-  tick() {
-    const timer = setInterval(() => {
-      if (!this.values || this.values.ends <= Date.now()) clearInterval(timer);
-      update();
-    }, 1000);
-  }
-
-  /** @param {{old: string, current: string, ends: number}} values */
-  valuesView({ old, current, ends }) {
-    const secs = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
+  /** @param {typeof this.values} values @param {number} ends when the old value ends, not a number where it has ended */
+  valuesView(values, ends) {
+    const secs = Math.ceil((ends - Date.now()) / 1000);
+    if (secs > 0) this.tick();
     return html`
       <div class="panel success">
-        <h3>${t.newValue}</h3>
-        <div class="large">${copyable(current)}</div>
+        ${values ? html`<h3>${t.newValue}</h3><div class="large">${copyable(values.current)}</div>` : nothing}
         <h3>${t.oldValue}</h3>
-        ${copyable(old)}
+        ${values ? copyable(values.old) : nothing}
         <p>${secs > 0 ? t.left(duration(secs)) : t.over}</p>
-        ${secs > 0 ? html`<p class="actions"><button type="button" @click=${() => this.confirmEnd(current)}>${t.endNow}</button></p>` : nothing}
+        ${secs > 0 ? html`<p class="actions"><button type="button" @click=${() => this.confirmEnd()}>${t.endNow}</button></p>` : nothing}
       </div>
     `;
   }
 
-  /** The API ends an old value only by another rotation, which gives a new value again. @param {string} current */
-  confirmEnd(current) {
+  /** Counts the old value's time down, until the page is left. */
+  tick() {
+    this.timer ??= setInterval(update, 1000);
+  }
+
+  leave() {
+    clearInterval(this.timer);
+  }
+
+  confirmEnd() {
     confirmAction({
       title: t.endTitle,
       text: html`<p>${t.endText}</p>`,
       action: t.endNow,
-      run: () => this.rotate(current, 0),
+      run: async () => {
+        await destroy(`${this.path}/former_value`);
+        announce(t.ended);
+        await this.reload();
+      },
     });
   }
 }

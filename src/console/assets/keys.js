@@ -18,7 +18,7 @@ const UNUSED_AFTER_MS = 90 * 86_400_000;
 
 /** @typedef {{controller: string, action: string}} Scope */
 /** @typedef {{id: number, key: string, name?: string, expires_at?: string, allowed_networks?: string[],
- *    last_used_at?: string, api_key_scopes?: Scope[]}} ApiKey */
+ *    last_used_at?: string, former_value_expires_at?: string, api_key_scopes?: Scope[]}} ApiKey */
 
 /** The name of a key, or its number where it has none. @param {ApiKey} apiKey */
 export const nameOf = (apiKey) => apiKey.name ?? t.nameless(apiKey.id);

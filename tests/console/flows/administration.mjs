@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { administrator, api, check, createUser, go, openAs } from "../browser.mjs";
 
-const USERS = Number(process.env.LODGE_TEST_USERS ?? 120);
+const USERS = 120;
 
 export default async function () {
   const page = await openAs(administrator);
@@ -112,6 +112,22 @@ async function audit(page) {
   await api("DELETE", `users/${id}`);
   await page.getByRole("link", { name: "User shortlived" }).waitFor();
   await page.getByLabel("Live").uncheck();
+  await ofKeys(page);
+}
+
+/** An entry about a key links to the key, one's own or another user's. */
+async function ofKeys(page) {
+  const ann = await createUser("ann");
+  await api("POST", "users/me/api_keys", { name: "by ann" }, ann);
+  await api("POST", "users/me/api_keys", { name: "my own" });
+  for (const [who, path] of [["ann", `users/${ann.id}/keys/1`], ["admin", "access/keys/2"]]) {
+    await go(page, `audit?user=${who}&action=api_keys+%2F+create`);
+    const link = page.getByRole("link", { name: /^API key/ });
+    await link.waitFor();
+    assert.ok((await link.getAttribute("href")).endsWith(`#/${path}`), path);
+    await link.click();
+    await page.getByRole("heading", { level: 1, name: who === "ann" ? "by ann" : "my own" }).waitFor();
+  }
 }
 
 async function firstPassword(page) {

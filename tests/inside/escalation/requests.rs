@@ -91,7 +91,7 @@ fn any_operation() -> impl Strategy<Value = &'static Operation> {
         "update_api_key" | "update_user" => 5,
         "create_api_key" | "create_user" | "rotate_api_key" => 4,
         "create_user_api_key" | "update_user_api_key" => 3,
-        "destroy_api_key" => 2,
+        "destroy_api_key" | "destroy_api_key_former_value" => 2,
         _ => 1,
     };
     Union::new_weighted(attempted().map(|row| (weight(row), Just(row))).collect())

@@ -188,8 +188,9 @@ impl Bounds {
 fn actions(was: &ApiKey, is: Option<&ApiKey>) -> Vec<&'static str> {
     let Some(is) = is else { return vec!["destroy"] };
     let ApiKey { identifier, digest, last_four, former_value, .. } = is.clone();
+    let value = if digest == was.digest && former_value.is_none() { "destroy_former_value" } else { "rotate" };
     let rotated = ApiKey { identifier, digest, last_four, former_value, ..was.clone() };
-    let actions = [(rotated != *was).then_some("rotate"), (rotated != *is).then_some("update")];
+    let actions = [(rotated != *was).then_some(value), (rotated != *is).then_some("update")];
     actions.into_iter().flatten().collect()
 }
 
