@@ -8,14 +8,17 @@ use serde_json::json;
 
 use super::{
     account_cache,
+    context::RequestContext,
     date_time::DateTime,
+    description::Description,
     error::ApiError,
     guard::SelfOrAdministrator,
-    input::{Body, FromObject, Include, PathId},
+    input::{Body, FromObject, Include, Input, PathId},
     json_object::JsonObject,
     json_response::encode,
     listing::{Listed, Listing},
     memory_budget::RequestBudget,
+    query,
     reply::{Created, Encoded, MayBeInvalid, NoContent, Shown, View},
     response_budget::{BudgetedBuffer, ResponseBudget},
     schema::all_optional,
@@ -71,6 +74,11 @@ pub(super) struct UserView {
     #[schemars(extend("readOnly" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     last_sign_in_at: Option<DateTime>,
+    /// Whether the user still has the password that the first start generated; only with `include=initial_password`, and left
+    /// out where it is false.
+    #[schemars(extend("readOnly" = true))]
+    #[serde(skip_serializing_if = "Not::not")]
+    has_initial_password: bool,
 }
 
 fn with_password(schema: &mut Schema) {
@@ -96,6 +104,7 @@ impl From<User> for UserView {
             created_at: DateTime(user.created_at),
             updated_at: DateTime(user.updated_at),
             last_sign_in_at: None,
+            has_initial_password: false,
         }
     }
 }
@@ -144,11 +153,37 @@ fn current_password(object: &mut JsonObject, policy: &Policy) -> Change<Presente
     }
 }
 
-pub(super) async fn show_current(caller: Caller, include: Include) -> Result<Encoded<Shown<UserView>>, ApiError> {
-    if include.activity {
-        let user = caller.user.as_ref().clone();
-        let view = UserView::with_activity(&caller.into(), user)?;
-        return Ok(Encoded::new(encode(&view).into()));
+/// The account of the caller, with what was asked for.
+fn own_view(caller: Caller, include: OwnInclude) -> Result<UserView, ServiceError> {
+    let has_initial_password = include.initial_password && users::has_initial_password(&caller)?;
+    let user = caller.user.as_ref().clone();
+    let view = if include.activity { UserView::with_activity(&caller.into(), user)? } else { user.into() };
+    Ok(UserView { has_initial_password, ..view })
+}
+
+/// What the caller's own account is shown with on request alone.
+#[derive(Clone, Copy)]
+pub(super) struct OwnInclude {
+    activity: bool,
+    initial_password: bool,
+}
+
+impl Input for OwnInclude {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        let has = |item| query::has(context.query(), "include", item);
+        Ok(Self { activity: has("activity"), initial_password: has("initial_password") })
+    }
+
+    fn describe(description: &mut Description) {
+        let text = "`activity` adds when the user last signed in, `initial_password` whether the password is that of the first \
+                    start. It may be given for each.";
+        description.query_parameter("include", text);
+    }
+}
+
+pub(super) async fn show_current(caller: Caller, include: OwnInclude) -> Result<Encoded<Shown<UserView>>, ApiError> {
+    if include.activity || include.initial_password {
+        return Ok(Encoded::new(encode(&own_view(caller, include)?).into()));
     }
     Ok(Encoded::new(account_cache::json(&caller.user, |user| encode(&UserView::from(user.clone())).into())))
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod files;
 mod generated;
+mod initial_password;
 mod keys;
 mod proxy_config;
 mod resources;

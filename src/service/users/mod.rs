@@ -14,7 +14,8 @@ use self::{
     rights::{Rights, changes_password},
 };
 use super::{
-    Administrator, AppState, Author, Requester, ServiceError, first_start, refuse_invalid, refuse_restricted_key, taken,
+    Administrator, AppState, Author, Caller, Requester, ServiceError, first_start, refuse_invalid,
+    refuse_restricted_key, taken,
 };
 use crate::{
     auth::Principal,
@@ -49,6 +50,14 @@ pub fn show(requester: &Requester, id: Id) -> Result<User, ServiceError> {
 pub fn last_sign_in(requester: &Requester, id: Id) -> Result<Option<Timestamp>, ServiceError> {
     let activity = requester.state.activity.last(requester.store(), ActivitySubject::SignIn(id))?;
     Ok(activity.map(|activity| activity.at))
+}
+
+/// Whether the caller's account still has the password that the first start generated.
+///
+/// # Errors
+/// [`ServiceError::Store`].
+pub fn has_initial_password(caller: &Caller) -> Result<bool, ServiceError> {
+    Ok(caller.store().initial_administrator()? == Some(caller.user.id))
 }
 
 /// Creates an account.
