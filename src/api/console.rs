@@ -7,14 +7,17 @@ use actix_web::{
         Method,
         header::{
             ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-            IF_NONE_MATCH, VARY,
+            IF_NONE_MATCH, LOCATION, VARY,
         },
     },
     web::Bytes,
 };
 
 use super::{error::ApiError, response_budget::static_body, routes::allow};
-use crate::console::{Asset, PAGE, VERSION};
+use crate::{
+    config::BasePath,
+    console::{Asset, PAGE, VERSION},
+};
 
 /// The page loads its own files and asks its own server, and no other page shows it. Only lit-html makes elements of text.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -62,6 +65,11 @@ impl ConsoleFile {
             _ => Err(ApiError::MethodNotAllowed(allowed())),
         }
     }
+}
+
+/// The way from the base path to the page, whose links are relative to the directory below it.
+pub(super) fn redirect_to_page(base: &BasePath) -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, format!("{base}/"))).finish()
 }
 
 /// The page, which a browser asks for each time; 304 if it has this version already.

@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::{
     connection::{Connection, Medium, lasting},
-    console::ConsoleFile,
+    console::{ConsoleFile, redirect_to_page},
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address},
     error::ApiError,
     forward_auth, metrics,
@@ -88,7 +88,7 @@ async fn answer(
         return Err(refusal.into());
     }
     check_head(http, connection, &app.limits)?;
-    let path = path_within(app, http).ok_or(ApiError::NotFound)?;
+    let Some(path) = path_within(app, http) else { return outside(worker, http, line) };
     let path = match path {
         METRICS if worker.serves == Serves::Metrics => {
             (line.route, line.endpoint) = (("", METRICS), Endpoint::SCRAPE);
@@ -137,6 +137,16 @@ async fn answer(
             answered
         }
     }
+}
+
+/// Answers what is not below the base path: the console's page may be asked for without its slash.
+fn outside(worker: &Worker, http: &Request, line: &mut LogLine<'_>) -> Result<HttpResponse, ApiError> {
+    let is_public = worker.serves != Serves::Metrics && worker.app.has_console;
+    let is_read = [Method::GET, Method::HEAD].contains(http.method());
+    let base = worker.app.base_path.as_ref().filter(|base| is_public && is_read && base.is(http.uri().path()));
+    let base = base.ok_or(ApiError::NotFound)?;
+    (line.route, line.endpoint) = (("", "/"), Endpoint::CONSOLE);
+    Ok(redirect_to_page(base))
 }
 
 /// The request's path below the base path, if it is below that.

@@ -22,6 +22,12 @@ impl BasePath {
         ))
     }
 
+    /// Whether that path is the base path itself, without the slash of what is below it.
+    #[must_use]
+    pub fn is(&self, path: &str) -> bool {
+        self.0 == path
+    }
+
     /// The rest of a path below it, with its slash; `None` if the path is not below it.
     #[must_use]
     pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {

@@ -25,7 +25,6 @@ fn everything_is_below_the_base_path_and_health_at_both_places() {
         "/openapi.json",
         "/api/v2/openapi.json",
         "/",
-        "/accounts",
         "/accountsx/api/v2/users/me",
         "/accounts/accounts/api/v2/users/me",
         "//accounts/api/v2/users/me",
@@ -39,6 +38,25 @@ fn everything_is_below_the_base_path_and_health_at_both_places() {
     let wrong = server.admin().send(&Request::whole("PUT", "/accounts/api/v2/users/me")).expect(405);
     assert_eq!(wrong.header("allow"), Some("GET, HEAD, OPTIONS"));
     server.anonymous().send(&Request::whole("GET", "/accounts/api/v2/users/me")).expect(401);
+}
+
+#[test]
+fn the_base_path_without_its_slash_leads_to_the_page_and_to_nothing_else() {
+    let server = below_accounts();
+
+    for (method, path) in [("GET", "/accounts"), ("HEAD", "/accounts"), ("GET", "/accounts?a=b")] {
+        let reply = server.anonymous().send(&Request::whole(method, path)).expect(308);
+        let headers = ["location", "cache-control", "content-length"].map(|name| reply.header(name));
+        assert_eq!(headers, [Some("/accounts/"), Some("no-store"), Some("0")], "{method} {path}");
+    }
+    get(&server, "/accounts/").expect(200);
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        server.admin().send(&Request::whole(method, "/accounts")).expect(404);
+    }
+    let without_console =
+        ServerBuilder::new().variable("LODGE_BASE_PATH", "/accounts").variable("LODGE_NO_CONSOLE", "true");
+    let without_console = without_console.start_unasked();
+    get(&without_console, "/accounts").expect(404);
 }
 
 #[test]
