@@ -11,12 +11,14 @@ const ASSETS: &str = "src/console/assets";
 /// A gzip member without a name, a time or a system (RFC 1952).
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
 const BEST: u8 = 10;
+/// The module that the page runs.
+const FIRST: &str = "main.js";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={ASSETS}");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut table = String::from("[\n");
-    for (name, path) in assets()? {
+    for (name, path) in by_need(assets()?)? {
         fs::write(out.join(format!("{name}.gz")), gzip(&fs::read(path)?))?;
         let included = format!(r#"include_bytes!(concat!(env!("OUT_DIR"), "/{name}.gz"))"#);
         writeln!(table, "(\"{name}\", {included}),").expect("a string has room");
@@ -37,6 +39,26 @@ fn assets() -> io::Result<Vec<(String, PathBuf)>> {
     }
     assets.sort();
     Ok(assets)
+}
+
+/// The modules that the first one imports, directly or not, before all others: the page announces them in this order.
+fn by_need(mut assets: Vec<(String, PathBuf)>) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut needed = vec![FIRST.to_owned()];
+    let mut next = 0;
+    while let Some(name) = needed.get(next) {
+        let text = fs::read_to_string(Path::new(ASSETS).join(name))?;
+        let imported: Vec<_> = imports(&text).filter(|name| !needed.contains(name)).collect();
+        needed.extend(imported);
+        next += 1;
+    }
+    assets.sort_by_key(|(name, _)| needed.iter().position(|other| other == name).unwrap_or(needed.len()));
+    Ok(assets)
+}
+
+/// The names of the files that a module imports before it runs.
+fn imports(text: &str) -> impl Iterator<Item = String> {
+    let addresses = text.lines().filter(|line| line.starts_with("import ")).filter_map(|line| line.split('"').nth(1));
+    addresses.filter_map(|address| address.strip_prefix("./")).map(str::to_owned)
 }
 
 fn is_served(path: &Path) -> bool {

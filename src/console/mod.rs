@@ -68,7 +68,7 @@ impl Asset {
     }
 }
 
-/// The modules, so that the browser asks for all of them at once.
+/// The modules, so that the browser asks for all of them at once, those first that the first paint needs.
 fn preloads(assets: &str) -> String {
     let modules = FILES.iter().map(|(name, _)| name).filter(|name| extension(name) == "js");
     modules.fold(String::new(), |mut links, name| {
@@ -98,6 +98,14 @@ mod tests {
     fn the_page_and_its_files_are_below_100_kb() {
         let bytes: usize = FILES.iter().map(|(_, gzipped)| gzipped.len()).sum();
         assert!(bytes + PAGE.len() < 100_000, "{bytes} and {}", PAGE.len());
+    }
+
+    #[test]
+    fn the_page_announces_what_the_first_paint_needs_before_all_else() {
+        let place = |name: &str| PAGE.find(&format!("/{name}\">")).unwrap_or_else(|| panic!("{name} is not announced"));
+        for name in ["render.js", "lit-html.js", "session.js", "api.js", "sign-in.js", "strings.js"] {
+            assert!(place(name) < place("frame.js") && place(name) < place("access-page.js"), "{name}");
+        }
     }
 
     #[test]

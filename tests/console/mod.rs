@@ -1,41 +1,37 @@
 //! The console in a real browser: Chromium, driven by the scripts beside this file. `.ci/run` installs what they need.
 
-use std::{env, path::Path, process::Command};
+mod tools;
 
-use crate::harness::{ADMIN_PASSWORD, Server, is_possible};
+use std::{env, fs};
 
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/console");
-const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/ci/console/node_modules");
-const CHROMIUM: &str = "/usr/bin/chromium";
+use lodge::{
+    domain::{Id, SystemId, User, Username},
+    store::{DiskReserve, Sequence, Store, StoreError, Tables},
+};
 
-/// Runs the script with that argument against a server of its own.
+use self::tools::{command, missing};
+use crate::harness::{Server, ServerBuilder, is_possible};
+
+/// Runs the flow of that name against a server of its own, whose administrator has the password that the first start generates.
 #[track_caller]
 fn run(flow: &str) {
+    run_after(flow, |_| ());
+}
+
+/// The same, after something was done to the server.
+#[track_caller]
+fn run_after(flow: &str, prepare: impl FnOnce(&mut Server)) {
     if !is_possible(flow, missing()) {
         return;
     }
-    let server = Server::start();
-    let mut command = Command::new("node");
-    command.arg(format!("{SCRIPTS}/run.mjs")).arg(flow);
-    command.env("LODGE_TEST_URL", format!("http://{}", server.address)).env("LODGE_TEST_PASSWORD", ADMIN_PASSWORD);
-    command.env("LODGE_TEST_CHROMIUM", CHROMIUM);
+    let mut server = ServerBuilder::new().without_variable("LODGE_ADMIN_PASSWORD").start();
+    let password = fs::read_to_string(server.data_dir().join("initial-admin-password")).unwrap();
+    prepare(&mut server);
 
-    let output = command.output().unwrap();
+    let output = command(flow, &server.address.to_string(), password.trim_end()).output().unwrap();
 
     assert!(output.status.success(), "{flow}:\n{}", String::from_utf8_lossy(&output.stderr));
     print!("{}", String::from_utf8_lossy(&output.stdout));
-}
-
-/// What this machine lacks for a browser.
-fn missing() -> Option<&'static str> {
-    let has_node = env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|at| at.join("node").exists()));
-    let needed = [
-        (has_node, "node is missing"),
-        (Path::new(CHROMIUM).exists(), "chromium is missing"),
-        (Path::new(TOOLS).join("playwright-core").exists(), "playwright-core is missing below target/ci/console"),
-        (Path::new(TOOLS).join("axe-core").exists(), "axe-core is missing below target/ci/console"),
-    ];
-    needed.into_iter().find(|(is_there, _)| !is_there).map(|(_, missing)| missing)
 }
 
 #[test]
@@ -59,6 +55,15 @@ fn administration() {
 }
 
 #[test]
+fn ten_thousand_users() {
+    run_after("many-users", |server| {
+        assert!(server.stop().success());
+        populate(server, 10_000);
+        server.start_again();
+    });
+}
+
+#[test]
 fn interruptions() {
     run("interruptions");
 }
@@ -78,7 +83,6 @@ fn the_documentation_of_the_api() {
     run("documentation");
 }
 
-/// Prints how soon there is something to see.
 #[test]
 fn appearance() {
     run("appearance");
@@ -90,4 +94,23 @@ fn screenshots() {
     if env::var_os("LODGE_TEST_SCREENSHOTS").is_some() || env::var_os("LODGE_TEST_EVERYTHING").is_some() {
         run("screenshots");
     }
+}
+
+/// Gives a stopped server as many users as make that number, written at once: each request for one would hash a password.
+fn populate(server: &Server, users: u32) {
+    let store = Store::open(&server.data_dir().join("store"), 1 << 24, DiskReserve::NONE).unwrap();
+    let administrator = store.user(Id::FIRST).unwrap().unwrap();
+    store
+        .write_blocking(move |txn| {
+            for number in 2..=users {
+                let username = Username::parse(&format!("worker-{number:05}")).unwrap();
+                let id = txn.next_id(Sequence::Users)?;
+                let user_id = (number % 10 == 0).then(|| SystemId::new(i128::from(100_000 + number)).unwrap());
+                let new = User::new(id, username, administrator.password.clone(), administrator.created_at);
+                txn.put(&User { user_id, ..new }).unwrap();
+            }
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    store.finish();
 }

@@ -1,10 +1,9 @@
 /**
- * The frame around every page: the way to the others, the banners, and the form to sign in where there is no session.
+ * The frame around every page: the way to the others, the page itself, and the form to sign in again over it.
  *
  * @module
  */
 
-import { announcementsView } from "./announcements.js";
 import { openDialog } from "./dialog.js";
 import { html, nothing } from "./lit-html.js";
 import { pageAt, places } from "./pages.js";
@@ -12,6 +11,7 @@ import { openPalette } from "./palette.js";
 import { hide, show, update } from "./render.js";
 import { href, isDocumentation, route } from "./router.js";
 import { session, signOut } from "./session.js";
+import { slots } from "./shell.js";
 import { signInForm } from "./sign-in.js";
 import { strings } from "./strings.js";
 import { shown } from "./text.js";
@@ -26,8 +26,28 @@ let isMenuOpen = false;
 /** @type {number | null} */
 let shownTo = null;
 
+/** Shows the page that the address names from now on. */
+export function start() {
+  Object.assign(slots, { header: headerView, navigation: navigationView, settle });
+  addEventListener("hashchange", navigate);
+  addEventListener("keydown", press);
+  navigate();
+}
+
+/** @param {KeyboardEvent} event */
+function press(event) {
+  if (session.state !== "open" || document.querySelector("dialog[open]")) return;
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select") !== null;
+  const isSlash = event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey;
+  const isCtrlK = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey;
+  if (isSlash || isCtrlK) {
+    event.preventDefault();
+    openPalette();
+  }
+}
+
 /** Shows the page that the address names; one that stays the same learns its new query. */
-export function navigate() {
+function navigate() {
   const { segments, query } = route();
   const path = segments.join("/");
   isMenuOpen = false;
@@ -64,27 +84,10 @@ function leavePage() {
 /** Whether pages are shown, below the form to sign in again too. */
 const isShown = () => session.state === "open" || session.state === "lost" || (isDocumentation && session.state === "closed");
 
-export function frameView() {
-  queueMicrotask(settle);
-  const title = current ? `${current.page.title()} · ${strings.name}` : strings.name;
-  if (document.title !== title) document.title = title;
-  return html`
-    <a class="skip" href="#content" @click=${skip}>${strings.skip}</a>
-    ${session.user || isDocumentation ? headerView() : nothing}
-    ${bannersView()}
-    <div class=${session.user || isDocumentation ? "columns" : "columns alone"}>
-      ${session.user ? navigationView() : nothing}
-      <main id="content" tabindex="-1">
-        ${session.state === "restoring" ? html`<p class="loading" role="status">${strings.loading}</p>` : nothing}
-        ${session.state === "closed" && !isDocumentation ? html`<div class="sign-in">${signInForm()}</div>` : nothing}
-      </main>
-    </div>
-    ${announcementsView()}
-  `;
-}
-
 /** Brings the page and the dialog to sign in again into line with the session. */
 function settle() {
+  const title = current ? `${current.page.title()} · ${strings.name}` : strings.name;
+  if (document.title !== title) document.title = title;
   if (!isShown()) leavePage();
   else if (!current || (session.state === "open" && shownTo !== (session.user?.id ?? null))) navigateAnew();
   if (session.state === "lost" && !signingIn) {
@@ -98,12 +101,6 @@ function settle() {
 function navigateAnew() {
   leavePage();
   navigate();
-}
-
-/** @param {Event} event */
-function skip(event) {
-  event.preventDefault();
-  /** @type {HTMLElement} */ (document.querySelector("main")).focus();
 }
 
 function headerView() {
@@ -139,16 +136,4 @@ function navigationView() {
     </ul>
   `);
   return html`<nav id="navigation" class=${isMenuOpen ? "open" : ""} aria-label=${strings.navigation}>${groups}</nav>`;
-}
-
-function bannersView() {
-  const { user } = session;
-  // The first administrator's account is untouched for as long as it has the password of the first start.
-  const hasFirstPassword = user?.is_admin && user.id === 1 && user.created_at === user.updated_at;
-  return html`
-    ${session.isReachable && navigator.onLine ? nothing : html`<p class="banner warning" role="alert">${strings.offline}</p>`}
-    ${hasFirstPassword
-      ? html`<p class="banner" role="status">${strings.firstPassword} <a href=${href("account", { generate: 1 })}>${strings.changePassword}</a></p>`
-      : nothing}
-  `;
 }

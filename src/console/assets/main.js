@@ -1,27 +1,15 @@
 /**
- * The start of the console.
+ * The start of the console: shows the form to sign in or takes up a session, and loads everything else meanwhile.
  *
  * @module
  */
 
-import { openPalette } from "./palette.js";
 import { show, update } from "./render.js";
-import { restore, session } from "./session.js";
-import { frameView, navigate } from "./frame.js";
+import { restore } from "./session.js";
+import { shellView } from "./shell.js";
 
-show(/** @type {Element} */ (document.querySelector("#console")), frameView);
-addEventListener("hashchange", navigate);
+show(/** @type {Element} */ (document.querySelector("#console")), shellView);
 addEventListener("online", update);
 addEventListener("offline", update);
-addEventListener("keydown", (event) => {
-  if (session.state !== "open" || document.querySelector("dialog[open]")) return;
-  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select") !== null;
-  const isSlash = event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey;
-  const isCtrlK = event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey;
-  if (isSlash || isCtrlK) {
-    event.preventDefault();
-    openPalette();
-  }
-});
-await restore();
-navigate();
+const [{ start }] = await Promise.all([import("./frame.js"), restore()]);
+start();

@@ -8,10 +8,11 @@ import { Failure, get, hooks, send } from "./api.js";
 import { update } from "./render.js";
 
 const STORAGE_KEY = "lodge.session";
+const WITH_INITIAL_PASSWORD = { include: "initial_password" };
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** @typedef {{id: number, username: string, email?: string, is_admin: boolean, suspended?: boolean, user_id?: number,
- *    group_id?: number, expired_at?: string, created_at: string, updated_at: string, last_sign_in_at?: string}} User */
+ *    has_initial_password?: boolean, group_id?: number, expired_at?: string, created_at: string, updated_at: string, last_sign_in_at?: string}} User */
 
 export const session = {
   /** `restoring` until a stored token was tried, `lost` while the page stays below the form to sign in again.
@@ -23,6 +24,8 @@ export const session = {
    * @type {"expired" | "ended" | "unreachable" | null} */
   reason: null,
   isReachable: true,
+  /** Whether the password is still that of the server's first start. */
+  hasInitialPassword: false,
 };
 
 /** @type {{token: string, opened: number} | null} */
@@ -48,7 +51,7 @@ export async function restore() {
   try {
     credential = stored();
     if (credential && isOver()) lose("expired");
-    else if (credential) await open(await get("users/me"));
+    else if (credential) await open(await get("users/me", WITH_INITIAL_PASSWORD));
     else session.state = "closed";
   } catch (error) {
     if (!(error instanceof Failure) || error.status !== 401) session.state = "closed";
@@ -69,6 +72,8 @@ export async function signIn(username, password) {
   credential = { token, opened: Date.now() };
   store(credential);
   await open(reply.body);
+  // Not awaited: it is for a banner alone.
+  get("users/me", WITH_INITIAL_PASSWORD).then(noticeInitialPassword, () => {});
 }
 
 /** Ends the session, also where the server cannot be reached. */
@@ -88,9 +93,16 @@ export function setUser(user) {
   update();
 }
 
+/** @param {User} user with what {@link WITH_INITIAL_PASSWORD} asks for */
+function noticeInitialPassword(user) {
+  session.hasInitialPassword = user.has_initial_password ?? false;
+  update();
+}
+
 /** @param {User} user */
 async function open(user) {
   session.user = user;
+  noticeInitialPassword(user);
   session.state = "open";
   session.reason = null;
   clearTimeout(timer);

@@ -105,10 +105,13 @@ class UsersPage {
   /** @param {number} offset @param {number} total */
   pager(offset, total) {
     const to = (/** @type {number} */ offset) => href("users", { ...this.query, offset: offset || undefined });
+    const last = total - 1 - ((total - 1) % PAGE);
     return html`
       <nav class="pager" aria-label=${strings.pages}>
+        ${offset > PAGE ? html`<a class="button" href=${to(0)}>${strings.first}</a>` : nothing}
         ${offset > 0 ? html`<a class="button" rel="prev" href=${to(Math.max(0, offset - PAGE))}>${strings.previous}</a>` : nothing}
         ${offset + PAGE < total ? html`<a class="button" rel="next" href=${to(offset + PAGE)}>${strings.next}</a>` : nothing}
+        ${offset + 2 * PAGE < total ? html`<a class="button" href=${to(last)}>${strings.last}</a>` : nothing}
       </nav>
     `;
   }

@@ -7,6 +7,7 @@
 mod bare;
 #[path = "../common/mod.rs"]
 mod common;
+mod console;
 mod floods;
 mod growth;
 mod large;
@@ -29,7 +30,7 @@ use common::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("size", size),
     ("hashes", writes::hashes),
     ("reads", reads::measure),
@@ -37,6 +38,7 @@ const SECTIONS: [(&str, Section); 7] = [
     ("floods", floods::measure),
     ("large", large::measure),
     ("growth", growth::measure),
+    ("console", console::measure),
 ];
 
 fn main() {

@@ -1,7 +1,5 @@
-/** Large text, forced colours, and how soon there is something to see. */
-import { administrator, api, check, createUser, go, open, openAs } from "../browser.mjs";
-
-const LOADS = 5;
+/** Large text and forced colours. */
+import { administrator, api, check, createUser, go, openAs } from "../browser.mjs";
 
 export default async function () {
   await createUser("ann", { email: "ann@example.org" });
@@ -14,19 +12,4 @@ export default async function () {
     await page.evaluate(() => document.styleSheets[0].insertRule("html { font-size: 200% !important }"));
     await check(page, `${path} with large text and forced colours`);
   }
-  console.log(`first paint after ${(await firstPaints()).join(", ")} ms`);
-}
-
-/** In milliseconds, each in a browser that has loaded nothing before, from the quickest to the slowest. */
-async function firstPaints() {
-  const paints = [];
-  for (let load = 0; load < LOADS; load += 1) {
-    const page = await open();
-    await go(page, "");
-    await page.getByLabel("Password").waitFor();
-    const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
-    paints.push(Math.round(paint));
-    await page.context().close();
-  }
-  return paints.sort((a, b) => a - b);
 }
