@@ -73,7 +73,7 @@ function clearPasswords(element) {
 
 /** @param {HTMLFormElement} element */
 function focusFirstError(element) {
-  const first = element.querySelector("[aria-invalid=true], .failure button");
+  const first = element.querySelector("[aria-invalid=true], .errors[tabindex], .failure button");
   if (first instanceof HTMLElement) first.focus();
 }
 

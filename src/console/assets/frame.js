@@ -6,7 +6,7 @@
 
 import { openDialog } from "./dialog.js";
 import { html, nothing } from "./lit-html.js";
-import { pageAt, places } from "./pages.js";
+import { home, pageAt, places } from "./pages.js";
 import { openPalette } from "./palette.js";
 import { hide, show, update } from "./render.js";
 import { href, isDocumentation, route } from "./router.js";
@@ -126,7 +126,7 @@ function headerView() {
 }
 
 function navigationView() {
-  const first = current?.path.split("/")[0];
+  const first = current?.path.split("/")[0] || home();
   const groups = places().map(({ title, entries }) => html`
     <h2>${title}</h2>
     <ul>

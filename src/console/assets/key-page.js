@@ -167,7 +167,7 @@ class KeyPage {
       <form @submit=${(/** @type {SubmitEvent} */ event) => this.form.submit(event, save)} novalidate>
         ${errorSummary(this.form, ["name", "expires_at", "allowed_networks", "api_key_scopes"])}
         ${nameField(this.form, apiKey.name)} ${picker.view()}
-        ${(this.form.errors.api_key_scopes ?? []).map((error) => html`<p class="errors">${error}</p>`)}
+        ${(this.form.errors.api_key_scopes ?? []).map((error) => html`<p class="errors" tabindex="-1">${error}</p>`)}
         ${expiry.view(this.form)} ${networksField(this.form, apiKey.allowed_networks)}
         <p class="actions">${submitButton(this.form, strings.save)} <button type="button" @click=${cancel}>${strings.cancel}</button></p>
       </form>

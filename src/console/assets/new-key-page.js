@@ -33,6 +33,7 @@ class NewKeyPage {
     this.owner = owner;
     this.form = new Form();
     this.expiry = new Expiry(DEFAULT_EXPIRY);
+    this.isScopeNeeded = false;
     /** @type {import("./keys.js").ApiKey | null} */
     this.created = null;
     this.picker = new Loaded(async () => new ScopePicker(await catalogue(owner.isAdministrator), scopes));
@@ -46,7 +47,8 @@ class NewKeyPage {
         ${errorSummary(this.form, FIELDS)}
         ${nameField(this.form)}
         ${picker.view()}
-        ${(this.form.errors.api_key_scopes ?? []).map((error) => html`<p class="errors">${error}</p>`)}
+        ${(this.form.errors.api_key_scopes ?? []).map((error) => html`<p class="errors" tabindex="-1">${error}</p>`)}
+        ${this.isScopeNeeded && picker.scopes().length === 0 ? html`<p class="errors" tabindex="-1">${strings.scopes.needed}</p>` : nothing}
         ${this.expiry.view(this.form)}
         ${networksField(this.form)}
         <p class="actions">${submitButton(this.form, t.create)} <a class="button" href=${href(this.owner.page)}>${strings.cancel}</a></p>
@@ -56,6 +58,8 @@ class NewKeyPage {
 
   /** @param {import("./form.js").Values} values @param {ScopePicker} picker */
   async create(values, picker) {
+    this.isScopeNeeded = picker.scopes().length === 0;
+    if (this.isScopeNeeded) return;
     this.created = await post(`${this.owner.path}/api_keys`, {
       name: values.name || null,
       api_key_scopes: picker.scopes(),
@@ -86,7 +90,7 @@ class NewKeyPage {
       </section>
       <p class="actions">
         <a class="button primary" href=${href(this.owner.page)}>${strings.done}</a>
-        <a class="button" href=${href(`${this.owner.page}/keys/${created.id}`)}>${shown(nameOf(created))}</a>
+        <a class="button" href=${href(`${this.owner.page}/keys/${created.id}`)}>${t.view} ${shown(nameOf(created))}</a>
       </p>
     `;
   }

@@ -65,7 +65,8 @@ function pageOfAdministrators(first, second, third, fourth, route) {
   return first === "status" ? statusPage() : null;
 }
 
-const home = () => (session.user?.is_admin ? "users" : "access");
+/** The page at the address without a path. */
+export const home = () => (session.user?.is_admin ? "users" : "access");
 
 /** @returns {Page} */
 function unknownPage() {

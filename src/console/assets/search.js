@@ -12,10 +12,12 @@ import { html } from "./lit-html.js";
  * @param {(text: string) => void} find
  */
 export function searchField(label, value, find) {
+  // In a form, it would send the form.
+  const press = (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && event.preventDefault();
   const typed = (/** @type {InputEvent} */ event) => find(/** @type {HTMLInputElement} */ (event.target).value);
   return html`
     <div class="search">
-      <input type="search" aria-label=${label} placeholder=${label} .value=${value} @input=${typed} autocomplete="off"
+      <input type="search" aria-label=${label} placeholder=${label} .value=${value} @input=${typed} @keydown=${press} autocomplete="off"
         autocapitalize="none" spellcheck="false">
     </div>
   `;

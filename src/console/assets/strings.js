@@ -21,6 +21,14 @@ const VIOLATIONS = {
   less_than_or_equal_to: (count) => `must be ${count} or less`,
 };
 
+/** Those whose names do not say whose things they are about. @type {Record<string, string>} */
+const CONTROLLERS = {
+  own_sessions: "Your sessions",
+  user_sessions: "Other users' sessions",
+  user_configurations: "Other users' configurations",
+  user_api_keys: "Other users' API keys",
+};
+
 /** @type {Record<string, string>} */
 const ATTRIBUTES = {
   username: "User name",
@@ -195,6 +203,7 @@ export const strings = {
     one: "API key",
     new: "New API key",
     create: "Create key",
+    view: "View",
     name: "Name",
     nameHint: "What uses it, such as “backup script”.",
     value: "Key",
@@ -257,6 +266,7 @@ export const strings = {
     search: "Search what it may do, such as “list users”",
     abilities: "What this key can do",
     nothing: "Nothing yet: choose at least one scope.",
+    needed: "Choose at least one scope.",
     everything: "Everything that its owner can do, also what is added later.",
     foreign: "Another service's scope:",
     allOf: "All of these, also those added later",
@@ -266,7 +276,7 @@ export const strings = {
     add: "Add",
     presets: { title: "Presets", reading: "Read only", metrics: "Monitoring", everything: "Everything", none: "Nothing" },
     /** @param {string} controller */
-    controller: (controller) => controller.replaceAll("_", " ").replace(/\bapi\b/, "API").replace(/^[a-z]/, (first) => first.toUpperCase()),
+    controller: (controller) => CONTROLLERS[controller] ?? controller.replaceAll("_", " ").replace(/\bapi\b/, "API").replace(/^[a-z]/, (first) => first.toUpperCase()),
     /** @param {number} picked @param {number} all */
     picked: (picked, all) => `${picked} of ${all}`,
   },

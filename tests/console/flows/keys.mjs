@@ -23,6 +23,10 @@ async function created(page) {
   await page.getByRole("link", { name: "New API key" }).click();
   await page.getByLabel("Name").fill("backup script");
   await page.getByLabel("Search what it may do").fill("list users");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.locator(".errors:focus").getByText("Choose at least one scope.").waitFor();
+  await check(page, "a new key that may do nothing");
   await page.getByRole("checkbox", { name: /^users \/ index / }).check();
   await page.getByLabel("Another service's scope").fill("Files!");
   await page.keyboard.press("Enter");
@@ -136,6 +140,7 @@ async function ofAnother(page) {
   const ann = await createUser("ann");
   await go(page, `users/${ann.id}/keys/new`);
   await page.getByLabel("Name").fill("for ann");
+  await page.getByRole("button", { name: "Read only" }).click();
   await page.getByRole("button", { name: "Create key" }).click();
   await page.getByText("Only the owner can show it again.").waitFor();
   await page.getByRole("link", { name: "for ann" }).click();

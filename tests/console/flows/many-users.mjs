@@ -21,7 +21,9 @@ async function paged(page) {
   await page.getByRole("link", { name: "First" }).click();
   await page.getByText("1 to 50 of 10,000").waitFor();
   await page.getByRole("button", { name: "System uid" }).click();
-  await page.getByRole("rowheader").first().getByText("worker-00010").waitFor();
+  await page.getByRole("rowheader").first().getByText("admin").waitFor();
+  await page.getByRole("button", { name: "System uid" }).click();
+  await page.getByRole("rowheader").first().getByText("worker-10000").waitFor();
 }
 
 async function searched(page) {
