@@ -7,6 +7,7 @@
 import { get } from "./api.js";
 import { html, nothing } from "./lit-html.js";
 import { Loaded } from "./loaded.js";
+import { update } from "./render.js";
 import { href, keep } from "./router.js";
 import { debounced, searchField } from "./search.js";
 import { strings } from "./strings.js";
@@ -57,6 +58,7 @@ class UsersPage {
     this.query = { ...this.query, offset: 0, ...change };
     keep("users", { ...this.query, offset: this.query.offset || undefined });
     this.reloadSoon();
+    update();
   }
 
   view() {

@@ -68,7 +68,7 @@ async function deleted(page) {
 /** Searches, sorts and pages, all of which the address keeps. */
 async function listed(page) {
   const numbers = Array.from({ length: USERS }, (_, number) => `worker-${String(number).padStart(5, "0")}`);
-  while (numbers.length > 0) await Promise.all(numbers.splice(0, 16).map((name) => createUser(name)));
+  while (numbers.length > 0) await Promise.all(numbers.splice(0, 4).map((name) => createUser(name)));
   await page.reload();
   await page.getByText(`1 to 50 of ${new Intl.NumberFormat("en-GB").format(USERS + 1)}`).waitFor();
   await page.getByRole("link", { name: "Next" }).click();

@@ -21,7 +21,7 @@ async function paged(page) {
   await page.getByRole("link", { name: "First" }).click();
   await page.getByText("1 to 50 of 10,000").waitFor();
   await page.getByRole("button", { name: "System uid" }).click();
-  await page.getByRole("rowheader").first().getByText("admin").waitFor();
+  await page.locator("th[aria-sort=ascending]", { hasText: "System uid" }).waitFor();
   await page.getByRole("button", { name: "System uid" }).click();
   await page.getByRole("rowheader").first().getByText("worker-10000").waitFor();
 }
@@ -30,7 +30,7 @@ async function searched(page) {
   await page.getByRole("searchbox").fill("worker-0999");
   await page.getByText("1 to 10 of 10").waitFor();
   await page.getByRole("button", { name: "Find" }).click();
-  await page.getByRole("combobox").fill("worker-07777");
+  await page.getByRole("combobox", { name: "Find a page" }).fill("worker-07777");
   await page.getByRole("option", { name: "worker-07777" }).click();
   await page.getByRole("heading", { level: 1, name: "worker-07777" }).waitFor();
 }
