@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 PASSWORD = "the keys to the house"
+AUDIENCE = "files"
 EXAMPLES = os.environ.get("LODGE_TEST_EXAMPLES", "15")
 CHECKS = [
     "not_a_server_error",
@@ -34,6 +35,7 @@ class Server:
     def __init__(self, lodge, directory):
         settings = {
             "LODGE_ADMIN_PASSWORD": PASSWORD,
+            "LODGE_ASSERTION_AUDIENCE": AUDIENCE,
             "LODGE_BALLAST": "0B",
             "LODGE_DATA_DIR": directory,
             "LODGE_LISTEN": "127.0.0.1:0",
@@ -95,6 +97,7 @@ CALLERS = {
 
 def run(st, server, authorization, user, key):
     own = {"LODGE_CALLER": authorization or "", "LODGE_OWN_USER": str(user), "LODGE_OWN_KEY": str(key)}
+    own["LODGE_AUDIENCE"] = AUDIENCE
     hooks = {
         "SCHEMATHESIS_HOOKS": "conformance_hooks",
         "PYTHONPATH": str(Path(__file__).resolve().parent),

@@ -6,6 +6,7 @@ import schemathesis
 
 CALLER = os.environ["LODGE_CALLER"]
 OWN = {"user_id": os.environ["LODGE_OWN_USER"], "api_key_id": os.environ["LODGE_OWN_KEY"]}
+AUDIENCE = os.environ["LODGE_AUDIENCE"]
 UNKNOWN_ID = "2147483647"
 UNKNOWN_SESSION = "Bearer a.b.c"
 # What ends the session that it is asked with.
@@ -24,6 +25,9 @@ def before_call(context, case, kwargs):
         is_own = str((case.path_parameters or {}).get(name)) == own
         if is_own and (case.method in ("PUT", "DELETE") or rotates):
             case.path_parameters[name] = UNKNOWN_ID
+    # Nothing else is an audience of the server's.
+    if case.path.endswith("/assertions") and (case.query or {}).get("aud"):
+        case.query["aud"] = AUDIENCE
     # With such a value the path is another operation's.
     if (case.path_parameters or {}).get("user_id") in LITERALS:
         case.path_parameters["user_id"] = UNKNOWN_ID

@@ -39,7 +39,7 @@ const ORDER: [&str; 28] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 53] = [
+const API: [&str; 55] = [
     "fuzzing",
     "entry",
     "console",
@@ -67,6 +67,7 @@ const API: [&str; 53] = [
     "status",
     "forward_auth",
     "introspection",
+    "assertions",
     "user_query",
     // What handlers are made of.
     "guard",
@@ -76,6 +77,7 @@ const API: [&str; 53] = [
     "context",
     "turns",
     "error",
+    "assertion_token",
     // Leaves.
     "scope_catalogue",
     "description",

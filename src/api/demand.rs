@@ -37,7 +37,7 @@ pub(super) enum Misconfigured {
 }
 
 impl Demand {
-    /// Parses a query, which has no parameters but `scope`, `role` and `errors`.
+    /// Parses a query, which has no parameters but `scope`, `role`, `errors` and `aud`.
     ///
     /// # Errors
     /// [`Misconfigured`] unless it can mean one thing only.
@@ -49,6 +49,8 @@ impl Demand {
                 ("scope", text) => scopes.push(parse_scope(text).ok_or(Misconfigured::Malformed)?),
                 ("role", "administrator") => roles += 1,
                 ("errors", FORBIDDEN_ALONE) => errors += 1,
+                // What is wrong with it closes nothing: there is no assertion then.
+                ("aud", _) => {}
                 _ => return Err(Misconfigured::Parameter),
             }
         }

@@ -26,7 +26,9 @@ use super::{
     console::{ConsoleFile, redirect_to_page},
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address},
     error::ApiError,
-    forward_auth, metrics,
+    forward_auth,
+    json_response::CONTENT_POLICY,
+    metrics,
     operations::{Admits, PREFIX, catalogue},
     public_endpoints::{PublicEndpoint, options},
     request_id::RequestId,
@@ -100,7 +102,9 @@ async fn answer(
     };
     if let Some(endpoint) = PublicEndpoint::at(path) {
         (line.route, line.endpoint) = (("", endpoint.path()), endpoint.into());
-        return endpoint.answer(http.method(), app);
+        let response = endpoint.answer(http.method(), app)?;
+        line.has_own_policy = response.headers().contains_key(header::CACHE_CONTROL);
+        return Ok(response);
     }
     match route(http.method(), path, Reach::of(medium)) {
         Routed::NotFound => {
@@ -197,7 +201,7 @@ fn complete(headers: &mut HeaderMap, line: &LogLine, is_encrypted: bool) {
     ];
     const POLICY: [(HeaderName, HeaderValue); 2] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     ];
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     // Appended, because no response has them yet, and that costs less than to look for those to replace.

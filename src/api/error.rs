@@ -83,6 +83,9 @@ impl ApiError {
             Self::Service(ServiceError::InvalidRecords(records)) => {
                 json_response::small(StatusCode::UNPROCESSABLE_ENTITY, &InvalidRecord::of_several(&records))
             }
+            Self::Service(ServiceError::NoSigningKey) => {
+                plain(503, "No key can sign assertions now; the server's log has the reason.")
+            }
             Self::Service(ServiceError::ChangedMeanwhile) => {
                 plain(503, "The accounts have changed meanwhile; try again.")
             }

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
+    assertions::{self, ProxiedAudience},
     demand,
     description::Description,
     error::{ApiError, BEARER},
@@ -47,11 +48,15 @@ const IDENTITY: [(&str, &str); 6] = [
 #[schemars(rename = "forward_auth")]
 struct AdmittedView {}
 
-/// 200 with the identity of the caller, and the only one.
-pub(super) struct Admitted(Caller);
+/// The header with the caller's identity as the service can check it.
+const ASSERTION: HeaderName = HeaderName::from_static("x-lodge-assertion");
 
-pub(super) async fn show(Forwarded(caller): Forwarded) -> Result<Admitted, ApiError> {
-    Ok(Admitted(caller))
+/// 200 with the identity of the caller and the assertion of it, and the only one.
+pub(super) struct Admitted(Caller, HeaderValue);
+
+pub(super) async fn show(Forwarded(caller): Forwarded, audience: ProxiedAudience) -> Result<Admitted, ApiError> {
+    let assertion = assertions::for_proxy(&caller, &audience);
+    Ok(Admitted(caller, assertion))
 }
 
 impl Reply for Admitted {
@@ -61,6 +66,7 @@ impl Reply for Admitted {
         for (name, value) in identity(&self.0) {
             headers.append(name, value);
         }
+        headers.append(ASSERTION, self.1);
         Ok(response)
     }
 
@@ -69,6 +75,8 @@ impl Reply for Admitted {
         for (name, text) in IDENTITY {
             description.header(200, name, text, "string");
         }
+        let text = "The same as a token for the service that `aud` names, valid for a minute; empty without one.";
+        description.header(200, "X-Lodge-Assertion", text, "string");
     }
 }
 
@@ -78,7 +86,7 @@ fn identity(caller: &Caller) -> [(HeaderName, HeaderValue); 6] {
     let name = |name| HeaderName::from_static(name);
     let user: &User = &caller.user;
     // A service may take the group for all rights, which a restricted key does not have.
-    let is_administrator = user.is_admin && caller.restricted_key().is_none();
+    let is_administrator = caller.is_unrestricted_administrator();
     let username = field_text(user.username.as_str());
     let email = user.email.as_ref().map_or(EMPTY, |email: &Email| field_text(email.as_str()));
     [

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{ApiKeyChange, ConfigurationChange, Rotation, Submitted, UserChange, Violations},
-    service::{Policy, ServiceError},
+    service::{Policy, ServiceError, assertion_keys::AssertionPolicy},
 };
 
 /// The result of reading a body.
@@ -47,6 +47,7 @@ fn read<T: FromObject>(bytes: &[u8], violations: fn(T) -> Violations) -> Read {
         max_api_keys: 10,
         max_key_overlap: Duration::from_hours(1),
         user_socket_administrators: false,
+        assertions: AssertionPolicy::default(),
         initial_password_file: PathBuf::new(),
     };
     let Ok(submitted) = parse_body::<T>(bytes, 32, &policy) else { return Read::Malformed };

@@ -18,6 +18,8 @@ use super::{
     response_budget::{BudgetedBuffer, ResponseBudget, ready_body, static_body},
 };
 
+/// The policy of what no browser is to show.
+pub(super) const CONTENT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A response with a small JSON body.

@@ -4,6 +4,8 @@ mod account_cache;
 mod api_key_usage;
 mod api_keys;
 mod apply;
+mod assertion_token;
+mod assertions;
 mod audit;
 mod body;
 mod configurations;

@@ -5,7 +5,7 @@ use std::{fmt, sync::LazyLock};
 use actix_web::http::Method;
 
 use super::{
-    api_key_usage, api_keys, apply, audit,
+    api_key_usage, api_keys, apply, assertions, audit,
     body::BodyKind,
     configurations, explanation, forward_auth,
     guard::{Authenticated, Forwarded, SelfOrAdministrator, UserAdministrator},
@@ -251,6 +251,8 @@ operations! {
     destroy_api_key_former_value DELETE "/users/me/api_keys/{api_key_id}/former_value" api_keys / destroy_former_value Caller api_keys::destroy_former_value;
     /// Ends the value that an API key of a user had before its rotation.
     destroy_user_api_key_former_value DELETE "/users/{user_id}/api_keys/{api_key_id}/former_value" user_api_keys / destroy_former_value UserAdministrator api_keys::destroy_former_value;
+    /// Signs a statement about the caller for one service, which the service checks by itself.
+    create_assertion POST "/assertions" assertions / create Caller assertions::create;
 }
 
 /// The scopes of all operations that need one.

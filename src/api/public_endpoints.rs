@@ -1,13 +1,21 @@
-//! Public endpoints that are not operations: health and the OpenAPI document.
+//! Public endpoints that are not operations: health, the OpenAPI document, and the keys that assertions are checked with.
 
 use actix_web::{
     HttpResponse,
-    http::{Method, header},
+    http::{Method, header, header::HeaderValue},
     web::Bytes,
 };
 use serde_json::json;
 
-use super::{context::App, error::ApiError, json_response, openapi, routes::allow};
+use super::{
+    assertion_token,
+    context::App,
+    error::ApiError,
+    json_response::{self, CONTENT_POLICY},
+    openapi,
+    routes::allow,
+};
+use crate::service::assertion_keys::CACHED_FOR;
 
 /// An endpoint outside the table of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +26,13 @@ pub(super) enum PublicEndpoint {
     Readiness,
     /// The OpenAPI document.
     OpenApi,
+    /// The keys that assertions are checked with.
+    AssertionKeys,
 }
 
 impl PublicEndpoint {
     /// Every endpoint, in the order of their declaration.
-    pub(super) const ALL: [Self; 3] = [Self::Liveness, Self::Readiness, Self::OpenApi];
+    pub(super) const ALL: [Self; 4] = [Self::Liveness, Self::Readiness, Self::OpenApi, Self::AssertionKeys];
 
     /// The endpoint at that path.
     pub(super) fn at(path: &str) -> Option<Self> {
@@ -30,6 +40,7 @@ impl PublicEndpoint {
             "/healthz" => Some(Self::Liveness),
             "/readyz" => Some(Self::Readiness),
             "/openapi.json" | "/api/v2/openapi.json" => Some(Self::OpenApi),
+            "/.well-known/jwks.json" => Some(Self::AssertionKeys),
             _ => None,
         }
     }
@@ -40,6 +51,7 @@ impl PublicEndpoint {
             Self::Liveness => "/healthz",
             Self::Readiness => "/readyz",
             Self::OpenApi => "/openapi.json",
+            Self::AssertionKeys => "/.well-known/jwks.json",
         }
     }
 
@@ -47,11 +59,14 @@ impl PublicEndpoint {
     pub(super) fn is_of_health(self) -> bool {
         match self {
             Self::Liveness | Self::Readiness => true,
-            Self::OpenApi => false,
+            Self::OpenApi | Self::AssertionKeys => false,
         }
     }
 
     pub(super) fn answer(self, method: &Method, app: &App) -> Result<HttpResponse, ApiError> {
+        if self == Self::AssertionKeys && !app.state.policy.assertions.is_on() {
+            return Err(ApiError::NotFound);
+        }
         if *method == Method::OPTIONS {
             return Ok(options(&allow([Method::GET].iter())));
         }
@@ -63,6 +78,7 @@ impl PublicEndpoint {
             Self::Readiness if app.state.store.failure().borrow().is_some() => Err(ApiError::NotReady),
             Self::Readiness => Ok(ready(app)),
             Self::OpenApi => Ok(json_response::permanent(document(app))),
+            Self::AssertionKeys => Ok(assertion_keys(app)),
         }
     }
 }
@@ -81,6 +97,20 @@ fn ready(app: &App) -> HttpResponse {
             json_response::small(actix_web::http::StatusCode::OK, &body)
         }
     }
+}
+
+/// The public keys, with the time for which services may keep them.
+fn assertion_keys(app: &App) -> HttpResponse {
+    let keys = app.state.keyring.published();
+    let mut response = json_response::encoded(actix_web::http::StatusCode::OK, assertion_token::public_keys(&keys));
+    // Without a key, which is a fault of the store's, there is nothing to keep.
+    if keys.signing().is_some() {
+        let cached = HeaderValue::try_from(format!("public, max-age={}", CACHED_FOR.as_secs()));
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, cached.expect("it has the characters of a header"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    }
+    response
 }
 
 fn document(app: &App) -> Bytes {

@@ -102,7 +102,8 @@ impl Authenticator {
             if matches!(entry.authentication, Authentication::Password) {
                 self.check(Action::CheckCredential, entry.user.username.as_str(), address, reading.monotonic)?;
             }
-            return Ok(Identity { user: entry.user, authentication: entry.authentication, address, at: now });
+            let Entry { user, authentication, ends, .. } = entry;
+            return Ok(Identity { user, authentication, address, at: now, ends });
         }
         let read_guard = self.store.read_guard();
         let (user, authentication, ends) = self.identify(Credential::parse(headers)?, address).await?;
@@ -113,7 +114,7 @@ impl Authenticator {
                 Entry { version, user: Arc::clone(&user), authentication: authentication.clone(), ends, since: now };
             self.caller_cache.insert(fingerprint, entry);
         }
-        Ok(Identity { user, authentication, address, at: now })
+        Ok(Identity { user, authentication, address, at: now, ends })
     }
 
     /// The user of the credential, and when the credential expires.

@@ -43,6 +43,8 @@ pub struct Identity {
     pub address: IpAddr,
     /// When the request came.
     pub at: Timestamp,
+    /// When the credential or the account ends; `None` if neither does.
+    pub ends: Option<Timestamp>,
 }
 
 impl Authentication {
@@ -76,6 +78,12 @@ impl Identity {
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {
         self.authentication.scopes()
+    }
+
+    /// Whether this is an administrator whose credential permits everything.
+    #[must_use]
+    pub fn is_unrestricted_administrator(&self) -> bool {
+        self.user.is_admin && self.restricted_key().is_none()
     }
 
     /// The API key, if the credential is a restricted one: a key without `* / *`.

@@ -11,6 +11,7 @@ mod password_cache;
 mod password_hash;
 mod queue;
 mod shared_attempts;
+mod signing_key;
 mod throttle;
 mod token;
 mod token_crypto;
@@ -25,6 +26,7 @@ pub use self::{
     password::{HashLoad, Hasher, RightPassword, Verification},
     password_hash::{Cost, is_sound_hash},
     queue::HashRequester,
+    signing_key::{KeySeal, PublicKey, SigningKey},
     throttle::{AccountHash, Attempt, Lockout, Throttle},
     token::{Claims, PresentedSession, SessionTokens},
 };

@@ -81,6 +81,12 @@ fn event(subject: AffectedResource) -> Event {
 }
 
 async fn end(store: &Store, keep_keys: bool, chain: &Chain) -> Result<(), StoreError> {
+    store
+        .write(|txn| {
+            txn.remove_assertion_keys();
+            Ok::<_, StoreError>(())
+        })
+        .await?;
     for User { id: owner, username, .. } in users(store)? {
         let chain = chain.clone();
         let event = event(Target::User(owner, username.as_str().to_owned()).into());

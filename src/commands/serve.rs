@@ -171,6 +171,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     }
     make_administrator(&state, &settings).await?;
     state.begin_activity().await?;
+    state.keep_assertion_keys().await;
     if signals.ask_to_stop() {
         drop(maintenance);
         store.finish();

@@ -4,6 +4,7 @@
 //! `--help` and of the README's table, its check and the typed field all follow from that row.
 
 mod arguments;
+mod assertions;
 mod base_path;
 mod example;
 mod file;
@@ -27,6 +28,7 @@ use thiserror::Error;
 
 pub use self::{
     arguments::{BasePathArguments, DataArguments, ServeArguments},
+    assertions::{Audience, SigningAlgorithm},
     base_path::BasePath,
     example::example,
     file::parse,
@@ -40,6 +42,7 @@ pub use self::{
     tls::TlsSettings,
 };
 use self::{
+    assertions::issuer,
     kinds::{
         directory, duration, file, filter, list, number, optional, size, socket_address, switch, text, trusted_proxy,
     },
@@ -174,6 +177,19 @@ settings! {
         /// The networks of trusted proxies; their Forwarded or X-Forwarded-For header names the client's address.
         /// Separated by commas: `10.0.0.0/8,fd00::/8`; `unix` is what connects to a Unix socket of `--listen`
         trusted_proxy: Vec<TrustedProxy> = list("NETWORK,...", trusted_proxy);
+
+        /// The services that assertions may be for; the names that a proxy asks with (`aud=files`), separated by commas. Without
+        /// any the server signs none
+        assertion_audience: Vec<Audience> = list("NAME,...", Audience::parse);
+
+        /// The `iss` of assertions
+        assertion_issuer: String = text("NAME", issuer) => "lodge";
+
+        /// How assertions are signed: `ES256` or `EdDSA`; another one is used within half an hour of the start
+        assertion_algorithm: SigningAlgorithm = text("ALGORITHM", SigningAlgorithm::parse) => "ES256";
+
+        /// How long a key signs assertions; the next one is published a quarter of an hour before it signs
+        assertion_key_lifetime: Duration = duration("1h", "3650days") => "30days";
 
         /// How many configurations a user may have
         max_configurations: usize = number(1, 100_000) => "1000";

@@ -88,6 +88,7 @@ pub enum Action {
     ConnectSystemUser,
     DestroyFormerValue,
     DestroyUserFormerValue,
+    RotateAssertionKeys,
 }
 
 impl Action {
@@ -129,6 +130,7 @@ impl Action {
             Self::ConnectSystemUser => "system_users / connect",
             Self::DestroyFormerValue => "api_keys / destroy_former_value",
             Self::DestroyUserFormerValue => "user_api_keys / destroy_former_value",
+            Self::RotateAssertionKeys => "assertion_keys / rotate",
         }
     }
 }

@@ -29,6 +29,8 @@ pub enum Purpose {
     AuditLog,
     /// Hashes user names that no account has.
     AuditNames,
+    /// Seals the keys that sign assertions.
+    AssertionKeys,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::PasswordCache => b"lodge verified passwords v1",
             Self::AuditLog => b"lodge audit log v1",
             Self::AuditNames => b"lodge audit names v1",
+            Self::AssertionKeys => b"lodge assertion keys v1",
         }
     }
 }

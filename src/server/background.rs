@@ -31,12 +31,13 @@ pub(super) async fn follow(
     }
 }
 
-/// Writes recorded activity and removes expired sessions, every minute.
+/// Writes recorded activity, rotates the keys of assertions and removes expired sessions, every minute.
 pub(super) async fn sweep(app: Arc<App>) {
     let mut ticks = time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
         app.state.write_activity().await;
+        app.state.keep_assertion_keys().await;
         match sessions::sweep(&app.state).await {
             Ok(0) => {}
             Ok(removed) => log::info!("removed {removed} expired sessions"),

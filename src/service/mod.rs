@@ -3,6 +3,8 @@
 pub mod activity;
 pub mod api_keys;
 pub mod apply;
+pub mod assertion_keys;
+pub mod assertions;
 pub mod audit;
 pub mod configurations;
 mod context;
@@ -49,6 +51,9 @@ pub enum ServiceError {
     /// Some of the records that were submitted together would be invalid.
     #[error("records are invalid")]
     InvalidRecords(InvalidRecords),
+    /// No key can sign an assertion now.
+    #[error("there is no key that signs assertions")]
+    NoSigningKey,
     /// What a write was prepared for has changed before it.
     #[error("the accounts have changed meanwhile")]
     ChangedMeanwhile,

@@ -5,6 +5,7 @@
 //! Readers see a group as soon as the engine has it, shortly before it is durable and acknowledged.
 
 pub mod activity;
+pub mod assertion_keys;
 pub mod audit;
 mod commit;
 mod commit_hooks;

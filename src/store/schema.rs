@@ -25,7 +25,7 @@ use crate::{
 /// | 1 | 0.1.0 | |
 /// | 2 | 0.2.0 | the store's identity, the digest and its key |
 /// | 3 | 0.3.0 | the audit log |
-/// | 4 | 0.4.0 | entries of the audit log that are chained by their HMACs alone; older ones stay as they are; what identifiers accounts have had; activity; accounts by uid |
+/// | 4 | 0.4.0 | entries of the audit log that are chained by their HMACs alone; older ones stay as they are; what identifiers accounts have had; activity; accounts by uid; keys of assertions |
 pub const FORMAT: u32 = 4;
 /// The first format with a digest of the rows and a checkpoint beside the store.
 pub(super) const FORMAT_WITH_DIGEST: u32 = 2;

@@ -21,7 +21,7 @@ const STRANGE_NAME: &str = "my secret typed into the wrong field";
 
 /// All entries, as the server answers them.
 #[track_caller]
-fn entries(server: &Server) -> Vec<Value> {
+pub fn entries(server: &Server) -> Vec<Value> {
     page(server, "?limit=1000").0
 }
 

@@ -177,6 +177,7 @@ fn query(row: &Operation) -> String {
         // The session of another caller of this row is not ended.
         "destroy_own_sessions" => "?except=current".to_owned(),
         "forward_auth" => format!("?scope={}/{}", row.controller, row.action),
+        "create_assertion" => "?aud=files".to_owned(),
         _ => String::new(),
     }
 }
@@ -297,7 +298,8 @@ fn on_socket(server: &Server) -> Vec<Identity> {
 
 /// A server whose users may have as many keys as the matrix needs, and which admits as many failed attempts.
 fn roomy_server() -> Server {
-    let builder = ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "10000");
+    let builder =
+        ServerBuilder::new().variable("LODGE_MAX_API_KEYS", "10000").variable("LODGE_ASSERTION_AUDIENCE", "files");
     // The same wrong passwords are sent on every row.
     builder.variable("LODGE_THROTTLE_AFTER", "0").start()
 }

@@ -32,6 +32,8 @@ fn asked(client: &Client, query: &str) -> Reply {
 #[track_caller]
 fn identity(reply: &Reply) -> [String; 6] {
     assert_eq!((reply.status, reply.json()), (200, json!({})));
+    // Nobody asks for an assertion here; a header that is missing lets the client's own through.
+    assert_eq!(reply.all_headers("X-Lodge-Assertion"), [""], "{reply:?}");
     IDENTITY.map(|name| {
         let [value] = reply.all_headers(name)[..] else { panic!("{name} is not there once: {reply:?}") };
         value.to_owned()

@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod api_keys;
+mod assertions;
 mod audit;
 mod authorization;
 mod base_path;

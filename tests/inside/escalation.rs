@@ -8,6 +8,7 @@ mod world;
 use lodge::api::operations::OPERATIONS;
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
+pub use self::world::any_scopes;
 use self::{
     requests::{Attempt, EXCEPTIONS, any_attempt, attempt_at, attempted},
     rights::Bounds,

@@ -1,5 +1,6 @@
 //! The API over a store in memory and without sockets: what cannot be seen from outside, or not often enough.
 
+mod assertions;
 mod current_password;
 mod escalation;
 mod expiry;

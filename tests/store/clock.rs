@@ -17,6 +17,7 @@ use lodge::{
     secret::RootSecret,
     service::{
         Administrator, Anonymous, AppState, Caller, Policy,
+        assertion_keys::AssertionPolicy,
         sessions::{sign_in, sign_out, sweep},
         users,
     },
@@ -108,6 +109,7 @@ fn policy(session_lifetime: Duration) -> Policy {
         require_current_password: false,
         max_configurations: 10,
         user_socket_administrators: false,
+        assertions: AssertionPolicy::default(),
         max_api_keys: 10,
         max_key_overlap: Duration::ZERO,
         initial_password_file: PathBuf::from("/nonexistent/initial-admin-password"),

@@ -15,6 +15,7 @@ use lodge::{
         SystemId, Target, User,
     },
     store::{
+        assertion_keys::{AssertionKeys, SealedKey},
         audit::{AuditState, LogPosition},
         record::{RecordError, decode, encode},
         table::Record,
@@ -298,6 +299,11 @@ fn audit_state() -> AuditState {
     AuditState { last, exported, pruned, dropped, key_id: [5; 16], key_since: 300, seal: [6; 32] }
 }
 
+fn assertion_keys() -> AssertionKeys {
+    let key = |sealed: &[u8], since| SealedKey { sealed: sealed.to_vec(), since: Timestamp::from_millis(since) };
+    AssertionKeys { signing: Some(key(&[1, 2, 3], 1_795_454_520_999)), next: None, former: Some(key(&[9], 1)) }
+}
+
 fn activity_from_an_address() -> Activity {
     Activity::at(Timestamp::from_millis(1_795_454_520_999), Some("2001:db8::7".parse().unwrap()))
 }
@@ -344,6 +350,7 @@ fn records_of_version_1_are_still_read() {
     assert_eq!(decoded(&v1("audit, of a refusal")), Ok(linked(audit_entry_of_a_refusal())));
     assert_eq!(decoded(&v1("audit, of a try that had to wait")), Ok(linked(audit_entry_of_a_wait())));
     assert_eq!(decode("meta", &v1("meta, of the audit log")), Ok(audit_state()));
+    assert_eq!(decode("meta", &v1("meta, of the keys of assertions")), Ok(assertion_keys()));
     assert_eq!(decode("activity", &v1("activity, from an address")), Ok(activity_from_an_address()));
     assert_eq!(decode("activity", &v1("activity, without an address")), Ok(activity_without_an_address()));
 }
@@ -392,6 +399,7 @@ fn records_are_written_as_the_newest_golden_ones() {
     assert_eq!(written(&audit_entry_of_a_wait(), "audit, of a try that had to wait"), None);
     assert_eq!(written(&linked(audit_entry_of_a_wait()), "audit, of 0.3.0"), None);
     assert_eq!(hex(&encode(&audit_state())), hex(&golden(1, "meta, of the audit log")));
+    assert_eq!(hex(&encode(&assertion_keys())), hex(&golden(1, "meta, of the keys of assertions")));
     assert_eq!(hex(&encode(&activity_from_an_address())), hex(&golden(1, "activity, from an address")));
     assert_eq!(hex(&encode(&activity_without_an_address())), hex(&golden(1, "activity, without an address")));
 }

@@ -3,6 +3,7 @@
 mod audited_write;
 mod caller;
 mod credential_snapshot;
+mod kept_assertion_keys;
 mod resource_access;
 mod serving;
 mod system_user;
@@ -31,7 +32,11 @@ use crate::{
     domain::Action,
     metrics::Metrics,
     secret::RootSecret,
-    service::{Forbidden, ServiceError, activity::ActivityRecorder},
+    service::{
+        Forbidden, ServiceError,
+        activity::ActivityRecorder,
+        assertion_keys::{AssertionPolicy, Keyring},
+    },
     store::Store,
     system::NameService,
 };
@@ -56,6 +61,8 @@ pub struct Policy {
     pub max_key_overlap: Duration,
     /// Whether administrators are recognised on the socket for system users.
     pub user_socket_administrators: bool,
+    /// For whom assertions are signed, and how.
+    pub assertions: AssertionPolicy,
     /// The file with the random password of the first administrator, while that password is in use.
     pub initial_password_file: PathBuf,
 }
@@ -71,6 +78,7 @@ impl From<&Settings> for Policy {
             max_api_keys: settings.max_api_keys,
             max_key_overlap: settings.key_overlap_max,
             user_socket_administrators: settings.user_socket_administrators,
+            assertions: settings.into(),
             initial_password_file: settings.data_dir.join("initial-admin-password"),
         }
     }
@@ -91,6 +99,8 @@ pub struct AppState {
     pub activity: ActivityRecorder,
     /// Checks credentials.
     pub authenticator: Arc<Authenticator>,
+    /// The keys that sign assertions.
+    pub keyring: Keyring,
     /// What is counted while it works.
     pub metrics: Metrics,
     /// The server that serves it; not set in a process that serves itself alone.
@@ -108,8 +118,21 @@ impl AppState {
         let (rows, time, log, lifetime) = (store.clone(), clock.clone(), Arc::clone(&audit), policy.session_lifetime);
         let authenticator = Arc::new(Authenticator::new(rows, &secret, time, log, hasher, throttle, lifetime));
         let (names, activity, write_shares) = (NameService::start(), ActivityRecorder::new(), Arc::default());
-        let (metrics, serving) = (Metrics::default(), OnceLock::new());
-        Self { store, clock, policy, names, audit, activity, authenticator, metrics, serving, secret, write_shares }
+        let (metrics, serving, keyring) = (Metrics::default(), OnceLock::new(), Keyring::new(&secret));
+        Self {
+            store,
+            clock,
+            policy,
+            names,
+            audit,
+            activity,
+            authenticator,
+            keyring,
+            metrics,
+            serving,
+            secret,
+            write_shares,
+        }
     }
 
     /// The caller whose request has these `Authorization` headers.

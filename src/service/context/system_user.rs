@@ -61,7 +61,8 @@ impl AppState {
             return Err(REFUSED.into());
         };
         let (at, address) = (self.clock.now(), Ipv4Addr::UNSPECIFIED.into());
-        let identity = Identity { user: Arc::new(user), authentication: Authentication::SystemUser(uid), address, at };
+        let (authentication, ends) = (Authentication::SystemUser(uid), user.expired_at);
+        let identity = Identity { user: Arc::new(user), authentication, address, at, ends };
         Ok(Caller { state: Arc::clone(self), identity })
     }
 

@@ -12,7 +12,7 @@ use lodge::{
     clock::Clock,
     domain::Id,
     secret::RootSecret,
-    service::{AppState, Policy},
+    service::{AppState, Policy, assertion_keys::AssertionPolicy},
     store::{DiskReserve, Store, Tables},
 };
 
@@ -69,6 +69,7 @@ async fn fill(data: &Path, users: u32) -> Vec<String> {
         max_api_keys: 100,
         max_key_overlap: std::time::Duration::ZERO,
         user_socket_administrators: false,
+        assertions: AssertionPolicy::default(),
         throttle_after: 0,
         initial_password_file: data.join("initial-admin-password"),
     };

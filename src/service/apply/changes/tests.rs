@@ -4,7 +4,10 @@ use crate::{
     clock::Clock,
     domain::{Actor, Change, NewPassword, PasswordHash, Submitted, UserChange, Username},
     secret::RootSecret,
-    service::apply::{Desired, check::refuse_too_many_passwords, passwords::PreparedUser},
+    service::{
+        apply::{Desired, check::refuse_too_many_passwords, passwords::PreparedUser},
+        assertion_keys::AssertionPolicy,
+    },
     store::{Sequence, Store, Tables, memory::Memory},
 };
 
@@ -19,6 +22,7 @@ async fn state(administrators: usize) -> AppState {
         max_api_keys: 10,
         max_key_overlap: std::time::Duration::ZERO,
         user_socket_administrators: false,
+        assertions: AssertionPolicy::default(),
         initial_password_file: "nothing".into(),
     };
     let (store, secret) = (Store::over(Arc::new(Memory::default())), RootSecret::from_bytes([7; 32]));
