@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 use clap::{Args, ValueEnum};
 
 use super::{Failure, table::write_all};
-use crate::{config::BasePathArguments, domain::Scope};
+use crate::{
+    config::{Audience, BasePathArguments},
+    domain::Scope,
+};
 
 pub(super) const EXAMPLES: &str = "Examples:
   lodge proxy-config nginx > nginx.conf
@@ -40,6 +43,10 @@ pub(super) struct ProxyConfigArguments {
     #[arg(long = "scope", value_name = "CONTROLLER/ACTION", default_value = "files/index", value_parser = parse_scope)]
     scopes: Vec<String>,
 
+    /// The name of the service, one of Lodge's `--assertion-audience`: it gets an assertion of the caller for itself
+    #[arg(long, value_name = "NAME", value_parser = Audience::parse)]
+    audience: Option<Audience>,
+
     #[command(flatten)]
     base: BasePathArguments,
 }
@@ -72,8 +79,10 @@ pub(super) fn proxy_config(arguments: &ProxyConfigArguments) -> Result<(), Failu
 
 /// The template of the program with the arguments in place of its gaps.
 fn completed(arguments: &ProxyConfigArguments) -> String {
-    let ProxyConfigArguments { listen, lodge, service, path, scopes, program, base } = arguments;
-    let query = scopes.iter().map(|scope| format!("scope={scope}")).collect::<Vec<_>>().join("&");
+    let ProxyConfigArguments { listen, lodge, service, path, scopes, program, audience, base } = arguments;
+    let scopes = scopes.iter().map(|scope| format!("scope={scope}"));
+    let audience = audience.iter().map(|audience| format!("aud={audience}"));
+    let query = scopes.chain(audience).collect::<Vec<_>>().join("&");
     let base_path = base.base_path.as_ref().map(ToString::to_string).unwrap_or_default();
     let gaps = [("PATH", path.clone()), ("QUERY", query), ("BASE_PATH", base_path)];
     let addresses = [("LISTEN", listen), ("LODGE", lodge), ("SERVICE", service)];
@@ -163,6 +172,7 @@ mod tests {
             service: "192.0.2.1:3".parse().unwrap(),
             path: "/media/all".to_owned(),
             scopes: vec!["media/index".to_owned(), "media/*".to_owned()],
+            audience: Audience::parse("https://media.example").ok(),
             base: BasePathArguments::default(),
         }
     }
@@ -179,7 +189,7 @@ mod tests {
         for program in [Program::Nginx, Program::Caddy, Program::Traefik, Program::Haproxy] {
             let text = completed(&arguments(program));
             assert!(text.contains("lodge.example:2") && text.contains("192.0.2.1:3"), "{text}");
-            assert!(text.contains("forward-auth?scope=media/index&scope=media/*"), "{text}");
+            assert!(text.contains("forward-auth?scope=media/index&scope=media/*&aud=https://media.example"), "{text}");
             assert!(text.contains("/media/all"), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! Forward authentication through real proxies, each with the configuration that `lodge proxy-config` prints for it.
 
+mod assertions;
 mod program;
 mod service;
 

@@ -35,9 +35,15 @@ impl Proxy {
     /// Each proxy that this machine has, in front of a service of its own; a path below `/files` needs `files / index`.
     #[track_caller]
     pub fn start_all(test: &str, server: &Server) -> Vec<Self> {
+        Self::start_all_with(test, server, &[])
+    }
+
+    /// The same with these further flags of `lodge proxy-config`.
+    #[track_caller]
+    pub fn start_all_with(test: &str, server: &Server, flags: &[&str]) -> Vec<Self> {
         let is_missing = |name: &str| Command::new(name).arg("--help").output().is_err();
         let found = PROGRAMS.into_iter().filter(|name| is_possible(test, is_missing(name).then_some(*name)));
-        let proxies: Vec<_> = found.map(|name| Self::start(name, server)).collect();
+        let proxies: Vec<_> = found.map(|name| Self::start(name, server, flags)).collect();
         for proxy in &proxies {
             wait_until(proxy.name, || TcpStream::connect(proxy.address).is_ok());
             // It may accept connections before it knows where to pass them.
@@ -46,13 +52,13 @@ impl Proxy {
         proxies
     }
 
-    fn start(name: &'static str, server: &Server) -> Self {
+    fn start(name: &'static str, server: &Server, further: &[&str]) -> Self {
         let (service, directory, address) = (Service::start(), TempDir::new().unwrap(), free_address());
         let write = |program: &str, file: &str| {
             let addresses = [address, server.address, service.address].map(|address| address.to_string());
             let [listen, lodge, service] = &addresses;
             let flags = ["--listen", listen, "--lodge", lodge, "--service", service];
-            let printed = run(server.command(&["proxy-config", program]).args(flags)).expect(0).out;
+            let printed = run(server.command(&["proxy-config", program]).args(flags).args(further)).expect(0).out;
             fs::write(directory.path().join(file), printed).unwrap();
         };
         write(name, "config.yml");

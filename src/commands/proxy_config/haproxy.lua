@@ -1,6 +1,8 @@
 -- Asks Lodge whether a request may pass; the argument is the address with what is asked for.
 local CREDENTIALS = {"x-lodge-key", "proxy-authorization", "authorization"}
-local IDENTITY = {"remote-user", "remote-email", "remote-name", "remote-groups", "x-lodge-user-id", "x-lodge-key-id"}
+local IDENTITY = {
+  "remote-user", "remote-email", "remote-name", "remote-groups", "x-lodge-user-id", "x-lodge-key-id", "x-lodge-assertion"
+}
 local REFUSAL = {"www-authenticate", "retry-after", "x-lodge-missing-scope", "content-type"}
 
 -- All values of a header, each in a line of its own; HAProxy counts them from 0.
