@@ -2,6 +2,7 @@
 
 mod forged;
 mod keys;
+mod verifiers;
 
 use std::collections::BTreeSet;
 
