@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     auth::{Authentication, GoodToken},
+    clock::Timestamp,
     domain::{Scope, Scopes},
     secret::Secret,
     service::{Caller, introspection},
@@ -63,8 +64,8 @@ impl From<GoodToken> for IntrospectionView {
             scope: Some(scopes.join(" ")),
             client_id,
             token_type: Some("Bearer"),
-            exp: token.end().map(|end| end.as_secs()),
-            iat: token.issued_at.map(|at| at.as_secs()),
+            exp: token.end().map(Timestamp::as_secs),
+            iat: token.issued_at.map(Timestamp::as_secs),
         }
     }
 }

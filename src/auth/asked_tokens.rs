@@ -42,15 +42,15 @@ impl AskedTokens {
     ///
     /// # Errors
     /// [`TooMany`] beyond the limit, and while too many accounts ask.
-    pub(super) fn count(&self, asker: Id, now: MonotonicTime) -> Result<(), TooMany> {
+    pub(super) fn count(&self, account: Id, now: MonotonicTime) -> Result<(), TooMany> {
         let mut accounts = self.accounts();
-        if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(&asker) {
+        if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(&account) {
             accounts.retain(|_, asked| asked.is_current(now));
             if accounts.len() >= MAX_ACCOUNTS {
                 return Err(TooMany { retry_after_secs: WINDOW.as_secs(), is_first: false });
             }
         }
-        let asked = accounts.entry(asker).or_insert(Asked { since: now, count: 0 });
+        let asked = accounts.entry(account).or_insert(Asked { since: now, count: 0 });
         if !asked.is_current(now) {
             *asked = Asked { since: now, count: 0 };
         }
