@@ -39,10 +39,12 @@ const ORDER: [&str; 28] = [
 ];
 
 /// The files of `api` from top to bottom: each may use those after it.
-const API: [&str; 55] = [
+const API: [&str; 60] = [
     "fuzzing",
     "entry",
     "console",
+    "sign_in_page",
+    "sign_in_redirect",
     "worker",
     "public_endpoints",
     "openapi",
@@ -76,6 +78,7 @@ const API: [&str; 55] = [
     "reply",
     "context",
     "turns",
+    "head",
     "error",
     "assertion_token",
     // Leaves.
@@ -93,6 +96,8 @@ const API: [&str; 55] = [
     "response_budget",
     "memory_budget",
     "tls_policy",
+    "session_cookie",
+    "client_request",
     "forwarded",
     "json",
     "path_segment",

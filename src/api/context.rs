@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     backup::schedule::BackupLog,
-    config::{BasePath, Limits, Settings},
+    config::{BasePath, Limits, Settings, SignInPage, SignInSettings},
     domain::{Id, Network},
     logging::RateLimitedLog,
     service::AppState,
@@ -60,6 +60,10 @@ pub struct App {
     pub backups: BackupLog,
     /// Whether the console is served.
     pub has_console: bool,
+    /// The page to sign in at, if there is one.
+    pub sign_in: Option<SignInPage>,
+    /// Limits the warnings about the address of that page.
+    pub sign_in_warning: RateLimitedLog,
     /// Limits the warnings about the queries of proxies.
     pub proxy_warning: RateLimitedLog,
 }
@@ -83,6 +87,11 @@ impl App {
             document_below: OnceLock::new(),
             backups,
             has_console: !settings.no_console,
+            sign_in: match &settings.sign_in {
+                SignInSettings::Off => None,
+                SignInSettings::On(page) => Some(page.clone()),
+            },
+            sign_in_warning: RateLimitedLog::default(),
             proxy_warning: RateLimitedLog::default(),
             state,
         }
@@ -92,6 +101,17 @@ impl App {
     pub(super) fn warn_of_proxy(&self, why: Misconfigured) {
         if self.proxy_warning.is_due(self.state.clock.now()) {
             log::warn!("forward authentication admits nobody: {why}");
+        }
+    }
+
+    /// Logs that a form came from elsewhere than the page to sign in at seems to be, at most once an hour.
+    pub(super) fn warn_of_sign_in(&self) {
+        if self.sign_in_warning.is_due(self.state.clock.now()) {
+            log::warn!(
+                "a form to sign in came from another origin than the page has; if nobody can sign in, the page's address is not \
+                 known: give --sign-in-url, or have the proxy report it (X-Forwarded-Proto, X-Forwarded-Host) and give \
+                 --trusted-proxy"
+            );
         }
     }
 
@@ -110,6 +130,8 @@ impl App {
             document_below: OnceLock::new(),
             backups,
             has_console: false,
+            sign_in: None,
+            sign_in_warning: RateLimitedLog::default(),
             proxy_warning: RateLimitedLog::default(),
             state,
         }
@@ -153,7 +175,23 @@ pub(super) struct RequestContext<'a> {
     pub(super) body_permit: Option<Permit>,
 }
 
-impl RequestContext<'_> {
+impl<'a> RequestContext<'a> {
+    /// A request that is of no operation.
+    pub(super) fn new(app: &'a Arc<App>, http: &'a Request, medium: Medium, payload: Payload) -> Self {
+        Self {
+            app,
+            address: client_address(http, &app.proxies),
+            scope: RequiredScope { controller: "", action: "" },
+            catalogue: Vec::new,
+            parameters: PathParameters::default(),
+            http,
+            medium,
+            payload,
+            identity: RequestIdentity::default(),
+            body_permit: None,
+        }
+    }
+
     /// The values of all headers of that name.
     pub(super) fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> + Clone {
         self.http.headers().get_all(name).map(HeaderValue::as_bytes)

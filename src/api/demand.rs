@@ -19,6 +19,8 @@ pub(super) struct Demand {
     pub(super) scopes: Vec<Scope>,
     /// Whether the account must be an administrator.
     pub(super) needs_administrator: bool,
+    /// Whether a browser without a credential is redirected to the page to sign in at.
+    pub(super) redirects: bool,
 }
 
 /// Why a query cannot be understood, in a sentence for the client and the log, without any of its text.
@@ -34,15 +36,18 @@ pub(super) enum Misconfigured {
     Contradictory,
     #[error("The proxy asks for more than {MAX_SCOPES} scopes.")]
     TooManyScopes,
+    #[error("The proxy asks for redirects, and understands none.")]
+    Redirect,
 }
 
 impl Demand {
-    /// Parses a query, which has no parameters but `scope`, `role`, `errors` and `aud`.
+    /// Parses a query, which has no parameters but `scope`, `role`, `errors`, `redirect` and `aud`.
     ///
     /// # Errors
     /// [`Misconfigured`] unless it can mean one thing only.
     pub(super) fn parse(query: &str) -> Result<Self, Misconfigured> {
-        let (mut scopes, mut roles, mut errors, mut takes_any) = (Vec::new(), 0, 0, false);
+        let (mut scopes, mut takes_any) = (Vec::new(), false);
+        let (mut roles, mut errors, mut redirects) = (0, 0, 0);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match (&*name, &*value) {
                 ("scope", "any") => takes_any = true,
@@ -51,15 +56,17 @@ impl Demand {
                 ("errors", FORBIDDEN_ALONE) => errors += 1,
                 // What is wrong with it closes nothing: there is no assertion then.
                 ("aud", _) => {}
+                ("redirect", "1") => redirects += 1,
                 _ => return Err(Misconfigured::Parameter),
             }
         }
         match (scopes.len(), takes_any) {
-            _ if roles > 1 || errors > 1 => Err(Misconfigured::Parameter),
+            _ if roles > 1 || errors > 1 || redirects > 1 => Err(Misconfigured::Parameter),
+            _ if errors + redirects > 1 => Err(Misconfigured::Redirect),
             (0, false) => Err(Misconfigured::NoScope),
             (1.., true) => Err(Misconfigured::Contradictory),
             (count, _) if count > MAX_SCOPES => Err(Misconfigured::TooManyScopes),
-            _ => Ok(Self { scopes, needs_administrator: roles == 1 }),
+            _ => Ok(Self { scopes, needs_administrator: roles == 1, redirects: redirects == 1 }),
         }
     }
 }
@@ -97,6 +104,12 @@ mod tests {
     }
 
     #[test]
+    fn redirects_are_asked_for() {
+        let redirects = |query: &str| Demand::parse(query).unwrap().redirects;
+        assert!(redirects("scope=any&redirect=1") && !redirects("scope=any") && !redirects("scope=any&errors=403"));
+    }
+
+    #[test]
     fn a_typing_error_admits_nobody() {
         let too_many = ["scope=files/index"; MAX_SCOPES + 1].join("&");
         for (query, error) in [
@@ -124,7 +137,10 @@ mod tests {
             ("scope[]=any", Misconfigured::Parameter),
             ("scope=any&x", Misconfigured::Parameter),
             ("scope=any&=x", Misconfigured::Parameter),
-            ("scope=any&redirect=1", Misconfigured::Parameter),
+            ("scope=any&redirect=0", Misconfigured::Parameter),
+            ("scope=any&redirect", Misconfigured::Parameter),
+            ("scope=any&redirect=1&redirect=1", Misconfigured::Parameter),
+            ("scope=any&redirect=1&errors=403", Misconfigured::Redirect),
             ("scope=any&role=admin", Misconfigured::Parameter),
             ("scope=any&role=", Misconfigured::Parameter),
             ("scope=any&role=administrator&role=administrator", Misconfigured::Parameter),

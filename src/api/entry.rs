@@ -27,16 +27,19 @@ use super::{
     context::{App, RequestContext, RequestIdentity, RequiredScope, client_address},
     error::ApiError,
     forward_auth,
+    guard::has_forwarded_credential,
+    head::check_head,
     json_response::CONTENT_POLICY,
     metrics,
     operations::{Admits, PREFIX, catalogue},
     public_endpoints::{PublicEndpoint, options},
     request_id::RequestId,
     routes::{Reach, Routed, route},
+    sign_in_page, sign_in_redirect,
     worker::{Endpoint, Serves, Worker},
 };
 use crate::{
-    config::{BasePath, Limits},
+    config::{BasePath, SIGN_IN_PATH},
     domain::Id,
 };
 
@@ -107,6 +110,15 @@ async fn answer(
         return Ok(response);
     }
     match route(http.method(), path, Reach::of(medium)) {
+        Routed::NotFound if path == SIGN_IN_PATH && app.sign_in.is_some() => {
+            (line.route, line.endpoint) = (("", SIGN_IN_PATH), Endpoint::SIGN_IN_PAGE);
+            let mut context = RequestContext::new(app, http, medium, payload);
+            // Boxed, because it is larger than the state of any other request.
+            let answered = Box::pin(sign_in_page::answer(&mut context, line.request_id.uuid)).await;
+            line.identity = context.identity;
+            line.has_own_policy = answered.is_ok();
+            answered
+        }
         Routed::NotFound => {
             let file = ConsoleFile::at(path).filter(|_| app.has_console).ok_or(ApiError::NotFound)?;
             (line.route, line.endpoint) = (("", file.path()), Endpoint::CONSOLE);
@@ -170,43 +182,26 @@ fn refusal(error: ApiError, app: &App, http: &Request, medium: Medium, id: Uuid)
     let path = path_within(app, http).unwrap_or_default();
     match route(http.method(), path, Reach::of(medium)) {
         Routed::To(operation, _) if operation.admits == Admits::Forwarded => {
-            forward_auth::restricted(response, http.uri().query().unwrap_or_default())
+            let response = forward_auth::restricted(response, http.uri().query().unwrap_or_default());
+            sign_in_redirect::offered(response, http, app, has_forwarded_credential(http.headers()))
         }
         Routed::To(..) | Routed::MethodNotAllowed(_) | Routed::NotFound => response,
     }
 }
 
-/// Refuses a request whose head is too large, or whose target is not a path. The socket has checked its `Host` header.
-fn check_head(http: &Request, connection: Option<&Connection>, limits: &Limits) -> Result<(), ApiError> {
-    // A head of half the bound is not counted: each of its headers counts for at most one byte more than it has.
-    let is_short = connection.is_some_and(|connection| connection.head_bytes() <= limits.head_bytes / 2);
-    if !is_short && header_bytes(http) > limits.head_bytes {
-        return Err(ApiError::HeadersTooLarge);
-    }
-    if http.uri().path_and_query().is_some_and(|path| path.as_str().len() > limits.path_bytes) {
-        return Err(ApiError::PathTooLong);
-    }
-    if *http.method() == Method::CONNECT { Err(ApiError::ConnectUnsupported) } else { Ok(()) }
-}
-
-fn header_bytes(http: &Request) -> usize {
-    http.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
 /// Adds the headers that every response has.
 fn complete(headers: &mut HeaderMap, line: &LogLine, is_encrypted: bool) {
-    const FIXED: [(HeaderName, HeaderValue); 2] = [
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ];
+    const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+    const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
     const POLICY: [(HeaderName, HeaderValue); 2] = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     ];
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     // Appended, because no response has them yet, and that costs less than to look for those to replace.
-    for (name, value) in FIXED {
-        headers.append(name, value);
+    headers.append(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    if !line.has_own_policy || !headers.contains_key(header::REFERRER_POLICY) {
+        headers.append(header::REFERRER_POLICY, NO_REFERRER);
     }
     if !line.has_own_policy {
         for (name, value) in POLICY {
@@ -232,7 +227,7 @@ struct LogLine<'w> {
     began: Instant,
     took: Duration,
     status: Option<u16>,
-    /// Whether the response already has its own `Cache-Control` and `Content-Security-Policy`.
+    /// Whether the response already has its own `Cache-Control` and `Content-Security-Policy`, and perhaps `Referrer-Policy`.
     has_own_policy: bool,
 }
 

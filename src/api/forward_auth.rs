@@ -3,11 +3,12 @@
 //! The proxy passes the client's credential on, and what the service needs is in the query. The response is made from the head of
 //! the request alone. It is 200, 401, 403, 429 or 503, because proxies do not agree on the meaning of others.
 
+use actix_http::HttpMessage;
 use actix_web::{
     HttpResponse,
     http::{
         StatusCode,
-        header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{COOKIE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     web::Bytes,
 };
@@ -16,14 +17,17 @@ use serde::Serialize;
 
 use super::{
     assertions::{self, ProxiedAudience},
+    context::RequestContext,
     demand,
     description::Description,
     error::{ApiError, BEARER},
     guard::Forwarded,
+    input::Input,
     json_response::encoded,
     memory_budget::BudgetExhausted,
     reply::Reply,
     response_budget::ResponseBudget,
+    session_cookie::SessionCookie,
 };
 use crate::{
     domain::{Email, User},
@@ -52,11 +56,27 @@ struct AdmittedView {}
 const ASSERTION: HeaderName = HeaderName::from_static("x-lodge-assertion");
 
 /// 200 with the identity of the caller and the assertion of it, and the only one.
-pub(super) struct Admitted(Caller, HeaderValue);
+pub(super) struct Admitted(Caller, HeaderValue, Cookies);
 
-pub(super) async fn show(Forwarded(caller): Forwarded, audience: ProxiedAudience) -> Result<Admitted, ApiError> {
+/// The client's cookies but Lodge's own, which proxies pass on in the place of all; `None` where no cookie is Lodge's.
+pub(super) struct Cookies(Option<HeaderValue>);
+
+impl Input for Cookies {
+    async fn read(context: &mut RequestContext<'_>) -> Result<Self, ApiError> {
+        let headers = context.http.headers();
+        Ok(Self(context.app.sign_in.as_ref().map(|_| SessionCookie::others(headers))))
+    }
+
+    fn describe(_: &mut Description) {}
+}
+
+pub(super) async fn show(
+    Forwarded(caller): Forwarded,
+    audience: ProxiedAudience,
+    cookies: Cookies,
+) -> Result<Admitted, ApiError> {
     let assertion = assertions::for_proxy(&caller, &audience);
-    Ok(Admitted(caller, assertion))
+    Ok(Admitted(caller, assertion, cookies))
 }
 
 impl Reply for Admitted {
@@ -67,6 +87,9 @@ impl Reply for Admitted {
             headers.append(name, value);
         }
         headers.append(ASSERTION, self.1);
+        if let Cookies(Some(cookies)) = self.2 {
+            headers.append(COOKIE, cookies);
+        }
         Ok(response)
     }
 
@@ -77,6 +100,8 @@ impl Reply for Admitted {
         }
         let text = "The same as a token for the service that `aud` names, valid for a minute; empty without one.";
         description.header(200, "X-Lodge-Assertion", text, "string");
+        let text = "The cookies for the service: all but Lodge's. Left out unless there is a page to sign in at.";
+        description.header(200, "Cookie", text, "string");
     }
 }
 

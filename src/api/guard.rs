@@ -1,21 +1,24 @@
 //! Guards, which decide who is admitted to an operation. A handler with a guard parameter cannot run for any other
 //! caller.
 
-use std::{future::Future, rc::Rc, sync::Arc};
+use std::{future::Future, iter, rc::Rc, sync::Arc};
 
 use actix_http::HttpMessage;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 use super::{
+    client_request::ClientRequest,
     connection::{Connection, Medium},
     context::{RequestContext, RequestIdentity, RequiredScope},
     demand::Demand,
     description::Description,
     error::ApiError,
+    session_cookie::SessionCookie,
     tls_policy::{TlsPolicy, Transport, Unencrypted},
 };
 use crate::{
-    auth::{Credential, Principal},
+    auth::{AuthError, Challenge, Credential, Principal},
+    config::SignInPage,
     domain::Action,
     service::{
         Administrator, Anonymous, Caller, Forbidden, KnownName, Local, Requester, ResourceAccess, demand,
@@ -99,7 +102,12 @@ impl Guard for Forwarded {
             .query_parameter("scope", "`controller/action`, once or more: the caller needs all of them; `any`: none.");
         description.query_parameter("role", "`administrator`: the caller must be one.");
         description.query_parameter("errors", "`403`: every refusal but 401 is 403.");
+        description
+            .query_parameter("redirect", "`1`: a browser without a credential is redirected to the sign-in page.");
         description.error(401, "The credential is missing, wrong or no longer valid.");
+        description.header(401, "X-Lodge-Sign-In", "Where a browser without a credential can sign in.", "string");
+        description.error(302, "A browser without a credential has to sign in at another page.");
+        description.header(302, "Location", "The sign-in page.", "string");
         description.throttled();
         description.error(403, "The caller lacks a scope or the role, or the query is malformed.");
         description.header(403, "X-Lodge-Missing-Scope", "The scope that the API key lacks.", "string");
@@ -159,10 +167,28 @@ fn identified(context: &mut RequestContext<'_>, caller: Caller) -> Caller {
 /// The caller whose credential the proxy passes on. The uid of a connection over a socket is the proxy's, and proves nothing.
 async fn forwarded_caller(context: &RequestContext<'_>) -> Result<Caller, ApiError> {
     let headers = context.headers(forwarded_header(context.http.headers()));
-    if let Some(header) = headers.clone().next() {
-        accept(&context.app.tls_policy, header, context.transport())?;
+    match (headers.clone().next(), &context.app.sign_in) {
+        (None, Some(page)) => return caller_of_cookie(context, page).await,
+        (None, None) => {}
+        (Some(header), _) => accept(&context.app.tls_policy, header, context.transport())?,
     }
     Ok(context.app.state.authenticate(headers, context.address).await?)
+}
+
+/// The caller whose session has its token in the cookie of that page, unless a page of another origin made the browser send it.
+async fn caller_of_cookie(context: &RequestContext<'_>, page: &SignInPage) -> Result<Caller, ApiError> {
+    let (app, headers) = (context.app, context.http.headers());
+    let request = ClientRequest::reported(context.http, &app.proxies);
+    let token = SessionCookie::of(page, request.origin()).token(headers);
+    let token = token.ok_or(AuthError::Refused(Challenge::Any))?;
+    app.tls_policy.accept_token(context.transport())?;
+    let caller = app.state.authenticate(iter::once(token.as_bytes()), context.address).await?;
+    if request.is_of_own_pages(headers) { Ok(caller) } else { Err(app.state.refuse_other_origin(&caller).into()) }
+}
+
+/// Whether a request has a credential for forward authentication other than a cookie.
+pub(super) fn has_forwarded_credential(headers: &HeaderMap) -> bool {
+    headers.contains_key(forwarded_header(headers))
 }
 
 /// The header with the credential: of those that the request has the first, because services need `Authorization` for

@@ -8,6 +8,7 @@ mod assertion_token;
 mod assertions;
 mod audit;
 mod body;
+mod client_request;
 mod configurations;
 mod connection;
 mod console;
@@ -26,6 +27,7 @@ mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
+mod head;
 mod input;
 mod introspection;
 mod json;
@@ -50,7 +52,10 @@ mod routes;
 mod schema;
 mod scope_catalogue;
 mod scopes;
+mod session_cookie;
 mod sessions;
+mod sign_in_page;
+mod sign_in_redirect;
 mod status;
 mod systems;
 mod tls_policy;
@@ -62,6 +67,7 @@ mod worker;
 
 pub use self::{
     body::BodyKind,
+    client_request::HIDDEN_UPGRADE,
     connection::{Connection, Medium, Refusal},
     context::App,
     cors::Origins,

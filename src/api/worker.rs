@@ -35,7 +35,7 @@ pub(super) struct Endpoint(usize);
 /// The names of the endpoints in metrics: no client can add one.
 static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let public = PublicEndpoint::ALL.iter().map(|endpoint| endpoint.path());
-    ["none", "scrape", "console"]
+    ["none", "scrape", "console", "sign_in_page"]
         .into_iter()
         .chain(public)
         .chain(OPERATIONS.iter().map(|operation| operation.id))
@@ -62,17 +62,19 @@ impl Endpoint {
     pub(super) const SCRAPE: Self = Self(1);
     /// A file of the console.
     pub(super) const CONSOLE: Self = Self(2);
+    /// The page to sign in at.
+    pub(super) const SIGN_IN_PAGE: Self = Self(3);
 }
 
 impl From<PublicEndpoint> for Endpoint {
     fn from(endpoint: PublicEndpoint) -> Self {
-        Self(3 + endpoint as usize)
+        Self(4 + endpoint as usize)
     }
 }
 
 impl From<&Operation> for Endpoint {
     fn from(operation: &Operation) -> Self {
-        Self(3 + PublicEndpoint::ALL.len() + operation.place)
+        Self(4 + PublicEndpoint::ALL.len() + operation.place)
     }
 }
 
@@ -83,8 +85,8 @@ mod tests {
     #[test]
     fn each_endpoint_is_counted_under_its_own_name() {
         let name = |Endpoint(place)| NAMES[place];
-        let fixed = [Endpoint::default(), Endpoint::SCRAPE, Endpoint::CONSOLE];
-        assert_eq!(fixed.map(name), ["none", "scrape", "console"]);
+        let fixed = [Endpoint::default(), Endpoint::SCRAPE, Endpoint::CONSOLE, Endpoint::SIGN_IN_PAGE];
+        assert_eq!(fixed.map(name), ["none", "scrape", "console", "sign_in_page"]);
         for endpoint in PublicEndpoint::ALL {
             assert_eq!(name(endpoint.into()), endpoint.path());
         }

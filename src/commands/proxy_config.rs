@@ -16,6 +16,9 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 /// The value of a scope that every valid credential has.
 const ANY: &str = "any";
+/// What the lines of a template begin with that are there only with or without `--sign-in`.
+const WITH_SIGN_IN: &str = "@+@";
+const WITHOUT_SIGN_IN: &str = "@-@";
 
 #[derive(Args, Debug)]
 pub(super) struct ProxyConfigArguments {
@@ -49,6 +52,11 @@ pub(super) struct ProxyConfigArguments {
 
     #[command(flatten)]
     base: BasePathArguments,
+
+    /// Leads browsers without a credential to the page to sign in at, and passes `/sign-in` on to Lodge, which needs
+    /// `--sign-in-targets`
+    #[arg(long)]
+    sign_in: bool,
 }
 
 /// What a configuration is for.
@@ -77,17 +85,25 @@ pub(super) fn proxy_config(arguments: &ProxyConfigArguments) -> Result<(), Failu
     write_all(completed(arguments).as_bytes())
 }
 
-/// The template of the program with the arguments in place of its gaps.
+/// The template of the program with the arguments in place of its gaps, and with the lines that they choose.
 fn completed(arguments: &ProxyConfigArguments) -> String {
-    let ProxyConfigArguments { listen, lodge, service, path, scopes, program, audience, base } = arguments;
+    let ProxyConfigArguments { listen, lodge, service, path, scopes, program, audience, base, sign_in } = arguments;
     let scopes = scopes.iter().map(|scope| format!("scope={scope}"));
     let audience = audience.iter().map(|audience| format!("aud={audience}"));
-    let query = scopes.chain(audience).collect::<Vec<_>>().join("&");
+    let redirects = (*sign_in && program.understands_redirects()).then(|| "redirect=1".to_owned());
+    let query = scopes.chain(audience).chain(redirects).collect::<Vec<_>>().join("&");
     let base_path = base.base_path.as_ref().map(ToString::to_string).unwrap_or_default();
     let gaps = [("PATH", path.clone()), ("QUERY", query), ("BASE_PATH", base_path)];
     let addresses = [("LISTEN", listen), ("LODGE", lodge), ("SERVICE", service)];
     let gaps = addresses.into_iter().flat_map(|(name, address)| address.gaps(name)).chain(of_names(gaps));
-    gaps.fold(program.template().to_owned(), |text, (gap, value)| text.replace(&gap, &value))
+    gaps.fold(chosen(program.template(), *sign_in), |text, (gap, value)| text.replace(&gap, &value))
+}
+
+/// The lines of the template without those that are for the other choice; each of these begins with its mark.
+fn chosen(template: &str, sign_in: bool) -> String {
+    let (own, other) = if sign_in { (WITH_SIGN_IN, WITHOUT_SIGN_IN) } else { (WITHOUT_SIGN_IN, WITH_SIGN_IN) };
+    let lines = template.split_inclusive('\n').filter(|line| !line.starts_with(other));
+    lines.map(|line| line.strip_prefix(own).unwrap_or(line)).collect()
 }
 
 fn of_names(gaps: [(&str, String); 3]) -> impl Iterator<Item = (String, String)> {
@@ -95,6 +111,14 @@ fn of_names(gaps: [(&str, String); 3]) -> impl Iterator<Item = (String, String)>
 }
 
 impl Program {
+    /// Whether a redirect in the place of a refusal reaches the client; nginx makes 500 of it.
+    fn understands_redirects(self) -> bool {
+        match self {
+            Self::Nginx => false,
+            Self::Caddy | Self::Traefik | Self::Envoy | Self::Haproxy | Self::HaproxyLua => true,
+        }
+    }
+
     fn template(self) -> &'static str {
         match self {
             Self::Nginx => include_str!("proxy_config/nginx.conf"),
@@ -174,13 +198,17 @@ mod tests {
             scopes: vec!["media/index".to_owned(), "media/*".to_owned()],
             audience: Audience::parse("https://media.example").ok(),
             base: BasePathArguments::default(),
+            sign_in: false,
         }
     }
 
     #[test]
     fn no_gap_is_left_in_a_configuration() {
-        for program in Program::value_variants() {
-            let text = completed(&arguments(*program));
+        let both = Program::value_variants().iter().flat_map(|program| [(*program, false), (*program, true)]);
+        for (program, sign_in) in both {
+            let text = completed(&ProxyConfigArguments { sign_in, ..arguments(program) });
+            assert!(!text.contains("@+") && !text.contains("@-"), "{text}");
+            assert_eq!(text.contains("sign-in"), sign_in, "{program:?}: {text}");
             let mut names = text.split('@').skip(1).step_by(2);
             let is_gap =
                 |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
@@ -205,6 +233,15 @@ mod tests {
             (Program::Haproxy, "http-request del-header _ -m sub\n"),
         ] {
             assert!(completed(&arguments(program)).contains(means), "{program:?}");
+        }
+    }
+
+    #[test]
+    fn only_proxies_that_pass_a_redirect_on_ask_for_one() {
+        for program in Program::value_variants() {
+            let text = completed(&ProxyConfigArguments { sign_in: true, ..arguments(*program) });
+            let asks = text.contains("&redirect=1");
+            assert_eq!(asks, !matches!(program, Program::Nginx | Program::HaproxyLua), "{program:?}: {text}");
         }
     }
 

@@ -28,6 +28,12 @@ impl BasePath {
         self.0 == path
     }
 
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The rest of a path below it, with its slash; `None` if the path is not below it.
     #[must_use]
     pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {

@@ -16,7 +16,9 @@ mod nearest;
 mod origins;
 mod password;
 mod setting;
+mod sign_in;
 mod tls;
+mod web_address;
 
 use std::{
     net::SocketAddr,
@@ -39,7 +41,9 @@ pub use self::{
     nearest::nearest,
     password::{ADMIN_PASSWORD, without_line_ends},
     setting::{Setting, Written, readme_table},
+    sign_in::{CookieDomain, SIGN_IN_PATH, SignInPage, SignInSettings, SignInTarget},
     tls::TlsSettings,
+    web_address::{WebAddress, WebOrigin},
 };
 use self::{
     assertions::issuer,
@@ -89,6 +93,17 @@ settings! {
 
         /// The origins whose pages may use the API from a browser; separated by commas: `https://console.example.org`
         cors_origin: Vec<String> = list("ORIGIN,...", origin);
+
+        /// Where `/sign-in` may lead people; the page to sign in at for services that ask by forward authentication. Origins with
+        /// commas between them: `https://files.example.org,https://*.example.org`
+        sign_in_targets: Vec<SignInTarget> = list("ORIGIN,...", SignInTarget::parse);
+
+        /// The domain whose hosts get that page's cookie; without it, the page's own host alone: `example.org`
+        cookie_domain: Option<CookieDomain> = optional(text("DOMAIN", CookieDomain::parse));
+
+        /// Where browsers reach that page; without it, at the host of each service, whose proxy passes `/sign-in` on to Lodge:
+        /// `https://lodge.example.org/sign-in`
+        sign_in_url: Option<WebAddress> = optional(text("URL", sign_in::address));
 
         /// A Unix socket for all local users; a caller whose uid is the `user_id` of exactly one account is that account,
         /// without a password, unless an Authorization header comes with the request
@@ -240,6 +255,9 @@ settings! {
     with {
         /// Whether and with which certificate TLS is served.
         tls: TlsSettings = tls::checked;
+
+        /// Whether there is a page to sign in at.
+        sign_in: SignInSettings = sign_in::checked;
 
         /// Where metrics are served without a credential, if anywhere.
         open_metrics: OpenMetrics = metrics::checked;

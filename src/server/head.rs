@@ -8,7 +8,7 @@ use actix_web::http::Uri;
 use httparse::{Error, Header, Request, Status};
 
 use super::body::Body;
-use crate::api::Refusal;
+use crate::api::{HIDDEN_UPGRADE, Refusal};
 
 /// The maximum number of headers of a request.
 const MAX_HEADERS: usize = 96;
@@ -204,16 +204,17 @@ fn is_port(text: &[u8]) -> bool {
 
 /// Renames the `Upgrade` header and the `upgrade` option of `Connection` in place; the new name has as many letters.
 fn hide_upgrade(head: &mut [u8]) {
-    const INSTEAD: &[u8; 7] = b"ignored";
     for line in head.split_mut(|byte| *byte == b'\n') {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let (name, value) = line.split_at_mut(colon);
         if name.eq_ignore_ascii_case(b"upgrade") {
-            name.copy_from_slice(INSTEAD);
+            name.copy_from_slice(HIDDEN_UPGRADE.as_bytes());
         }
         if name.eq_ignore_ascii_case(b"connection") {
             let options = value[1..].split_mut(|byte| *byte == b',').map(trimmed);
-            options.filter(|option| option.eq_ignore_ascii_case(b"upgrade")).for_each(|o| o.copy_from_slice(INSTEAD));
+            options
+                .filter(|option| option.eq_ignore_ascii_case(b"upgrade"))
+                .for_each(|o| o.copy_from_slice(HIDDEN_UPGRADE.as_bytes()));
         }
     }
 }

@@ -100,6 +100,9 @@ pub enum Forbidden {
     /// The key ends or is bound to networks, and this would reach beyond both.
     #[error("An API key with an expiry or networks may not do this.")]
     Limited,
+    /// A browser sent the request with a cookie, and not from a page of the service that it is for.
+    #[error("This request does not come from a page of the same origin.")]
+    OtherOrigin,
     /// The key may not be used from the client's address.
     #[error("This API key may not be used from this address.")]
     Network,

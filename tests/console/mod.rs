@@ -2,15 +2,16 @@
 
 mod tools;
 
-use std::{env, fs};
+use std::{env, fs, process::Command};
 
 use lodge::{
     domain::{Id, SystemId, User, Username},
     store::{DiskReserve, Sequence, Store, StoreError, Tables},
 };
 
-use self::tools::{command, missing};
-use crate::harness::{Server, ServerBuilder, is_possible};
+use self::tools::command;
+pub use self::tools::missing;
+use crate::harness::{ADMIN_PASSWORD, Server, ServerBuilder, is_possible};
 
 /// Runs the flow of that name against a server of its own, whose administrator has the password that the first start generates.
 #[track_caller]
@@ -28,8 +29,20 @@ fn run_after(flow: &str, prepare: impl FnOnce(&mut Server)) {
     let password = fs::read_to_string(server.data_dir().join("initial-admin-password")).unwrap();
     prepare(&mut server);
 
-    let output = command(flow, &server.address.to_string(), password.trim_end()).output().unwrap();
+    finish(flow, command(flow, &server.address.to_string(), password.trim_end()));
+}
 
+/// Runs the flow of that name, which gets these variables too, against that address of a proxy of the server's.
+#[track_caller]
+pub fn run_through(flow: &str, address: &str, variables: &[(&str, &str)]) {
+    let mut command = command(flow, address, ADMIN_PASSWORD);
+    command.envs(variables.iter().copied());
+    finish(flow, command);
+}
+
+#[track_caller]
+fn finish(flow: &str, mut command: Command) {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{flow}:\n{}", String::from_utf8_lossy(&output.stderr));
     print!("{}", String::from_utf8_lossy(&output.stdout));
 }

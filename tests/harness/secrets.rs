@@ -72,7 +72,13 @@ pub fn record_traffic(server: SocketAddr, bytes: &[u8]) {
         if name.eq_ignore_ascii_case("authorization") {
             add_credential(&secrets, value.trim());
         }
+        if name.eq_ignore_ascii_case("cookie") || name.eq_ignore_ascii_case("set-cookie") {
+            let values = value.split(';').filter_map(|pair| pair.split_once("lodge_session="));
+            values.for_each(|(_, token)| add(&secrets, token.trim()));
+        }
     }
+    let form = text.lines().last().into_iter().flat_map(|form| form_urlencoded::parse(form.as_bytes()));
+    form.filter(|(name, _)| name == "password").for_each(|(_, secret)| add(&secrets, &secret));
     members(&text, "\"password\"").for_each(|password| add(&secrets, &password));
     let token = text.lines().last().into_iter().flat_map(|form| form_urlencoded::parse(form.as_bytes()));
     token.filter(|(name, _)| name == "token").for_each(|(_, token)| add(&secrets, &token));

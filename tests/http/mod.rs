@@ -42,6 +42,7 @@ mod revocation;
 mod scopes;
 mod secrecy;
 mod sessions;
+mod sign_in;
 mod slow_readers;
 mod status;
 mod systems;

@@ -3,6 +3,7 @@
 mod assertions;
 mod program;
 mod service;
+mod sign_in;
 
 use std::{
     fs,

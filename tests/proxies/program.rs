@@ -38,27 +38,35 @@ impl Proxy {
         Self::start_all_with(test, server, &[])
     }
 
-    /// The same with these further flags of `lodge proxy-config`.
+    /// The same with these flags of `lodge proxy-config`.
     #[track_caller]
     pub fn start_all_with(test: &str, server: &Server, flags: &[&str]) -> Vec<Self> {
-        let is_missing = |name: &str| Command::new(name).arg("--help").output().is_err();
-        let found = PROGRAMS.into_iter().filter(|name| is_possible(test, is_missing(name).then_some(*name)));
-        let proxies: Vec<_> = found.map(|name| Self::start(name, server, flags)).collect();
-        for proxy in &proxies {
-            wait_until(proxy.name, || TcpStream::connect(proxy.address).is_ok());
-            // It may accept connections before it knows where to pass them.
-            wait_until(&proxy.log(), || proxy.send("GET /files HTTP/1.1\r\n", "").status == 401);
-        }
+        let found = PROGRAMS.into_iter().filter(|name| Self::is_there(test, name));
+        let proxies: Vec<_> = found.map(|name| Self::start(name, server, free_address(), flags)).collect();
+        proxies.iter().for_each(Self::wait);
         proxies
     }
 
-    fn start(name: &'static str, server: &Server, further: &[&str]) -> Self {
-        let (service, directory, address) = (Service::start(), TempDir::new().unwrap(), free_address());
+    /// Whether this machine has that proxy.
+    pub fn is_there(test: &str, name: &'static str) -> bool {
+        is_possible(test, Command::new(name).arg("--help").output().is_err().then_some(name))
+    }
+
+    /// Waits until it serves.
+    pub fn wait(&self) {
+        wait_until(self.name, || TcpStream::connect(self.address).is_ok());
+        // It may accept connections before it knows where to pass them.
+        wait_until(&self.log(), || self.send("GET /files HTTP/1.1\r\n", "").status == 401);
+    }
+
+    /// Starts that proxy at that address, with these flags of `lodge proxy-config`.
+    pub fn start(name: &'static str, server: &Server, address: SocketAddr, flags: &[&str]) -> Self {
+        let (service, directory) = (Service::start(), TempDir::new().unwrap());
         let write = |program: &str, file: &str| {
             let addresses = [address, server.address, service.address].map(|address| address.to_string());
             let [listen, lodge, service] = &addresses;
-            let flags = ["--listen", listen, "--lodge", lodge, "--service", service];
-            let printed = run(server.command(&["proxy-config", program]).args(flags).args(further)).expect(0).out;
+            let addresses = ["--listen", listen, "--lodge", lodge, "--service", service];
+            let printed = run(server.command(&["proxy-config", program]).args(addresses).args(flags)).expect(0).out;
             fs::write(directory.path().join(file), printed).unwrap();
         };
         write(name, "config.yml");
@@ -144,6 +152,6 @@ fn command(name: &str, directory: &Path, address: SocketAddr) -> Command {
 }
 
 /// An address where nothing listens.
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

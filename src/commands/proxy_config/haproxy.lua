@@ -3,7 +3,12 @@ local CREDENTIALS = {"x-lodge-key", "proxy-authorization", "authorization"}
 local IDENTITY = {
   "remote-user", "remote-email", "remote-name", "remote-groups", "x-lodge-user-id", "x-lodge-key-id", "x-lodge-assertion"
 }
+@+@-- What a browser adds, from which Lodge knows where a request comes from.
+@+@local OF_BROWSERS = {
+@+@  "cookie", "accept", "origin", "sec-fetch-mode", "sec-fetch-site", "sec-websocket-key", "sec-websocket-version"
+@+@}
 local REFUSAL = {"www-authenticate", "retry-after", "x-lodge-missing-scope", "content-type"}
+@+@table.move({"location", "x-lodge-sign-in"}, 1, 2, #REFUSAL + 1, REFUSAL)
 
 -- All values of a header, each in a line of its own; HAProxy counts them from 0.
 local function values(given)
@@ -33,8 +38,20 @@ core.register_action("lodge", {"http-req"}, function(txn, address)
       headers[name] = values(given[name])
     end
   end
+@+@  for _, name in ipairs(OF_BROWSERS) do
+@+@    if given[name] then
+@+@      headers[name] = values(given[name])
+@+@    end
+@+@  end
+@+@  headers["x-forwarded-method"] = {txn.sf:method()}
+@+@  headers["x-forwarded-proto"] = {txn.sf:ssl_fc() == "1" and "https" or "http"}
+@+@  headers["x-forwarded-host"] = given["host"] and values(given["host"]) or nil
+@+@  headers["x-forwarded-uri"] = {txn.sf:pathq()}
   local answer = core.httpclient():get{url = address, headers = headers, timeout = 15000}
   local status = answer and answer.status or 0
+@+@  if status == 302 then
+@+@    return refuse(txn, status, answer)
+@+@  end
   if status == 401 or status == 403 or status == 429 then
     return refuse(txn, status, answer)
   end
@@ -47,5 +64,10 @@ core.register_action("lodge", {"http-req"}, function(txn, address)
     end
     txn.http:req_set_header(name, answer.headers[name][0])
   end
+@+@  -- All cookies but Lodge's.
+@+@  if not answer.headers["cookie"] then
+@+@    return refuse(txn, 503, nil)
+@+@  end
+@+@  txn.http:req_set_header("cookie", answer.headers["cookie"][0])
   txn:set_var("txn.lodge", "admitted")
 end, 1)

@@ -156,6 +156,13 @@ impl AppState {
         Ok(Caller { state: Arc::clone(self), identity })
     }
 
+    /// The refusal of a session's cookie that a page of another origin makes the browser send; the audit log records it.
+    #[must_use]
+    pub fn refuse_other_origin(&self, identity: &Identity) -> Forbidden {
+        self.audit.refused(identity.at, identity.actor(), Action::CheckCredential);
+        Forbidden::OtherOrigin
+    }
+
     /// The refusal of an API key that may not be used from the client's address; the audit log records it.
     #[must_use]
     pub fn refuse_address(&self, identity: &Identity) -> Forbidden {
