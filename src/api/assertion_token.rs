@@ -103,7 +103,7 @@ fn part(value: &impl Serialize) -> String {
 
 /// The scopes with spaces between them (RFC 8693, section 4.2), each as proxies ask for it.
 fn scope_of(scopes: &[Scope]) -> String {
-    let named: Vec<_> = scopes.iter().map(|scope| format!("{}/{}", scope.controller(), scope.action())).collect();
+    let named: Vec<_> = scopes.iter().map(Scope::as_one_word).collect();
     named.join(" ")
 }
 

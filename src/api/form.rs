@@ -128,6 +128,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn what_is_accepted_is_read_as_every_other_reader_does(form in "[ab%=&+c3A9]{0,40}") {
             if let Ok(read) = pairs(form.as_bytes()) {

@@ -5,7 +5,9 @@ use std::{path::Path, process::Command};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{ADMIN_PASSWORD, Client, Reply, Request, Server, basic, is_possible, password_of, run_with_input},
+    harness::{
+        ADMIN_PASSWORD, Client, Reply, Request, Server, ServerBuilder, basic, is_possible, password_of, run_with_input,
+    },
     http::{
         api_keys::{ALL, Key, scopes},
         tokens::{Mint, claims_of},
@@ -159,6 +161,16 @@ fn a_token_signed_with_a_key_of_any_other_kind_is_inactive() {
     ] {
         assert_eq!(asked(&service, &Mint::of(&server).with_header(&header, &claims)), inactive(), "{header}");
     }
+}
+
+#[test]
+fn an_assertion_is_no_token_of_lodges() {
+    let server = ServerBuilder::new().flag("--assertion-audience", "files").start();
+    let (service, key) = (service(&server), server.key("ann", &["assertions / create"]));
+
+    let created = key.post("/assertions?aud=files", &json!({})).expect(201).json();
+
+    assert_eq!(asked(&service, created["assertion"].as_str().unwrap()), inactive());
 }
 
 #[test]
