@@ -139,7 +139,7 @@ function actor({ user_id: id, username, credential, api_key_id: key, system_uid:
   if (credential === "server") return html`<span class="quiet">${t.credentials.server}</span>`;
   const name = id === undefined ? html`<span class="quiet">${uid === undefined ? t.nobody : t.uid(uid)}</span>` : html`<a href=${href(`users/${id}`)}>${shown(username ?? String(id))}</a>`;
   const isLinked = credential === "api_key" && id !== undefined && key !== undefined;
-  return html`${name} <span class="quiet">${isLinked ? html`<a href=${href(`users/${id}/keys/${key}`)}>${t.credentials.api_key} ${key}</a>` : t.credentials[credential]}</span>`;
+  return html`${name} <span class="quiet">· ${isLinked ? html`<a href=${href(`users/${id}/keys/${key}`)}>${t.credentials.api_key} ${key}</a>` : t.credentials[credential]}</span>`;
 }
 
 /** @param {Entry} entry */

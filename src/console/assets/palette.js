@@ -47,7 +47,7 @@ class Palette {
 
   async loadKeys() {
     const keys = await all("users/me/api_keys", "api_keys").catch(() => []);
-    this.keys = keys.map((apiKey) => ({ label: nameOf(apiKey), kind: t.key, address: href(`access/keys/${apiKey.id}`) }));
+    this.keys = keys.map((apiKey) => ({ label: nameOf(apiKey), kind: `${t.key} ${apiKey.id}`, address: href(`access/keys/${apiKey.id}`) }));
     update();
   }
 
