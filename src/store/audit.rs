@@ -63,16 +63,10 @@ impl Versioned for AuditEntry {
     const VERSION: u8 = 3;
 
     fn from_older(tree: &'static str, version: u8, bytes: &[u8]) -> Result<Self, RecordError> {
-        Ok(match version {
-            1 => {
-                let LinkedEntry { id, event, link, mac } = record::decode_shape(tree, bytes)?;
-                Self { id, event: event.into(), mac, link: Some(link) }
-            }
-            _ => {
-                let OwnerlessEntry { id, event, mac, link } = record::decode_shape(tree, bytes)?;
-                Self { id, event: event.into(), mac, link }
-            }
-        })
+        match version {
+            1 => record::decode_shape::<LinkedEntry>(tree, bytes).map(Self::from),
+            _ => record::decode_shape::<OwnerlessEntry>(tree, bytes).map(Self::from),
+        }
     }
 }
 
@@ -104,6 +98,18 @@ struct OwnerlessEvent {
     target: Option<Target>,
     details: Vec<String>,
     count: u64,
+}
+
+impl From<LinkedEntry> for AuditEntry {
+    fn from(LinkedEntry { id, event, link, mac }: LinkedEntry) -> Self {
+        Self { id, event: event.into(), mac, link: Some(link) }
+    }
+}
+
+impl From<OwnerlessEntry> for AuditEntry {
+    fn from(OwnerlessEntry { id, event, mac, link }: OwnerlessEntry) -> Self {
+        Self { id, event: event.into(), mac, link }
+    }
 }
 
 impl From<OwnerlessEvent> for Event {
