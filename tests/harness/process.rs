@@ -235,6 +235,17 @@ impl Server {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Stops the server without ending it, and waits until none of its threads runs: they go on until one of them has taken the
+    /// signal.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let is_stopped = |task: fs::DirEntry| {
+            fs::read_to_string(task.path().join("status")).is_ok_and(|status| status.contains("State:\tT"))
+        };
+        let tasks = format!("/proc/{}/task", self.pid());
+        wait_until("all threads are stopped", || fs::read_dir(&tasks).unwrap().all(|task| is_stopped(task.unwrap())));
+    }
+
     /// Waits for the server's end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()

@@ -12,7 +12,6 @@ use std::{
     thread,
 };
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use self::{
@@ -355,7 +354,7 @@ fn a_lodge_that_is_slow_or_down_admits_nobody() {
         });
     };
 
-    server.signal(Signal::STOP);
+    server.freeze();
     wait_until("every thread of it has stopped", || is_stopped(&server));
     ask();
     server.kill();
