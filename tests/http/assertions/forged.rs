@@ -27,6 +27,8 @@ fn assert_refused(server: &Server, what: &str, token: &str) {
     assert_eq!(server.anonymous().send(&asked).status, 401, "{what}");
     let alone = Request::new("GET", "/forward-auth?scope=any&aud=files").header("X-Lodge-Assertion", token);
     assert_eq!(server.anonymous().send(&alone).status, 401, "{what}");
+    let introspected = Request::new("POST", "/introspect").form(&[("token", token)]);
+    assert_eq!(server.admin().send(&introspected).expect(200).json(), json!({"active": false}), "{what}");
 }
 
 fn unsigned(header: &Value, claims: &Value) -> String {
