@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::MonotonicTime, domain::Id};
+use crate::{clock::MonotonicTime, domain::Id, logging::RateLimitedLog};
 
 /// How many such tokens an account may ask about within [`WINDOW`].
 const MAX_ASKED: u32 = 1000;
@@ -19,7 +19,11 @@ const MAX_ACCOUNTS: usize = 1024;
 
 /// The tokens that were asked about, by account.
 #[derive(Debug, Default)]
-pub(super) struct AskedTokens(Mutex<HashMap<Id, Asked>>);
+pub(super) struct AskedTokens {
+    accounts: Mutex<HashMap<Id, Asked>>,
+    /// Limits the warnings about refusals.
+    pub(super) warning: RateLimitedLog,
+}
 
 /// What one account has asked about.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +37,6 @@ struct Asked {
 pub(super) struct TooMany {
     /// The number of seconds until tokens are counted anew, rounded up.
     pub(super) retry_after_secs: u64,
-    /// Whether it is the account's first refusal since they were.
-    pub(super) is_first: bool,
 }
 
 impl AskedTokens {
@@ -47,7 +49,7 @@ impl AskedTokens {
         if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(&account) {
             accounts.retain(|_, asked| asked.is_current(now));
             if accounts.len() >= MAX_ACCOUNTS {
-                return Err(TooMany { retry_after_secs: WINDOW.as_secs(), is_first: false });
+                return Err(TooMany { retry_after_secs: WINDOW.as_secs() });
             }
         }
         let asked = accounts.entry(account).or_insert(Asked { since: now, count: 0 });
@@ -59,7 +61,7 @@ impl AskedTokens {
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<Id, Asked>> {
-        self.0.lock().expect("no holder of the lock panics")
+        self.accounts.lock().expect("no holder of the lock panics")
     }
 }
 
@@ -69,12 +71,11 @@ impl Asked {
     }
 
     fn within_limit(&self, now: MonotonicTime) -> Result<(), TooMany> {
-        let Some(excess) = self.count.checked_sub(MAX_ASKED).filter(|excess| *excess > 0) else { return Ok(()) };
+        if self.count <= MAX_ASKED {
+            return Ok(());
+        }
         let left = WINDOW.saturating_sub(now.since(self.since));
-        Err(TooMany {
-            retry_after_secs: left.as_millis().div_ceil(1000).try_into().unwrap_or(1),
-            is_first: excess == 1,
-        })
+        Err(TooMany { retry_after_secs: left.as_millis().div_ceil(1000).try_into().unwrap_or(1) })
     }
 }
 
@@ -97,8 +98,8 @@ mod tests {
     #[test]
     fn one_token_more_is_refused_until_the_minute_is_over() {
         let asked = with_limit_reached();
-        assert_eq!(asked.count(ASKER, at(8)), Err(TooMany { retry_after_secs: 59, is_first: true }));
-        assert_eq!(asked.count(ASKER, at(66)), Err(TooMany { retry_after_secs: 1, is_first: false }));
+        assert_eq!(asked.count(ASKER, at(8)), Err(TooMany { retry_after_secs: 59 }));
+        assert_eq!(asked.count(ASKER, at(66)), Err(TooMany { retry_after_secs: 1 }));
         assert_eq!(asked.count(ASKER, at(67)), Ok(()));
     }
 
@@ -114,7 +115,7 @@ mod tests {
         let id = |number: usize| Id::parse(&number.to_string()).unwrap();
         (1..=MAX_ACCOUNTS).for_each(|number| assert_eq!(asked.count(id(number), at(7)), Ok(())));
         let refused = asked.count(id(MAX_ACCOUNTS + 1), at(8));
-        assert_eq!(refused, Err(TooMany { retry_after_secs: 60, is_first: false }));
+        assert_eq!(refused, Err(TooMany { retry_after_secs: 60 }));
         assert_eq!(asked.count(id(1), at(8)), Ok(()));
         assert_eq!(asked.count(id(MAX_ACCOUNTS + 1), at(67)), Ok(()));
         assert_eq!(asked.accounts().len(), 1);

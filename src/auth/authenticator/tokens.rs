@@ -96,8 +96,9 @@ impl Authenticator {
     pub fn count_asked_token(&self, asker: Id) -> Result<(), AuthError> {
         let now = self.clock.reading();
         let counted = self.asked_tokens.count(asker, now.monotonic);
-        counted.map_err(|TooMany { retry_after_secs, is_first }| {
-            if is_first {
+        counted.map_err(|TooMany { retry_after_secs }| {
+            // Once an hour, because those who send a service tokens need none of their own.
+            if self.asked_tokens.warning.is_due(now.wall) {
                 log::warn!("user_id={asker} asks about too many tokens that are not good");
             }
             AuthError::Throttled { retry_after_secs }
