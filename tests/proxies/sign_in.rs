@@ -84,8 +84,8 @@ fn a_browser_is_led_to_the_page_and_back_and_the_cookie_ends_at_the_proxy() {
         assert!(proxy.service.take().is_empty(), "{}", proxy.name);
 
         let cookie = cookie(proxy);
-        let served = ask(proxy, "GET", "/files/a?b=c", &cookie);
-        assert_eq!(served.status, 200, "{}: {served:?}", proxy.name);
+        let passed = ask(proxy, "GET", "/files/a?b=c", &cookie);
+        assert_eq!(passed.status, 200, "{}: {passed:?}", proxy.name);
         let received = proxy.received();
         assert_is_ann(&server, &received, proxy);
         let cookies = received.all("cookie").concat();

@@ -121,6 +121,13 @@ fn a_cookie_that_is_not_there_once_as_it_was_set_is_none() {
     ] {
         assert_eq!(asked(&server, &wrong, &[]).status, 401, "{wrong}");
     }
+}
+
+#[test]
+fn a_cookie_beside_a_second_header_with_cookies_is_none() {
+    let server = builder().start();
+    let cookie = signed_in(&server);
+
     for second in [&cookie, "a=b"] {
         assert_eq!(asked(&server, &cookie, &[("Cookie", second)]).status, 401, "{second}");
     }
