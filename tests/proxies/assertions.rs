@@ -37,7 +37,12 @@ fn the_service_gets_lodges_assertion_and_never_the_clients() {
                 assert_eq!(answer.status, 200, "{}: {answer:?}\n{}", proxy.name, proxy.log());
                 let received = proxy.received();
                 let assertion = received.read_loosely("X-Lodge-Assertion");
-                assert_eq!((assertion.split('.').count(), &assertion[..3]), (3, "eyJ"), "{}: {received:?}", proxy.name);
+                assert_eq!(
+                    (assertion.split('.').count(), assertion.get(..3)),
+                    (3, Some("eyJ")),
+                    "{}: {received:?}",
+                    proxy.name
+                );
             }
         }
         for claim in
