@@ -130,6 +130,8 @@ impl View for ApiKeyFullView {
         + AllowedNetworks::MAX * (AllowedNetworks::MAX_TEXT + 3)
         + 6 * ApiKeyName::MAX
         + 512;
+    // Rotating a key takes no body.
+    const MAX_BYTES_OF_CHANGE: usize = Self::MAX_BYTES;
 }
 
 impl Listed for ApiKeyView {

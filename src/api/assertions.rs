@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Audience,
+    domain::{Scope, Scopes},
     service::{AppState, Caller, assertions},
 };
 
@@ -33,7 +34,10 @@ pub(super) struct AssertionView {
     expires_at: DateTime,
 }
 
-impl View for AssertionView {}
+impl View for AssertionView {
+    // The scopes and some 1 KiB of other claims, in base64.
+    const MAX_BYTES_OF_CHANGE: usize = (Scopes::MAX * (2 * Scope::MAX + 2) + 1024) / 3 * 4 + 1024;
+}
 
 /// The audience that the query of a call names.
 pub(super) struct RequestedAudience(Audience);

@@ -100,7 +100,10 @@ impl Guard for Forwarded {
     fn describe(description: &mut Description) {
         description
             .query_parameter("scope", "`controller/action`, once or more: the caller needs all of them; `any`: none.");
-        description.query_parameter("role", "`administrator`: the caller must be one.");
+        description.query_parameter(
+            "role",
+            "`administrator`: the caller must be one; beside `any`, not with a restricted API key.",
+        );
         description.query_parameter("errors", "`403`: every refusal but 401 is 403.");
         description
             .query_parameter("redirect", "`1`: a browser without a credential is redirected to the sign-in page.");

@@ -45,6 +45,8 @@ pub(super) trait Reply: Sized {
 pub(super) trait View: Serialize + JsonSchema {
     /// The maximum size of its JSON in bytes, if it can be large.
     const MAX_BYTES: usize = 0;
+    /// The maximum size of its JSON in bytes as the response to a change, if it can be larger than the request.
+    const MAX_BYTES_OF_CHANGE: usize = 0;
 }
 
 /// 200 with a record.
@@ -99,6 +101,10 @@ impl<V: View> Reply for Shown<V> {
 impl<V: View> Reply for Created<V> {
     async fn into_response(self, response_budget: ResponseBudget<'_>) -> Result<HttpResponse, BudgetExhausted> {
         json_response::within(response_budget, StatusCode::CREATED, &self.0)
+    }
+
+    fn max_bytes() -> usize {
+        V::MAX_BYTES_OF_CHANGE
     }
 
     fn describe(description: &mut Description) {

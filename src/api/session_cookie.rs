@@ -54,6 +54,13 @@ impl<'a> SessionCookie<'a> {
         str::from_utf8(value).ok().filter(|value| is_token(value))
     }
 
+    /// The tokens in all cookies of that name: other hosts of a domain can set further ones.
+    pub(super) fn tokens<'h>(self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
+        let name = self.name().as_bytes();
+        let value = |pair: &'h [u8]| str::from_utf8(pair.strip_prefix(name)?.strip_prefix(b"=")?).ok();
+        headers.get_all(COOKIE).flat_map(pairs).filter_map(value).filter(|value| is_token(value))
+    }
+
     /// All cookies of the request but this one, as a service may have them; empty if there are no others.
     pub(super) fn others(headers: &HeaderMap) -> HeaderValue {
         let is_other = |pair: &&[u8]| !pair.is_empty() && !pair.windows(NAME.len()).any(|part| part == NAME.as_bytes());
@@ -144,6 +151,13 @@ mod tests {
         ] {
             assert_eq!(token(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn every_token_of_its_name_is_found() {
+        let headers =
+            map(&["a=b; lodge_session=a.b.c; lodge_session=\"d.e.f\"", "lodge_session=g.h.i; Xlodge_session=j.k.l"]);
+        assert_eq!(SessionCookie::Loopback.tokens(&headers).collect::<Vec<_>>(), ["a.b.c", "g.h.i"]);
     }
 
     #[test]

@@ -38,6 +38,9 @@ use crate::{
     service::{Anonymous, Caller, ServiceError, sessions},
 };
 
+/// How many cookies of its name a form ends the sessions of.
+const MAX_COOKIES: usize = 8;
+
 /// One request to the page.
 struct Visit<'a> {
     /// The origin at which the browser reaches the page.
@@ -133,7 +136,11 @@ fn target(query: &str, settings: &SignInPage) -> Result<Option<WebAddress>, Refu
 
 /// Shows the form, or who is signed in.
 async fn show(context: &mut RequestContext<'_>, visit: &Visit<'_>) -> Result<HttpResponse, Refused> {
-    let caller = caller(context, visit).await?;
+    let token = visit.cookie.token(context.http.headers());
+    let caller = match token {
+        Some(token) => caller(context, token).await?,
+        None => None,
+    };
     let shown = caller.as_ref().map_or(Content::Form(None), |caller| Content::SignedIn(caller.user.username.as_str()));
     Ok(page(StatusCode::OK, &shown, visit.to.as_ref()))
 }
@@ -160,6 +167,8 @@ async fn sign_in(
 ) -> Result<HttpResponse, Refused> {
     let (username, password) = credentials.ok_or(AuthError::Refused(Challenge::Bearer))?;
     let (user, token) = sessions::sign_in(&anonymous, &username, &password).await?;
+    // The new cookie takes the place of the one that came with the form.
+    end_sessions(context, visit).await?;
     context.identity = RequestIdentity { user: Some(user.id), ..RequestIdentity::default() };
     let to = visit.to.as_ref().map_or_else(|| SIGN_IN_PATH[1..].to_owned(), WebAddress::to_string);
     Ok(redirect(&to, visit.cookie.set(&token, anonymous.state.policy.session_lifetime)))
@@ -167,16 +176,23 @@ async fn sign_in(
 
 /// Ends the session of the cookie, and shows the form again.
 async fn sign_out(context: &mut RequestContext<'_>, visit: &Visit<'_>) -> Result<HttpResponse, Refused> {
-    if let Some(caller) = caller(context, visit).await? {
-        sessions::sign_out(&caller).await?;
-    }
+    end_sessions(context, visit).await?;
     let query = context.http.uri().query().map_or_else(String::new, |query| format!("?{query}"));
     Ok(redirect(&format!("{}{query}", &SIGN_IN_PATH[1..]), visit.cookie.clear()))
 }
 
-/// The caller whose session is in the cookie, if it is good.
-async fn caller(context: &mut RequestContext<'_>, visit: &Visit<'_>) -> Result<Option<Caller>, Refused> {
-    let Some(token) = visit.cookie.token(context.http.headers()) else { return Ok(None) };
+/// Ends the sessions of all cookies of its name that came with the form.
+async fn end_sessions(context: &mut RequestContext<'_>, visit: &Visit<'_>) -> Result<(), Refused> {
+    for token in visit.cookie.tokens(context.http.headers()).take(MAX_COOKIES) {
+        if let Some(caller) = caller(context, token).await? {
+            sessions::sign_out(&caller).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The caller whose session the token is, if it is good.
+async fn caller(context: &mut RequestContext<'_>, token: &str) -> Result<Option<Caller>, Refused> {
     context.app.tls_policy.accept_token(context.transport())?;
     match context.app.state.authenticate(iter::once(token.as_bytes()), context.address).await {
         Ok(caller) => {

@@ -57,6 +57,15 @@ impl Authentication {
         }
     }
 
+    /// Whether it permits only some of what the user may do.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        match self {
+            Self::Password | Self::Session(_) | Self::SystemUser(_) => false,
+            Self::ApiKey(key) => !key.scopes.are_full_access(),
+        }
+    }
+
     /// The scopes that the credential has; the user's role is not considered.
     #[must_use]
     pub fn scopes(&self) -> Vec<Scope> {

@@ -20,5 +20,7 @@ pub fn satisfy(
     if let Some(lacking) = scopes.iter().find(is_lacking) {
         return Err(Forbidden::LacksScope(lacking.clone()));
     }
-    if needs_administrator && !user.is_admin { Err(Forbidden::Role) } else { Ok(()) }
+    // The role alone is nothing that a restricted key was given.
+    let may_lend_role = user.is_admin && (!scopes.is_empty() || !authentication.is_restricted());
+    if needs_administrator && !may_lend_role { Err(Forbidden::Role) } else { Ok(()) }
 }

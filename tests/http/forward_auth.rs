@@ -113,6 +113,10 @@ fn a_role_narrows_every_kind_of_credential() {
     // A service may take the group for all rights.
     assert_eq!(identity(&asked(&server.key("admin", &["files / index"]), query))[3], "");
     assert_eq!(asked(&server.key("admin", &["files / show"]), query).status, 403);
+    // The role alone is nothing that a restricted key was given.
+    let role_alone = "scope=any&role=administrator";
+    assert_eq!(asked(&server.key("admin", &["files / index"]), role_alone).status, 403);
+    assert_eq!(asked(&server.key("admin", &["* / *"]), role_alone).status, 200);
 }
 
 #[test]

@@ -80,6 +80,25 @@ fn a_change_is_refused_if_there_is_no_memory_for_its_response() {
 }
 
 #[test]
+fn an_assertion_is_refused_if_there_is_no_memory_for_it() {
+    let memory = ServerBuilder::new().flag("--transfer-memory", "64MiB");
+    let server = memory.flag("--assertion-audience", "files").start();
+    let long: Vec<_> = (0..255).map(|number| format!("{number:a>64} / {}", "b".repeat(64))).collect();
+    let scopes: Vec<_> = long.iter().map(String::as_str).chain(["assertions / create"]).collect();
+    let authorization = server.key("ann", &scopes).authorization.unwrap();
+    let post = format!(
+        "POST /api/v2/assertions?aud=files HTTP/1.1\r\nHost: lodge\r\nAuthorization: {authorization}\r\nContent-Length: 0\r\n\r\n"
+    );
+
+    let readers: Vec<_> = (0..450).map(|_| connect(server.address, post.repeat(10))).collect();
+
+    wait_until("the account has its share", || {
+        server.log().lines().any(|line| line.contains("method=POST") && line.contains("status=503"))
+    });
+    drop(readers);
+}
+
+#[test]
 fn heads_that_do_not_come_to_their_end_take_their_share_of_the_memory() {
     let builder = ServerBuilder::new().flag("--transfer-memory", "64MiB").flag("--head-deadline", "1h");
     let server = builder.start();

@@ -115,6 +115,23 @@ fn a_person_who_is_signed_in_sees_as_whom_and_can_sign_out() {
 }
 
 #[test]
+fn signing_out_or_in_again_ends_the_session_of_each_cookie_that_came_along() {
+    let server = builder().start();
+    let sessions = || server.admin().get("/users/me/sessions").json()["count"].clone();
+    let with = |cookies: &str, fields: &[(&str, &str)]| {
+        visit(&server, &form("/sign-in", &own_origin(&server), fields).header("Cookie", cookies)).expect(303)
+    };
+
+    let tossed = format!("lodge_session=a.b.c; {}; {}", signed_in(&server), signed_in(&server));
+    assert_eq!(sessions(), 2);
+    with(&tossed, &[("sign_out", "1")]);
+    assert_eq!(sessions(), 0);
+
+    with(&signed_in(&server), &[("username", "admin"), ("password", ADMIN_PASSWORD)]);
+    assert_eq!(sessions(), 1, "the new one alone");
+}
+
+#[test]
 fn the_page_leads_nowhere_but_to_its_targets() {
     let server = builder().start();
 
