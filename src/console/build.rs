@@ -18,12 +18,14 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={ASSETS}");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let mut table = String::from("[\n");
-    for (name, path) in by_need(assets()?)? {
+    let needed = needed()?;
+    for (name, path) in assets()? {
         fs::write(out.join(format!("{name}.gz")), gzip(&fs::read(path)?))?;
         let included = format!(r#"include_bytes!(concat!(env!("OUT_DIR"), "/{name}.gz"))"#);
         writeln!(table, "(\"{name}\", {included}),").expect("a string has room");
     }
     table.push(']');
+    fs::write(out.join("needed.rs"), format!("{needed:?}"))?;
     fs::write(out.join("console.rs"), table)
 }
 
@@ -41,8 +43,8 @@ fn assets() -> io::Result<Vec<(String, PathBuf)>> {
     Ok(assets)
 }
 
-/// The modules that the first one imports, directly or not, before all others: the page announces them in this order.
-fn by_need(mut assets: Vec<(String, PathBuf)>) -> io::Result<Vec<(String, PathBuf)>> {
+/// The first module, and those that it imports, directly or not: the page announces them.
+fn needed() -> io::Result<Vec<String>> {
     let mut needed = vec![FIRST.to_owned()];
     let mut next = 0;
     while let Some(name) = needed.get(next) {
@@ -51,8 +53,7 @@ fn by_need(mut assets: Vec<(String, PathBuf)>) -> io::Result<Vec<(String, PathBu
         needed.extend(imported);
         next += 1;
     }
-    assets.sort_by_key(|(name, _)| needed.iter().position(|other| other == name).unwrap_or(needed.len()));
-    Ok(assets)
+    Ok(needed)
 }
 
 /// The names of the files that a module imports before it runs.
