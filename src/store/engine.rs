@@ -57,6 +57,12 @@ impl Tree {
         Self::Activity,
     ];
 
+    /// The tree at that place of [`Tree::ALL`].
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
     /// The tree's name on disk and in messages.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -12,6 +12,7 @@ mod commit_hooks;
 pub mod engine;
 pub mod id_set;
 pub mod integrity;
+pub mod journal;
 pub mod key;
 pub mod memory;
 pub mod record;
