@@ -7,6 +7,7 @@ mod counting;
 mod groups;
 mod histories;
 mod integrity;
+mod journal;
 mod keys;
 mod model;
 mod records;

@@ -113,9 +113,8 @@ impl<S: Source> Window<S> {
         while at < self.size {
             let length = (self.size - at).min(READ_BYTES as u64);
             let part = self.bytes(at, usize::try_from(length).map_err(io::Error::other)?)?.unwrap_or_default();
-            if !is_zero(part) {
-                let last = part.iter().rposition(|byte| *byte != 0);
-                end = last.map(|last| at + last as u64 + 1);
+            if let Some(last) = last_that_is_not_zero(part) {
+                end = Some(at + last as u64 + 1);
             }
             at += length;
         }
@@ -217,4 +216,10 @@ impl Iterator for Groups {
             }
         }
     }
+}
+
+fn last_that_is_not_zero(bytes: &[u8]) -> Option<usize> {
+    let sectors = bytes.chunks(512).enumerate();
+    let (number, sector) = sectors.rev().find(|(_, sector)| !is_zero(sector))?;
+    sector.iter().rposition(|byte| *byte != 0).map(|last| number * 512 + last)
 }
