@@ -43,6 +43,18 @@ pub fn named_in(directory: &Path, begin: &str, end: &str) -> io::Result<Vec<Path
     Ok(paths)
 }
 
+/// The size of all files in a directory and those in it; those that vanish meanwhile do not count.
+#[must_use]
+pub fn bytes_below(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    bytes.sum()
+}
+
 /// The path with that suffix after its last name.
 #[must_use]
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

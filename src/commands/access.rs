@@ -10,7 +10,7 @@ use clap::Parser;
 use rustix::process::getuid;
 use serde_json::Value;
 
-use super::{Failure, actor, failure::asked, serve::upgrade};
+use super::{Failure, actor, failure::asked, opening::upgrade};
 use crate::{
     admin_socket::{self, AdminSocketError, Response},
     api::{App, operations::PREFIX},
@@ -134,8 +134,8 @@ impl Stopped {
         if !path.exists() {
             return Err(Failure::Refused(format!("there is no store in {}", data.data_dir.display())));
         }
-        let store = Store::open(&path, settings.cache_size, DiskReserve::NONE)?;
-        let upgraded = upgrade(&directory, &store)?;
+        let open = || Store::open(&path, settings.cache_size, DiskReserve::NONE);
+        let (store, upgraded) = upgrade(&directory, open()?, open)?;
         let state = state(store.clone(), &settings)?;
         System::new().block_on(continue_log(&directory, &state, upgraded))?;
         let app = App::local(Arc::new(state), settings.limits(), BackupLog::default());

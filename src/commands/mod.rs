@@ -15,6 +15,7 @@ mod key;
 mod list;
 mod locks;
 mod memory;
+mod opening;
 mod password;
 mod proxy_config;
 mod restore;
@@ -79,7 +80,10 @@ enum Verb {
     Backup(backup::BackupArguments),
     /// Replaces the store by a backup, and keeps the old store beside it; no server may be running
     Restore(restore::RestoreArguments),
-    /// Reads the whole store, also of a running server, and checks that it is consistent
+    /// Reads the whole store, also of a running server, and checks that it is consistent; changes nothing
+    ///
+    /// Without a server, the journal, the checkpoints and the index are compared with each other. The index is copied to the directory for
+    /// temporary files (TMPDIR); where it has no room, the rows are not read.
     Verify(DataArguments),
     /// Prints or verifies the audit log, also of a running server
     Audit(audit::AuditArguments),

@@ -22,8 +22,10 @@ use crate::{
     secret::RootSecret,
     service::replace::{CACHE_BYTES, replace_store},
     store::{
-        Store, Tables, sequences,
-        sled::{OpenError, checkpoint},
+        DiskReserve, Store, Tables,
+        layout::Layout,
+        sequences,
+        sled::{OpenError, witness},
         used_identifiers,
     },
 };
@@ -72,15 +74,21 @@ pub(super) fn restore(arguments: &RestoreArguments) -> Result<(), Failure> {
 impl Replaced {
     fn in_directory(directory: &DataDirectory) -> Result<Self, Failure> {
         let path = store_in(directory.path());
-        let checkpointed =
-            checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
-        let store = match path.join("db").exists().then(|| Store::open_damaged(&path, CACHE_BYTES)) {
-            // The lock file was deleted while a server runs, which still writes.
-            Some(Err(error @ OpenError::InUse(_))) => return Err(error.into()),
-            opened => opened.and_then(Result::ok),
+        let witnessed = witness::stored_witness(&path).ok().flatten().map_or([0; 3], |witness| witness.sequences);
+        let store = match Layout::of(&path) {
+            Layout::New => None,
+            Layout::Older | Layout::Journaled => {
+                match Store::open(&path, CACHE_BYTES, DiskReserve::NONE)
+                    .or_else(|error| as_far_as_possible(&path, error))
+                {
+                    // The lock file was deleted while a server runs, which still writes.
+                    Err(error @ OpenError::InUse(_)) => return Err(error.into()),
+                    opened => opened.ok(),
+                }
+            }
         };
         let stored = store.as_ref().and_then(|store| sequences(store).ok()).unwrap_or_default();
-        let higher = |place: usize| stored[place].max(checkpointed[place]);
+        let higher = |place: usize| stored[place].max(witnessed[place]);
         Ok(Self { store, sequences: [higher(0), higher(1), higher(2)] })
     }
 
@@ -88,6 +96,14 @@ impl Replaced {
     fn lacks(&self, api_key: &ApiKey) -> bool {
         let had = |store: &Store| store.api_key_by_digest(api_key.digest).ok().flatten().is_some();
         self.store.as_ref().is_some_and(|store| !had(store))
+    }
+}
+
+/// Opens the rows of a store that cannot be opened as a whole.
+fn as_far_as_possible(path: &Path, error: OpenError) -> Result<Store, OpenError> {
+    match error {
+        OpenError::Damaged { .. } | OpenError::Lost { .. } => Store::open_damaged(path, CACHE_BYTES),
+        OpenError::InUse(_) | OpenError::TooNew { .. } | OpenError::Io { .. } => Err(error),
     }
 }
 

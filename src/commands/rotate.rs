@@ -3,11 +3,12 @@
 use actix_web::rt::System;
 use clap::Args;
 
-use super::{Failure, actor, on_stopped_store, serve::upgrade};
+use super::{Failure, actor, on_store_of, opening::on_upgraded_store};
 use crate::{
     audit::{Chain, LogReader, continue_after_files, directory_in, done},
     clock::Clock,
     config::DataArguments,
+    directory::DataDirectory,
     domain::{Action, AffectedResource, ApiKey, Event, Page, Session, Target, User},
     output,
     secret::RootSecret,
@@ -30,13 +31,13 @@ pub(super) struct RotateArguments {
 }
 
 pub(super) fn rotate(arguments: &RotateArguments) -> Result<(), Failure> {
-    on_stopped_store(&arguments.data.data_dir, |directory, store| {
-        print_what_ends(arguments, store)?;
-        if !arguments.yes {
-            return Err(Failure::Refused("nothing was changed; add --yes to replace the secret".to_owned()));
-        }
+    let directory = DataDirectory::take_existing(&arguments.data.data_dir)?;
+    on_store_of(&directory, |store| Ok(print_what_ends(arguments, store)?))?;
+    if !arguments.yes {
+        return Err(Failure::Refused("nothing was changed; add --yes to replace the secret".to_owned()));
+    }
+    on_upgraded_store(&directory, |store| {
         // The rows are removed first: after a crash in between, the old secret is valid for nothing.
-        upgrade(directory, store)?;
         let path = arguments.data.secret_path(directory.path());
         let secret = RootSecret::random();
         let (old, new) = (Chain::new(RootSecret::open(&path, false).as_ref().unwrap_or(&secret)), Chain::new(&secret));

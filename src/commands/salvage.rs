@@ -1,4 +1,5 @@
-//! `lodge serve --accept-loss`: continues with the readable records of a damaged store.
+//! `lodge serve --accept-loss`: continues with what is left of a damaged store: the longest history without a gap, or the
+//! readable records where there is no history.
 
 use std::path::Path;
 
@@ -12,29 +13,80 @@ use crate::{
     directory::{DataDirectory, store_in},
     domain::{Action, AffectedResource, ApiKey, Configuration, User},
     secret::RootSecret,
-    service::replace::{CACHE_BYTES, replace_store},
+    service::replace::{CACHE_BYTES, ReplaceError, beside, put_in_place, replace_store},
     store::{
-        Sequence, Store, StoreError, Tables,
+        DiskReserve, IdSet, Recovered, Sequence, Store, StoreError, Tables, Txn,
         engine::KeyRange,
-        sled::{OpenError, checkpoint},
+        id_set,
+        layout::Layout,
+        recover,
+        sled::{OpenError, witness},
         table::{Record, decode, visit_rows},
         used_identifiers,
     },
 };
 
-/// Builds a new store of the readable records of the damaged one, which is kept beside it.
-pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: &Path) -> Result<(), Failure> {
+/// Puts a store of what is left in the place of the damaged one, which is kept beside it. Returns the details for the audit
+/// log, unless the new store has the entry already.
+pub(super) fn accept_loss(
+    directory: &DataDirectory,
+    loss: &OpenError,
+    secret_file: &Path,
+) -> Result<Option<Vec<String>>, Failure> {
     // The server would not start without the secret, and the audit log must not record this under another one.
-    let chain = Chain::new(&RootSecret::open(secret_file, false)?);
-    log::error!("{loss}; continuing with the readable records, because of --accept-loss");
+    let secret = RootSecret::open(secret_file, false)?;
+    log::error!("{loss}; continuing with what is left, because of --accept-loss");
+    if Layout::of(&store_in(directory.path())) == Layout::Journaled {
+        match continue_history(directory) {
+            Ok(missing) => return Ok(Some(vec![loss.to_string(), missing])),
+            Err(error) => log::error!("{error}; continuing with the readable records"),
+        }
+    }
+    salvage(directory, loss, &secret).map(|()| None)
+}
+
+/// Builds a store of the longest history without a gap; returns the sentence about what is missing.
+fn continue_history(directory: &DataDirectory) -> Result<String, ReplaceError<RebuildError>> {
+    let (path, beside, now) = (store_in(directory.path()), beside(directory), Clock::system().now());
+    let Recovered { commit, missing, sequences } = recover(&path, &beside, CACHE_BYTES, now)?;
+    let users = {
+        let store = Store::open(&beside, CACHE_BYTES, DiskReserve::NONE)?;
+        store.write_blocking(move |txn| raise_sequences(txn, sequences))?;
+        store.finish();
+        id_set::count(&store, IdSet::Users)?
+    };
+    let kept = put_in_place(directory, &beside, now)?;
+    let missing = missing.map_or_else(
+        || "no commit is missing".to_owned(),
+        |missing| format!("commits {} to {} are missing", missing.start(), missing.end()),
+    );
+    log::warn!("saved {users} users, as of commit {commit}: {missing}");
+    if let Some(kept) = kept {
+        log::warn!("the damaged store is kept in {}", kept.display());
+    }
+    Ok(missing)
+}
+
+/// Lets the sequences continue after what lost records had.
+fn raise_sequences(txn: &mut Txn<'_>, at_least: [u64; 3]) -> Result<(), StoreError> {
+    for (sequence, least) in [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys].into_iter().zip(at_least) {
+        if sequence.last(txn)? < least {
+            txn.set_sequence(sequence, least);
+        }
+    }
+    Ok(())
+}
+
+/// Builds a new store of the readable records of the damaged one, which is kept beside it.
+fn salvage(directory: &DataDirectory, loss: &OpenError, secret: &RootSecret) -> Result<(), Failure> {
+    let chain = Chain::new(secret);
     let path = store_in(directory.path());
-    let checkpointed =
-        checkpoint::stored_checkpoint(&path).ok().flatten().map_or([0; 3], |checkpoint| checkpoint.sequences);
+    let witnessed = witness::stored_witness(&path).ok().flatten().map_or([0; 3], |witness| witness.sequences);
     let damaged = Store::open_damaged(&path, CACHE_BYTES).map_err(|error| Failure::Salvage(error.into()))?;
     let (now, files) = (Clock::system().now(), LogReader::of(&directory_in(directory.path()))?);
     let event = done(now, actor(), Action::AcceptLoss, AffectedResource::details(vec![loss.to_string()]));
     let build = |store: Store| async move {
-        let rebuilt = rebuild(&damaged, &store, checkpointed).await?;
+        let rebuilt = rebuild(&damaged, &store, witnessed).await?;
         carry_over(Some(&damaged), &files, &store, Some((chain, event))).await?;
         Ok(rebuilt)
     };
@@ -50,7 +102,7 @@ pub(super) fn salvage(directory: &DataDirectory, loss: &OpenError, secret_file: 
     Ok(())
 }
 
-async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Result<Rebuilt, RebuildError> {
+async fn rebuild(damaged: &Store, store: &Store, witnessed: [u64; 3]) -> Result<Rebuilt, RebuildError> {
     let mut salvaging = Rebuild::salvaging(store);
     let mut unreadable = 0;
     for line in used_identifiers(damaged) {
@@ -72,7 +124,7 @@ async fn rebuild(damaged: &Store, store: &Store, checkpointed: [u64; 3]) -> Resu
         api_keys: last(Sequence::ApiKeys),
         initial_administrator: damaged.initial_administrator().unwrap_or(None),
     };
-    let mut rebuilt = salvaging.finish(state, checkpointed).await?;
+    let mut rebuilt = salvaging.finish(state, witnessed).await?;
     rebuilt.left_out += unreadable;
     Ok(rebuilt)
 }

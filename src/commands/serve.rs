@@ -11,16 +11,13 @@ use rustix::{
 use super::{
     Failure,
     memory::{MemoryPlan, memory_plan},
-    salvage::salvage,
+    opening::{Events, open_and_upgrade},
 };
 use crate::{
     api::App,
     audit::{Files, LogReader, Maintenance, continue_after_files, directory_in},
     auth::{Cost, Hasher},
-    backup::{
-        self,
-        schedule::{self, BackupLog},
-    },
+    backup::schedule::{self, BackupLog},
     clock::{self, Clock},
     config::{ADMIN_PASSWORD, ListenAddress, ServeArguments, Settings, TlsSettings},
     directory::{DataDirectory, store_in},
@@ -35,7 +32,7 @@ use crate::{
         sessions,
     },
     service_manager::{Notifier, ServiceManager},
-    store::{Store, Tables, audit, engine::EngineError, schema::FORMAT, sled::OpenError},
+    store::{Store, audit, engine::EngineError},
     tls::{self, Certificate, Renewal},
 };
 
@@ -63,10 +60,12 @@ pub(super) fn serve(arguments: &ServeArguments, manager: ServiceManager) -> Resu
         return Ok(());
     }
     notifier.starting("opening the store");
-    let store = open(&directory, &settings)?;
-    let upgraded = upgrade(&directory, &store)?;
-    let events = [(Action::UpgradeStore, upgraded), (Action::StartServer, Some(texts))];
-    let events = events.into_iter().filter_map(|(action, details)| Some((action, details?))).collect();
+    let bind = || server::bind(&settings.listen);
+    let (opened, passed) = server::while_opening(server::ANSWER_AFTER, (passed, certificate.as_ref()), bind, || {
+        open_and_upgrade(&directory, &settings)
+    });
+    let (store, mut events) = opened?;
+    events.push((Action::StartServer, texts));
     let prepared = Prepared { settings, plan, certificate, signals, notifier, watchdog, passed, events };
     System::new().block_on(serve_from(&directory, store, prepared))
 }
@@ -96,36 +95,6 @@ fn within_descriptors(connections: usize) -> usize {
     connections.min(max)
 }
 
-fn open(directory: &DataDirectory, settings: &Settings) -> Result<Store, Failure> {
-    let open = || Store::open(&store_in(directory.path()), settings.cache_size, settings.into());
-    match open() {
-        Err(loss @ (OpenError::Damaged { .. } | OpenError::Lost { .. })) if settings.accept_loss => {
-            salvage(directory, &loss, &settings.secret_path())?;
-            Ok(open()?)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-/// Upgrades a store of an older format after a backup; an interrupted upgrade is repeated. Returns the details for the
-/// audit log if it upgraded.
-pub(super) fn upgrade(directory: &DataDirectory, store: &Store) -> Result<Option<Vec<String>>, Failure> {
-    let Some(format) = store.format()?.filter(|format| *format < FORMAT) else { return Ok(None) };
-    let now = Clock::system().now();
-    let name = format!("before-format-{FORMAT}-{}.backup", now.in_file_name());
-    let backups = directory.path().join("backups");
-    std::fs::create_dir_all(&backups).map_err(Failure::File)?;
-    let file = backups.join(name);
-    let snapshot = store.snapshot()?;
-    backup::save(&file, |out| backup::write(&snapshot, None, now, out).map(|_| ()))?;
-    log::warn!("upgrading the store from format {format} to {FORMAT}; a backup of it is in {}", file.display());
-    System::new().block_on(store.initialise())?;
-    Ok(Some(vec![format!("from format {format} to {FORMAT}")]))
-}
-
-/// The events for the audit log before the server serves.
-type Events = Vec<(Action, Vec<String>)>;
-
 /// The certificate, if TLS is served; the fingerprint of a self-signed one is printed.
 fn certificate(data_dir: &Path, settings: &TlsSettings) -> Result<Option<Arc<Certificate>>, Failure> {
     let files = match settings {
@@ -150,7 +119,8 @@ struct Prepared {
     signals: Signals,
     notifier: Notifier,
     watchdog: Option<Duration>,
-    /// The sockets that the service manager listens on for this server.
+    /// What is listened on already: sockets that the service manager passes, or what was answered on while the store was
+    /// opened.
     passed: Vec<Listener>,
     events: Events,
 }
@@ -164,6 +134,7 @@ async fn serve_from(directory: &DataDirectory, store: Store, prepared: Prepared)
     }
     let failure = store.failure();
     check_beside_serving(&store)?;
+    store.maintain(&store_in(directory.path()), (&settings).into()).map_err(Failure::Thread)?;
     let state = Arc::new(state(store.clone(), secret, &settings, plan.hash_threads));
     let maintenance = keep_audit_log(directory, &state, &settings).await?;
     for (action, details) in events {

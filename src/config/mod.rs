@@ -224,6 +224,16 @@ settings! {
         /// The size of a file that is deleted to open the store on a full disk
         ballast: u64 = size("0B", "1TiB") => "64MiB";
 
+        /// The size of a file of the journal; it takes this room before it is written, the first ones are smaller, and so are all
+        /// on a small disk
+        journal_segment: u64 = size("64KiB", "1GiB") => "16MiB";
+
+        /// How much of the journal may follow a checkpoint; then the next is made
+        checkpoint_size: u64 = size("1MiB", "1TiB") => "32MiB";
+
+        /// How old a checkpoint may become; then the next is made, if anything was written since
+        checkpoint_every: Duration = duration("1s", "3650days") => "24h";
+
         /// Where the server makes backups by itself; a directory
         backup_dir: Option<PathBuf> = optional(directory());
 
@@ -242,8 +252,7 @@ settings! {
         /// How many such files are kept; the oldest are deleted
         audit_keep: usize = number(2, 100_000) => "100";
 
-        /// Serves what is left of a damaged store; an administrator must be among it, and the damaged store is kept
-        /// beside it
+        /// Goes on with what is left of a damaged store; the longest history without a gap. The damaged store is kept beside it
         accept_loss: bool = switch().only_as_flag();
 
         /// What is logged; in the syntax of env_logger: `info`, `warn`, `lodge::request=off,info`

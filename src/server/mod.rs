@@ -10,6 +10,7 @@ mod head;
 mod listening;
 pub mod local;
 pub mod metrics;
+mod opening;
 mod sending;
 mod signals;
 mod stopping;
@@ -51,6 +52,7 @@ use self::{
 };
 pub use self::{
     listening::{Listener, NotBound, bind, passed},
+    opening::{ANSWER_AFTER, while_opening},
     signals::Signals,
 };
 use crate::{

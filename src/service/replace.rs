@@ -54,15 +54,21 @@ where
     E: std::error::Error + 'static,
     B: Future<Output = Result<T, E>>,
 {
-    let beside = directory.path().join("store.new");
+    let beside = beside(directory);
     ignore_not_found(fs::remove_dir_all(&beside))?;
     match build_beside(&beside, build).await {
-        Ok(outcome) => Ok((outcome, switch(directory.path(), &beside, now)?)),
+        Ok(outcome) => Ok((outcome, put_in_place(directory, &beside, now)?)),
         Err(error) => {
             ignore_not_found(fs::remove_dir_all(&beside))?;
             Err(error)
         }
     }
+}
+
+/// Where a new store is built.
+#[must_use]
+pub fn beside(directory: &DataDirectory) -> PathBuf {
+    directory.path().join("store.new")
 }
 
 async fn build_beside<T, E, B>(beside: &Path, build: impl FnOnce(Store) -> B) -> Result<T, ReplaceError<E>>
@@ -97,8 +103,13 @@ async fn check<E: std::error::Error + 'static>(store: Store) -> Result<(), Repla
     if findings.faults.is_empty() { Ok(()) } else { Err(ReplaceError::Unsound(findings.faults.join(", "))) }
 }
 
-/// Swaps the two stores, atomically if the file system can exchange names.
-fn switch(directory: &Path, beside: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
+/// Swaps the store with one that was built beside it, atomically if the file system can exchange names. Returns the path of
+/// the old store.
+///
+/// # Errors
+/// Those of the file system.
+pub fn put_in_place(directory: &DataDirectory, beside: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
+    let directory = directory.path();
     let current = store_in(directory);
     let kept = directory.join(format!("store.replaced-{}", now.in_file_name()));
     let had_one = current.exists();

@@ -1,6 +1,6 @@
 //! The status of the server, with what is wrong where it runs.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Administrator, AppState, ServiceError, Serving};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     directory::store_in,
     doctor::{self, Account, Check, Finding, Severity},
     domain::Page,
+    files::bytes_below,
     store::{StoreError, Tables, engine::Tree, integrity::Integrity},
 };
 
@@ -57,17 +58,6 @@ fn records(state: &AppState) -> Result<[u64; 4], StoreError> {
 /// The size of the store's files; 0 in a process that serves itself alone. Blocks.
 pub(super) fn store_bytes(state: &AppState) -> u64 {
     state.serving.get().map_or(0, |serving| bytes_below(&store_in(&serving.settings.data_dir)))
-}
-
-/// The size of all files in a directory and those in it; those that vanish meanwhile do not count.
-fn bytes_below(path: &Path) -> u64 {
-    let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-    let bytes = entries.map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    bytes.sum()
 }
 
 fn findings(Serving { settings, hashing, .. }: &Serving, now: Reading) -> Vec<Finding> {

@@ -16,6 +16,7 @@ use super::{
     StoreError,
     commit_hooks::CommitHooks,
     engine::{Changes, Engine, EngineError},
+    integrity::Integrity,
     sled::snapshot::Snapshot,
     txn::Txn,
     versions::{Advanced, Versions},
@@ -50,7 +51,11 @@ pub(super) struct Committer {
 enum Command {
     Write(Box<dyn Job>),
     Snapshot(oneshot::Sender<Snapshot>),
+    Between(BetweenGroups),
 }
+
+/// Work that is done between two groups; it is given the integrity record as of the last one.
+type BetweenGroups = Box<dyn FnOnce(Option<&Integrity>) + Send>;
 
 /// One write that waits for its turn.
 trait Job: Send {
@@ -127,6 +132,19 @@ impl Committer {
         answer.blocking_recv().map_err(|_| StoreError::Closed)
     }
 
+    /// Runs work between two groups of writes, which wait meanwhile. Must not be called where asynchronous work runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Closed`].
+    pub(super) fn between_groups<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Option<&Integrity>) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Between(Box::new(move |integrity| drop(reply.send(work(integrity))))))?;
+        answer.blocking_recv().map_err(|_| StoreError::Closed)
+    }
+
     /// Becomes `Some` with the first failure of the storage.
     pub(super) fn failure(&self) -> watch::Receiver<Option<EngineError>> {
         self.failed.subscribe()
@@ -178,6 +196,7 @@ impl CommitLoop {
             match send {
                 // The caller may no longer wait.
                 Command::Snapshot(reply) => drop(reply.send(self.commit_hooks.snapshot(&self.engine))),
+                Command::Between(work) => work(self.commit_hooks.integrity()),
                 Command::Write(first) => next = self.write_group(first),
             }
         }

@@ -1,14 +1,14 @@
-//! What every commit includes: the digest, the checkpoint, the snapshots, and a check of the free disk space.
+//! What every commit includes: the digest, the journal, the snapshots, and a check of the free disk space.
 
 use std::sync::{Arc, Weak};
 
 use super::{
     StoreError,
-    engine::{Changes, Engine, EngineError, Tree},
+    durability::Durability,
+    engine::{Changes, Engine, Tree},
     integrity::{Before, INTEGRITY_KEY, Integrity, RowHasher},
     rows::{Committed, ReadRows},
     sled::{
-        checkpoint::Checkpointer,
         disk::DiskMonitor,
         snapshot::{Preimages, Snapshot},
     },
@@ -19,31 +19,28 @@ use super::{
 #[derive(Default)]
 pub(super) struct CommitHooks {
     integrity: Option<(RowHasher, Integrity)>,
-    sequences: [u64; 3],
-    checkpoint: Option<Arc<Checkpointer>>,
+    durability: Durability,
     disk: Option<DiskMonitor>,
     snapshots: Vec<Weak<Preimages>>,
 }
 
-/// The sequences that a checkpoint records.
-pub(super) const CHECKPOINTED: [Sequence; 3] = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
+/// The sequences of records that a backup has.
+const RECORDS: [Sequence; 3] = [Sequence::Users, Sequence::Configurations, Sequence::ApiKeys];
 
 impl CommitHooks {
-    /// Hooks that continue from the digest and the sequences in the store.
+    /// Hooks that continue from the digest in the store.
     pub(super) fn of(
         rows: &impl ReadRows,
-        checkpoint: Option<Arc<Checkpointer>>,
+        durability: Durability,
         disk: Option<DiskMonitor>,
     ) -> Result<Self, StoreError> {
         let integrity = RowHasher::of(rows)?.zip(Integrity::stored(rows)?);
-        Ok(Self { integrity, sequences: sequences(rows)?, checkpoint, disk, snapshots: Vec::new() })
+        Ok(Self { integrity, durability, disk, snapshots: Vec::new() })
     }
 
     /// Commits the changes together with the new digest.
     pub(super) fn commit(&mut self, engine: &dyn Engine, mut changes: Changes) -> Result<(), StoreError> {
-        if let Some(disk) = &mut self.disk {
-            disk.check()?;
-        }
+        self.check_disk(engine)?;
         let hasher = match &self.integrity {
             Some((hasher, _)) => Some(hasher.clone()),
             None => RowHasher::given_by(&changes),
@@ -57,9 +54,26 @@ impl CommitHooks {
             changes.extend([integrity.row()]);
         }
         self.note(&changes, &before);
-        engine.commit(&changes).map_err(StoreError::Failed)?;
+        let integrity = next.as_ref().map(|(_, integrity)| integrity);
+        self.durability.commit(engine, &changes, integrity).map_err(StoreError::Failed)?;
         self.integrity = next;
-        self.record_checkpoint(&changes)
+        Ok(())
+    }
+
+    /// Refuses a commit on a disk that is almost full. While there is still room, what the index has not written is.
+    fn check_disk(&mut self, engine: &dyn Engine) -> Result<(), StoreError> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let was_full = disk.is_full();
+        let checked = disk.check();
+        if disk.is_full() && !was_full {
+            engine.sync().map_err(StoreError::Failed)?;
+        }
+        checked
+    }
+
+    /// The integrity record as of the last commit.
+    pub(super) fn integrity(&self) -> Option<&Integrity> {
+        self.integrity.as_ref().map(|(_, integrity)| integrity)
     }
 
     /// The store as it is between two commits.
@@ -91,26 +105,15 @@ impl CommitHooks {
             preimages.inspect(|preimages| preimages.note(changes, before)).is_some()
         });
     }
-
-    fn record_checkpoint(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        for (number, sequence) in self.sequences.iter_mut().zip(CHECKPOINTED) {
-            let value = changes.get(&(Tree::Meta, sequence.key().to_vec())).and_then(|value| value.as_deref());
-            *number = value.and_then(|bytes| bytes.try_into().ok()).map_or(*number, u64::from_be_bytes);
-        }
-        let Some((checkpoint, (_, integrity))) = self.checkpoint.as_ref().zip(self.integrity.as_ref()) else {
-            return Ok(());
-        };
-        checkpoint.record(integrity.commit, self.sequences).map_err(|error| StoreError::Failed(EngineError::Io(error)))
-    }
 }
 
-/// The last numbers of the sequences that a checkpoint records: users, configurations, API keys.
+/// The last numbers of the sequences of records: users, configurations, API keys.
 ///
 /// # Errors
 /// [`StoreError`] if one cannot be read.
 pub fn sequences(rows: &(impl ReadRows + ?Sized)) -> Result<[u64; 3], StoreError> {
     let mut numbers = [0; 3];
-    for (number, sequence) in numbers.iter_mut().zip(CHECKPOINTED) {
+    for (number, sequence) in numbers.iter_mut().zip(RECORDS) {
         *number = sequence.last(rows)?;
     }
     Ok(numbers)

@@ -5,8 +5,6 @@ use std::{collections::BTreeMap, fmt, io, ops::ControlFlow, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::metrics::Counts;
-
 /// Every tree of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,16 +142,22 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`] if the storage cannot be read.
     fn scan(&self, tree: Tree, range: &KeyRange, visit: &mut Visit<'_>) -> Result<(), EngineError>;
 
-    /// Applies all changes or none; they are durable once this has returned.
+    /// Applies all changes or none. They are durable after the next [`Engine::sync`].
+    ///
+    /// # Errors
+    /// [`EngineError`] if they may not have been applied; then nothing may be committed any more.
+    fn commit(&self, changes: &Changes) -> Result<(), EngineError>;
+
+    /// Makes all changes durable that were applied before; without a disk it does nothing.
     ///
     /// # Errors
     /// [`EngineError`] if they may not be durable; then nothing may be committed any more.
-    fn commit(&self, changes: &Changes) -> Result<(), EngineError>;
-
-    /// How long the syncs of the disk took; `None` if the rows are not on a disk.
-    fn sync_durations(&self) -> Option<Counts> {
-        None
+    fn sync(&self) -> Result<(), EngineError> {
+        Ok(())
     }
+
+    /// Leaves a mark on the disk that these rows are not to be used by another start.
+    fn distrust(&self) {}
 }
 
 /// A failure of the storage itself.

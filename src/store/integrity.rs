@@ -88,6 +88,15 @@ impl RowHasher {
         Self(random_bytes())
     }
 
+    /// A hasher with that key.
+    pub(super) fn with_key(key: [u8; 16]) -> Self {
+        Self(key)
+    }
+
+    pub(super) fn key(&self) -> [u8; 16] {
+        self.0
+    }
+
     pub(super) fn hash(&self, tree: Tree, key: &[u8], value: &[u8]) -> u128 {
         let mut hasher = SipHasher24::new_with_key(&self.0);
         hasher.write_u8(tree as u8);
@@ -122,15 +131,20 @@ impl Integrity {
         let mut read = 0;
         for tree in Tree::ALL {
             rows.scan(tree, &KeyRange::all(), &mut |key, value| {
-                if !is_own_row(tree, key) {
-                    found.add(hasher, tree, key, value);
-                }
+                found.add_row(hasher, tree, key, value);
                 read += 1;
                 progress(read);
                 ControlFlow::Continue(())
             })?;
         }
         Ok(found)
+    }
+
+    /// Adds a row, unless it is that of the record itself.
+    pub(super) fn add_row(&mut self, hasher: &RowHasher, tree: Tree, key: &[u8], value: &[u8]) {
+        if !is_own_row(tree, key) {
+            self.add(hasher, tree, key, value);
+        }
     }
 
     /// The record of the next commit, which makes these changes.

@@ -1,19 +1,25 @@
 //! The store: typed tables and indexes over trees, with one writer.
 //!
 //! Reads go straight to the engine on the caller's thread. Every write is a closure that goes through [`Store::write`]
-//! to the committer, which runs the queued writes one after another and makes them durable together.
-//! Readers see a group as soon as the engine has it, shortly before it is durable and acknowledged.
+//! to the committer, which runs the queued writes one after another and makes them durable together: it appends them to the
+//! [`journal`], syncs that, and applies them to the engine. The engine is an index that can be rebuilt, from a
+//! [`checkpoint`] and the journal after it. Readers see a group once it is durable, shortly before it is acknowledged.
 
 pub mod activity;
 pub mod assertion_keys;
 pub mod audit;
+pub mod checkpoint;
 mod commit;
 mod commit_hooks;
+mod durability;
 pub mod engine;
 pub mod id_set;
+mod index;
 pub mod integrity;
 pub mod journal;
 pub mod key;
+pub mod layout;
+mod maintenance;
 pub mod memory;
 pub mod record;
 pub mod rows;
@@ -27,7 +33,11 @@ mod versions;
 
 mod open;
 
-use std::sync::Arc;
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use thiserror::Error;
 use tokio::sync::watch;
@@ -36,7 +46,8 @@ pub use self::{
     commit::CommitMetrics,
     commit_hooks::sequences,
     id_set::IdSet,
-    open::Loss,
+    maintenance::CheckpointPolicy,
+    open::{Loss, Recovered, recover},
     schema::Tables,
     sled::{disk::DiskReserve, snapshot::Snapshot},
     table::Slice,
@@ -46,10 +57,12 @@ pub use self::{
 use self::{
     commit::Committer,
     commit_hooks::CommitHooks,
+    durability::{Durability, SharedJournal},
     engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
+    index::Index,
+    maintenance::{Maintained, Maintenance},
     record::RecordError,
     rows::{Committed, ReadRows},
-    sled::checkpoint::Checkpointer,
     versions::Versions,
 };
 
@@ -58,10 +71,15 @@ use crate::{domain::Id, metrics::Counts};
 /// The store; a clone is the same store.
 #[derive(Clone)]
 pub struct Store {
+    // Ends before the committer does, which it uses.
+    maintenance: Arc<OnceLock<Maintenance>>,
     engine: Arc<dyn Engine>,
     committer: Arc<Committer>,
     versions: Arc<Versions>,
-    checkpoint: Option<Arc<Checkpointer>>,
+    durability: Durability,
+    /// The engine, if it is on a disk.
+    index: Option<Arc<Index>>,
+    cache_bytes: u64,
 }
 
 /// Why the store could not read or write.
@@ -94,20 +112,21 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// A store over any engine, without a checkpoint and without checks of the free disk space.
+    /// A store over any engine, without a journal and without checks of the free disk space.
     ///
     /// # Panics
     /// If the engine's metadata cannot be read.
     #[must_use]
     pub fn over(engine: Arc<dyn Engine>) -> Self {
-        let commit_hooks = CommitHooks::of(&Committed(&*engine), None, None).expect("the metadata can be read");
-        Self::with_hooks(commit_hooks, engine, None)
+        let commit_hooks = CommitHooks::of(&Committed(&*engine), Durability::default(), None);
+        Self::with_hooks(commit_hooks.expect("the metadata can be read"), engine, Durability::default())
     }
 
-    fn with_hooks(commit_hooks: CommitHooks, engine: Arc<dyn Engine>, checkpoint: Option<Arc<Checkpointer>>) -> Self {
+    fn with_hooks(commit_hooks: CommitHooks, engine: Arc<dyn Engine>, durability: Durability) -> Self {
         let versions = Arc::new(Versions::new());
         let committer = Arc::new(Committer::start(Arc::clone(&engine), commit_hooks, Arc::clone(&versions)));
-        Self { engine, committer, versions, checkpoint }
+        let maintenance = Arc::default();
+        Self { maintenance, engine, committer, versions, durability, index: None, cache_bytes: 0 }
     }
 
     /// Whether the store has been initialised; one that has not been is empty.
@@ -144,16 +163,30 @@ impl Store {
         self.versions.read_guard()
     }
 
-    /// Refuses all further writes, because of damage that was found while reading.
+    /// Refuses all further writes, because of damage that was found while reading. The next start rebuilds the index.
     pub fn mark_failed(&self, error: &EngineError) {
+        self.engine.distrust();
         self.committer.fail(error);
     }
 
-    /// Waits until the checkpoint covers every write that was answered.
+    /// Begins to write the index out and to make checkpoints beside serving; a store without a journal needs neither.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn maintain(&self, path: &Path, policy: CheckpointPolicy) -> io::Result<()> {
+        let Some((journal, index)) = self.durability.journal().zip(self.index.as_ref()) else { return Ok(()) };
+        let (journal, index, committer) = (journal.clone(), Arc::clone(index), Arc::downgrade(&self.committer));
+        let maintained = Maintained { path: path.to_owned(), journal, index, committer, cache_bytes: self.cache_bytes };
+        let maintenance = Maintenance::start(maintained, policy)?;
+        // A second one would be dropped, which ends it.
+        drop(self.maintenance.set(maintenance));
+        Ok(())
+    }
+
+    /// Writes the index out, so that the next start has nothing of the journal to apply.
     pub fn finish(&self) {
-        if let Some(checkpoint) = &self.checkpoint {
-            checkpoint.finish();
-        }
+        // The journal has it all.
+        drop(self.engine.sync());
     }
 
     /// Runs a write and waits until it is durable. If the closure returns `Err`, nothing changes.
@@ -198,10 +231,10 @@ impl Store {
         self.committer.metrics()
     }
 
-    /// How long the syncs of the disk took; `None` if the rows are not on a disk.
+    /// How long the syncs of the journal took; `None` if there is none.
     #[must_use]
     pub fn sync_durations(&self) -> Option<Counts> {
-        self.engine.sync_durations()
+        self.durability.journal().map(SharedJournal::sync_durations)
     }
 
     /// Becomes `Some` with the first failure of the storage, after which no write is accepted.

@@ -26,9 +26,12 @@ use crate::{
 /// | 2 | 0.2.0 | the store's identity, the digest and its key |
 /// | 3 | 0.3.0 | the audit log |
 /// | 4 | 0.4.0 | entries of the audit log that are chained by their HMACs alone; older ones stay as they are; what identifiers accounts have had; activity; accounts by uid; keys of assertions |
-pub const FORMAT: u32 = 4;
-/// The first format with a digest of the rows and a checkpoint beside the store.
+/// | 5 | 0.4.0 | the journal, with checkpoints and an index |
+pub const FORMAT: u32 = 5;
+/// The first format with a digest of the rows and a witness beside the store.
 pub(super) const FORMAT_WITH_DIGEST: u32 = 2;
+/// The first format that remembers the identifiers that accounts have had.
+pub(super) const FORMAT_WITH_IDENTIFIERS: u32 = 4;
 
 const FORMAT_KEY: &[u8] = b"format";
 const STORE_ID_KEY: &[u8] = b"store_id";

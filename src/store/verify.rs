@@ -4,12 +4,15 @@
 //! once and in little memory. Only where the sums differ are the rows compared one by one.
 
 mod indexes;
+mod scratch;
+mod stopped;
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
+pub use self::stopped::verify_stopped;
 use super::{
     StoreError, activity, audit,
     engine::{KeyRange, Tree},
@@ -18,7 +21,7 @@ use super::{
     key,
     open::loss,
     record,
-    schema::{FORMAT, Tables},
+    schema::{FORMAT_WITH_IDENTIFIERS, Tables},
     table::{IndexRow, ReadRows, Record},
     txn::Sequence,
     used_identifiers,
@@ -32,6 +35,12 @@ pub struct Findings {
     pub records: BTreeMap<Tree, u64>,
     /// One sentence for each fault.
     pub faults: Vec<String>,
+    /// One sentence for what is no fault, but worth knowing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Whether the rows were not read, for a reason in the notes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub were_rows_left_out: bool,
 }
 
 /// Reads the whole store and checks that records, indexes, lists and owners are consistent and that all rows match the
@@ -41,7 +50,7 @@ pub struct Findings {
 /// [`StoreError`] if the storage cannot be read at all.
 pub fn verify(rows: &impl ReadRows, progress: &mut dyn FnMut(u64)) -> Result<Findings, StoreError> {
     let faults = loss(rows, progress)?;
-    let remembers = rows.format()? == Some(FORMAT);
+    let remembers = rows.format()? >= Some(FORMAT_WITH_IDENTIFIERS);
     let mut scan_all = FullScan::of(rows, faults, remembers);
     scan_all.records::<User>()?;
     scan_all.records::<Configuration>()?;
@@ -82,7 +91,7 @@ impl<'a, R: ReadRows> FullScan<'a, R> {
         Self {
             rows,
             hasher: RowHasher::random(),
-            findings: Findings { records: BTreeMap::new(), faults },
+            findings: Findings { faults, ..Findings::default() },
             owners: RoaringBitmap::new(),
             expected_indexes: 0,
             expected_lists: 0,

@@ -13,15 +13,15 @@ use lodge::{
 
 use crate::{
     backups::{CommandOutput, lodge, restore::with_one_of_each, run, store_of, text, usernames},
-    harness::Server,
+    harness::{Server, journal::damage_first_record, older::make_older},
 };
 
 const CACHE_BYTES: u64 = 16 << 20;
 const ADVICE: [&str; 2] = ["lodge restore", "--accept-loss"];
 
-/// Changes rows of a stopped server's store directly.
+/// Changes rows of a stopped server's index directly.
 fn change(server: &Server, tree: Tree, key: &[u8], value: Option<&[u8]>) {
-    let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
+    let store = Sled::open(&store_of(server).join("index"), CACHE_BYTES).unwrap();
     store.commit(&Changes::from([((tree, key.to_vec()), value.map(<[u8]>::to_vec))])).unwrap();
 }
 
@@ -52,7 +52,7 @@ fn a_consistent_store_is_reported_in_one_line_with_and_without_a_running_server(
 }
 
 #[test]
-fn a_store_with_a_damaged_row_is_not_served_until_a_backup_is_restored() {
+fn an_index_with_a_damaged_row_is_rebuilt_from_the_journal() {
     type Damage = (Tree, &'static [u8], Option<&'static [u8]>);
     let damages: [Damage; 5] = [
         (Tree::UsersByUsername, b"ann", None),
@@ -62,27 +62,42 @@ fn a_store_with_a_damaged_row_is_not_served_until_a_backup_is_restored() {
         (Tree::Meta, b"integrity", None),
     ];
     let (mut server, _) = with_one_of_each();
-    let file = crate::backups::back_up(&server, "backup");
     for (tree, key, value) in damages {
         server.stop();
         change(&server, tree, key, value);
-        is_refused_with_advice(&server);
         let verified = lodge(&server, &["verify"]);
         assert_ne!(verified.code, Some(0), "{}", verified.out);
-        lodge(&server, &["restore", text(&file)]).expect(0);
         server.start_again();
+        server.wait_for_log("the index of the store is rebuilt from the journal");
         assert_eq!(usernames(&server), ["admin", "ann"]);
+        lodge(&server, &["verify"]).expect(0);
     }
 }
 
 #[test]
-fn a_server_continues_with_the_readable_records_only_with_accept_loss() {
+fn a_store_with_a_damaged_journal_is_not_served_until_a_backup_is_restored() {
+    let (mut server, _) = with_one_of_each();
+    let file = crate::backups::back_up(&server, "backup");
+    server.stop();
+    damage_first_record(&store_of(&server));
+
+    is_refused_with_advice(&server);
+    let verified = lodge(&server, &["verify"]);
+    assert_ne!(verified.code, Some(0), "{}", verified.out);
+    lodge(&server, &["restore", text(&file)]).expect(0);
+    server.start_again();
+    assert_eq!(usernames(&server), ["admin", "ann"]);
+}
+
+#[test]
+fn a_server_continues_with_what_is_left_only_with_accept_loss() {
     let (mut server, key) = with_one_of_each();
     server.stop();
-    change(&server, Tree::UsersByUsername, b"ann", None);
+    damage_first_record(&store_of(&server));
     is_refused_with_advice(&server);
 
-    accept_loss(&server).expect(14);
+    let output = accept_loss(&server).expect(14);
+    assert!(output.err.contains("no commit is missing"), "the index is whole: {}", output.err);
     server.start_again();
 
     assert_eq!(usernames(&server), ["admin", "ann"]);
@@ -93,13 +108,11 @@ fn a_server_continues_with_the_readable_records_only_with_accept_loss() {
 }
 
 #[test]
-fn a_store_without_its_files_or_its_checkpoint_is_not_served() {
-    for name in ["db", "witness"] {
-        let (mut server, _) = with_one_of_each();
-        server.stop();
-        fs::remove_file(store_of(&server).join(name)).unwrap();
-        is_refused_with_advice(&server);
-    }
+fn a_store_without_its_journal_is_not_served() {
+    let (mut server, _) = with_one_of_each();
+    server.stop();
+    fs::remove_dir_all(store_of(&server).join("journal")).unwrap();
+    is_refused_with_advice(&server);
 }
 
 #[test]
@@ -108,9 +121,11 @@ fn a_salvaged_store_without_an_administrator_is_not_served() {
     let file = crate::backups::back_up(&server, "backup");
     server.stop();
 
-    for (tree, key) in [(Tree::UsersByUsername, b"admin".as_slice()), (Tree::Users, &[0, 0, 0, 1])] {
-        change(&server, tree, key, None);
-    }
+    make_older(&store_of(&server), |rows| {
+        for (tree, key) in [(Tree::UsersByUsername, b"admin".as_slice()), (Tree::Users, &[0, 0, 0, 1])] {
+            rows.commit(&Changes::from([((tree, key.to_vec()), None)])).unwrap();
+        }
+    });
     let output = accept_loss(&server).expect(12);
     assert!(output.err.contains("no administrator is among what can be read"), "{}", output.err);
     assert!(output.err.contains("lodge restore"), "{}", output.err);
@@ -171,4 +186,7 @@ fn a_large_store_is_checked_while_it_is_served_and_the_server_stops_if_it_lost_d
     assert_eq!(server.wait().code(), Some(12), "{}", server.log());
     assert!(server.log().contains("`configurations_by_key` has 50000 rows instead of 50001"), "{}", server.log());
     lodge(&server, &["verify"]).expect(1);
+    server.start_again();
+    server.wait_for_log("the index of the store is rebuilt from the journal");
+    server.wait_for_log("the whole store was checked: nothing is lost");
 }

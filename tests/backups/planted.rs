@@ -40,24 +40,27 @@ const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
 type Plant = fn(&Valuable, &Path);
 
 /// What is put where.
-const PLANTS: [(&str, Plant); 17] = [
+const PLANTS: [(&str, Plant); 20] = [
     ("lock", link_to_file),
     ("lodge.sock", link_to_file),
     ("secret", link_to_file),
     ("store", link_to_directory),
-    ("store/db", link_to_file),
-    ("store/conf", link_to_file),
-    ("store/blobs", link_to_directory),
-    ("store/witness", link_to_file),
-    ("store/witness.unfinished", link_to_file),
+    ("store/index", link_to_directory),
+    ("store/index/db", link_to_file),
+    ("store/index/conf", link_to_file),
+    ("store/index/blobs", link_to_directory),
+    ("store/journal", link_to_directory),
+    ("store/journal/segment-00000000000000000001", link_to_file),
+    ("store/checkpoints", link_to_directory),
+    ("store/index.new", link_to_directory),
     ("audit", link_to_directory),
     ("audit/audit-999999999999.jsonl", link_to_file),
     ("backups", link_to_directory),
     ("lock", second_name),
-    ("store/witness", second_name),
+    ("store/journal/segment-00000000000000000001", second_name),
     ("secret", third_users),
-    ("store/conf", third_users),
-    ("store/db", pipe),
+    ("store/index/conf", third_users),
+    ("store/index/db", pipe),
 ];
 
 fn link_to_file(valuable: &Valuable, place: &Path) {
@@ -86,7 +89,7 @@ fn pipe(_: &Valuable, place: &Path) {
 }
 
 /// What a process of the owner exchanges for a link while root works.
-const SWAPPED: [&str; 7] = ["lock", "secret", "store", "store/db", "store/conf", "audit", "backups"];
+const SWAPPED: [&str; 7] = ["lock", "secret", "store", "store/journal", "store/index", "audit", "backups"];
 
 #[test]
 fn root_follows_no_link_out_of_another_users_directory() {

@@ -14,7 +14,7 @@ use crate::{
         container::{container, lines, text as unpacked},
         contents, entries_beginning, lodge, restored, run, secret_of, store_of, text, usernames,
     },
-    harness::{Client, Server, ServerBuilder, basic, is_root, password_of},
+    harness::{Client, Server, ServerBuilder, basic, is_root, older::make_older, password_of},
 };
 
 /// Whose the directory is that root restores into: `nobody`.
@@ -154,18 +154,35 @@ fn ids_continue_from_the_higher_of_both_stores() {
 }
 
 #[test]
-fn ids_continue_from_the_checkpoint_when_the_store_is_gone() {
+fn ids_continue_from_the_witness_when_a_store_of_an_older_format_is_gone() {
     let (mut server, _) = with_one_of_each();
     let file = back_up(&server, "backup");
     let bob = server.id_of("bob");
     server.admin().delete(&format!("/users/{bob}")).expect(204);
     server.stop();
+    make_older(&store_of(&server), |_| {});
     fs::remove_file(store_of(&server).join("db")).unwrap();
 
     let output = lodge(&server, &["restore", text(&file)]).expect(0);
     server.start_again();
 
     assert!(output.out.contains("could not be read"), "{}", output.out);
+    assert_eq!(server.id_of("cid"), bob + 1);
+}
+
+#[test]
+fn ids_continue_after_those_of_a_store_whose_index_is_gone() {
+    let (mut server, _) = with_one_of_each();
+    let file = back_up(&server, "backup");
+    let bob = server.id_of("bob");
+    server.admin().delete(&format!("/users/{bob}")).expect(204);
+    server.stop();
+    fs::remove_dir_all(store_of(&server).join("index")).unwrap();
+
+    let output = lodge(&server, &["restore", text(&file)]).expect(0);
+    server.start_again();
+
+    assert!(!output.out.contains("could not be read"), "{}", output.out);
     assert_eq!(server.id_of("cid"), bob + 1);
 }
 

@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener, ops::ControlFlow, path::PathBuf, time::Instant};
 use data_encoding::HEXLOWER;
 use lodge::{
     audit::EntryView,
-    domain::AuditEntry,
+    domain::{AuditEntry, Event},
     secret::{Purpose, RootSecret},
     store::{
         audit::{AuditState, LogPosition, after, state},
@@ -28,21 +28,20 @@ use crate::{
         back_up, entries_beginning, lodge, restore::with_one_of_each, restored, run_and_kill, secret_of, store_of,
         usernames,
     },
-    harness::{Client, Server, basic, password_of},
+    harness::{Client, Server, basic, older::make_older, password_of},
 };
 
 /// How often the server is killed while it brings the store up.
 const KILLS: usize = 30;
-const CACHE_BYTES: u64 = 16 << 20;
 
 /// Makes of a stopped server's store one of format 1.
 fn age(server: &Server) {
-    let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
-    let mut changes = without_audit_log(&store);
-    changes.extend(["store_id", "digest_key", "integrity"].map(|key| row(key, None)));
-    changes.extend([row("format", Some(1_u32.to_be_bytes().to_vec()))]);
-    store.commit(&changes).unwrap();
-    drop(store);
+    make_older(&store_of(server), |store| {
+        let mut changes = without_audit_log(store);
+        changes.extend(["store_id", "digest_key", "integrity"].map(|key| row(key, None)));
+        changes.extend([row("format", Some(1_u32.to_be_bytes().to_vec()))]);
+        store.commit(&changes).unwrap();
+    });
     fs::remove_file(store_of(server).join("witness")).unwrap();
     fs::remove_dir_all(server.data_dir().join("audit")).unwrap();
 }
@@ -63,25 +62,26 @@ where
 
 /// Makes of a stopped server's store one of format 2, which has a digest of its rows.
 fn age_to_format_2(server: &Server) {
-    let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
-    let mut changes = without_audit_log(&store);
-    changes.extend([row("format", Some(2_u32.to_be_bytes().to_vec()))]);
-    store.commit(&changes).unwrap();
-    set_integrity::<10>(&store, 1);
-    drop(store);
+    make_older(&store_of(server), |store| {
+        let mut changes = without_audit_log(store);
+        changes.extend([row("format", Some(2_u32.to_be_bytes().to_vec()))]);
+        store.commit(&changes).unwrap();
+        set_integrity::<10>(store, 1);
+    });
     fs::remove_dir_all(server.data_dir().join("audit")).unwrap();
 }
 
 /// Makes of a stopped server's store one of format 3, whose audit log has a link and an HMAC of it in each entry.
 fn age_to_format_3(server: &Server) {
     let secret = RootSecret::open(&secret_of(server), false).unwrap();
-    let store = Sled::open(&store_of(server), CACHE_BYTES).unwrap();
-    let mut changes = without_rows_of_format_4(&store);
-    changes.extend([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
-    let text = link_entries(&Committed(&store), &secret, &mut changes);
-    store.commit(&changes).unwrap();
-    set_integrity::<11>(&store, 2);
-    drop(store);
+    let mut text = String::new();
+    make_older(&store_of(server), |store| {
+        let mut changes = without_rows_of_format_4(store);
+        changes.extend([row("format", Some(3_u32.to_be_bytes().to_vec()))]);
+        text = link_entries(&Committed(store), &secret, &mut changes);
+        store.commit(&changes).unwrap();
+        set_integrity::<11>(store, 2);
+    });
     fs::write(server.data_dir().join("audit/audit-000000000001.jsonl"), text).unwrap();
 }
 
@@ -90,13 +90,17 @@ fn link_entries(stored: &Committed<'_>, secret: &RootSecret, changes: &mut Chang
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.derive(Purpose::AuditLog).expose());
     let sign = |message: &[&[u8]]| <[u8; 32]>::try_from(hmac::sign(&key, &message.concat()).as_ref()).unwrap();
     let (mut link, mut text) = ([0; 32], String::new());
-    for AuditEntry { id, event, .. } in after(stored, 0, 1000).unwrap() {
+    for AuditEntry { id, mut event, .. } in after(stored, 0, 1000).unwrap() {
+        // Affected records had no owners.
+        event.subject.owner = None;
         let body = serde_json::to_string(&EntryView::of(id, &event)).unwrap();
         let linked = digest(&SHA256, &[&link[..], body.as_bytes()].concat());
         link = linked.as_ref().try_into().unwrap();
         let mac = sign(&[b"entry", &link]);
         let open = body.strip_suffix('}').unwrap();
         text.extend([open, r#","link":""#, &HEXLOWER.encode(&link), r#"","mac":""#, &HEXLOWER.encode(&mac), "\"}\n"]);
+        let Event { at, actor, action, outcome, subject, count } = event;
+        let event = (at, actor, action, outcome, subject.target, subject.details, count);
         let bytes = bincode::serde::encode_to_vec((id, event, link, mac), bincode::config::standard()).unwrap();
         changes.insert((Tree::Audit, id.to_be_bytes().to_vec()), Some([vec![1], bytes].concat()));
     }
@@ -147,7 +151,7 @@ fn aged() -> (Server, Client) {
 }
 
 fn backups(server: &Server) -> Vec<PathBuf> {
-    entries_beginning(&server.data_dir().join("backups"), "before-format-4-")
+    entries_beginning(&server.data_dir().join("backups"), "before-format-5-")
 }
 
 #[track_caller]
@@ -165,7 +169,7 @@ fn a_store_of_the_first_format_is_upgraded_after_a_backup() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("upgrading the store from format 1 to 4"));
+    assert!(server.log().contains("upgrading the store from format 1 to 5"));
     assert_eq!(backups(&server).len(), 1);
     is_all_there(&restored(&backups(&server)[0], &secret_of(&server)), &key);
     server.stop();
@@ -184,14 +188,14 @@ fn a_store_of_the_second_format_is_upgraded_with_its_integrity_record() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("upgrading the store from format 2 to 4"));
+    assert!(server.log().contains("upgrading the store from format 2 to 5"));
     assert_eq!(backups(&server).len(), 1);
     server.restart();
     is_all_there(&server, &key);
     assert!(server.stop().success());
     lodge(&server, &["verify"]).expect(0);
     let log = lodge(&server, &["audit"]).expect(0).out;
-    assert!(log.lines().next().is_some_and(|first| first.contains("from format 2 to 4")), "{log}");
+    assert!(log.lines().next().is_some_and(|first| first.contains("from format 2 to 5")), "{log}");
     lodge(&server, &["audit", "--verify"]).expect(0);
 }
 
@@ -207,7 +211,7 @@ fn a_store_of_the_third_format_is_upgraded_with_its_audit_log() {
     server.start_again();
 
     is_all_there(&server, &key);
-    assert!(server.log().contains("upgrading the store from format 3 to 4"));
+    assert!(server.log().contains("upgrading the store from format 3 to 5"));
     assert_eq!(backups(&server).len(), 1);
     lodge(&server, &["audit", "--verify"]).expect(0);
     server.restart();
@@ -216,7 +220,7 @@ fn a_store_of_the_third_format_is_upgraded_with_its_audit_log() {
     lodge(&server, &["audit", "--verify"]).expect(0);
     let after = lodge(&server, &["audit"]).expect(0).out;
     let new = after.strip_prefix(&before).unwrap();
-    assert!(new.lines().next().is_some_and(|first| first.contains("from format 3 to 4")), "{new}");
+    assert!(new.lines().next().is_some_and(|first| first.contains("from format 3 to 5")), "{new}");
     assert!(before.contains("\"link\":") && !new.contains("\"link\":"), "{after}");
 
     lodge(&server, &["secret", "rotate", "--yes"]).expect(0);
@@ -225,6 +229,39 @@ fn a_store_of_the_third_format_is_upgraded_with_its_audit_log() {
     fs::write(&file, fs::read_to_string(&file).unwrap().replacen("theme", "thyme", 1)).unwrap();
     let changed = lodge(&server, &["audit", "--verify"]).expect(1).err;
     assert!(changed.contains("in audit-000000000001.jsonl is not what was written"), "{changed}");
+}
+
+/// Makes of a stopped server's store one of format 4, which has no journal.
+fn age_to_format_4(server: &Server) {
+    make_older(&store_of(server), |_| {});
+}
+
+#[test]
+fn a_store_of_the_fourth_format_gets_a_journal_and_keeps_nothing_of_its_former_files() {
+    let (mut server, key) = with_one_of_each();
+    assert!(server.stop().success());
+    age_to_format_4(&server);
+    lodge(&server, &["verify"]).expect(0);
+
+    server.start_again();
+
+    is_all_there(&server, &key);
+    assert!(server.log().contains("upgrading the store from format 4 to 5"));
+    assert_eq!(backups(&server).len(), 1);
+    let mut names: Vec<_> = fs::read_dir(store_of(&server))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| name != "ballast");
+    names.sort();
+    assert_eq!(names, ["checkpoints", "index", "journal"]);
+    server.kill();
+    fs::remove_dir_all(store_of(&server).join("index")).unwrap();
+    server.start_again();
+    is_all_there(&server, &key);
+    assert!(server.stop().success());
+    lodge(&server, &["verify"]).expect(0);
+    lodge(&server, &["audit", "--verify"]).expect(0);
 }
 
 #[test]
@@ -247,7 +284,7 @@ fn identifiers_of_accounts_are_remembered_from_the_upgrade_on() {
 
 #[test]
 fn a_store_of_an_older_format_is_refused_without_its_checkpoint() {
-    for age in [age_to_format_2, age_to_format_3] {
+    for age in [age_to_format_2, age_to_format_3, age_to_format_4] {
         let (mut server, _) = with_one_of_each();
         assert!(server.stop().success());
         age(&server);

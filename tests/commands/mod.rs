@@ -450,12 +450,16 @@ fn a_store_of_a_newer_lodge_is_refused_with_both_numbers() {
     };
     let mut server = Server::start();
     assert!(server.stop().success());
-    let newer = Changes::from([((Tree::Meta, b"format".to_vec()), Some(9_u32.to_be_bytes().to_vec()))]);
-    Sled::open(&server.data_dir().join("store"), 1 << 20).unwrap().commit(&newer).unwrap();
+    let store = server.data_dir().join("store");
+    let sled = Sled::open(&store.join("index"), 1 << 20).unwrap();
+    let integrity = crate::harness::older::set_format(&sled, 9, 1);
+    let of = |key: &str| ((Tree::Meta, key.as_bytes().to_vec()), sled.get(Tree::Meta, key.as_bytes()).unwrap());
+    crate::harness::journal::append(&store, &Changes::from([of("format"), of("integrity")]), &integrity);
+    drop(sled);
 
     let output = run_to_its_end(&mut server.command(&["serve"]));
 
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(12), "{stderr}");
-    assert!(stderr.contains("has format 9; this server reads up to 4"), "{stderr}");
+    assert!(stderr.contains("has format 9; this server reads up to 5"), "{stderr}");
 }

@@ -6,7 +6,9 @@
 mod client;
 mod command_output;
 mod document;
+pub mod journal;
 mod metrics;
+pub mod older;
 mod possible;
 mod process;
 mod programs;

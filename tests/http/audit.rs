@@ -14,7 +14,9 @@ use std::{
 use rustix::process::geteuid;
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_PASSWORD, Client, Server, ServerBuilder, basic, password_of, pause};
+use crate::harness::{
+    ADMIN_PASSWORD, Client, Server, ServerBuilder, basic, journal::damage_first_record, password_of, pause,
+};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 const STRANGE_NAME: &str = "my secret typed into the wrong field";
@@ -385,7 +387,7 @@ fn a_loss_that_is_accepted_is_recorded_and_the_log_continues() {
     let (mut server, _) = with_ann();
     let before = printed(&server, &[]).len();
     server.kill();
-    fs::remove_file(server.data_dir().join("store/witness")).unwrap();
+    damage_first_record(&server.data_dir().join("store"));
     // The address is taken, so that the server ends as soon as it has gone on.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();

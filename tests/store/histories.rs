@@ -148,6 +148,9 @@ proptest! {
         let in_memory = Store::over(Arc::new(Memory::default()));
         let mut model = Model::default();
         let runtime = runtime();
+        for store in [&on_disk, &in_memory] {
+            runtime.block_on(store.initialise()).unwrap();
+        }
 
         for event in events {
             match event {
@@ -166,7 +169,7 @@ proptest! {
             prop_assert_eq!(seen(&in_memory, &probe).unwrap(), model.seen(&probe));
         }
 
-        let sound = Findings { records: model.records(), faults: Vec::new() };
+        let sound = Findings { records: model.records(), ..Findings::default() };
         prop_assert_eq!(&findings_beside_sequences(&on_disk), &sound);
         prop_assert_eq!(&findings_beside_sequences(&in_memory), &sound);
     }

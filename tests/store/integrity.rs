@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     counting::Counting,
+    harness::older::make_older,
     histories::{any_step, runtime},
     model::{Step, Undone, one_case_in, perform},
     values::{configuration, user},
@@ -180,16 +181,22 @@ fn on_disk() -> TempDir {
 }
 
 /// What a store that is not opened is reported to have lost.
-fn lost(directory: &TempDir) -> String {
-    match Store::open(directory.path(), CACHE_BYTES, DiskReserve::NONE) {
+fn lost(directory: &Path) -> String {
+    match Store::open(directory, CACHE_BYTES, DiskReserve::NONE) {
         Err(OpenError::Lost { what, .. }) => what,
         other => panic!("it is not refused as lost: {other:?}"),
     }
 }
 
-fn copy_files(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
@@ -199,77 +206,157 @@ fn a_store_that_was_closed_in_order_is_opened() {
     assert_eq!(open(directory.path()).loss().unwrap(), Loss::new());
 }
 
+/// A store on disk as a server of format 4 would have written it.
+fn older_on_disk() -> TempDir {
+    let directory = on_disk();
+    make_older(directory.path(), |_| {});
+    directory
+}
+
 #[test]
-fn a_store_older_than_its_checkpoint_is_refused_with_both_numbers() {
+fn a_store_of_an_older_format_that_was_closed_in_order_is_opened() {
+    let store = open(older_on_disk().path());
+    assert!(store.is_older());
+    assert_eq!((store.loss().unwrap(), rows_of(&store, Tree::Users).len()), (Loss::new(), 3));
+}
+
+#[test]
+fn a_store_of_an_older_format_that_lags_its_witness_is_refused_with_both_numbers() {
     let (directory, older) = (on_disk(), TempDir::new().unwrap());
-    copy_files(directory.path(), older.path());
+    copy(directory.path(), &older.path().join("store"));
     let store = open(directory.path());
     (4..=6).for_each(|number| write(&store, vec![Step::PutUser(user(number, &format!("user-{number}")))]));
     store.finish();
     drop(store);
+    make_older(directory.path(), |_| {});
+    let older = older.path().join("store");
+    make_older(&older, |_| {});
 
-    fs::copy(directory.path().join("witness"), older.path().join("witness")).unwrap();
+    fs::copy(directory.path().join("witness"), older.join("witness")).unwrap();
 
     assert_eq!(lost(&older), "its last commit is number 2, and number 5 was acknowledged");
 }
 
 #[test]
-fn a_store_beside_the_witness_of_another_is_refused() {
-    let (directory, other) = (on_disk(), on_disk());
+fn a_store_of_an_older_format_beside_another_witness_or_without_one_or_without_its_file_is_refused() {
+    let (directory, other) = (older_on_disk(), older_on_disk());
+    let witness = directory.path().join("witness");
 
-    fs::copy(other.path().join("witness"), directory.path().join("witness")).unwrap();
+    fs::copy(other.path().join("witness"), &witness).unwrap();
+    assert_eq!(lost(directory.path()), "the file `witness` beside it belongs to another store");
+    fs::write(&witness, [0; 8192]).unwrap();
+    assert_eq!(lost(directory.path()), "the file `witness` beside it is damaged");
+    fs::remove_file(&witness).unwrap();
+    assert_eq!(lost(directory.path()), "the file `witness` beside it is missing");
 
-    assert_eq!(lost(&directory), "the file `witness` beside it belongs to another store");
+    fs::remove_file(other.path().join("db")).unwrap();
+    assert_eq!(lost(other.path()), "its file `db` is missing");
+    assert!(!other.path().join("db").exists());
 }
 
 #[test]
-fn a_store_without_its_witness_is_refused() {
-    let directory = on_disk();
-
-    fs::remove_file(directory.path().join("witness")).unwrap();
-
-    assert_eq!(lost(&directory), "the file `witness` beside it is missing");
-}
-
-#[test]
-fn a_store_with_a_damaged_witness_is_refused() {
-    let directory = on_disk();
-
-    fs::write(directory.path().join("witness"), [0; 8192]).unwrap();
-
-    assert_eq!(lost(&directory), "the file `witness` beside it is damaged");
-}
-
-#[test]
-fn a_witness_without_the_store_is_not_a_new_store() {
-    let directory = on_disk();
-
-    fs::remove_file(directory.path().join("db")).unwrap();
-
-    assert_eq!(lost(&directory), "its file `db` is missing");
-    assert!(!directory.path().join("db").exists());
-}
-
-#[test]
-fn a_store_whose_making_ended_between_the_two_pieces_of_its_settings_is_made_again() {
-    let settings = fs::read(on_disk().path().join("conf")).unwrap();
-    let directory = TempDir::new().unwrap();
-    fs::write(directory.path().join("conf"), &settings[..settings.len() - 4]).unwrap();
-
-    fill(&open(directory.path()));
-
-    assert_eq!(fs::read(directory.path().join("conf")).unwrap(), settings);
-}
-
-#[test]
-fn a_store_that_lacks_rows_is_refused_with_their_number_tree_by_tree() {
-    let directory = on_disk();
+fn a_store_of_an_older_format_that_lacks_rows_is_refused_with_their_number_tree_by_tree() {
+    let directory = older_on_disk();
     let users = rows_of(&open(directory.path()), Tree::Users);
     let sled = Sled::open(directory.path(), CACHE_BYTES).unwrap();
 
     sled.commit(&Changes::from([((Tree::Users, users[1].0.clone()), None)])).unwrap();
     drop(sled);
 
-    assert_eq!(lost(&directory), "`users` has 2 rows instead of 3");
-    assert_eq!(lost(&directory), "`users` has 2 rows instead of 3");
+    assert_eq!(lost(directory.path()), "`users` has 2 rows instead of 3");
+    assert_eq!(lost(directory.path()), "`users` has 2 rows instead of 3");
+}
+
+#[test]
+fn an_index_whose_making_ended_between_the_two_pieces_of_its_settings_is_made_again() {
+    let settings = fs::read(on_disk().path().join("index/conf")).unwrap();
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("conf"), &settings[..settings.len() - 4]).unwrap();
+
+    drop(Sled::open(directory.path(), CACHE_BYTES).unwrap());
+
+    assert_eq!(fs::read(directory.path().join("conf")).unwrap(), settings);
+}
+
+fn names(store: &Store) -> Vec<Vec<u8>> {
+    rows_of(store, Tree::UsersByUsername).into_iter().map(|(name, _)| name).collect()
+}
+
+/// A change to the index of a store, given its directory and that of an older copy.
+type Change = fn(&Path, &Path);
+
+#[test]
+fn whatever_happens_to_the_index_it_is_what_the_journal_says() {
+    let changes: [(&str, Change); 7] = [
+        ("it is gone", |index, _| fs::remove_dir_all(index).unwrap()),
+        ("its file is gone", |index, _| fs::remove_file(index.join("db")).unwrap()),
+        ("it is a file", |index, _| {
+            fs::remove_dir_all(index).unwrap();
+            fs::write(index, "something else").unwrap();
+        }),
+        ("it is an older copy", |index, older| {
+            fs::remove_dir_all(index).unwrap();
+            copy(older, index);
+        }),
+        ("it is another store's", |index, _| {
+            fs::remove_dir_all(index).unwrap();
+            copy(&on_disk().path().join("index"), index);
+        }),
+        ("a row is missing", |index, _| {
+            let sled = Sled::open(index, CACHE_BYTES).unwrap();
+            sled.commit(&Changes::from([((Tree::UsersByUsername, b"user-5".to_vec()), None)])).unwrap();
+        }),
+        ("it is marked as damaged", |index, _| fs::write(index.join("distrusted"), "").unwrap()),
+    ];
+    for (what, change) in changes {
+        let (directory, older) = (on_disk(), TempDir::new().unwrap());
+        let older = older.path().join("index");
+        copy(&directory.path().join("index"), &older);
+        let store = open(directory.path());
+        (4..=6).for_each(|number| write(&store, vec![Step::PutUser(user(number, &format!("user-{number}")))]));
+        drop(store);
+
+        change(&directory.path().join("index"), &older);
+
+        let store = open(directory.path());
+        let expected = ["ann", "bob", "cid", "user-4", "user-5", "user-6"].map(|name| name.as_bytes().to_vec());
+        assert_eq!(
+            (names(&store), store.loss().unwrap(), stored(&store).commit),
+            (expected.to_vec(), Loss::new(), 5),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_journal_that_ends_before_its_index_is_refused_unless_the_index_is_damaged() {
+    let (directory, newer) = (on_disk(), TempDir::new().unwrap());
+    let newer = newer.path().join("store");
+    copy(directory.path(), &newer);
+    let store = open(&newer);
+    write(&store, vec![Step::PutUser(user(4, "dot"))]);
+    drop(store);
+    let index = directory.path().join("index");
+    fs::remove_dir_all(&index).unwrap();
+    copy(&newer.join("index"), &index);
+
+    assert_eq!(lost(directory.path()), "its journal ends with commit 2, and the index has commit 3");
+    let sled = Sled::open(&index, CACHE_BYTES).unwrap();
+    sled.commit(&Changes::from([((Tree::UsersByUsername, b"dot".to_vec()), None)])).unwrap();
+    drop(sled);
+    let store = open(directory.path());
+
+    let expected = ["ann", "bob", "cid"].map(|name| name.as_bytes().to_vec());
+    assert_eq!((names(&store), stored(&store).commit), (expected.to_vec(), 2));
+    assert!(directory.path().join("index.replaced/db").exists(), "what was there is kept");
+}
+
+#[test]
+fn an_index_or_a_checkpoint_without_its_journal_is_not_a_new_store() {
+    let directory = on_disk();
+    fs::remove_dir_all(directory.path().join("journal")).unwrap();
+
+    assert!(lost(directory.path()).contains("is missing"), "{}", lost(directory.path()));
+    fs::rename(directory.path().join("index"), directory.path().join("checkpoints")).unwrap();
+    assert!(lost(directory.path()).contains("is missing"), "{}", lost(directory.path()));
 }

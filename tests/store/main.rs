@@ -2,9 +2,15 @@
 
 mod activity;
 mod audit;
+mod checkpoints;
 mod clock;
 mod counting;
 mod groups;
+#[path = "../harness"]
+mod harness {
+    pub mod older;
+    pub mod repetitions;
+}
 mod histories;
 mod integrity;
 mod journal;

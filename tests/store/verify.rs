@@ -119,7 +119,7 @@ fn is_dangling(index: &str) -> String {
 fn a_sound_store_has_no_faults() {
     let records = [(Tree::Users, 2), (Tree::Configurations, 1), (Tree::ApiKeys, 1), (Tree::Sessions, 1)].into();
 
-    assert_eq!(Damaged::new().findings(), Findings { records, faults: Vec::new() });
+    assert_eq!(Damaged::new().findings(), Findings { records, ..Findings::default() });
 }
 
 /// The faults of a store in which nothing points at that record.

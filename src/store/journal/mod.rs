@@ -37,6 +37,7 @@
 
 mod cut;
 mod damage;
+mod inspection;
 mod prepare;
 mod reader;
 mod record;
@@ -50,8 +51,8 @@ use thiserror::Error;
 
 pub use self::{
     damage::{Damage, Fault, FaultKind},
+    inspection::{Inspection, Run},
     reader::Groups,
-    scan::{Inspection, Run},
     segment::FORMAT,
     writer::{Journal, Opened},
 };

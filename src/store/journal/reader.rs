@@ -107,14 +107,14 @@ impl<S: Source> Window<S> {
         Ok(tip.map(|tip| FoundRecord { head, tip }))
     }
 
-    /// The place after the last byte from there on that is not zero, `None` if all are.
-    pub(super) fn end_of_contents(&mut self, from: u64) -> io::Result<Option<u64>> {
-        let (mut at, mut end) = (from, None);
+    /// The place after the last byte from there on that is not zero; that place itself if all are.
+    pub(super) fn end_of_contents(&mut self, from: u64) -> io::Result<u64> {
+        let (mut at, mut end) = (from, from);
         while at < self.size {
             let length = (self.size - at).min(READ_BYTES as u64);
             let part = self.bytes(at, usize::try_from(length).map_err(io::Error::other)?)?.unwrap_or_default();
             if let Some(last) = last_that_is_not_zero(part) {
-                end = Some(at + last as u64 + 1);
+                end = at + last as u64 + 1;
             }
             at += length;
         }

@@ -128,7 +128,7 @@ fn parse(head: &[u8]) -> FoundHead {
 
 /// Makes a file of zeros, and syncs it with its size.
 pub(super) fn make_empty(path: &Path, size: u64) -> io::Result<File> {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut file = create_private(path)?;
     let mut missing = usize::try_from(size).map_err(io::Error::other)?;
     while missing > 0 {

@@ -85,7 +85,8 @@ impl Journal {
         ignore_not_found(fs::remove_file(directory.join(NEXT)))?;
         let Inspection { segments, heads, tip, end, tail, .. } = inspection;
         let segments: Vec<_> = segments.into_iter().zip(heads.into_iter().flatten()).collect();
-        let (current, _) = segments.last().expect("a journal that is read has a segment");
+        let missing = || JournalError::Missing(directory.to_owned());
+        let ((current, _), tip) = segments.last().zip(tip).ok_or_else(missing)?;
         let file = OpenOptions::new().read(true).write(true).open(&current.path)?;
         let cut = tail.map(|tail| cut_off(directory, &file, tail)).transpose()?;
         if end > HEAD_PAGE_BYTES {
@@ -95,7 +96,6 @@ impl Journal {
         // What an ended process has written may not have been synced.
         file.sync_data()?;
         sync_directory(directory)?;
-        let tip = tip.expect("a journal without faults has a position");
         Ok((Self::of(directory, options, segments, file, end, tip), Opened { cut }))
     }
 
@@ -233,9 +233,9 @@ impl Journal {
         record::encode(&mut self.record, self.store, group)?;
         let length = self.record.len() as u64;
         if self.at + length > self.size() {
-            self.write_to_next(length)?
+            self.write_to_next(length)?;
         } else {
-            self.write_here()?
+            self.write_here()?;
         }
         self.at += length;
         self.last.position = Position { commit: group.commit, digest: group.digest };

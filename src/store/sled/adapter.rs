@@ -7,10 +7,9 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -18,12 +17,13 @@ use sled::{
     Batch,
     transaction::{ConflictableTransactionError, TransactionError, Transactional, TransactionalTree},
 };
-use thiserror::Error;
 
-use super::stall::StallWatch;
+use super::{
+    refusal::{OpenError, refusal},
+    stall::StallWatch,
+};
 use crate::{
-    files::{directory_of, sync_directory},
-    metrics::{Counts, Histogram, SECONDS},
+    files::{create_private, directory_of, sync_directory},
     store::engine::{Changes, Engine, EngineError, KeyRange, Tree, Visit},
 };
 
@@ -33,57 +33,18 @@ const SEGMENT_BYTES: usize = 8 << 20;
 
 /// sled in a directory of its own.
 pub struct Sled {
+    path: Mutex<PathBuf>,
     open: Option<OpenTrees>,
     log: File,
     watch: Option<StallWatch>,
     has_failed: AtomicBool,
-    sync_durations: Histogram,
 }
+
+/// A file in its directory, once its rows are not to be used by another start.
+const DISTRUSTED: &str = "distrusted";
 
 /// The store and its trees, in the order of [`Tree::ALL`].
 type OpenTrees = (sled::Db, Vec<sled::Tree>);
-
-/// Why a store cannot be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// Another process has opened it.
-    #[error("another lodge is using the store {}", .0.display())]
-    InUse(PathBuf),
-    /// The files are not what sled wrote.
-    #[error("the store {} is damaged and cannot be opened", path.display())]
-    Damaged {
-        /// Its directory.
-        path: PathBuf,
-        /// sled's error.
-        source: EngineError,
-    },
-    /// It lacks acknowledged data, or has other data.
-    #[error("the store {} has lost data: {what}", path.display())]
-    Lost {
-        /// Its directory.
-        path: PathBuf,
-        /// What is missing.
-        what: String,
-    },
-    /// It was made by a newer server.
-    #[error("the store {} has format {found}; this server reads up to {known}", path.display())]
-    TooNew {
-        /// Its directory.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The newest format known here.
-        known: u32,
-    },
-    /// The directory cannot be used.
-    #[error("the store {} cannot be opened", path.display())]
-    Io {
-        /// Its directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
 
 impl Sled {
     /// Opens the store in a directory, or creates an empty one; `cache_bytes` bounds sled's cache.
@@ -98,17 +59,22 @@ impl Sled {
             .path(path)
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES)
-            // The committer flushes; the failures of a second flusher would not be noticed.
+            // The failures of sled's own flusher would not be noticed.
             .flush_every_ms(None);
         let opened = catch_panic(|| open_trees(&configuration)).map_err(|error| refusal(path, error))?;
         let log = File::open(path.join("db")).map_err(io)?;
         let db = opened.0.clone();
         let watch = StallWatch::start(move || wake_stalled(&db)).map_err(io)?;
         // Built before the next step that can fail, so that a failure closes it as usual.
-        let (has_failed, sync_durations) = (AtomicBool::new(false), Histogram::new(&SECONDS));
-        let sled = Self { open: Some(opened), log, watch: Some(watch), has_failed, sync_durations };
+        let (directory, has_failed) = (path.to_owned(), AtomicBool::new(false));
+        let sled = Self { path: Mutex::new(directory), open: Some(opened), log, watch: Some(watch), has_failed };
         sync_with_parent(path).map_err(io)?;
         Ok(sled)
+    }
+
+    /// Notes that its directory was renamed. sled itself uses the path at its start alone.
+    pub(in crate::store) fn moved_to(&self, path: &Path) {
+        path.clone_into(&mut self.path.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn open_trees(&self) -> &OpenTrees {
@@ -136,15 +102,27 @@ impl Sled {
             })
     }
 
-    fn sync(&self) -> Result<(), EngineError> {
-        let began = Instant::now();
+    fn flush(&self) -> Result<(), EngineError> {
         self.open_trees().0.flush().map_err(library)?;
         // flush() syncs without the file's metadata: after a power cut a grown file would be short.
-        self.log.sync_data()?;
-        // The committer alone commits.
-        self.sync_durations.record_duration(began.elapsed());
-        Ok(())
+        Ok(self.log.sync_data()?)
     }
+
+    /// Runs what a failure of sled would otherwise let wait for ever; after a failure these rows are not to be trusted.
+    fn watched(&self, work: impl FnOnce() -> Result<(), EngineError>) -> Result<(), EngineError> {
+        let watch = self.watch.as_ref().expect("it watches until it is dropped");
+        let done = watch.during(|| catch_panic(work));
+        if done.is_err() {
+            self.has_failed.store(true, Ordering::Relaxed);
+            self.distrust();
+        }
+        done
+    }
+}
+
+/// Whether the store in that directory was found not to be trusted.
+pub(in crate::store) fn is_distrusted(path: &Path) -> bool {
+    path.join(DISTRUSTED).exists()
 }
 
 impl Engine for Sled {
@@ -167,14 +145,20 @@ impl Engine for Sled {
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), EngineError> {
-        let watch = self.watch.as_ref().expect("it watches until it is dropped");
-        let committed = watch.during(|| catch_panic(|| self.apply(changes).and_then(|()| self.sync())));
-        self.has_failed.fetch_or(committed.is_err(), Ordering::Relaxed);
-        committed
+        self.watched(|| self.apply(changes))
     }
 
-    fn sync_durations(&self) -> Option<Counts> {
-        Some(self.sync_durations.counts())
+    fn sync(&self) -> Result<(), EngineError> {
+        self.watched(|| self.flush())
+    }
+
+    fn distrust(&self) {
+        // Where the disk fails too, the next start compares the rows with the journal.
+        let path = self.path.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let marked = create_private(&path.join(DISTRUSTED)).and_then(|file| file.sync_all());
+        if let Err(error) = marked.and_then(|()| sync_directory(&path)) {
+            log::warn!("the index cannot be marked as damaged: {error}");
+        }
     }
 }
 
@@ -247,19 +231,6 @@ fn catch_panic<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, En
 
 fn library(error: sled::Error) -> EngineError {
     EngineError::Library(Arc::new(error))
-}
-
-fn refusal(path: &Path, error: EngineError) -> OpenError {
-    let path = path.to_owned();
-    let message = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    // sled reports a lock that another process holds, and a lack of permission, only in its error's text.
-    if message.contains("could not acquire lock") {
-        OpenError::InUse(path)
-    } else if message.contains("Permission denied") {
-        OpenError::Io { path, source: io::Error::new(io::ErrorKind::PermissionDenied, message) }
-    } else {
-        OpenError::Damaged { path, source: error }
-    }
 }
 
 /// Removes unfinished files of a crash, with which sled refuses to open: a partial snapshot, and the settings of a store

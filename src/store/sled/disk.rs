@@ -17,14 +17,22 @@ use crate::{config::Settings, store::StoreError};
 
 const BALLAST: &str = "ballast";
 
-/// How much disk space is reserved.
+/// How much disk space is reserved, and in which portions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskReserve {
     /// Writes are refused when less than this is left.
     pub reserve_bytes: u64,
     /// The size of the file that is deleted when a store on a full disk must be opened.
     pub ballast_bytes: u64,
+    /// The size of a segment of the journal, which takes its room before it is written.
+    pub segment_bytes: u64,
 }
+
+/// The default size of a segment of the journal.
+const SEGMENT_BYTES: u64 = 16 << 20;
+/// A segment takes at most this part of a disk, but not less than [`MIN_SEGMENT_BYTES`].
+const SEGMENTS_OF_A_DISK: u64 = 32;
+const MIN_SEGMENT_BYTES: u64 = 64 << 10;
 
 impl DiskReserve {
     /// The reserve for a disk of that many bytes: each part takes at most a quarter of a small disk.
@@ -37,16 +45,21 @@ impl DiskReserve {
             );
         }
         let (reserve_bytes, ballast_bytes) = (self.reserve_bytes.min(quarter), self.ballast_bytes.min(quarter));
-        Self { reserve_bytes, ballast_bytes }
+        let segment_bytes = self.segment_bytes.min((disk_bytes / SEGMENTS_OF_A_DISK).max(MIN_SEGMENT_BYTES));
+        Self { reserve_bytes, ballast_bytes, segment_bytes }
     }
 
     /// No reserve: for stores that one command creates and reads.
-    pub const NONE: Self = Self { reserve_bytes: 0, ballast_bytes: 0 };
+    pub const NONE: Self = Self { reserve_bytes: 0, ballast_bytes: 0, segment_bytes: SEGMENT_BYTES };
 }
 
 impl From<&Settings> for DiskReserve {
     fn from(settings: &Settings) -> Self {
-        Self { reserve_bytes: settings.disk_reserve, ballast_bytes: settings.ballast }
+        Self {
+            reserve_bytes: settings.disk_reserve,
+            ballast_bytes: settings.ballast,
+            segment_bytes: settings.journal_segment,
+        }
     }
 }
 
@@ -62,6 +75,16 @@ impl DiskMonitor {
     pub(in crate::store) fn of(directory: &Path, disk_reserve: DiskReserve) -> Self {
         let disk_reserve = disk_reserve.within(disk_bytes(directory).unwrap_or(u64::MAX));
         Self { directory: directory.to_owned(), disk_reserve, is_full: false }
+    }
+
+    /// The size of a segment of the journal on that disk.
+    pub(in crate::store) fn segment_bytes(&self) -> u64 {
+        self.disk_reserve.segment_bytes
+    }
+
+    /// Whether the last check found the disk almost full.
+    pub(in crate::store) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Deletes the ballast if the disk is too full to open the store.
@@ -155,10 +178,14 @@ mod tests {
 
     #[test]
     fn the_reserve_takes_a_part_of_a_small_disk_only() {
-        let wanted = DiskReserve { reserve_bytes: 64, ballast_bytes: 20 };
-        assert_eq!(wanted.within(100), DiskReserve { reserve_bytes: 25, ballast_bytes: 20 });
-        assert_eq!(wanted.within(256), wanted);
-        assert_eq!(wanted.within(0), DiskReserve::NONE);
+        let wanted = DiskReserve { reserve_bytes: 64, ballast_bytes: 20, segment_bytes: 16 << 20 };
+        let small =
+            |reserve_bytes, ballast_bytes| DiskReserve { reserve_bytes, ballast_bytes, segment_bytes: 64 << 10 };
+        assert_eq!(wanted.within(100), small(25, 20));
+        assert_eq!(wanted.within(256), small(64, 20));
+        assert_eq!(wanted.within(0), small(0, 0));
+        assert_eq!(wanted.within(64 << 20), DiskReserve { segment_bytes: 2 << 20, ..wanted });
+        assert_eq!(wanted.within(1 << 30), wanted);
     }
 
     #[test]

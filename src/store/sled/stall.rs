@@ -1,8 +1,8 @@
-//! Wakes a commit that sled would let wait for ever.
+//! Wakes a commit or a flush that sled would let wait for ever.
 //!
-//! When a write in its thread pool fails, sled 0.34.7 records the failure but does not wake the commit that waits for that
-//! write. Another flush finds the failure and wakes all waiters, so a commit that takes long gets a second flush. That one
-//! must begin after the failure: otherwise it would wait for ever too.
+//! When a write in its thread pool fails, sled 0.34.7 records the failure but does not wake what waits for that write.
+//! Another flush finds the failure and wakes all waiters, so work that takes long gets a second flush. That one must begin
+//! after the failure: otherwise it would wait for ever too.
 
 use std::{
     io,
@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time after which a commit gets a second flush.
+/// The time after which a second flush is made.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Watches the commits of one store, until it is dropped.
+/// Watches the commits and flushes of one store, until it is dropped.
 pub(super) struct StallWatch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -28,6 +28,9 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// How many are watched.
+    running: usize,
+    /// When the first of them began; those that overlap it count from there.
     began: Option<Instant>,
     is_over: bool,
 }
@@ -41,12 +44,26 @@ impl StallWatch {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Runs a commit under watch.
-    pub(super) fn during<T>(&self, commit: impl FnOnce() -> T) -> T {
-        self.shared.state().began = Some(Instant::now());
-        let done = commit();
-        self.shared.state().began = None;
+    /// Runs a commit or a flush under watch.
+    pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.shared.state().begin();
+        let done = work();
+        self.shared.state().end();
         done
+    }
+}
+
+impl State {
+    fn begin(&mut self) {
+        self.running += 1;
+        self.began.get_or_insert_with(Instant::now);
+    }
+
+    fn end(&mut self) {
+        self.running -= 1;
+        if self.running == 0 {
+            self.began = None;
+        }
     }
 }
 

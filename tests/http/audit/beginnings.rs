@@ -145,7 +145,8 @@ fn a_restore_over_a_store_that_cannot_be_read_continues_what_the_files_have() {
     run(&server, &["backup", &file]);
     assert!(server.stop().success());
     let before = printed(&server, &[]);
-    fs::remove_file(server.data_dir().join("store/db")).unwrap();
+    fs::remove_dir_all(server.data_dir().join("store/journal")).unwrap();
+    fs::remove_file(server.data_dir().join("store/index/db")).unwrap();
 
     run(&server, &["restore", &file]);
 
@@ -161,7 +162,7 @@ fn a_restore_over_a_store_that_cannot_be_read_continues_what_the_files_have() {
 fn no_loss_is_accepted_without_the_secret() {
     let (mut server, _) = with_ann();
     server.kill();
-    fs::remove_file(server.data_dir().join("store/witness")).unwrap();
+    damage_first_record(&server.data_dir().join("store"));
     let (secret, aside) = (server.data_dir().join("secret"), server.directory().join("secret"));
     fs::rename(&secret, &aside).unwrap();
 

@@ -143,7 +143,7 @@ fn a_last_record_that_lacks_any_of_its_sectors_is_cut_off() {
 
 #[test]
 fn a_record_with_blank_sectors_of_its_own_is_damaged_when_one_byte_is_changed() {
-    let mut groups = vec![group(1, 600), group(2, 0)];
+    let mut groups = [group(1, 600), group(2, 0)];
     let blank = groups[1].changes.values_mut().flatten().next().unwrap();
     *blank = vec![0; 3000];
     blank[1700] = 1;

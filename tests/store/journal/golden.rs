@@ -20,10 +20,12 @@ const GOLDEN: &str = include_str!("../../data/golden-journal.json");
 fn a_segment_is_written_as_it_always_was() {
     let directory = TempDir::new().unwrap();
     let mut journal = Journal::create(directory.path(), store(), before(), SMALL).unwrap();
-    golden_groups().iter().for_each(|group| append(&mut journal, group));
+    for group in golden_groups() {
+        append(&mut journal, &group);
+    }
 
     let path = directory.path().join("segment-00000000000000000008");
-    assert_eq!(segments(directory.path()), [path.clone()]);
+    assert_eq!(segments(directory.path()), std::slice::from_ref(&path));
     assert!(fs::read(path).unwrap() == golden_segment());
 }
 

@@ -36,7 +36,9 @@ impl Written {
         let directory = TempDir::new().unwrap();
         let groups: Vec<_> = (1..).zip(sizes).map(|(commit, size)| group(commit, *size)).collect();
         let mut journal = Journal::create(directory.path(), store(), Position::default(), SMALL).unwrap();
-        groups.iter().for_each(|group| append(&mut journal, group));
+        for group in &groups {
+            append(&mut journal, group);
+        }
         Self { directory, groups }
     }
 

@@ -75,7 +75,9 @@ fn segments_double_up_to_their_size_and_a_larger_group_has_one_of_its_own() {
     let mut journal = Journal::create(directory.path(), store(), Position::default(), options).unwrap();
     let sizes = [900_000, 900_000, 900_000, 3_000_000, 9_000_000, 10];
     let written: Vec<_> = (1..).zip(sizes).map(|(commit, size)| group(commit, size)).collect();
-    written.iter().for_each(|group| append(&mut journal, group));
+    for group in &written {
+        append(&mut journal, group);
+    }
 
     let lengths: Vec<_> = segments(directory.path()).iter().map(|path| fs::metadata(path).unwrap().len()).collect();
     assert_eq!(lengths[..3], [1 << 20, 2 << 20, 4 << 20]);
