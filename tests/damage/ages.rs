@@ -27,6 +27,8 @@ pub struct Age {
     /// A copy of the data directory.
     pub data: PathBuf,
     pub holdings: Holdings,
+    /// Whether the server was stopped, and so has written its index to the disk.
+    pub is_stopped: bool,
 }
 
 /// A store that was made and changed by a real server, at several moments.
@@ -103,20 +105,20 @@ fn age(name: &'static str, server: &mut Server, askers: &[Client], directory: &P
     copied(name, server, askers, directory)
 }
 
-/// An age whose server was killed. The checkpoint is up to a tenth of a second old, but not older than a server's start.
+/// An age whose server was killed.
 fn killed_age(server: &mut Server, askers: &[Client], directory: &Path) -> Age {
     write(server, 9);
     server.kill();
     server.start_again();
     server.kill();
-    copied("a store of a killed server", server, askers, directory)
+    Age { is_stopped: false, ..copied("a store of a killed server", server, askers, directory) }
 }
 
 fn copied(name: &'static str, server: &mut Server, askers: &[Client], directory: &Path) -> Age {
     let data = directory.join(name);
     copy(&server.data_dir(), &data);
     server.start_again();
-    Age { name, data, holdings: holdings(askers, server.address) }
+    Age { name, data, holdings: holdings(askers, server.address), is_stopped: true }
 }
 
 fn holdings(askers: &[Client], address: SocketAddr) -> Holdings {

@@ -22,7 +22,7 @@ impl Random {
     }
 }
 
-/// One damage to the files of a store.
+/// One damage to the files of a store; the names of files begin with that of the part.
 #[derive(Debug)]
 pub enum Damage {
     Truncated {
@@ -41,27 +41,41 @@ pub enum Damage {
     Deleted {
         file: String,
     },
-    OlderDb,
-    OlderStoreWithoutItsWitness,
-    OlderStoreBesideTheWitness,
+    /// A part is missing.
+    Missing(&'static str),
+    /// A part is an older copy.
+    Older(&'static str),
 }
 
 impl Damage {
-    /// Any damage to that store.
-    pub fn any(store: &Path, random: &mut Random) -> Self {
+    /// Any damage to that store. Without `may_end_early`, the end of the journal does not become zeros: if the server was
+    /// killed before it wrote its index to the disk, nothing shows that there was more.
+    pub fn any(store: &Path, may_end_early: bool, random: &mut Random) -> Self {
         let file = any_file(store, random);
         let bytes = fs::read(store.join(&file)).unwrap();
         let at = any_place(&bytes, random);
+        let may_be_zeroed = may_end_early || !file.starts_with("journal");
         match random.below(16) {
             0..=2 => Self::Truncated { file, to: at },
-            3 => Self::Zeroed { file, bytes: at..bytes.len() },
-            4..=6 => Self::Zeroed { file, bytes: at..bytes.len().min(at + 1 + random.below(9000)) },
-            7..=10 => Self::Flipped { file, bytes: vec![(at, 1 << random.below(8))] },
+            3 if may_be_zeroed => Self::Zeroed { file, bytes: at..bytes.len() },
+            4..=6 if may_be_zeroed => Self::Zeroed { file, bytes: at..bytes.len().min(at + 1 + random.below(9000)) },
             11 => Self::Flipped { file, bytes: any_bytes(&bytes, random) },
-            12 => Self::Deleted { file },
-            13 => Self::OlderDb,
-            14 => Self::OlderStoreWithoutItsWitness,
-            _ => Self::OlderStoreBesideTheWitness,
+            12 if may_be_zeroed => Self::Deleted { file },
+            3..=10 | 12 => Self::Flipped { file, bytes: vec![(at, 1 << random.below(8))] },
+            13 => Self::Missing(any_part(random)),
+            14 if may_end_early => Self::Older("journal"),
+            _ => Self::Older("index"),
+        }
+    }
+
+    /// Whether it leaves the journal and the checkpoints as they are.
+    pub fn is_of_index(&self) -> bool {
+        match self {
+            Self::Truncated { file, .. }
+            | Self::Zeroed { file, .. }
+            | Self::Flipped { file, .. }
+            | Self::Deleted { file } => file.starts_with("index"),
+            Self::Missing(part) | Self::Older(part) => *part == "index",
         }
     }
 
@@ -74,23 +88,20 @@ impl Damage {
                 change(&store.join(file), |content| bytes.iter().for_each(|(at, mask)| content[*at] ^= mask));
             }
             Self::Deleted { file } => fs::remove_file(store.join(file)).unwrap(),
-            Self::OlderDb => drop(fs::copy(older.join("db"), store.join("db")).unwrap()),
-            Self::OlderStoreWithoutItsWitness => {
-                replace(store, older);
-                fs::remove_file(store.join("witness")).unwrap();
-            }
-            Self::OlderStoreBesideTheWitness => {
-                let checkpoint = fs::read(store.join("witness")).unwrap();
-                replace(store, older);
-                fs::write(store.join("witness"), checkpoint).unwrap();
+            Self::Missing(part) => remove(&store.join(part)),
+            Self::Older(part) => {
+                remove(&store.join(part));
+                copy(&older.join(part), &store.join(part));
             }
         }
     }
 }
 
-fn replace(store: &Path, older: &Path) {
-    fs::remove_dir_all(store).unwrap();
-    copy(older, store);
+/// Without checkpoints there is nothing to remove.
+fn remove(part: &Path) {
+    if part.exists() {
+        fs::remove_dir_all(part).unwrap();
+    }
 }
 
 fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -99,18 +110,35 @@ fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(file, content).unwrap();
 }
 
-/// Any file of the store, half of the time `db`.
+/// Any file of the store: half of the time of the journal, else mostly sled's `db`.
 fn any_file(store: &Path, random: &mut Random) -> String {
-    let entries = fs::read_dir(store).unwrap().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.metadata().unwrap().is_file() && entry.metadata().unwrap().len() > 0);
-    let mut names: Vec<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let part = ["journal", "journal", "index", "checkpoints"][random.below(4)];
+    let mut files = files_of(store, part);
+    let is_db = part == "index" && random.below(3) > 0;
+    match files.len() {
+        0 => any_file(store, random),
+        _ if is_db => "index/db".to_owned(),
+        count => files.swap_remove(random.below(count)),
+    }
+}
+
+fn files_of(store: &Path, part: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(store.join(part)) else { return Vec::new() };
+    let files = entries.map(Result::unwrap).filter(|entry| {
+        let metadata = entry.metadata().unwrap();
+        metadata.is_file() && metadata.len() > 0
+    });
+    let mut names: Vec<_> = files.map(|entry| format!("{part}/{}", entry.file_name().to_string_lossy())).collect();
     names.sort();
-    let is_db = random.below(2) == 0;
-    if is_db { "db".to_owned() } else { names.swap_remove(random.below(names.len())) }
+    names
+}
+
+fn any_part(random: &mut Random) -> &'static str {
+    ["index", "journal", "checkpoints"][random.below(3)]
 }
 
 /// Any place in a file, mostly among what has been written of it: the rest is zeros.
-fn any_place(bytes: &[u8], random: &mut Random) -> usize {
+pub fn any_place(bytes: &[u8], random: &mut Random) -> usize {
     let written = bytes.iter().rposition(|byte| *byte != 0).map_or(bytes.len(), |last| last + 1);
     if random.below(8) == 0 { random.below(bytes.len()) } else { random.below(written) }
 }

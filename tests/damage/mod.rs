@@ -2,7 +2,11 @@
 
 mod ages;
 mod damages;
+mod index;
+mod interrupted;
 mod start;
+mod values;
+mod verify;
 
 use std::{
     env, fs,
@@ -105,10 +109,15 @@ fn take(lives: &Lives, seed: u64) -> Result<Taken, String> {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
     copy(&age.data, &data);
-    let damage = Damage::any(&data.join("store"), &mut random);
+    let damage = Damage::any(&data.join("store"), age.is_stopped, &mut random);
     damage.apply(&data.join("store"), &older.data.join("store"));
 
-    let taken = serve(lives, age, &data, seed);
+    let taken = serve(lives, age, &data, seed).and_then(|taken| match taken {
+        Taken::Refused | Taken::Salvaged | Taken::SalvageRefused if damage.is_of_index() => {
+            Err("it is refused though only its index is damaged".to_owned())
+        }
+        taken => Ok(taken),
+    });
     taken.map_err(|fault| {
         let kept = directory.keep();
         format!("LODGE_TEST_DAMAGE_SEED={seed}, {damage:?} to {}: {fault}; see {}", age.name, kept.display())
