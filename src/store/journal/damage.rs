@@ -29,7 +29,7 @@ pub enum FaultKind {
     Gap,
     /// The file is shorter than it was made.
     Truncated,
-    /// The segment is not what its name says, or belongs to another store.
+    /// The segment is not the one of its name, or belongs to another store.
     Foreign,
 }
 

@@ -27,7 +27,7 @@ const COPIES: [u64; 2] = [0, 2048];
 const HEAD_BYTES: usize = 68;
 const PREFIX: &str = "segment-";
 
-/// What a segment says of itself.
+/// The beginning of a segment, which describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentHead {
     pub(super) store: Uuid,

@@ -69,7 +69,7 @@ impl From<EngineError> for Unusable {
     }
 }
 
-/// Opens the index and brings it up to the journal's end. One that is not what the journal says is moved aside and
+/// Opens the index and brings it up to the journal's end. One that differs from the journal is moved aside and
 /// rebuilt from a checkpoint and the journal.
 pub(super) fn open(path: &Path, journal: &Journal, cache_bytes: u64) -> Result<Sled, OpenError> {
     let why = match use_index(path, journal, cache_bytes) {

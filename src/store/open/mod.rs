@@ -48,7 +48,7 @@ impl Store {
     ///
     /// An index of up to 100,000 rows is read whole and compared with its digest. Of a larger one only the commit number,
     /// the digest that it has stored and the number of users are compared; [`Store::loss`] checks the rest and may run
-    /// while the store is served. An index that is not what the journal says is rebuilt.
+    /// while the store is served. An index that differs from the journal is rebuilt.
     ///
     /// # Errors
     /// [`OpenError`] if the directory cannot be used, or the journal is damaged, from a newer server, or has lost anything.
