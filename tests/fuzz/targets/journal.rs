@@ -64,7 +64,8 @@ fn record(rows: &[u8]) -> Vec<u8> {
     let (count, rows) = rows.split_first().map_or((0, rows), |(count, rows)| (*count, rows));
     let chain = crc32c(store().as_bytes());
     let length = 72 + rows.len().next_multiple_of(8) + 8;
-    let mut record = [&[0; 8], &u32::try_from(length).expect("it is short").to_be_bytes()[..], &chain.to_be_bytes()].concat();
+    let mut record =
+        [&[0; 8], &u32::try_from(length).expect("it is short").to_be_bytes()[..], &chain.to_be_bytes()].concat();
     record.extend([1_u64.to_be_bytes(), [0; 8], [0; 8], [0; 8]].concat());
     record.extend([u32::from(count).to_be_bytes(), [0; 4]].concat());
     record.extend(store().as_bytes());
