@@ -44,21 +44,23 @@ impl<'a> SessionCookie<'a> {
     }
 
     /// The token in the cookie; `None` unless the request has it once, in its only header with cookies, as it was set.
-    pub(super) fn token<'h>(self, headers: &'h HeaderMap) -> Option<&'h str> {
+    pub(super) fn token(self, headers: &HeaderMap) -> Option<&str> {
         let mut all = headers.get_all(COOKIE);
         let (Some(header), None) = (all.next(), all.next()) else { return None };
-        let name = self.name().as_bytes();
-        let value = |pair: &'h [u8]| pair.strip_prefix(name)?.strip_prefix(b"=");
-        let mut values = pairs(header).filter_map(value);
+        let mut values = pairs(header).filter_map(|pair| self.value(pair));
         let value = values.next().filter(|_| values.next().is_none())?;
         str::from_utf8(value).ok().filter(|value| is_token(value))
     }
 
     /// The tokens in all cookies of that name: other hosts of a domain can set further ones.
-    pub(super) fn tokens<'h>(self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
-        let name = self.name().as_bytes();
-        let value = |pair: &'h [u8]| str::from_utf8(pair.strip_prefix(name)?.strip_prefix(b"=")?).ok();
-        headers.get_all(COOKIE).flat_map(pairs).filter_map(value).filter(|value| is_token(value))
+    pub(super) fn tokens(self, headers: &HeaderMap) -> impl Iterator<Item = &str> {
+        let values = headers.get_all(COOKIE).flat_map(pairs).filter_map(move |pair| self.value(pair));
+        values.filter_map(|value| str::from_utf8(value).ok()).filter(|value| is_token(value))
+    }
+
+    /// The value of the cookie, if a pair is it.
+    fn value(self, pair: &[u8]) -> Option<&[u8]> {
+        pair.strip_prefix(self.name().as_bytes())?.strip_prefix(b"=")
     }
 
     /// All cookies of the request but this one, as a service may have them; empty if there are no others.

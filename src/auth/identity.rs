@@ -98,7 +98,7 @@ impl Identity {
     /// The API key, if the credential is a restricted one: a key without `* / *`.
     #[must_use]
     pub fn restricted_key(&self) -> Option<&ApiKey> {
-        self.api_key().filter(|key| !key.scopes.are_full_access())
+        self.api_key().filter(|_| self.authentication.is_restricted())
     }
 
     /// The API key, if the credential is one that does not permit everything everywhere without an end.
