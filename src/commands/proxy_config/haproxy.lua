@@ -47,7 +47,8 @@ core.register_action("lodge", {"http-req"}, function(txn, address)
 @+@  headers["x-forwarded-proto"] = {txn.sf:ssl_fc() == "1" and "https" or "http"}
 @+@  headers["x-forwarded-host"] = given["host"] and values(given["host"]) or nil
 @+@  headers["x-forwarded-uri"] = {txn.sf:pathq()}
-  local answer = core.httpclient():get{url = address, headers = headers, timeout = 15000}
+  -- It may ask four times: the last answer has to come before the minute in which HAProxy gives its client up.
+  local answer = core.httpclient():get{url = address, headers = headers, timeout = 14000}
   local status = answer and answer.status or 0
 @+@  if status == 302 then
 @+@    return refuse(txn, status, answer)
